@@ -1,0 +1,56 @@
+# pg_eventstore: an event store inside PostgreSQL
+#
+#   make && make install          build and install into the server of PG_CONFIG
+#   make installcheck             run the tests against a running server
+#   make check-style              formatting, static analysis and the gates in ci/
+#
+# The install script is built from its parts in sql/: each function stands in
+# one file only, as CREATE OR REPLACE, and the build strips OR REPLACE.
+
+EXTENSION = pg_eventstore
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore.control)
+
+MODULE_big = pg_eventstore
+SRCS = $(sort $(wildcard src/*.c))
+OBJS = $(SRCS:.c=.o)
+
+SQL_PARTS = sql/preamble.sql \
+	$(sort $(wildcard sql/schema/1*.sql)) \
+	$(sort $(wildcard sql/functions/*.sql)) \
+	$(sort $(wildcard sql/schema/2*.sql))
+DATA_built = pg_eventstore--$(EXTVERSION).sql
+DATA = $(filter-out $(wildcard sql/pg_eventstore--$(EXTVERSION).sql), \
+	$(wildcard sql/pg_eventstore--*.sql)) $(wildcard sql/updates/*--*.sql)
+
+TESTS = $(sort $(wildcard test/sql/*.sql))
+REGRESS = $(patsubst test/sql/%.sql,%,$(TESTS))
+REGRESS_OPTS = --inputdir=test --load-extension=pg_eventstore
+SPECS = $(sort $(wildcard test/isolation/specs/*.spec))
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(SPECS))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. \
+	--load-extension=pg_eventstore
+TAP_TESTS = 1
+PROVE_TESTS = $(sort $(wildcard test/tap/*.pl))
+
+EXTRA_CLEAN = pg_eventstore--*.sql results output_iso tmp_check tmp_check_iso \
+	regression.diffs regression.out log src/*.bc src/*.gcda src/*.gcno
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# pg_regress would look at sql/NAME.sql before test/sql/NAME.sql
+ifneq ($(filter-out sql/preamble.sql sql/pg_eventstore--%,$(wildcard sql/*.sql)),)
+$(error install fragments belong in sub-folders of sql/)
+endif
+
+# PGXS tracks no header dependencies
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+
+pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) pg_eventstore.control Makefile
+	sed 's/^CREATE OR REPLACE FUNCTION/CREATE FUNCTION/' $(SQL_PARTS) >$@
+
+check-style:
+	PG_CONFIG='$(PG_CONFIG)' ci/style
+
+.PHONY: check-style

@@ -1,0 +1,86 @@
+CREATE OR REPLACE FUNCTION eventstore.append_events(
+  events jsonb,
+  expected_version integer DEFAULT NULL,
+  store regclass DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pges_append_events'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.append_events(jsonb, integer, regclass) IS
+'Appends the events of one aggregate, in order, all or none.
+events: an array of event objects, or one object. Keys: event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata. Without "data" all other keys become the data.
+expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
+store: NULL means the setting pg_eventstore.store.
+Returns the aggregate''s new version; 0 for an empty array; NULL for events of no aggregate.
+The same event ids with the same content again: succeeds, stores nothing, returns what the first call returned.
+Errors: 40V01 version conflict; 23505 an event id that exists with other content; 22023, 22004, 22P02, 22001 bad events; 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
+
+CREATE OR REPLACE FUNCTION eventstore.append_event(
+  event_type text,
+  data jsonb,
+  aggregate_id text DEFAULT NULL,
+  expected_version integer DEFAULT NULL,
+  aggregate_type text DEFAULT NULL,
+  metadata jsonb DEFAULT NULL,
+  event_id text DEFAULT NULL,
+  occurred_at timestamptz DEFAULT NULL,
+  correlation_id text DEFAULT NULL,
+  causation_id text DEFAULT NULL,
+  store regclass DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pges_append_event'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.append_event(text, jsonb, text, integer, text, jsonb, text, timestamptz, text, text, regclass) IS
+'Appends one event.
+expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
+event_id, occurred_at: NULL means a new UUID version 7 and the transaction''s time.
+store: NULL means the setting pg_eventstore.store.
+Returns the aggregate''s new version; NULL for an event of no aggregate.
+Errors: as append_events().';
+
+CREATE OR REPLACE FUNCTION eventstore.append_to_aggregate(
+  aggregate_id text,
+  event_types text[],
+  data jsonb[],
+  expected_version integer DEFAULT NULL,
+  aggregate_type text DEFAULT NULL,
+  metadata jsonb[] DEFAULT NULL,
+  event_ids text[] DEFAULT NULL,
+  occurred_at timestamptz[] DEFAULT NULL,
+  correlation_id text DEFAULT NULL,
+  causation_id text DEFAULT NULL,
+  store regclass DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pges_append_to_aggregate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.append_to_aggregate(text, text[], jsonb[], integer, text, jsonb[], text[], timestamptz[], text, text, regclass) IS
+'Appends events of one aggregate given as parallel arrays, in order, all or none: the fast way for drivers.
+event_types, data: one element for each event. metadata, event_ids, occurred_at: NULL, or one element for each event, each of which may be NULL.
+expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
+store: NULL means the setting pg_eventstore.store.
+Returns the aggregate''s new version.
+Errors: as append_events(); 22023 when the arrays differ in length.';
+
+CREATE OR REPLACE FUNCTION eventstore.append(
+  events jsonb,
+  expected_versions jsonb DEFAULT NULL,
+  store regclass DEFAULT NULL)
+RETURNS TABLE (
+  "position" bigint,
+  event_id text,
+  aggregate_id text,
+  aggregate_version integer,
+  deduplicated boolean)
+AS 'MODULE_PATHNAME', 'pges_append'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+
+COMMENT ON FUNCTION eventstore.append(jsonb, jsonb, regclass) IS
+'Appends events of any number of aggregates, in order, all or none.
+events: as for append_events(), but of any aggregates, or of none.
+expected_versions: an object of aggregate id to expected version, {"order-1": 3, "cart-7": 0}; null or no entry means any version. It may name aggregates that get no event: these are checked too.
+store: NULL means the setting pg_eventstore.store.
+Returns one row for each event, in order; deduplicated tells that the event stood there already.
+Errors: as append_events().';
+

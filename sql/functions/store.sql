@@ -1,0 +1,54 @@
+CREATE OR REPLACE FUNCTION eventstore.create_store(
+  name text,
+  notifications text DEFAULT 'commit',
+  channel text DEFAULT NULL,
+  create_schema_if_missing boolean DEFAULT true)
+RETURNS regclass
+AS 'MODULE_PATHNAME', 'pges_create_store'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.create_store(text, text, text, boolean) IS
+'Creates a store: an events table with its sequence, indexes and triggers. Does nothing but raise a notice when the store is already there.
+name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore.
+notifications: "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+channel: the NOTIFY channel; NULL means schema_table.
+create_schema_if_missing: whether a missing schema is created.
+Returns the store.
+Errors: 42809 when a table of that name has another shape, with the first difference; 3F000 when the schema is missing and may not be created; 42501 without the privilege to create; 22023 or 22004 for a bad argument.';
+
+CREATE OR REPLACE FUNCTION eventstore.drop_store(store regclass, force boolean DEFAULT false)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pges_drop_store'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.drop_store(regclass, boolean) IS
+'Drops a store that holds no events, or with force any store and all its events.
+Errors: 55006 when the store holds events and force is false; 42809 when the table is no store; 2BP01 when something depends on it.';
+
+CREATE OR REPLACE FUNCTION eventstore.set_notifications(
+  store regclass,
+  mode text,
+  channel text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pges_set_notifications'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.set_notifications(regclass, text, text) IS
+'Changes how a store announces new events.
+mode: "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+channel: the NOTIFY channel; NULL keeps the present one.
+Errors: 42809 when the table is no store; 42501 for anyone but its owner; 22023 or 22004 for a bad argument.';
+
+CREATE OR REPLACE FUNCTION eventstore.store_options(
+  store regclass,
+  OUT notifications text,
+  OUT channel text,
+  OUT position_sequence regclass)
+RETURNS record
+AS 'MODULE_PATHNAME', 'pges_store_options'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION eventstore.store_options(regclass) IS
+'The options of a store, as its trigger holds them, and the sequence of its positions.
+Errors: 42809 when the table is no store.';
+

@@ -1,0 +1,14 @@
+CREATE OR REPLACE FUNCTION eventstore.after_append() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_after_append'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.after_append() IS
+'Trigger function that makes a table a store: runs after each INSERT or COPY and announces the new events. Its arguments are the store''s options: notification mode and channel.';
+
+CREATE OR REPLACE FUNCTION eventstore.refuse_change() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_refuse_change'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.refuse_change() IS
+'Trigger function that keeps events immutable: refuses UPDATE, DELETE and TRUNCATE on a store with SQLSTATE 0A000.';
+

@@ -1,0 +1,530 @@
+/*
+ * append.c
+ *		Appends a batch of events to a store.
+ *
+ * Every way to append comes here, and the order of work is always the same:
+ *
+ *	1	Lock the aggregates, each by a heavyweight lock on the hash of store
+ *		and aggregate id, in the order of the hashes.  Appenders to one
+ *		aggregate queue here, so one that expects no version never fails
+ *		because of another, and two calls with the same aggregates in another
+ *		order do not deadlock.  Aggregates whose version is expected but that
+ *		get no event are locked in a mode that only excludes appenders.
+ *	2	Look up the aggregates' versions, under a snapshot taken after the
+ *		locks: whoever held them before has ended, and what it did is visible
+ *		to this snapshot even in REPEATABLE READ.
+ *	3	Compare with what is expected.  A call that repeats an earlier one,
+ *		event ids and content, is answered as the earlier one was (retry.c).
+ *	4	Allocate the positions (position.c).  Since 3 comes first, a loser
+ *		burns no position and leaves no dead row.
+ *	5	Insert, in one statement, through SPI: triggers, row security and
+ *		partitions work as for any INSERT.
+ *
+ * The unique indexes stay the arbiters.  A transaction may have locked as
+ * many aggregates as the shared lock table should bear (a setting), and
+ * somebody may insert without these functions; then 5 meets a duplicate key.
+ * That error is replaced by a clearer one, never swallowed, so that no
+ * subtransaction is needed.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "append.h"
+#include "compat.h"
+#include "event_id.h"
+#include "guc.h"
+#include "plan.h"
+#include "position.h"
+
+static const PgesStatement version_statement = {
+	"SELECT aggregate_version, aggregate_type FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement insert_one_statement = {
+	"INSERT INTO %1$s (" PGES_COLUMNS ") "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+	PGES_NUM_COLUMNS,
+	{INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, JSONBOID, JSONBOID}
+};
+
+static const PgesStatement insert_many_statement = {
+	"INSERT INTO %1$s (" PGES_COLUMNS ") "
+	"SELECT * FROM ROWS FROM ("
+	"pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), "
+	"pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), "
+	"pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), "
+	"pg_catalog.unnest($10), pg_catalog.unnest($11))",
+	PGES_NUM_COLUMNS,
+	{INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+		TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+	JSONBARRAYOID, JSONBARRAYOID}
+};
+
+/* How a column's values lie in memory. */
+typedef struct ColumnLayout
+{
+	Oid			type;
+	int			length;
+	bool		by_value;
+	char		alignment;
+} ColumnLayout;
+
+static const ColumnLayout layouts[PGES_NUM_COLUMNS] = {
+	[PGES_POSITION] = {INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	[PGES_EVENT_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_EVENT_TYPE] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_OCCURRED_AT] = {TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	[PGES_CORRELATION_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_CAUSATION_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_AGGREGATE_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_AGGREGATE_TYPE] = {TEXTOID, -1, false, TYPALIGN_INT},
+	[PGES_AGGREGATE_VERSION] = {INT4OID, 4, true, TYPALIGN_INT},
+	[PGES_DATA] = {JSONBOID, -1, false, TYPALIGN_INT},
+	[PGES_METADATA] = {JSONBOID, -1, false, TYPALIGN_INT},
+};
+
+/* A lock on an aggregate that is to be taken. */
+typedef struct AggregateLock
+{
+	uint64		hash;
+	LOCKMODE	mode;
+} AggregateLock;
+
+/* Raise when a text is longer than its column. */
+static void
+check_length(const PgesStore *store, PgesColumn column, const text *value,
+			 int ordinal)
+{
+	int			max_chars = store->max_chars[column];
+	int			bytes = value ? VARSIZE_ANY_EXHDR(value) : 0;
+	int			chars;
+
+	if (max_chars == 0 || bytes <= max_chars)
+		return;
+	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), bytes);
+	if (chars > max_chars)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("key \"%s\" of an event is too long",
+						pges_column_name(column)),
+				 errdetail("Key \"%s\" of event %d has %d characters; store %s takes at most %d.",
+						   pges_column_name(column), ordinal, chars,
+						   store->qualified_name, max_chars),
+				 errhint("The owner of the store can widen the column with ALTER TABLE.")));
+}
+
+/* Check that all texts fit the columns of the store. */
+static void
+check_lengths(const PgesStore *store, const PgesBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+
+		check_length(store, PGES_EVENT_ID, event->event_id, i + 1);
+		check_length(store, PGES_EVENT_TYPE, event->event_type, i + 1);
+		check_length(store, PGES_CORRELATION_ID, event->correlation_id, i + 1);
+		check_length(store, PGES_CAUSATION_ID, event->causation_id, i + 1);
+		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, i + 1);
+		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, i + 1);
+	}
+}
+
+/* qsort comparator: locks by hash, the stronger mode first. */
+static int
+compare_locks(const void *a, const void *b)
+{
+	const AggregateLock *x = a;
+	const AggregateLock *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return y->mode - x->mode;
+}
+
+/*
+ * Count the locks this transaction has taken on aggregates.  The count belongs
+ * to the transaction whose number it carries, so it needs no reset; locks that
+ * a rollback to a savepoint released stay counted.
+ */
+static int *
+aggregate_lock_count(void)
+{
+	static LocalTransactionId counted_in = InvalidLocalTransactionId;
+	static int	count = 0;
+
+	if (counted_in != pges_current_lxid_compat())
+	{
+		counted_in = pges_current_lxid_compat();
+		count = 0;
+	}
+	return &count;
+}
+
+/*
+ * Take one lock on an aggregate.  Past the limit, an aggregate that is written
+ * is left to the unique index; nothing else would protect one that is only
+ * checked.
+ */
+static void
+take_lock(const AggregateLock *lock)
+{
+	int		   *count = aggregate_lock_count();
+	LOCKTAG		tag;
+
+	if (lock->mode == ExclusiveLock && *count >= pges_max_aggregate_locks)
+		return;
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32),
+						 (uint32) lock->hash, PGES_LOCK_AGGREGATE);
+	if (LockAcquire(&tag, lock->mode, false, false) == LOCKACQUIRE_OK)
+		(*count)++;
+}
+
+/*
+ * What an aggregate's lock is on.  Events of no aggregate need one only to
+ * make a retry wait for the original, and their first id serves for that.
+ */
+static const text *
+lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
+{
+	return aggregate->id ? aggregate->id :
+		batch->events[aggregate->first_event].event_id;
+}
+
+/* Lock all aggregates of a batch, in the order of their hashes. */
+static void
+lock_aggregates(const PgesStore *store, const PgesBatch *batch)
+{
+	AggregateLock *locks = palloc(sizeof(AggregateLock) * Max(batch->naggregates, 1));
+	int			n = 0;
+
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		const PgesAggregate *aggregate = &batch->aggregates[i];
+		const text *subject = lock_subject(batch, aggregate);
+
+		if (subject == NULL)
+			continue;
+		locks[n].hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
+											VARSIZE_ANY_EXHDR(subject),
+											((uint64) store->relid << 1) | (aggregate->id == NULL));
+		locks[n].mode = aggregate->nevents > 0 ? ExclusiveLock : ShareLock;
+		n++;
+	}
+	qsort(locks, n, sizeof(AggregateLock), compare_locks);
+	for (int i = 0; i < n; i++)
+		take_lock(&locks[i]);
+	pfree(locks);
+}
+
+/* Look up the version and type of an aggregate, as of now. */
+static void
+look_up_version(const PgesStore *store, const PgesBatch *batch,
+				PgesAggregate *aggregate)
+{
+	Datum		id = PointerGetDatum(aggregate->id);
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		value;
+	bool		isnull;
+
+	SPI_execute_snapshot(pges_plan(store, &version_statement), &id, NULL,
+						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
+	if (SPI_processed > 0)
+	{
+		tuple = SPI_tuptable->vals[0];
+		desc = SPI_tuptable->tupdesc;
+		aggregate->version = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
+		value = SPI_getbinval(tuple, desc, 2, &isnull);
+		if (!isnull)
+		{
+			MemoryContext caller = MemoryContextSwitchTo(batch->context);
+
+			aggregate->type = DatumGetTextPCopy(value);
+			MemoryContextSwitchTo(caller);
+		}
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Whether an aggregate's version is another than the expected one. */
+static bool
+has_conflict(const PgesAggregate *aggregate)
+{
+	return aggregate->expected_given && aggregate->expected != aggregate->version;
+}
+
+/*
+ * Whether a call's events may stand in the store already, by the first event
+ * of an aggregate.  With an expected version that holds they cannot stand at
+ * the versions it would give, and the unique index sees to other duplicates.
+ */
+static bool
+may_be_retry(const PgesStore *store, const PgesBatch *batch,
+			 const PgesAggregate *aggregate)
+{
+	const PgesEvent *first = &batch->events[aggregate->first_event];
+
+	return aggregate->nevents > 0 && !aggregate->expected_given &&
+		first->event_id_given && pges_event_exists(store, first->event_id);
+}
+
+/* Look up and check the versions; true when the events stand there already. */
+static bool
+check_versions(const PgesStore *store, PgesBatch *batch)
+{
+	const PgesAggregate *conflict = NULL;
+	const PgesAggregate *suspect = NULL;
+
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		PgesAggregate *aggregate = &batch->aggregates[i];
+
+		if (aggregate->id)
+			look_up_version(store, batch, aggregate);
+		if (conflict == NULL && has_conflict(aggregate))
+			conflict = aggregate;
+		if (suspect == NULL && may_be_retry(store, batch, aggregate))
+			suspect = aggregate;
+	}
+	if ((conflict || suspect) && pges_is_retry(store, batch))
+		return true;
+	if (conflict)
+		pges_report_conflict(store, conflict);
+	if (suspect)
+		pges_report_duplicate(store, &batch->events[suspect->first_event],
+							  suspect->first_event + 1,
+							  "The event is stored, but not all events of this call are, one after another.");
+	return false;
+}
+
+/* Give an event its aggregate's type, or raise if it has another one. */
+static void
+check_type(PgesEvent *event, int ordinal, PgesAggregate *aggregate)
+{
+	if (event->aggregate_type == NULL)
+		event->aggregate_type = aggregate->type;
+	else if (aggregate->type == NULL)
+		aggregate->type = event->aggregate_type;
+	else if (!pges_text_equal(event->aggregate_type, aggregate->type))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("aggregate \"%s\" is of type \"%s\"",
+						text_to_cstring(aggregate->id),
+						text_to_cstring(aggregate->type)),
+				 errdetail("Key \"aggregate_type\" of event %d is \"%s\".", ordinal,
+						   text_to_cstring(event->aggregate_type)),
+				 errhint("Aggregate ids are unique in a store, whatever the type.")));
+}
+
+/* Give an event the next version of its aggregate. */
+static void
+assign_version(PgesEvent *event, int ordinal, PgesAggregate *aggregate)
+{
+	if (aggregate->version == PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("aggregate \"%s\" cannot have more events",
+						text_to_cstring(aggregate->id)),
+				 errdetail("Event %d would exceed version %d.", ordinal, PG_INT32_MAX)));
+	event->version = ++aggregate->version;
+	if (event->given_version > 0 && event->given_version != event->version)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("aggregate version of an event does not fit"),
+				 errdetail("Key \"aggregate_version\" of event %d is %d, but the event would get version %d of aggregate \"%s\".",
+						   ordinal, event->given_version, event->version,
+						   text_to_cstring(aggregate->id))));
+}
+
+/* Fill in what the events were not given: types, versions, ids, times. */
+static void
+complete_events(PgesBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		if (event->aggregate_id)
+		{
+			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+
+			check_type(event, i + 1, aggregate);
+			assign_version(event, i + 1, aggregate);
+		}
+		if (!event->event_id_given)
+			event->event_id = pges_make_event_id();
+		if (!event->occurred_at_given)
+			event->occurred_at = GetCurrentTransactionStartTimestamp();
+	}
+}
+
+/* Take the positions of all events. */
+static void
+allocate_positions(const PgesStore *store, PgesBatch *batch)
+{
+	int64	   *positions = palloc(sizeof(int64) * batch->nevents);
+
+	pges_allocate_positions(store, positions, batch->nevents);
+	for (int i = 0; i < batch->nevents; i++)
+		batch->events[i].position = positions[i];
+	pfree(positions);
+}
+
+/* The value of an event's column that is a pointer or NULL. */
+static Datum
+pointer_value(const void *pointer, bool *isnull)
+{
+	*isnull = pointer == NULL;
+	return PointerGetDatum(pointer);
+}
+
+/* The value of a column of an event. */
+static Datum
+column_value(const PgesEvent *event, PgesColumn column, bool *isnull)
+{
+	*isnull = false;
+	switch (column)
+	{
+		case PGES_POSITION:
+			return Int64GetDatum(event->position);
+		case PGES_EVENT_ID:
+			return PointerGetDatum(event->event_id);
+		case PGES_EVENT_TYPE:
+			return PointerGetDatum(event->event_type);
+		case PGES_OCCURRED_AT:
+			return TimestampTzGetDatum(event->occurred_at);
+		case PGES_CORRELATION_ID:
+			return pointer_value(event->correlation_id, isnull);
+		case PGES_CAUSATION_ID:
+			return pointer_value(event->causation_id, isnull);
+		case PGES_AGGREGATE_ID:
+			return pointer_value(event->aggregate_id, isnull);
+		case PGES_AGGREGATE_TYPE:
+			return pointer_value(event->aggregate_type, isnull);
+		case PGES_AGGREGATE_VERSION:
+			*isnull = event->version == 0;
+			return Int32GetDatum(event->version);
+		case PGES_DATA:
+			return PointerGetDatum(event->data);
+		case PGES_METADATA:
+			return pointer_value(event->metadata, isnull);
+		case PGES_NUM_COLUMNS:
+			break;
+	}
+	pg_unreachable();
+}
+
+/* The values of a column of all events, as an array. */
+static Datum
+column_array(const PgesBatch *batch, PgesColumn column)
+{
+	const ColumnLayout *layout = &layouts[column];
+	int			n = batch->nevents;
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+	int			lower = 1;
+	ArrayType  *array;
+
+	for (int i = 0; i < n; i++)
+		values[i] = column_value(&batch->events[i], column, &nulls[i]);
+	array = construct_md_array(values, nulls, 1, &n, &lower, layout->type,
+							   layout->length, layout->by_value, layout->alignment);
+	pfree(values);
+	pfree(nulls);
+	return PointerGetDatum(array);
+}
+
+/* Run the INSERT of a batch. */
+static void
+run_insert(const PgesStore *store, const PgesBatch *batch)
+{
+	bool		one = batch->nevents == 1;
+	SPIPlanPtr	plan = pges_plan(store, one ? &insert_one_statement : &insert_many_statement);
+	Datum		values[PGES_NUM_COLUMNS];
+	char		nulls[PGES_NUM_COLUMNS];
+	int			result;
+
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		bool		isnull = false;
+
+		values[i] = one ? column_value(&batch->events[0], i, &isnull) : column_array(batch, i);
+		nulls[i] = isnull ? 'n' : ' ';
+	}
+	result = SPI_execute_plan(plan, values, nulls, false, 0);
+	if (result != SPI_OK_INSERT || SPI_processed != batch->nevents)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("store %s did not take all events",
+						store->qualified_name),
+				 errdetail("It took " UINT64_FORMAT " of %d.",
+						   result == SPI_OK_INSERT ? SPI_processed : 0,
+						   batch->nevents),
+				 errhint("Look for a rule or a BEFORE INSERT trigger on the table that discards rows.")));
+}
+
+/* Insert a batch; a duplicate key becomes an error that speaks of events. */
+static void
+insert_events(const PgesStore *store, const PgesBatch *batch)
+{
+	PG_TRY();
+	{
+		run_insert(store, batch);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(batch->context);
+		error = CopyErrorData();
+		if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+		{
+			FlushErrorState();
+			pges_report_unique_violation(store, batch, error);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Append a batch, and fill in what its events got: ids, versions, positions.
+ * Nothing is stored unless all of it is.
+ */
+void
+pges_append_batch(const PgesStore *store, PgesBatch *batch)
+{
+	PreventCommandIfReadOnly("an append of events");
+	check_lengths(store, batch);
+	lock_aggregates(store, batch);
+
+	/* what this transaction did before is to be seen too */
+	CommandCounterIncrement();
+	SPI_connect();
+	batch->deduplicated = check_versions(store, batch);
+	if (!batch->deduplicated && batch->nevents > 0)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(batch->context);
+
+		complete_events(batch);
+		MemoryContextSwitchTo(spi);
+		allocate_positions(store, batch);
+		insert_events(store, batch);
+	}
+	SPI_finish();
+}

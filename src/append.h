@@ -1,0 +1,29 @@
+/*
+ * append.h
+ *		Appends a batch of events to a store.
+ */
+#ifndef PGES_APPEND_H
+#define PGES_APPEND_H
+
+#include "postgres.h"
+
+#include "batch.h"
+#include "store.h"
+
+extern void pges_append_batch(const PgesStore *store, PgesBatch *batch);
+
+/* in append_error.c */
+extern void pges_report_conflict(const PgesStore *store,
+								 const PgesAggregate *aggregate);
+extern void pges_report_duplicate(const PgesStore *store,
+								  const PgesEvent *event, int ordinal,
+								  const char *detail);
+extern void pges_report_unique_violation(const PgesStore *store,
+										 const PgesBatch *batch,
+										 const ErrorData *error);
+
+/* in retry.c */
+extern bool pges_is_retry(const PgesStore *store, PgesBatch *batch);
+extern bool pges_event_exists(const PgesStore *store, const text *event_id);
+
+#endif							/* PGES_APPEND_H */

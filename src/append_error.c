@@ -1,0 +1,151 @@
+/*
+ * append_error.c
+ *		The errors of an append that cannot be.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "append.h"
+#include "errors.h"
+
+/* Add a version to JSON; a negative one is not known. */
+static void
+append_json_version(StringInfo json, const char *key, int64 version)
+{
+	if (version < 0)
+		appendStringInfo(json, ", \"%s\": null", key);
+	else
+		appendStringInfo(json, ", \"%s\": " INT64_FORMAT, key, version);
+}
+
+/* A conflict as JSON, for programs. */
+static char *
+conflict_json(const char *aggregate_id, int64 expected, int64 actual)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"aggregate_id\": ");
+	escape_json(&json, aggregate_id);
+	append_json_version(&json, "expected", expected);
+	append_json_version(&json, "actual", actual);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/* Name the table an error is about, in the fields that programs read. */
+static int
+errstore(const PgesStore *store)
+{
+	err_generic_string(PG_DIAG_SCHEMA_NAME, store->schema);
+	err_generic_string(PG_DIAG_TABLE_NAME, store->table);
+	return 0;
+}
+
+/* Raise the conflict that an aggregate is not at the expected version. */
+void
+pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version conflict on aggregate \"%s\"", id),
+			 errdetail("Expected version %d, but the aggregate is at version %d in store %s.\n%s",
+					   aggregate->expected, aggregate->version,
+					   store->qualified_name,
+					   conflict_json(id, aggregate->expected, aggregate->version)),
+			 errhint("Read the aggregate again, decide anew, and append with the version it has now."),
+			 errstore(store)));
+}
+
+/* Raise the error that an event id exists and this event is another one. */
+void
+pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
+					  int ordinal, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("event id \"%s\" already exists in store %s",
+					text_to_cstring(event->event_id), store->qualified_name),
+			 errdetail("Key \"event_id\" of event %d: %s", ordinal, detail),
+			 errhint("Give every event an id of its own; repeat a call only with the same ids and the same content."),
+			 errstore(store)));
+}
+
+/* The event of a batch that a duplicate key's detail names, or NULL. */
+static const PgesEvent *
+find_duplicate(const PgesBatch *batch, const ErrorData *error)
+{
+	for (int i = 0; error->detail && i < batch->nevents; i++)
+	{
+		char	   *key = psprintf("(event_id)=(%s)",
+								   text_to_cstring(batch->events[i].event_id));
+
+		if (strstr(error->detail, key))
+			return &batch->events[i];
+		pfree(key);
+	}
+	return batch->nevents == 1 ? &batch->events[0] : NULL;
+}
+
+/* The event of a batch whose aggregate and version a detail names, or NULL. */
+static const PgesEvent *
+find_conflict(const PgesBatch *batch, const ErrorData *error)
+{
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+		char	   *key;
+
+		if (event->aggregate_id == NULL)
+			continue;
+		key = psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
+					   text_to_cstring(event->aggregate_id), event->version);
+		if (batch->naggregates == 1 || (error->detail && strstr(error->detail, key)))
+			return event;
+		pfree(key);
+	}
+	return NULL;
+}
+
+/*
+ * Raise, instead of a duplicate key's error, the one that speaks of events.
+ * Returns when the key is that of something else, such as a further unique
+ * index; the caller then raises the original.
+ */
+void
+pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
+							 const ErrorData *error)
+{
+	const PgesEvent *event;
+
+	if (error->constraint_name == NULL || error->table_name == NULL ||
+		error->schema_name == NULL ||
+		strcmp(error->table_name, store->table) != 0 ||
+		strcmp(error->schema_name, store->schema) != 0)
+		return;
+
+	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
+		(event = find_duplicate(batch, error)) != NULL)
+		pges_report_duplicate(store, event, event - batch->events + 1,
+							  "An event with this id stands at another place.");
+	if (strcmp(error->constraint_name, store->version_index) == 0 &&
+		(event = find_conflict(batch, error)) != NULL)
+	{
+		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+		char	   *id = text_to_cstring(event->aggregate_id);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+				 errmsg("version conflict on aggregate \"%s\"", id),
+				 errdetail("Version %d was inserted into store %s concurrently.\n%s",
+						   event->version, store->qualified_name,
+						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
+				 errhint("Read the aggregate again, decide anew, and append with the version it has now."),
+				 errstore(store)));
+	}
+}

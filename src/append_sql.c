@@ -1,0 +1,308 @@
+/*
+ * append_sql.c
+ *		The SQL functions that append: each reads its arguments into a batch.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "append.h"
+#include "batch.h"
+#include "store.h"
+
+/* What an error's CONTEXT tells of the append under way. */
+typedef struct AppendContext
+{
+	ErrorContextCallback callback;
+	const PgesStore *store;
+	const PgesBatch *batch;		/* NULL until it is read */
+} AppendContext;
+
+/* Tell what was going on when an error was raised. */
+static void
+append_context(void *arg)
+{
+	const AppendContext *context = arg;
+	const char *store = context->store->qualified_name;
+	const PgesBatch *batch = context->batch;
+
+	if (batch == NULL)
+		errcontext("reading events for store %s", store);
+	else if (batch->naggregates == 1 && batch->aggregates[0].id)
+		errcontext("appending %d %s to aggregate \"%s\" of store %s",
+				   batch->nevents, batch->nevents == 1 ? "event" : "events",
+				   text_to_cstring(batch->aggregates[0].id), store);
+	else
+		errcontext("appending %d %s to store %s", batch->nevents,
+				   batch->nevents == 1 ? "event" : "events", store);
+}
+
+/* Begin an append: find the store, and say what goes on in errors from now. */
+static void
+begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
+{
+	context->store = pges_store_or_setting(PG_ARGISNULL(store_arg) ? InvalidOid :
+										   PG_GETARG_OID(store_arg));
+	context->batch = NULL;
+	context->callback.callback = append_context;
+	context->callback.arg = context;
+	context->callback.previous = error_context_stack;
+	error_context_stack = &context->callback;
+}
+
+/* Append what was read. */
+static void
+finish_append(AppendContext *context, PgesBatch *batch)
+{
+	context->batch = batch;
+	pges_append_batch(context->store, batch);
+	error_context_stack = context->callback.previous;
+}
+
+/* Raise when an argument that must not be null is. */
+static void
+require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/* A text argument, or NULL. */
+static text *
+text_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
+}
+
+/* The version of a batch's last event as a result; null when it has none. */
+static Datum
+version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
+{
+	int32		version = batch->events[batch->nevents - 1].version;
+
+	if (version == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_INT32(version);
+}
+
+PG_FUNCTION_INFO_V1(pges_append_events);
+
+/* SQL: append events of one aggregate, given as JSON. */
+Datum
+pges_append_events(PG_FUNCTION_ARGS)
+{
+	AppendContext context;
+	PgesBatch  *batch;
+
+	require_argument(fcinfo, 0, "events");
+	begin_append(&context, fcinfo, 2);
+	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
+	pges_batch_one_aggregate(batch, !PG_ARGISNULL(1),
+							 PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1));
+	finish_append(&context, batch);
+	if (batch->nevents == 0)
+		PG_RETURN_INT32(0);
+	return version_result(fcinfo, batch);
+}
+
+PG_FUNCTION_INFO_V1(pges_append_event);
+
+/* SQL: append one event, given by named arguments. */
+Datum
+pges_append_event(PG_FUNCTION_ARGS)
+{
+	AppendContext context;
+	PgesBatch  *batch;
+	PgesEvent  *event;
+
+	require_argument(fcinfo, 0, "event_type");
+	require_argument(fcinfo, 1, "data");
+	begin_append(&context, fcinfo, 10);
+	batch = pges_batch_create(1);
+	event = &batch->events[0];
+	event->event_type = PG_GETARG_TEXT_PP(0);
+	event->data = PG_GETARG_JSONB_P(1);
+	event->aggregate_id = text_argument(fcinfo, 2);
+	event->aggregate_type = text_argument(fcinfo, 4);
+	event->metadata = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P(5);
+	event->event_id = text_argument(fcinfo, 6);
+	event->occurred_at_given = !PG_ARGISNULL(7);
+	if (event->occurred_at_given)
+		event->occurred_at = PG_GETARG_TIMESTAMPTZ(7);
+	event->correlation_id = text_argument(fcinfo, 8);
+	event->causation_id = text_argument(fcinfo, 9);
+	pges_batch_check(batch);
+	pges_batch_one_aggregate(batch, !PG_ARGISNULL(3),
+							 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3));
+	finish_append(&context, batch);
+	return version_result(fcinfo, batch);
+}
+
+/* The elements of an array argument; how many, or -1 for a null argument. */
+typedef struct ArrayArgument
+{
+	const char *name;
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+} ArrayArgument;
+
+/* Read an array argument of one dimension. */
+static ArrayArgument
+array_argument(FunctionCallInfo fcinfo, int arg, const char *name, Oid type)
+{
+	ArrayArgument result = {.name = name,.n = -1};
+	bool		is_time = (type == TIMESTAMPTZOID);
+	ArrayType  *array;
+
+	if (PG_ARGISNULL(arg))
+		return result;
+	array = PG_GETARG_ARRAYTYPE_P(arg);
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must have one dimension", name),
+				 errdetail("It has %d.", ARR_NDIM(array))));
+	deconstruct_array(array, type, is_time ? 8 : -1,
+					  is_time && FLOAT8PASSBYVAL,
+					  is_time ? TYPALIGN_DOUBLE : TYPALIGN_INT,
+					  &result.values, &result.nulls, &result.n);
+	return result;
+}
+
+/* Raise unless an array that may be null has an element for each event. */
+static void
+check_array_length(const ArrayArgument *array, int nevents)
+{
+	if (array->n >= 0 && array->n != nevents)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("arrays of one append must have the same length"),
+				 errdetail("Argument \"event_types\" has %d elements, argument \"%s\" has %d.",
+						   nevents, array->name, array->n)));
+}
+
+/* A text element, or NULL. */
+static text *
+text_element(const ArrayArgument *array, int i)
+{
+	return array->n < 0 || array->nulls[i] ? NULL : DatumGetTextPP(array->values[i]);
+}
+
+/* A jsonb element, or NULL. */
+static Jsonb *
+json_element(const ArrayArgument *array, int i)
+{
+	return array->n < 0 || array->nulls[i] ? NULL : DatumGetJsonbP(array->values[i]);
+}
+
+/* Read the parallel arrays of append_to_aggregate() into a batch. */
+static PgesBatch *
+batch_from_arrays(FunctionCallInfo fcinfo)
+{
+	ArrayArgument types = array_argument(fcinfo, 1, "event_types", TEXTOID);
+	ArrayArgument data = array_argument(fcinfo, 2, "data", JSONBOID);
+	ArrayArgument metadata = array_argument(fcinfo, 5, "metadata", JSONBOID);
+	ArrayArgument ids = array_argument(fcinfo, 6, "event_ids", TEXTOID);
+	ArrayArgument times = array_argument(fcinfo, 7, "occurred_at", TIMESTAMPTZOID);
+	text	   *aggregate_id = PG_GETARG_TEXT_PP(0);
+	text	   *aggregate_type = text_argument(fcinfo, 4);
+	text	   *correlation_id = text_argument(fcinfo, 8);
+	text	   *causation_id = text_argument(fcinfo, 9);
+	PgesBatch  *batch = pges_batch_create(types.n);
+
+	check_array_length(&data, types.n);
+	check_array_length(&metadata, types.n);
+	check_array_length(&ids, types.n);
+	check_array_length(&times, types.n);
+	for (int i = 0; i < types.n; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		event->event_id = text_element(&ids, i);
+		event->event_type = text_element(&types, i);
+		event->data = json_element(&data, i);
+		event->metadata = json_element(&metadata, i);
+		event->occurred_at_given = times.n >= 0 && !times.nulls[i];
+		if (event->occurred_at_given)
+			event->occurred_at = DatumGetTimestampTz(times.values[i]);
+		event->aggregate_id = aggregate_id;
+		event->aggregate_type = aggregate_type;
+		event->correlation_id = correlation_id;
+		event->causation_id = causation_id;
+	}
+	return batch;
+}
+
+PG_FUNCTION_INFO_V1(pges_append_to_aggregate);
+
+/* SQL: append events of one aggregate, given as parallel arrays. */
+Datum
+pges_append_to_aggregate(PG_FUNCTION_ARGS)
+{
+	AppendContext context;
+	PgesBatch  *batch;
+
+	require_argument(fcinfo, 0, "aggregate_id");
+	require_argument(fcinfo, 1, "event_types");
+	require_argument(fcinfo, 2, "data");
+	begin_append(&context, fcinfo, 10);
+	batch = batch_from_arrays(fcinfo);
+	pges_batch_check(batch);
+	pges_batch_one_aggregate(batch, !PG_ARGISNULL(3),
+							 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3));
+	finish_append(&context, batch);
+	if (batch->nevents == 0)
+		PG_RETURN_INT32(0);
+	return version_result(fcinfo, batch);
+}
+
+/* Put what each event of a batch got into the result set. */
+static void
+return_appended(FunctionCallInfo fcinfo, const PgesBatch *batch)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+		Datum		values[5];
+		bool		nulls[5] = {false};
+
+		values[0] = Int64GetDatum(event->position);
+		values[1] = PointerGetDatum(event->event_id);
+		values[2] = PointerGetDatum(event->aggregate_id);
+		nulls[2] = event->aggregate_id == NULL;
+		values[3] = Int32GetDatum(event->version);
+		nulls[3] = event->version == 0;
+		values[4] = BoolGetDatum(batch->deduplicated);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+}
+
+PG_FUNCTION_INFO_V1(pges_append);
+
+/* SQL: append events of any aggregates, given as JSON. */
+Datum
+pges_append(PG_FUNCTION_ARGS)
+{
+	AppendContext context;
+	PgesBatch  *batch;
+
+	require_argument(fcinfo, 0, "events");
+	begin_append(&context, fcinfo, 2);
+	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
+	pges_batch_group(batch, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
+	finish_append(&context, batch);
+	return_appended(fcinfo, batch);
+	return (Datum) 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * guc.c
+ *		The settings of pg_eventstore.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "guc.h"
+
+/* The variables behind the settings; PostgreSQL keeps them. */
+char	   *pges_store_setting = NULL;
+int			pges_batch_size = 100;
+int			pges_max_aggregate_locks = 1000;
+
+/* Refuse a store name that cannot name a table. */
+static bool
+check_store_setting(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+	bool		ok;
+
+	ok = SplitIdentifierString(copy, '.', &names) &&
+		(list_length(names) == 1 || list_length(names) == 2);
+	list_free(names);
+	pfree(copy);
+	if (!ok)
+		GUC_check_errdetail("A store is named by a table, with or without its schema.");
+	return ok;
+}
+
+/* Define the settings. */
+void
+pges_guc_init(void)
+{
+	/* the store of every call that names none: per role, database, session */
+	DefineCustomStringVariable("pg_eventstore.store",
+							   "Sets the store used by functions that are not told one.",
+							   "A name without a schema is looked up in schema eventstore.",
+							   &pges_store_setting, "eventstore.events",
+							   PGC_USERSET, 0,
+							   check_store_setting, NULL, NULL);
+
+	/* readers that are asked for no number of events return this many */
+	DefineCustomIntVariable("pg_eventstore.batch_size",
+							"Sets the number of events in a batch.",
+							"Used where a function is told no max_count.",
+							&pges_batch_size, 100, 1, 1000000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	/* each lock takes a place in the shared lock table until commit */
+	DefineCustomIntVariable("pg_eventstore.max_aggregate_locks",
+							"Sets how many aggregates one transaction may lock.",
+							"Appends to further aggregates rely on the unique index: "
+							"a concurrent append to one of them is then a version conflict.",
+							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("pg_eventstore");
+}

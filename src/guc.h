@@ -1,0 +1,16 @@
+/*
+ * guc.h
+ *		The settings of pg_eventstore.
+ */
+#ifndef PGES_GUC_H
+#define PGES_GUC_H
+
+#include "postgres.h"
+
+extern char *pges_store_setting;
+extern int	pges_batch_size;
+extern int	pges_max_aggregate_locks;
+
+extern void pges_guc_init(void);
+
+#endif							/* PGES_GUC_H */

@@ -1,0 +1,22 @@
+/*
+ * pg_eventstore.c
+ *		Loads the module.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "guc.h"
+#include "store.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+/* Let each room that has something to set up do so. */
+void
+_PG_init(void)
+{
+	pges_guc_init();
+	pges_store_init();
+}

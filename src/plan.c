@@ -1,0 +1,127 @@
+/*
+ * plan.c
+ *		The cache of saved plans: one for each statement and store.
+ *
+ * It works in the manner of ri_triggers.c: a plan is found by its key, used
+ * while SPI says that it is valid, and made anew from the store's present name
+ * otherwise.  A relcache invalidation of the store (any ALTER, RENAME, new
+ * index) makes its plans invalid, as does one of pg_namespace.
+ *
+ * All plans are generic, and planned as soon as they are prepared, with
+ * sequential and bitmap scans and full sorts off: a plan made while the store
+ * is empty must still be right when the store holds millions of events, and
+ * every statement here has an index that yields its rows in order or nearly
+ * so.  JIT is off because a disabled node's price would switch it on.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/resowner.h"
+
+#include "plan.h"
+
+typedef struct PlanKey
+{
+	Oid			relid;
+	const PgesStatement *statement;
+} PlanKey;
+
+typedef struct PlanEntry
+{
+	PlanKey		key;
+	SPIPlanPtr	plan;
+} PlanEntry;
+
+/* Lives as long as the backend; an error leaves at worst an entry with no plan. */
+static HTAB *plans = NULL;
+
+/* Create the hash table. */
+static void
+create_plan_table(void)
+{
+	HASHCTL		ctl;
+
+	ctl.keysize = sizeof(PlanKey);
+	ctl.entrysize = sizeof(PlanEntry);
+	plans = hash_create("pg_eventstore plans", 64, &ctl,
+						HASH_ELEM | HASH_BLOBS);
+}
+
+/* Set a planner setting until the present GUC nest level ends. */
+static void
+set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Make the generic plan now, under the settings the file comment explains. */
+static void
+plan_ahead(SPIPlanPtr plan)
+{
+	int			nestlevel = NewGUCNestLevel();
+	CachedPlan *cplan;
+
+	set_locally("enable_seqscan", "off");
+	set_locally("enable_bitmapscan", "off");
+	set_locally("enable_sort", "off");
+	set_locally("jit", "off");
+	cplan = SPI_plan_get_cached_plan(plan);
+	if (cplan)
+		ReleaseCachedPlan(cplan, CurrentResourceOwner);
+	AtEOXact_GUC(true, nestlevel);
+}
+
+/* Prepare a statement for a store and keep the plan. */
+static SPIPlanPtr
+prepare(const PgesStore *store, const PgesStatement *statement)
+{
+	char	   *sql = psprintf(statement->sql, store->qualified_name);
+	SPIPlanPtr	plan;
+
+	plan = SPI_prepare_cursor(sql, statement->nparams,
+							  (Oid *) statement->types,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not prepare a statement: %s",
+						SPI_result_code_string(SPI_result))));
+	SPI_keepplan(plan);
+	plan_ahead(plan);
+	return plan;
+}
+
+/* The plan of a statement on a store.  SPI must be connected. */
+SPIPlanPtr
+pges_plan(const PgesStore *store, const PgesStatement *statement)
+{
+	PlanKey		key;
+	PlanEntry  *entry;
+	bool		found;
+
+	if (plans == NULL)
+		create_plan_table();
+
+	memset(&key, 0, sizeof(key));	/* the key is hashed with its padding */
+	key.relid = store->relid;
+	key.statement = statement;
+	entry = hash_search(plans, &key, HASH_ENTER, &found);
+	if (!found)
+		entry->plan = NULL;
+	if (entry->plan && SPI_plan_is_valid(entry->plan))
+		return entry->plan;
+
+	if (entry->plan)
+	{
+		SPIPlanPtr	stale = entry->plan;
+
+		entry->plan = NULL;
+		SPI_freeplan(stale);
+	}
+	entry->plan = prepare(store, statement);
+	return entry->plan;
+}

@@ -1,0 +1,31 @@
+/*
+ * plan.h
+ *		The cache of saved plans.
+ */
+#ifndef PGES_PLAN_H
+#define PGES_PLAN_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+
+#include "store.h"
+
+#define PGES_MAX_PARAMS 11
+
+/*
+ * A statement on a store.  %1$s in its text stands for the store's name; all
+ * other names are to be qualified, operators too, since a saved plan is parsed
+ * again under whatever search_path its caller has.
+ */
+typedef struct PgesStatement
+{
+	const char *sql;
+	int			nparams;
+	Oid			types[PGES_MAX_PARAMS];
+} PgesStatement;
+
+extern SPIPlanPtr pges_plan(const PgesStore *store,
+							const PgesStatement *statement);
+
+#endif							/* PGES_PLAN_H */

@@ -1,0 +1,241 @@
+/*
+ * position.c
+ *		Hands out positions under the guard.
+ *
+ * A store's positions come from a sequence, so they are given out before
+ * commit, and a later position can become visible before an earlier one.  A
+ * reader must therefore know where the lowest position is that may still
+ * appear.  For that, every appending transaction announces itself before its
+ * first position, by a heavyweight lock: the guard.
+ *
+ * The bucket of a position is position >> 6.  TAG(sequence, bucket) is an
+ * advisory lock tag of a class of its own.  A writer does:
+ *
+ *	1	if this top transaction has the guard of the store: go to 4
+ *	2	b := bucket(the next position)
+ *		lock TAG(b) in RowExclusiveLock
+ *		if bucket(the next position) is not b any more: unlock, again
+ *	3	remember that this top transaction has the guard
+ *	4	take positions from the sequence, insert
+ *
+ * and never unlocks: the end of the transaction does, or COMMIT PREPARED.
+ * RowExclusiveLock does not conflict with itself, and nobody takes a mode that
+ * it conflicts with, so a writer neither waits nor deadlocks here.
+ *
+ * So while a transaction may hold positions that are not visible, it holds
+ * the tag of a bucket at or below all of them: the check in 2 was made with
+ * the lock held, hence before any position that it took, and positions only
+ * grow.  CommitTransaction() and its kin leave the proc array before they
+ * release locks, so whoever finds the tag free finds the rows visible.  A
+ * reader that goes up the buckets from a mark known to be safe, and stops at
+ * the first that is locked, may move its mark up to there.
+ *
+ * The lock's resource owner is that of the top transaction: ROLLBACK TO
+ * SAVEPOINT must not release it, as positions taken afterwards in the same
+ * transaction rely on it.
+ *
+ * The allocator is the default of the position column, so a plain INSERT or
+ * COPY is as safe as the append functions.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
+#include "commands/sequence.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+
+#include "compat.h"
+#include "position.h"
+
+#define BUCKET_OF(position) ((uint32) ((uint64) (position) >> 6))
+
+/*
+ * What this backend does with a store's sequence.  "guarded_in" is the number
+ * of the transaction that has the guard; a transaction's end makes it stale by
+ * itself.  The rest counts what the current statement has been given: a
+ * statement that fails takes its subtransaction along, so what it left behind
+ * is told by the subtransaction's number.
+ */
+typedef struct SequenceEntry
+{
+	Oid			sequence;		/* hash key */
+	Oid			relid;			/* its store, as of guarded_in */
+	LocalTransactionId guarded_in;
+	LocalTransactionId counted_in;
+	SubTransactionId subtransaction;
+	PgesAppended appended;
+} SequenceEntry;
+
+/* Lives as long as the backend. */
+static HTAB *sequences = NULL;
+
+/* The entry of a sequence. */
+static SequenceEntry *
+sequence_entry(Oid sequence)
+{
+	SequenceEntry *entry;
+	bool		found;
+
+	if (sequences == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(SequenceEntry);
+		sequences = hash_create("pg_eventstore sequences", 16, &ctl,
+								HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(sequences, &sequence, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) entry + sizeof(Oid), 0,
+			   sizeof(SequenceEntry) - sizeof(Oid));
+	return entry;
+}
+
+/*
+ * The position a sequence gives next, read from its only page: the SQL
+ * function for this asks for privileges that an appender need not have.
+ */
+static int64
+next_of_sequence(Oid sequence)
+{
+	Relation	rel = relation_open(sequence, AccessShareLock);
+	Buffer		buffer = ReadBuffer(rel, 0);
+	Page		page;
+	HeapTupleHeader tuple;
+	Form_pg_sequence_data data;
+	int64		next;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
+	data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
+	next = data->is_called ? data->last_value + 1 : data->last_value;
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, AccessShareLock);
+	return next;
+}
+
+/* Lock the guard of the bucket from which positions come now. */
+static void
+lock_guard(Oid sequence)
+{
+	for (;;)
+	{
+		LOCKTAG		tag;
+		uint32		bucket = BUCKET_OF(next_of_sequence(sequence));
+
+		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, bucket,
+							 PGES_LOCK_GUARD);
+		(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+		if (BUCKET_OF(next_of_sequence(sequence)) == bucket)
+			return;
+		LockRelease(&tag, RowExclusiveLock, false);
+	}
+}
+
+/* Give the current top transaction the guard of a store, once. */
+static void
+take_guard(SequenceEntry *entry)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	LocalTransactionId lxid = pges_current_lxid_compat();
+
+	if (entry->guarded_in == lxid)
+		return;
+
+	/* an error resets the owner by itself: the (sub)transaction aborts */
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	lock_guard(entry->sequence);
+	CurrentResourceOwner = caller;
+	entry->guarded_in = lxid;
+}
+
+/* Count a position as given to the current statement. */
+static void
+count_appended(SequenceEntry *entry, int64 position)
+{
+	LocalTransactionId lxid = pges_current_lxid_compat();
+	SubTransactionId subtransaction = GetCurrentSubTransactionId();
+
+	if (entry->counted_in != lxid || entry->subtransaction != subtransaction)
+	{
+		entry->counted_in = lxid;
+		entry->subtransaction = subtransaction;
+		entry->appended.count = 0;
+	}
+	entry->appended.count++;
+	entry->appended.position = position;
+}
+
+/* Take n positions, ascending. */
+void
+pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
+{
+	SequenceEntry *entry = sequence_entry(store->sequence);
+
+	take_guard(entry);
+	for (int i = 0; i < n; i++)
+	{
+		positions[i] = nextval_internal(store->sequence, false);
+		count_appended(entry, positions[i]);
+	}
+}
+
+/* What the current statement has appended; the next one starts from none. */
+PgesAppended
+pges_take_appended(const PgesStore *store)
+{
+	SequenceEntry *entry = sequence_entry(store->sequence);
+	PgesAppended appended = {0, 0};
+
+	if (entry->counted_in == pges_current_lxid_compat() &&
+		entry->subtransaction == GetCurrentSubTransactionId())
+		appended = entry->appended;
+	entry->appended.count = 0;
+	return appended;
+}
+
+/*
+ * Check that the user may take positions: who may insert into the store may,
+ * and so may who has been granted the sequence.
+ */
+static void
+check_privileges(Oid relid, Oid sequence)
+{
+	Oid			user = GetUserId();
+
+	if (pg_class_aclcheck(relid, user, ACL_INSERT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(relid, user, ACL_INSERT, ACLMASK_ANY) != ACLCHECK_OK &&
+		pg_class_aclcheck(sequence, user, ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+}
+
+PG_FUNCTION_INFO_V1(pges_next_position);
+
+/* SQL: the default of a store's position column. */
+Datum
+pges_next_position(PG_FUNCTION_ARGS)
+{
+	Oid			sequence = PG_GETARG_OID(0);
+	SequenceEntry *entry = sequence_entry(sequence);
+	int64		position;
+
+	PreventCommandIfReadOnly("eventstore.next_position()");
+	if (entry->guarded_in != pges_current_lxid_compat())
+		entry->relid = pges_store_of_sequence(sequence);
+	check_privileges(entry->relid, sequence);
+	pges_allocate_positions(pges_store(entry->relid), &position, 1);
+	PG_RETURN_INT64(position);
+}

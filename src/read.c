@@ -1,0 +1,281 @@
+/*
+ * read.c
+ *		The set-returning functions that read events.
+ *
+ * Each is one statement on the store.  Its rows go straight from the executor
+ * into the function's tuplestore, and every bound is a parameter, so LIMIT
+ * stops the scan.  The functions are stable: they read under the snapshot of
+ * the query that calls them.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/params.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "guc.h"
+#include "plan.h"
+#include "store.h"
+
+static const PgesStatement by_aggregate = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
+	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
+	"ORDER BY aggregate_version LIMIT $4",
+	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
+};
+
+static const PgesStatement by_aggregate_backwards = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
+	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
+	"ORDER BY aggregate_version DESC LIMIT $4",
+	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
+};
+
+/* A statement that reads the events with one value in one column, by time. */
+#define BY_COLUMN(column) { \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE " column " OPERATOR(pg_catalog.=) $1 " \
+	"AND occurred_at OPERATOR(pg_catalog.>=) $2 " \
+	"ORDER BY occurred_at, position LIMIT $3", \
+	3, {TEXTOID, TIMESTAMPTZOID, INT8OID} \
+}
+
+static const PgesStatement by_type = BY_COLUMN("event_type");
+static const PgesStatement by_aggregate_type = BY_COLUMN("aggregate_type");
+static const PgesStatement by_correlation_id = BY_COLUMN("correlation_id");
+static const PgesStatement by_causation_id = BY_COLUMN("causation_id");
+
+static const PgesStatement latest = {
+	"SELECT " PGES_COLUMNS " FROM "
+	"(SELECT " PGES_COLUMNS " FROM %1$s ORDER BY position DESC LIMIT $1) e "
+	"ORDER BY position",
+	1, {INT8OID}
+};
+
+static const PgesStatement by_event_id = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement aggregate_version = {
+	"SELECT aggregate_version FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+/* The parameters of a statement, set one after another. */
+typedef struct Params
+{
+	Datum		values[PGES_MAX_PARAMS];
+	bool		nulls[PGES_MAX_PARAMS];
+	int			n;
+} Params;
+
+/* Add a parameter that is not null. */
+static void
+add_param(Params *params, Datum value)
+{
+	params->values[params->n] = value;
+	params->nulls[params->n++] = false;
+}
+
+/* Add a text argument of the function, which must not be null. */
+static void
+add_text(Params *params, FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	add_param(params, PG_GETARG_DATUM(arg));
+}
+
+/* Add an integer argument of the function, or what its null stands for. */
+static void
+add_int4(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+{
+	add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
+}
+
+/* Add the argument max_count as the bound of a LIMIT; 0 for null is no bound. */
+static void
+add_max_count(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+{
+	int32		max_count = PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg);
+
+	if (max_count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must not be negative"),
+				 errdetail("It is %d.", max_count)));
+	add_param(params, Int64GetDatum(max_count));
+	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
+}
+
+/* The store that an argument or else the setting names. */
+static const PgesStore *
+store_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return pges_store_or_setting(PG_ARGISNULL(arg) ? InvalidOid : PG_GETARG_OID(arg));
+}
+
+/* The parameters as the executor wants them. */
+static ParamListInfo
+make_params(const PgesStatement *statement, const Params *params)
+{
+	ParamListInfo list = makeParamList(params->n);
+
+	for (int i = 0; i < params->n; i++)
+	{
+		list->params[i].value = params->values[i];
+		list->params[i].isnull = params->nulls[i];
+		list->params[i].pflags = PARAM_FLAG_CONST;
+		list->params[i].ptype = statement->types[i];
+	}
+	return list;
+}
+
+/* Run a statement, its rows being the function's result. */
+static Datum
+return_events(FunctionCallInfo fcinfo, const PgesStore *store,
+			  const PgesStatement *statement, const Params *params)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	SPIExecuteOptions options = {.read_only = true,.must_return_tuples = true};
+
+	InitMaterializedSRF(fcinfo, 0);
+	options.params = make_params(statement, params);
+	options.dest = CreateDestReceiver(DestTuplestore);
+	SetTuplestoreDestReceiverParams(options.dest, rsinfo->setResult,
+									rsinfo->econtext->ecxt_per_query_memory,
+									false, NULL, NULL);
+	SPI_connect();
+	SPI_execute_plan_extended(pges_plan(store, statement), &options);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate);
+
+/* SQL: the events of one aggregate, by version. */
+Datum
+pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
+{
+	bool		backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	Params		params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, "aggregate_id");
+	add_int4(&params, fcinfo, 1, 0);
+	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
+	add_max_count(&params, fcinfo, 3, 0);
+	return return_events(fcinfo, store_argument(fcinfo, 5),
+						 backwards ? &by_aggregate_backwards : &by_aggregate,
+						 &params);
+}
+
+/* Read by one text column: arguments value, start_date, max_count, store. */
+static Datum
+get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
+			  const char *column)
+{
+	Params		params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, column);
+	add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
+			  PG_GETARG_DATUM(1));
+	add_max_count(&params, fcinfo, 2, 0);
+	return return_events(fcinfo, store_argument(fcinfo, 3), statement, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_type);
+
+/* SQL: the events of one type, by time. */
+Datum
+pges_get_events_by_type(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_type, "event_type");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate_type);
+
+/* SQL: the events of the aggregates of one type, by time. */
+Datum
+pges_get_events_by_aggregate_type(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_aggregate_type, "aggregate_type");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_correlation_id);
+
+/* SQL: the events that carry one correlation id, by time. */
+Datum
+pges_get_events_by_correlation_id(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_correlation_id, "correlation_id");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_causation_id);
+
+/* SQL: the events that one event or command caused, by time. */
+Datum
+pges_get_events_by_causation_id(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_causation_id, "causation_id");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_latest_events);
+
+/* SQL: the newest events, oldest of them first. */
+Datum
+pges_get_latest_events(PG_FUNCTION_ARGS)
+{
+	Params		params = {.n = 0};
+
+	add_max_count(&params, fcinfo, 0, pges_batch_size);
+	return return_events(fcinfo, store_argument(fcinfo, 1), &latest, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_event);
+
+/* SQL: the event with an id. */
+Datum
+pges_get_event(PG_FUNCTION_ARGS)
+{
+	Params		params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, "event_id");
+	return return_events(fcinfo, store_argument(fcinfo, 1), &by_event_id, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
+
+/* SQL: the version of an aggregate, 0 when it has no event. */
+Datum
+pges_get_aggregate_version(PG_FUNCTION_ARGS)
+{
+	Params		params = {.n = 0};
+	const PgesStore *store = store_argument(fcinfo, 1);
+	bool		isnull;
+	int32		version = 0;
+
+	add_text(&params, fcinfo, 0, "aggregate_id");
+	SPI_connect();
+	SPI_execute_plan(pges_plan(store, &aggregate_version), params.values, NULL, true, 1);
+	if (SPI_processed > 0)
+		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+											  SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	PG_RETURN_INT32(version);
+}

@@ -1,0 +1,74 @@
+/*
+ * store.h
+ *		What a store is: the description of its table.
+ */
+#ifndef PGES_STORE_H
+#define PGES_STORE_H
+
+#include "postgres.h"
+
+#include "utils/relcache.h"
+
+/* The columns of a store, in the order of type eventstore.event. */
+typedef enum PgesColumn
+{
+	PGES_POSITION,
+	PGES_EVENT_ID,
+	PGES_EVENT_TYPE,
+	PGES_OCCURRED_AT,
+	PGES_CORRELATION_ID,
+	PGES_CAUSATION_ID,
+	PGES_AGGREGATE_ID,
+	PGES_AGGREGATE_TYPE,
+	PGES_AGGREGATE_VERSION,
+	PGES_DATA,
+	PGES_METADATA,
+	PGES_NUM_COLUMNS
+} PgesColumn;
+
+/* The same, as the text of a statement. */
+#define PGES_COLUMNS \
+	"position, event_id, event_type, occurred_at, correlation_id, " \
+	"causation_id, aggregate_id, aggregate_type, aggregate_version, " \
+	"data, metadata"
+
+typedef enum PgesNotifications
+{
+	PGES_NOTIFY_OFF,
+	PGES_NOTIFY_COMMIT
+} PgesNotifications;
+
+/*
+ * The description of a store.  A caller may use it until its transaction
+ * ends, even when the table changes meanwhile.
+ */
+typedef struct PgesStore
+{
+	Oid			relid;
+	char	   *schema;
+	char	   *table;
+	char	   *qualified_name; /* quoted where needed */
+	Oid			sequence;		/* of the positions */
+	char	   *event_id_index; /* names of the unique indexes */
+	char	   *version_index;
+	char	   *trigger;		/* name of the trigger that makes it a store */
+	PgesNotifications notifications;
+	char	   *channel;
+	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
+} PgesStore;
+
+extern void pges_store_init(void);
+extern const PgesStore *pges_store(Oid relid);
+extern Oid	pges_store_lookup(const char *name);
+extern const PgesStore *pges_store_or_setting(Oid relid);
+extern Oid	pges_store_of_sequence(Oid sequence);
+extern bool pges_is_store(Relation rel);
+extern void pges_check_columns(Relation rel);
+extern PgesNotifications pges_parse_notifications(const char *mode);
+extern const char *pges_notifications_name(PgesNotifications notifications);
+extern const char *pges_column_name(PgesColumn column);
+extern void pges_parse_store_name(const char *name, char **schema,
+								  char **table);
+extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
+
+#endif							/* PGES_STORE_H */

@@ -1,0 +1,366 @@
+/*
+ * store_ddl.c
+ *		Creates, alters and drops stores.
+ *
+ * All names that go into DDL are quoted, and the search path is empty while it
+ * runs, so nothing of the caller's can stand in for what is meant.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "plan.h"
+#include "position.h"
+#include "store.h"
+
+/* What create_store() is to create. */
+typedef struct NewStore
+{
+	char	   *schema;
+	char	   *table;
+	char	   *qualified_name;
+	PgesNotifications notifications;
+	char	   *channel;
+} NewStore;
+
+/*
+ * The table.  1: name, 2: primary key, 3: unique aggregate version, 4: unique
+ * position, 5: check.
+ */
+static const char table_ddl[] =
+"CREATE TABLE %1$s (\n"
+"  position bigint NOT NULL,\n"
+"  event_id varchar(36) COLLATE \"C\" NOT NULL DEFAULT eventstore.new_event_id(),\n"
+"  event_type varchar(255) COLLATE \"C\" NOT NULL,\n"
+"  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
+"  correlation_id varchar(36) COLLATE \"C\",\n"
+"  causation_id varchar(36) COLLATE \"C\",\n"
+"  aggregate_id varchar(36) COLLATE \"C\",\n"
+"  aggregate_type varchar(255) COLLATE \"C\",\n"
+"  aggregate_version integer,\n"
+"  data jsonb NOT NULL,\n"
+"  metadata jsonb,\n"
+"  CONSTRAINT %2$s PRIMARY KEY (event_id),\n"
+"  CONSTRAINT %3$s UNIQUE (aggregate_id, aggregate_version),\n"
+"  CONSTRAINT %4$s UNIQUE (position),\n"
+"  CONSTRAINT %5$s CHECK\n"
+"    ((aggregate_id IS NULL) = (aggregate_version IS NULL) AND aggregate_version > 0)\n"
+")";
+
+/* The further indexes: what follows the table's name. */
+typedef struct IndexShape
+{
+	const char *label;
+	const char *definition;
+} IndexShape;
+
+static const IndexShape indexes[] = {
+	{"event_type", "(event_type, occurred_at)"},
+	{"aggregate_type", "(aggregate_type, occurred_at)"},
+	{"occurred_at", "USING brin (occurred_at)"},
+	{"correlation_id", "(correlation_id) WHERE correlation_id IS NOT NULL"},
+	{"causation_id", "(causation_id) WHERE causation_id IS NOT NULL"},
+};
+
+static const PgesStatement any_event = {
+	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
+};
+
+/* Run one DDL command. */
+static void
+run_ddl(const char *command)
+{
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute: %s", command);
+}
+
+/* Connect to SPI for DDL, with a safe search path; undo with end_ddl(). */
+static int
+begin_ddl(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp",
+							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+	SPI_connect();
+	return nestlevel;
+}
+
+/* Leave what begin_ddl() set up. */
+static void
+end_ddl(int nestlevel)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/* Raise when an argument that must not be null is. */
+static char *
+name_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* A channel that NOTIFY takes. */
+static char *
+channel_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *channel = name_argument(fcinfo, arg, "channel");
+
+	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid channel name: \"%s\"", channel),
+				 errdetail("A channel name has from 1 to %d bytes.", NAMEDATALEN - 1)));
+	return channel;
+}
+
+/* Serialise the creation of stores: two programs may both be the first. */
+static void
+lock_creation(void)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, PGES_LOCK_CREATE);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/* Create the schema of a store, or raise, when it is missing. */
+static void
+ensure_schema(const NewStore *store, bool create_if_missing)
+{
+	if (OidIsValid(get_namespace_oid(store->schema, true)))
+		return;
+	if (!create_if_missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", store->schema),
+				 errhint("Create it, or let create_schema_if_missing be true.")));
+	run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
+	CommandCounterIncrement();
+}
+
+/* A name made of a table's and a label, quoted; the table's part is cut to fit. */
+static char *
+derived_name(const char *prefix, const char *table, const char *label)
+{
+	return pstrdup(quote_identifier(makeObjectName(psprintf("%s%s", prefix, table),
+												   NULL, label)));
+}
+
+/* Create the sequence of a store's positions and make it the default. */
+static void
+create_sequence(const NewStore *store)
+{
+	const char *name = derived_name("", store->table, "position_seq");
+	char	   *sequence = psprintf("%s.%s", quote_identifier(store->schema), name);
+
+	run_ddl(psprintf("CREATE SEQUENCE %s AS bigint CACHE 1 OWNED BY %s.position",
+					 sequence, store->qualified_name));
+	run_ddl(psprintf("ALTER TABLE %s ALTER COLUMN position "
+					 "SET DEFAULT eventstore.next_position(%s::pg_catalog.regclass)",
+					 store->qualified_name, quote_literal_cstr(sequence)));
+}
+
+/* Create the table of a store with its indexes. */
+static void
+create_table(const NewStore *store)
+{
+	run_ddl(psprintf(table_ddl, store->qualified_name,
+					 derived_name("", store->table, "pkey"),
+					 derived_name("idx_", store->table, "aggregate_id"),
+					 derived_name("", store->table, "position_key"),
+					 derived_name("", store->table, "aggregate_version_check")));
+	for (int i = 0; i < lengthof(indexes); i++)
+		run_ddl(psprintf("CREATE INDEX %s ON %s %s",
+						 derived_name("idx_", store->table, indexes[i].label),
+						 store->qualified_name, indexes[i].definition));
+	create_sequence(store);
+}
+
+/* Create or replace the trigger that makes a table a store. */
+static void
+create_append_trigger(const char *trigger, const char *table,
+					  PgesNotifications notifications, const char *channel)
+{
+	run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
+					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
+					 quote_identifier(trigger), table,
+					 quote_literal_cstr(pges_notifications_name(notifications)),
+					 quote_literal_cstr(channel)));
+}
+
+/* Create the triggers of a store. */
+static void
+create_triggers(const NewStore *store)
+{
+	create_append_trigger("eventstore_append", store->qualified_name,
+						  store->notifications, store->channel);
+	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
+					 "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
+					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
+					 store->qualified_name));
+}
+
+/*
+ * Make an existing table a store, unless it is one.  Its shape is checked
+ * first column by column, and then as that of any store.
+ */
+static void
+adopt_table(const NewStore *store, Oid relid)
+{
+	Relation	rel = table_open(relid, AccessShareLock);
+	bool		is_store = pges_is_store(rel);
+
+	pges_check_columns(rel);
+	table_close(rel, NoLock);
+	if (is_store)
+		ereport(NOTICE,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("store \"%s\" already exists, skipping", store->table)));
+	else
+		create_triggers(store);
+	(void) pges_store(relid);
+}
+
+/* Create a store, or see that it is there; its OID. */
+static Oid
+create_store(const NewStore *store)
+{
+	Oid			schema = get_namespace_oid(store->schema, false);
+	Oid			relid = get_relname_relid(store->table, schema);
+
+	if (OidIsValid(relid))
+	{
+		adopt_table(store, relid);
+		return relid;
+	}
+	create_table(store);
+	create_triggers(store);
+	CommandCounterIncrement();
+	relid = get_relname_relid(store->table, schema);
+	(void) pges_store(relid);
+	return relid;
+}
+
+PG_FUNCTION_INFO_V1(pges_create_store);
+
+/* SQL: create a store. */
+Datum
+pges_create_store(PG_FUNCTION_ARGS)
+{
+	NewStore	store;
+	char	   *name = name_argument(fcinfo, 0, "name");
+	char	   *mode = name_argument(fcinfo, 1, "notifications");
+	int			nestlevel;
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.create_store()");
+	pges_parse_store_name(name, &store.schema, &store.table);
+	store.notifications = pges_parse_notifications(mode);
+	store.channel = !PG_ARGISNULL(2) ? channel_argument(fcinfo, 2) :
+		makeObjectName(store.schema, store.table, NULL);
+	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
+	lock_creation();
+
+	nestlevel = begin_ddl();
+	ensure_schema(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+	relid = create_store(&store);
+	end_ddl(nestlevel);
+	PG_RETURN_OID(relid);
+}
+
+/* The description of the store to alter, which the user must own. */
+static const PgesStore *
+own_store_argument(FunctionCallInfo fcinfo, int arg)
+{
+	const PgesStore *store;
+
+	if (PG_ARGISNULL(arg))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"store\" must not be null")));
+	store = pges_store(PG_GETARG_OID(arg));
+	if (!pges_owns_table_compat(store->relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
+	return store;
+}
+
+/* Raise when a store holds events. */
+static void
+check_empty(const PgesStore *store)
+{
+	SPI_execute_snapshot(pges_plan(store, &any_event), NULL, NULL,
+						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot drop store %s because it holds events",
+						store->qualified_name),
+				 errhint("Use eventstore.drop_store(..., force => true) to drop the store and all its events.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_drop_store);
+
+/* SQL: drop a store. */
+Datum
+pges_drop_store(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store = own_store_argument(fcinfo, 0);
+	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.drop_store()");
+	LockRelationOid(store->relid, AccessExclusiveLock);
+	store = own_store_argument(fcinfo, 0);	/* as it is now */
+	nestlevel = begin_ddl();
+	if (!force)
+	{
+		/* a policy that hides events must be an error, not an empty store */
+		(void) set_config_option("row_security", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		check_empty(store);
+	}
+	run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
+	end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_set_notifications);
+
+/* SQL: change how a store announces new events. */
+Datum
+pges_set_notifications(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store = own_store_argument(fcinfo, 0);
+	PgesNotifications mode = pges_parse_notifications(name_argument(fcinfo, 1, "mode"));
+	char	   *channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.set_notifications()");
+	nestlevel = begin_ddl();
+	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,103 @@
+/*
+ * trigger.c
+ *		The triggers of a store: one announces appends, one keeps events
+ *		immutable.
+ */
+#include "postgres.h"
+
+#include "commands/async.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/json.h"
+#include "utils/rel.h"
+
+#include "position.h"
+#include "store.h"
+
+/* Raise unless called as a trigger of the expected kind. */
+static void
+check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) || !right_event)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of stores", name),
+				 errhint("eventstore.create_store() creates the triggers.")));
+}
+
+/*
+ * Announce what a statement has appended.  The payload does not grow with the
+ * events, so no append fails because of what is appended.
+ */
+static void
+notify(const PgesStore *store, PgesAppended appended)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"store\": ");
+	escape_json(&payload, store->qualified_name);
+	appendStringInfo(&payload,
+					 ", \"position\": " INT64_FORMAT ", \"count\": " INT64_FORMAT "}",
+					 appended.position, appended.count);
+	Async_Notify(store->channel, payload.data);
+	pfree(payload.data);
+}
+
+PG_FUNCTION_INFO_V1(pges_after_append);
+
+/*
+ * Trigger, after INSERT, for each statement: announces the new events.  Rows
+ * that came with their positions, as in a restored dump, are not new.
+ */
+Datum
+pges_after_append(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	const PgesStore *store;
+	PgesAppended appended;
+
+	check_trigger(fcinfo, "after_append",
+				  CALLED_AS_TRIGGER(fcinfo) &&
+				  TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+				  TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
+				  TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
+	store = pges_store(RelationGetRelid(trigdata->tg_relation));
+	appended = pges_take_appended(store);
+	if (store->notifications == PGES_NOTIFY_COMMIT && appended.count > 0)
+		notify(store, appended);
+	return PointerGetDatum(NULL);
+}
+
+/* The SQL command that fired a trigger. */
+static const char *
+command_of(TriggerData *trigdata)
+{
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		return "UPDATE";
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		return "DELETE";
+	return "TRUNCATE";
+}
+
+PG_FUNCTION_INFO_V1(pges_refuse_change);
+
+/* Trigger, before UPDATE, DELETE and TRUNCATE: refuses them. */
+Datum
+pges_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	check_trigger(fcinfo, "refuse_change",
+				  CALLED_AS_TRIGGER(fcinfo) &&
+				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot %s events of store \"%s\"",
+					command_of(trigdata),
+					RelationGetRelationName(trigdata->tg_relation)),
+			 errdetail("Events are immutable."),
+			 errhint("Append an event that corrects the earlier one. To remove a whole store, use eventstore.drop_store().")));
+	return PointerGetDatum(NULL);	/* not reached */
+}
