@@ -82,15 +82,31 @@ text_argument(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
 }
 
-/* The version of a batch's last event as a result; null when it has none. */
+/* Make a batch that of one aggregate, with the expected version given. */
+static void
+expect_version(FunctionCallInfo fcinfo, int arg, PgesBatch *batch,
+			   text *aggregate_id)
+{
+	bool		given = !PG_ARGISNULL(arg);
+
+	pges_batch_one_aggregate(batch, aggregate_id, given,
+							 given ? PG_GETARG_INT32(arg) : 0);
+}
+
+/*
+ * The version of the aggregate after the last event as a result: null for
+ * events of no aggregate.
+ */
 static Datum
 version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
 {
-	int32		version = batch->events[batch->nevents - 1].version;
+	int			n = batch->nevents;
 
-	if (version == 0)
+	if (n > 0 && batch->events[n - 1].version == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(version);
+	if (n > 0)
+		PG_RETURN_INT32(batch->events[n - 1].version);
+	PG_RETURN_INT32(batch->naggregates > 0 ? batch->aggregates[0].version : 0);
 }
 
 PG_FUNCTION_INFO_V1(pges_append_events);
@@ -105,11 +121,9 @@ pges_append_events(PG_FUNCTION_ARGS)
 	require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
 	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
-	pges_batch_one_aggregate(batch, !PG_ARGISNULL(1),
-							 PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1));
+	expect_version(fcinfo, 1, batch,
+				   batch->nevents > 0 ? batch->events[0].aggregate_id : NULL);
 	finish_append(&context, batch);
-	if (batch->nevents == 0)
-		PG_RETURN_INT32(0);
 	return version_result(fcinfo, batch);
 }
 
@@ -140,8 +154,7 @@ pges_append_event(PG_FUNCTION_ARGS)
 	event->correlation_id = text_argument(fcinfo, 8);
 	event->causation_id = text_argument(fcinfo, 9);
 	pges_batch_check(batch);
-	pges_batch_one_aggregate(batch, !PG_ARGISNULL(3),
-							 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3));
+	expect_version(fcinfo, 3, batch, event->aggregate_id);
 	finish_append(&context, batch);
 	return version_result(fcinfo, batch);
 }
@@ -257,11 +270,8 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 	begin_append(&context, fcinfo, 10);
 	batch = batch_from_arrays(fcinfo);
 	pges_batch_check(batch);
-	pges_batch_one_aggregate(batch, !PG_ARGISNULL(3),
-							 PG_ARGISNULL(3) ? 0 : PG_GETARG_INT32(3));
+	expect_version(fcinfo, 3, batch, PG_GETARG_TEXT_PP(0));
 	finish_append(&context, batch);
-	if (batch->nevents == 0)
-		PG_RETURN_INT32(0);
 	return version_result(fcinfo, batch);
 }
 

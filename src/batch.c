@@ -14,6 +14,7 @@
 #include "utils/numeric.h"
 
 #include "batch.h"
+#include "compat.h"
 
 /* An empty batch with room for n events, in the current memory context. */
 PgesBatch *
@@ -56,12 +57,9 @@ pges_text_equal(const text *a, const text *b)
 bool
 pges_whole_number(const JsonbValue *value, int32 *number)
 {
-	bool		failed = false;
-
 	if (value->type != jbvNumeric)
 		return false;
-	*number = numeric_int4_opt_error(value->val.numeric, &failed);
-	return !failed &&
+	return pges_numeric_int4_compat(value->val.numeric, number) &&
 		DatumGetBool(DirectFunctionCall2(numeric_eq,
 										 NumericGetDatum(value->val.numeric),
 										 NumericGetDatum(int64_to_numeric(*number))));
@@ -203,16 +201,19 @@ check_expected(int32 expected)
 				 errhint("Use 0 for an aggregate without events, and null for any version.")));
 }
 
-/* Make the whole batch that of one aggregate, that of its first event. */
+/*
+ * Make the whole batch that of one aggregate; NULL stands for none.  Without
+ * events, a batch of an aggregate still checks its expected version.
+ */
 void
-pges_batch_one_aggregate(PgesBatch *batch, bool expected_given, int32 expected)
+pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
+						 int32 expected)
 {
 	PgesAggregate *aggregate = palloc0(sizeof(PgesAggregate));
-	const text *id = batch->nevents > 0 ? batch->events[0].aggregate_id : NULL;
 
 	if (expected_given)
 		check_expected(expected);
-	for (int i = 1; i < batch->nevents; i++)
+	for (int i = 0; i < batch->nevents; i++)
 	{
 		if (!pges_text_equal(batch->events[i].aggregate_id, id))
 			ereport(ERROR,
@@ -227,12 +228,12 @@ pges_batch_one_aggregate(PgesBatch *batch, bool expected_given, int32 expected)
 				 errmsg("an expected version needs an aggregate"),
 				 errdetail("Event 1 has no \"aggregate_id\".")));
 
-	aggregate->id = unconstify(text *, id);
+	aggregate->id = id;
 	aggregate->expected_given = expected_given;
 	aggregate->expected = expected;
 	aggregate->nevents = batch->nevents;
 	batch->aggregates = aggregate;
-	batch->naggregates = batch->nevents > 0 ? 1 : 0;
+	batch->naggregates = batch->nevents > 0 || id ? 1 : 0;
 }
 
 /* Find the aggregate of a batch by its id; those so far are sorted by id. */

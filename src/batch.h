@@ -66,8 +66,8 @@ typedef struct PgesBatch
 
 extern PgesBatch *pges_batch_create(int nevents);
 extern PgesBatch *pges_batch_from_json(Jsonb *events);
-extern void pges_batch_one_aggregate(PgesBatch *batch, bool expected_given,
-									 int32 expected);
+extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
+									 bool expected_given, int32 expected);
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
 extern void pges_batch_check(PgesBatch *batch);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);

@@ -10,6 +10,7 @@
 #include "utils/numeric.h"
 
 #include "batch.h"
+#include "compat.h"
 
 typedef enum EventKey
 {
@@ -205,23 +206,22 @@ static Jsonb *
 flat_data(JsonbContainer *object)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbParseState *state = NULL;
+	PgesJsonBuilder builder = {0};
 	JsonbValue	key;
 	JsonbValue	value;
-	JsonbValue *result;
 
 	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pges_json_push_compat(&builder, WJB_BEGIN_OBJECT, NULL);
 	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(&it, &value, true);
 		if (classify_key(&key) != KEY_UNKNOWN)
 			continue;
-		pushJsonbValue(&state, WJB_KEY, &key);
-		pushJsonbValue(&state, WJB_VALUE, &value);
+		pges_json_push_compat(&builder, WJB_KEY, &key);
+		pges_json_push_compat(&builder, WJB_VALUE, &value);
 	}
-	result = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(result);
+	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(builder.result);
 }
 
 /* Read one event.  Without a key "data", the unknown keys are the data. */

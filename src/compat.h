@@ -12,6 +12,14 @@
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+#if PG_VERSION_NUM >= 190000
+#include "nodes/miscnodes.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "pg_eventstore needs PostgreSQL 15 or later"
@@ -36,6 +44,47 @@ pges_owns_table_compat(Oid relid, Oid roleid)
 	return object_ownercheck(RelationRelationId, relid, roleid);
 #else
 	return pg_class_ownercheck(relid, roleid);
+#endif
+}
+
+/* Round a number to an integer; false when it does not fit. */
+static inline bool
+pges_numeric_int4_compat(Numeric number, int32 *result)
+{
+#if PG_VERSION_NUM >= 190000
+	ErrorSaveContext context = {T_ErrorSaveContext};
+
+	*result = numeric_int4_safe(number, (Node *) &context);
+	return !context.error_occurred;
+#else
+	bool		failed = false;
+
+	*result = numeric_int4_opt_error(number, &failed);
+	return !failed;
+#endif
+}
+
+/* A JSON value under construction. */
+typedef struct PgesJsonBuilder
+{
+#if PG_VERSION_NUM >= 190000
+	JsonbInState state;
+#else
+	JsonbParseState *state;
+#endif
+	JsonbValue *result;			/* of the last step; complete after the end */
+} PgesJsonBuilder;
+
+/* Add a step to a JSON value under construction. */
+static inline void
+pges_json_push_compat(PgesJsonBuilder *builder, JsonbIteratorToken token,
+					  JsonbValue *value)
+{
+#if PG_VERSION_NUM >= 190000
+	pushJsonbValue(&builder->state, token, value);
+	builder->result = builder->state.result;
+#else
+	builder->result = pushJsonbValue(&builder->state, token, value);
 #endif
 }
 

@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "port.h"
 
+#include "compat.h"
 #include "event_id.h"
 
 #define UUID_BYTES 16

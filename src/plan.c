@@ -21,6 +21,7 @@
 #include "utils/plancache.h"
 #include "utils/resowner.h"
 
+#include "compat.h"
 #include "plan.h"
 
 typedef struct PlanKey
@@ -37,6 +38,14 @@ typedef struct PlanEntry
 
 /* Lives as long as the backend; an error leaves at worst an entry with no plan. */
 static HTAB *plans = NULL;
+
+/*
+ * Plans to be freed, and the transaction that made them stale.  One of them
+ * may be running further up the call stack, below a trigger that appends, so
+ * they are freed in a later transaction.
+ */
+static List *stale_plans = NIL;
+static LocalTransactionId stale_since = InvalidLocalTransactionId;
 
 /* Create the hash table. */
 static void
@@ -95,9 +104,54 @@ prepare(const PgesStore *store, const PgesStatement *statement)
 	return plan;
 }
 
-/* The plan of a statement on a store.  SPI must be connected. */
-SPIPlanPtr
-pges_plan(const PgesStore *store, const PgesStatement *statement)
+/* Put a plan aside to be freed, and forget it. */
+static void
+retire(PlanEntry *entry)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+
+	stale_plans = lappend(stale_plans, entry->plan);
+	stale_since = pges_current_lxid_compat();
+	entry->plan = NULL;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Free the plans that went stale in earlier transactions. */
+static void
+free_stale_plans(void)
+{
+	List	   *list = stale_plans;
+	ListCell   *lc;
+
+	if (list == NIL || stale_since == pges_current_lxid_compat())
+		return;
+	stale_plans = NIL;
+	foreach(lc, list)
+		SPI_freeplan(lfirst(lc));
+	list_free(list);
+}
+
+/* Retire all plans that are not valid: those of dropped stores among them. */
+static void
+sweep_plans(void)
+{
+	HASH_SEQ_STATUS status;
+	PlanEntry  *entry;
+
+	hash_seq_init(&status, plans);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->plan && SPI_plan_is_valid(entry->plan))
+			continue;
+		if (entry->plan)
+			retire(entry);
+		hash_search(plans, &entry->key, HASH_REMOVE, NULL);
+	}
+}
+
+/* Find or make the entry of a statement on a store. */
+static PlanEntry *
+plan_entry(const PgesStore *store, const PgesStatement *statement)
 {
 	PlanKey		key;
 	PlanEntry  *entry;
@@ -105,23 +159,29 @@ pges_plan(const PgesStore *store, const PgesStatement *statement)
 
 	if (plans == NULL)
 		create_plan_table();
-
 	memset(&key, 0, sizeof(key));	/* the key is hashed with its padding */
 	key.relid = store->relid;
 	key.statement = statement;
+	entry = hash_search(plans, &key, HASH_FIND, NULL);
+	if (entry)
+		return entry;
+	sweep_plans();
 	entry = hash_search(plans, &key, HASH_ENTER, &found);
-	if (!found)
-		entry->plan = NULL;
+	entry->plan = NULL;
+	return entry;
+}
+
+/* The plan of a statement on a store.  SPI must be connected. */
+SPIPlanPtr
+pges_plan(const PgesStore *store, const PgesStatement *statement)
+{
+	PlanEntry  *entry = plan_entry(store, statement);
+
+	free_stale_plans();
 	if (entry->plan && SPI_plan_is_valid(entry->plan))
 		return entry->plan;
-
 	if (entry->plan)
-	{
-		SPIPlanPtr	stale = entry->plan;
-
-		entry->plan = NULL;
-		SPI_freeplan(stale);
-	}
+		retire(entry);
 	entry->plan = prepare(store, statement);
 	return entry->plan;
 }

@@ -40,6 +40,7 @@ pges_event_exists(const PgesStore *store, const text *event_id)
 
 	SPI_execute_snapshot(pges_plan(store, &exists_statement), &id, NULL,
 						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
+	SPI_freetuptable(SPI_tuptable);
 	return SPI_processed > 0;
 }
 

@@ -421,20 +421,48 @@ refresh(StoreEntry *entry)
 	relation_close(rel, AccessShareLock);
 }
 
+/* Forget the descriptions of tables that are gone. */
+static void
+sweep_stores(void)
+{
+	HASH_SEQ_STATUS status;
+	StoreEntry *entry;
+
+	hash_seq_init(&status, stores);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (entry->valid ||
+			SearchSysCacheExists1(RELOID, ObjectIdGetDatum(entry->relid)))
+			continue;
+		if (entry->context)
+			MemoryContextSetParent(entry->context, TopTransactionContext);
+		hash_search(stores, &entry->relid, HASH_REMOVE, NULL);
+	}
+}
+
+/* Find or make the entry of a table. */
+static StoreEntry *
+store_entry(Oid relid)
+{
+	StoreEntry *entry = hash_search(stores, &relid, HASH_FIND, NULL);
+	bool		found;
+
+	if (entry)
+		return entry;
+	sweep_stores();
+	entry = hash_search(stores, &relid, HASH_ENTER, &found);
+	entry->valid = false;
+	entry->context = NULL;
+	entry->store = NULL;
+	return entry;
+}
+
 /* The description of a store; raises when the table is none. */
 const PgesStore *
 pges_store(Oid relid)
 {
-	StoreEntry *entry;
-	bool		found;
+	StoreEntry *entry = store_entry(relid);
 
-	entry = hash_search(stores, &relid, HASH_ENTER, &found);
-	if (!found)
-	{
-		entry->valid = false;
-		entry->context = NULL;
-		entry->store = NULL;
-	}
 	if (!entry->valid)
 		refresh(entry);
 	return entry->store;

@@ -9,8 +9,11 @@
 
 #include "access/relation.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/defrem.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -73,7 +76,7 @@ typedef struct IndexShape
 static const IndexShape indexes[] = {
 	{"event_type", "(event_type, occurred_at)"},
 	{"aggregate_type", "(aggregate_type, occurred_at)"},
-	{"occurred_at", "USING brin (occurred_at)"},
+	{"occurred_at", "USING brin (occurred_at) WITH (autosummarize = on)"},
 	{"correlation_id", "(correlation_id) WHERE correlation_id IS NOT NULL"},
 	{"causation_id", "(causation_id) WHERE causation_id IS NOT NULL"},
 };
@@ -347,6 +350,59 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Whether a store belongs to the extension: the default store does. */
+static bool
+is_default_store(const PgesStore *store)
+{
+	return OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
+}
+
+/*
+ * Set the options of the default store.  pg_dump does not carry the trigger of
+ * a table that belongs to an extension, but it carries this table's row, whose
+ * own trigger applies it: now, and when it is restored.
+ */
+static void
+set_default_store_options(PgesNotifications mode, const char *channel)
+{
+	SPI_execute("DELETE FROM eventstore.default_store_options", false, 0);
+	SPI_execute(psprintf("INSERT INTO eventstore.default_store_options VALUES (%s, %s)",
+						 quote_literal_cstr(pges_notifications_name(mode)),
+						 quote_literal_cstr(channel)), false, 0);
+}
+
+PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
+
+/* Trigger, before INSERT, for each row: gives the default store its options. */
+Datum
+pges_apply_default_store_options(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	char	   *mode = NULL;
+	char	   *channel = NULL;
+	int			nestlevel;
+
+	if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+		TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+	{
+		TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+
+		mode = SPI_getvalue(trigdata->tg_trigtuple, desc, 1);
+		channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
+	}
+	if (mode == NULL || channel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
+						"apply_default_store_options")));
+
+	nestlevel = begin_ddl();
+	create_append_trigger("eventstore_append", "eventstore.events",
+						  pges_parse_notifications(mode), channel);
+	end_ddl(nestlevel);
+	return PointerGetDatum(trigdata->tg_trigtuple);
+}
+
 PG_FUNCTION_INFO_V1(pges_set_notifications);
 
 /* SQL: change how a store announces new events. */
@@ -360,7 +416,10 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
 	nestlevel = begin_ddl();
-	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	if (is_default_store(store))
+		set_default_store_options(mode, channel);
+	else
+		create_append_trigger(store->trigger, store->qualified_name, mode, channel);
 	end_ddl(nestlevel);
 	PG_RETURN_VOID();
 }

@@ -12,3 +12,10 @@ LANGUAGE C;
 COMMENT ON FUNCTION eventstore.refuse_change() IS
 'Trigger function that keeps events immutable: refuses UPDATE, DELETE and TRUNCATE on a store with SQLSTATE 0A000.';
 
+CREATE OR REPLACE FUNCTION eventstore.apply_default_store_options() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_apply_default_store_options'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.apply_default_store_options() IS
+'Trigger function of eventstore.default_store_options: gives the default store the options that are inserted.';
+

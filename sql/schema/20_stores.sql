@@ -29,3 +29,21 @@ SELECT pg_catalog.pg_extension_config_dump('eventstore.events', '');
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events_position_seq', '');
 
 COMMENT ON TABLE eventstore.events IS 'The default store.';
+COMMENT ON SEQUENCE eventstore.events_position_seq IS 'The positions of the default store.';
+
+-- The options of the default store, once set_notifications() has changed them:
+-- pg_dump carries a row of an extension's table, but not its table's triggers.
+CREATE TABLE eventstore.default_store_options (
+  notifications text NOT NULL,
+  channel text NOT NULL
+);
+CREATE TRIGGER apply_options BEFORE INSERT ON eventstore.default_store_options
+  FOR EACH ROW EXECUTE FUNCTION eventstore.apply_default_store_options();
+SELECT pg_catalog.pg_extension_config_dump('eventstore.default_store_options', '');
+
+COMMENT ON TABLE eventstore.default_store_options IS
+'The options of the default store, when set_notifications() has changed them. A dump carries them from here.';
+
+-- whoever creates the extension owns the tables, also without being superuser
+ALTER TABLE eventstore.events OWNER TO @extowner@;
+ALTER TABLE eventstore.default_store_options OWNER TO @extowner@;
