@@ -185,6 +185,7 @@ pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 {
 	SequenceEntry *entry = sequence_entry(store->sequence);
 
+	entry->relid = store->relid;
 	take_guard(entry);
 	for (int i = 0; i < n; i++)
 	{
