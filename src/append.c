@@ -110,12 +110,11 @@ check_length(const PgesStore *store, PgesColumn column, const text *value,
 			 int ordinal)
 {
 	int			max_chars = store->max_chars[column];
-	int			bytes = value ? VARSIZE_ANY_EXHDR(value) : 0;
 	int			chars;
 
-	if (max_chars == 0 || bytes <= max_chars)
+	if (value == NULL || max_chars == 0 || VARSIZE_ANY_EXHDR(value) <= max_chars)
 		return;
-	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), bytes);
+	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 	if (chars > max_chars)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
@@ -124,7 +123,8 @@ check_length(const PgesStore *store, PgesColumn column, const text *value,
 				 errdetail("Key \"%s\" of event %d has %d characters; store %s takes at most %d.",
 						   pges_column_name(column), ordinal, chars,
 						   store->qualified_name, max_chars),
-				 errhint("The owner of the store can widen the column with ALTER TABLE.")));
+				 errhint("The owner of the store can widen it: ALTER TABLE %s ALTER %s TYPE varchar(%d) COLLATE \"C\".",
+						 store->qualified_name, pges_column_name(column), Max(chars, 255))));
 }
 
 /* Check that all texts fit the columns of the store. */
@@ -492,12 +492,11 @@ insert_events(const PgesStore *store, const PgesBatch *batch)
 
 		MemoryContextSwitchTo(batch->context);
 		error = CopyErrorData();
-		if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
-		{
-			FlushErrorState();
-			pges_report_unique_violation(store, batch, error);
-		}
-		PG_RE_THROW();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		pges_report_unique_violation(store, batch, error);
+		ReThrowError(error);
 	}
 	PG_END_TRY();
 }

@@ -96,6 +96,7 @@ find_duplicate(const PgesBatch *batch, const ErrorData *error)
 static const PgesEvent *
 find_conflict(const PgesBatch *batch, const ErrorData *error)
 {
+	Assert(batch->events != NULL);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		const PgesEvent *event = &batch->events[i];
@@ -145,7 +146,9 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 				 errdetail("Version %d was inserted into store %s concurrently.\n%s",
 						   event->version, store->qualified_name,
 						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
-				 errhint("Read the aggregate again, decide anew, and append with the version it has now."),
+				 aggregate->expected_given ?
+				 errhint("Read the aggregate again, decide anew, and append with the version it has now.") :
+				 errhint("Call again: no version was expected, so the events get the next ones."),
 				 errstore(store)));
 	}
 }

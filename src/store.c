@@ -468,6 +468,25 @@ pges_store(Oid relid)
 	return entry->store;
 }
 
+/* Raise when a part of a name would be cut to fit. */
+static void
+check_name_lengths(const char *name)
+{
+	List	   *names = NIL;
+	ListCell   *lc;
+
+	(void) SplitGUCList(pstrdup(name), '.', &names);	/* cuts nothing */
+	foreach(lc, names)
+	{
+		if (strlen(lfirst(lc)) >= NAMEDATALEN)
+			ereport(ERROR,
+					(errcode(ERRCODE_NAME_TOO_LONG),
+					 errmsg("store name \"%s\" is too long", name),
+					 errdetail("Names of tables and schemas have at most %d bytes.",
+							   NAMEDATALEN - 1)));
+	}
+}
+
 /* Split the name of a store; without a schema it is in schema eventstore. */
 void
 pges_parse_store_name(const char *name, char **schema, char **table)
@@ -481,6 +500,7 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 				 errmsg("invalid store name: \"%s\"", name),
 				 errdetail("A store is named by a table, with or without its schema."),
 				 errhint("Quote names like SQL identifiers.")));
+	check_name_lengths(name);
 	*schema = list_length(names) == 2 ? linitial(names) : pstrdup("eventstore");
 	*table = llast(names);
 }

@@ -49,7 +49,7 @@ typedef struct NewStore
 static const char table_ddl[] =
 "CREATE TABLE %1$s (\n"
 "  position bigint NOT NULL,\n"
-"  event_id varchar(36) COLLATE \"C\" NOT NULL DEFAULT eventstore.new_event_id(),\n"
+"  event_id varchar(36) COLLATE \"C\" NOT NULL,\n"
 "  event_type varchar(255) COLLATE \"C\" NOT NULL,\n"
 "  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
 "  correlation_id varchar(36) COLLATE \"C\",\n"
@@ -172,6 +172,16 @@ derived_name(const char *prefix, const char *table, const char *label)
 												   NULL, label)));
 }
 
+/* Give the columns of a store the defaults that are functions of ours. */
+static void
+set_defaults(const NewStore *store, const char *sequence)
+{
+	run_ddl(psprintf("ALTER TABLE %s "
+					 "ALTER position SET DEFAULT eventstore.next_position(%s::pg_catalog.regclass), "
+					 "ALTER event_id SET DEFAULT eventstore.new_event_id()",
+					 store->qualified_name, quote_literal_cstr(sequence)));
+}
+
 /* Create the sequence of a store's positions and make it the default. */
 static void
 create_sequence(const NewStore *store)
@@ -181,9 +191,7 @@ create_sequence(const NewStore *store)
 
 	run_ddl(psprintf("CREATE SEQUENCE %s AS bigint CACHE 1 OWNED BY %s.position",
 					 sequence, store->qualified_name));
-	run_ddl(psprintf("ALTER TABLE %s ALTER COLUMN position "
-					 "SET DEFAULT eventstore.next_position(%s::pg_catalog.regclass)",
-					 store->qualified_name, quote_literal_cstr(sequence)));
+	set_defaults(store, sequence);
 }
 
 /* Create the table of a store with its indexes. */
@@ -227,6 +235,24 @@ create_triggers(const NewStore *store)
 }
 
 /*
+ * Restore the defaults of a table that was a store until somebody dropped the
+ * extension, which took them along: its sequence is still there.
+ */
+static void
+restore_defaults(const NewStore *store, Oid relid)
+{
+	List	   *sequences = getOwnedSequences(relid);
+	Oid			sequence;
+
+	if (list_length(sequences) != 1)
+		return;
+	sequence = linitial_oid(sequences);
+	set_defaults(store,
+				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
+											get_rel_name(sequence)));
+}
+
+/*
  * Make an existing table a store, unless it is one.  Its shape is checked
  * first column by column, and then as that of any store.
  */
@@ -234,10 +260,15 @@ static void
 adopt_table(const NewStore *store, Oid relid)
 {
 	Relation	rel = table_open(relid, AccessShareLock);
+	AttrNumber	position = get_attnum(relid, "position");
 	bool		is_store = pges_is_store(rel);
+	bool		has_default;
 
 	pges_check_columns(rel);
+	has_default = TupleDescAttr(RelationGetDescr(rel), position - 1)->atthasdef;
 	table_close(rel, NoLock);
+	if (!has_default)
+		restore_defaults(store, relid);
 	if (is_store)
 		ereport(NOTICE,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
