@@ -1,0 +1,13 @@
+#!/bin/bash
+# A SECURITY DEFINER function has a fixed search_path and its rights revoked.
+find sql/schema sql/functions sql/updates -name '*.sql' -print0 2>/dev/null |
+  xargs -0r perl -0777 -ne '
+  while (/^CREATE (?:OR REPLACE )?FUNCTION ([\w.]+)\((.*?);\n\n/msg)
+  {
+    my ($name, $body) = ($1, $2);
+    next if $body !~ /\bSECURITY DEFINER\b/;
+    complain("$name lacks SET search_path") if $body !~ /SET search_path = pg_catalog, pg_temp/;
+    complain("$name lacks REVOKE") if !/^REVOKE .* ON FUNCTION \Q$name\E\(/m;
+  }
+  sub complain { print "$ARGV: $_[0]\n"; $bad = 1 }
+  END { exit($bad // 0) }'

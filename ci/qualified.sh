@@ -1,0 +1,25 @@
+#!/bin/bash
+# SQL text in C names schemas, as a saved plan is parsed again under whatever
+# search_path its caller has: those of tables, functions, cast types, operators.
+# A file that sets search_path for its statements is let off.
+find src -maxdepth 1 -name '*.c' -print0 | xargs -0r perl -0777 -ne '
+  next if /"search_path"/;
+  my $string = qr/"(?:\\.|[^"\\])*"/;
+  s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;
+  s{\berr(?:msg|detail|hint)\w*\s*(\((?:[^()"]|$string|(?1))*\))}{$& =~ tr/\n//cdr}ge;
+  while (/$string(?:\s*(?:[A-Z_]+\s*)?$string)*/g)
+  {
+    my ($sql, $at) = ($&, $-[0]);
+    next if $sql !~ /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|LOCK|COMMENT ON)\s/;
+    $sql =~ s/"\s*[A-Z_]*\s*"|\\n/ /g;
+    $sql =~ s/\bSET \w+ = |DISTINCT FROM|SELECT \*//g;
+    my @wrong;
+    push @wrong, "table $1" if $sql =~ /\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?([a-z_]\w*)\b(?!\.)/;
+    push @wrong, "function $1" if $sql =~ /(?<![.\w\$%])((?!varchar)[a-z_]\w*)\(/;
+    push @wrong, "type $1" if $sql =~ /::\s*((?!(?:bigint|integer|smallint|boolean|varchar)\b)[a-z_]\w*)\b(?!\.)/;
+    push @wrong, "operator $1" if $sql =~ /[\w)\]] ([-+*\/<>=~!@|]+) [\w(\$%\x27]/;
+    my $line = 1 + (substr($_, 0, $at) =~ tr/\n//);
+    print "$ARGV:$line: $_ is not qualified\n" for @wrong;
+    $bad ||= @wrong;
+  }
+  END { exit($bad ? 1 : 0) }'

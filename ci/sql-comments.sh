@@ -1,0 +1,14 @@
+#!/bin/bash
+# Every function, view, type and table made in sql/ has a COMMENT ON in its file.
+find sql/schema sql/functions sql/updates -name '*.sql' -print0 2>/dev/null |
+  xargs -0r perl -0777 -ne '
+  my $kinds = qr/FUNCTION|PROCEDURE|AGGREGATE|VIEW|TYPE|DOMAIN|TABLE/;
+  my %missing;
+  $missing{"$1 $2"}++ while /^CREATE (?:OR REPLACE )?($kinds) (?:IF NOT EXISTS )?([\w."]+)/mg;
+  $missing{"$1 $2"}-- while /^COMMENT ON ($kinds) ([\w."]+)/mg;
+  for (sort grep { $missing{$_} > 0 } keys %missing)
+  {
+    print "$ARGV: no COMMENT ON $_\n";
+    $bad = 1;
+  }
+  END { exit($bad // 0) }'
