@@ -133,7 +133,7 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
 		(event = find_duplicate(batch, error)) != NULL)
 		pges_report_duplicate(store, event, event - batch->events + 1,
-							  "An event with this id stands at another place.");
+							  "An event with this id stands at another place, or was stored concurrently.");
 	if (strcmp(error->constraint_name, store->version_index) == 0 &&
 		(event = find_conflict(batch, error)) != NULL)
 	{

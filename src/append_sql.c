@@ -37,7 +37,7 @@ append_context(void *arg)
 	else if (batch->naggregates == 1 && batch->aggregates[0].id)
 		errcontext("appending %d %s to aggregate \"%s\" of store %s",
 				   batch->nevents, batch->nevents == 1 ? "event" : "events",
-				   text_to_cstring(batch->aggregates[0].id), store);
+				   pges_clip(text_to_cstring(batch->aggregates[0].id)), store);
 	else
 		errcontext("appending %d %s to store %s", batch->nevents,
 				   batch->nevents == 1 ? "event" : "events", store);
@@ -47,8 +47,7 @@ append_context(void *arg)
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
-	context->store = pges_store_or_setting(PG_ARGISNULL(store_arg) ? InvalidOid :
-										   PG_GETARG_OID(store_arg));
+	context->store = pges_store_argument(fcinfo, store_arg);
 	context->batch = NULL;
 	context->callback.callback = append_context;
 	context->callback.arg = context;
@@ -199,7 +198,7 @@ check_array_length(const ArrayArgument *array, int nevents)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("arrays of one append must have the same length"),
-				 errdetail("Argument \"event_types\" has %d elements, argument \"%s\" has %d.",
+				 errdetail("Argument \"event_types\" has length %d, argument \"%s\" has length %d.",
 						   nevents, array->name, array->n)));
 }
 

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -15,6 +16,9 @@
 
 #include "batch.h"
 #include "compat.h"
+
+/* Errors show so much of a value, and three dots. */
+#define MAX_SHOWN_BYTES 1000
 
 /* An empty batch with room for n events, in the current memory context. */
 PgesBatch *
@@ -28,6 +32,20 @@ pges_batch_create(int nevents)
 											   sizeof(PgesEvent) * Max(nevents, 1),
 											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	return batch;
+}
+
+/* Cut a caller's string in place to what an error message can bear. */
+char *
+pges_clip(char *string)
+{
+	int			length = strlen(string);
+
+	if (length > MAX_SHOWN_BYTES)
+	{
+		length = pg_mbcliplen(string, length, MAX_SHOWN_BYTES);
+		memcpy(string + length, "...", sizeof("..."));
+	}
+	return string;
 }
 
 /* The order of two texts, by bytes; NULL comes first. */
@@ -162,14 +180,24 @@ check_ids(PgesBatch *batch)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("event id \"%s\" comes twice in one append",
-							text_to_cstring(id)),
+							pges_clip(text_to_cstring(id))),
 					 errdetail("Key \"event_id\" of event %d is that of event %d.",
 							   index[i] + 1, index[i - 1] + 1)));
 	}
 	pfree(index);
 }
 
-/* Check all that a batch in itself can tell. */
+/* Whether a JSON value is null. */
+static bool
+is_json_null(Jsonb *json)
+{
+	JsonbValue	value;
+
+	return JB_ROOT_IS_SCALAR(json) &&
+		JsonbExtractScalar(&json->root, &value) && value.type == jbvNull;
+}
+
+/* Check all that a batch in itself can tell; JSON null metadata is none. */
 void
 pges_batch_check(PgesBatch *batch)
 {
@@ -181,6 +209,8 @@ pges_batch_check(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		check_event(event, i + 1);
+		if (event->metadata && is_json_null(event->metadata))
+			event->metadata = NULL;
 		event->event_id_given = event->event_id != NULL;
 		any_id_given |= event->event_id_given;
 		batch->all_ids_given &= event->event_id_given;
@@ -267,8 +297,8 @@ expected_of(const text *id, const JsonbValue *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an expected version must be a whole number or null"),
-				 errdetail("The expected version of aggregate \"%s\" is none.",
-						   text_to_cstring(id))));
+				 errdetail("The value for aggregate \"%s\" is something else.",
+						   pges_clip(text_to_cstring(id)))));
 	check_expected(expected);
 	return expected;
 }

@@ -71,6 +71,7 @@ extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
 extern void pges_batch_check(PgesBatch *batch);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);
+extern char *pges_clip(char *string);
 extern bool pges_text_equal(const text *a, const text *b);
 extern int	pges_text_compare(const text *a, const text *b);
 

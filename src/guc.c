@@ -52,13 +52,16 @@ pges_guc_init(void)
 							&pges_batch_size, 100, 1, 1000000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 
-	/* each lock takes a place in the shared lock table until commit */
+	/*
+	 * Each lock takes a place in the shared lock table until commit.  Other
+	 * sessions' checks rely on these locks, so not everybody may lower it.
+	 */
 	DefineCustomIntVariable("pg_eventstore.max_aggregate_locks",
 							"Sets how many aggregates one transaction may lock.",
 							"Appends to further aggregates rely on the unique index: "
 							"a concurrent append to one of them is then a version conflict.",
 							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
-							PGC_USERSET, 0, NULL, NULL, NULL);
+							PGC_SUSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("pg_eventstore");
 }

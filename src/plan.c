@@ -175,9 +175,10 @@ plan_entry(const PgesStore *store, const PgesStatement *statement)
 SPIPlanPtr
 pges_plan(const PgesStore *store, const PgesStatement *statement)
 {
-	PlanEntry  *entry = plan_entry(store, statement);
+	PlanEntry  *entry;
 
 	free_stale_plans();
+	entry = plan_entry(store, statement);
 	if (entry->plan && SPI_plan_is_valid(entry->plan))
 		return entry->plan;
 	if (entry->plan)

@@ -52,6 +52,7 @@
 #include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
@@ -61,20 +62,29 @@
 #define BUCKET_OF(position) ((uint32) ((uint64) (position) >> 6))
 
 /*
- * What this backend does with a store's sequence.  "guarded_in" is the number
- * of the transaction that has the guard; a transaction's end makes it stale by
- * itself.  The rest counts what the current statement has been given: a
- * statement that fails takes its subtransaction along, so what it left behind
- * is told by the subtransaction's number.
+ * What a statement has been given.  A statement that fails takes its
+ * subtransaction along, so what it left behind is told by the subtransaction's
+ * number.  One that runs inside another's trigger may have a subtransaction of
+ * its own, and then what the outer one has been given is kept below.
+ */
+typedef struct StatementCount
+{
+	SubTransactionId subtransaction;
+	PgesAppended appended;
+	struct StatementCount *outer;
+} StatementCount;
+
+/*
+ * What this backend does with a store's sequence, in the transactions whose
+ * numbers it carries: their end makes it stale by itself.
  */
 typedef struct SequenceEntry
 {
 	Oid			sequence;		/* hash key */
 	Oid			relid;			/* its store, as of guarded_in */
-	LocalTransactionId guarded_in;
-	LocalTransactionId counted_in;
-	SubTransactionId subtransaction;
-	PgesAppended appended;
+	LocalTransactionId guarded_in;	/* has the guard */
+	LocalTransactionId counted_in;	/* owns the counts */
+	StatementCount *counts;		/* in TopTransactionContext */
 } SequenceEntry;
 
 /* Lives as long as the backend. */
@@ -162,21 +172,47 @@ take_guard(SequenceEntry *entry)
 	entry->guarded_in = lxid;
 }
 
+/* Drop the innermost count. */
+static void
+pop_count(SequenceEntry *entry)
+{
+	StatementCount *count = entry->counts;
+
+	entry->counts = count->outer;
+	pfree(count);
+}
+
+/* Drop the counts of an earlier transaction and of failed statements. */
+static void
+drop_stale_counts(SequenceEntry *entry)
+{
+	if (entry->counted_in != pges_current_lxid_compat())
+	{
+		entry->counted_in = pges_current_lxid_compat();
+		entry->counts = NULL;
+	}
+	while (entry->counts && !SubTransactionIsActive(entry->counts->subtransaction))
+		pop_count(entry);
+}
+
 /* Count a position as given to the current statement. */
 static void
 count_appended(SequenceEntry *entry, int64 position)
 {
-	LocalTransactionId lxid = pges_current_lxid_compat();
 	SubTransactionId subtransaction = GetCurrentSubTransactionId();
 
-	if (entry->counted_in != lxid || entry->subtransaction != subtransaction)
+	drop_stale_counts(entry);
+	if (entry->counts == NULL || entry->counts->subtransaction != subtransaction)
 	{
-		entry->counted_in = lxid;
-		entry->subtransaction = subtransaction;
-		entry->appended.count = 0;
+		StatementCount *count = MemoryContextAllocZero(TopTransactionContext,
+													   sizeof(StatementCount));
+
+		count->subtransaction = subtransaction;
+		count->outer = entry->counts;
+		entry->counts = count;
 	}
-	entry->appended.count++;
-	entry->appended.position = position;
+	entry->counts->appended.count++;
+	entry->counts->appended.position = position;
 }
 
 /* Take n positions, ascending. */
@@ -201,10 +237,13 @@ pges_take_appended(const PgesStore *store)
 	SequenceEntry *entry = sequence_entry(store->sequence);
 	PgesAppended appended = {0, 0};
 
-	if (entry->counted_in == pges_current_lxid_compat() &&
-		entry->subtransaction == GetCurrentSubTransactionId())
-		appended = entry->appended;
-	entry->appended.count = 0;
+	drop_stale_counts(entry);
+	if (entry->counts &&
+		entry->counts->subtransaction == GetCurrentSubTransactionId())
+	{
+		appended = entry->counts->appended;
+		pop_count(entry);
+	}
 	return appended;
 }
 

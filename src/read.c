@@ -124,13 +124,6 @@ add_max_count(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
 }
 
-/* The store that an argument or else the setting names. */
-static const PgesStore *
-store_argument(FunctionCallInfo fcinfo, int arg)
-{
-	return pges_store_or_setting(PG_ARGISNULL(arg) ? InvalidOid : PG_GETARG_OID(arg));
-}
-
 /* The parameters as the executor wants them. */
 static ParamListInfo
 make_params(const PgesStatement *statement, const Params *params)
@@ -180,7 +173,7 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	add_max_count(&params, fcinfo, 3, 0);
-	return return_events(fcinfo, store_argument(fcinfo, 5),
+	return return_events(fcinfo, pges_store_argument(fcinfo, 5),
 						 backwards ? &by_aggregate_backwards : &by_aggregate,
 						 &params);
 }
@@ -196,7 +189,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 	add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
 			  PG_GETARG_DATUM(1));
 	add_max_count(&params, fcinfo, 2, 0);
-	return return_events(fcinfo, store_argument(fcinfo, 3), statement, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 3), statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -244,7 +237,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 	Params		params = {.n = 0};
 
 	add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return return_events(fcinfo, store_argument(fcinfo, 1), &latest, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 1), &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -256,7 +249,7 @@ pges_get_event(PG_FUNCTION_ARGS)
 	Params		params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return return_events(fcinfo, store_argument(fcinfo, 1), &by_event_id, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 1), &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
@@ -266,7 +259,7 @@ Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {
 	Params		params = {.n = 0};
-	const PgesStore *store = store_argument(fcinfo, 1);
+	const PgesStore *store = pges_store_argument(fcinfo, 1);
 	bool		isnull;
 	int32		version = 0;
 

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "utils/relcache.h"
 
 /* The columns of a store, in the order of type eventstore.event. */
@@ -59,16 +60,19 @@ typedef struct PgesStore
 
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
-extern Oid	pges_store_lookup(const char *name);
-extern const PgesStore *pges_store_or_setting(Oid relid);
+extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg);
+extern Relation pges_open_table(Oid relid);
+extern void pges_parse_store_name(const char *name, char **schema,
+								  char **table);
 extern Oid	pges_store_of_sequence(Oid sequence);
+
+/* in store_shape.c */
+extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);
-extern void pges_parse_store_name(const char *name, char **schema,
-								  char **table);
-extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
+extern const char *pges_column_comment(PgesColumn column);
 
 #endif							/* PGES_STORE_H */

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -18,11 +17,13 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -147,6 +148,7 @@ lock_creation(void)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, PGES_LOCK_CREATE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();	/* what the other one created is there */
 }
 
 /* Create the schema of a store, or raise, when it is missing. */
@@ -164,12 +166,17 @@ ensure_schema(const NewStore *store, bool create_if_missing)
 	CommandCounterIncrement();
 }
 
-/* A name made of a table's and a label, quoted; the table's part is cut to fit. */
+/*
+ * A name for something of a store, quoted: made of the table's name, which is
+ * cut to fit, and a label, to which a number is added if the name is taken.
+ */
 static char *
-derived_name(const char *prefix, const char *table, const char *label)
+derived_name(const NewStore *store, const char *prefix, const char *label)
 {
-	return pstrdup(quote_identifier(makeObjectName(psprintf("%s%s", prefix, table),
-												   NULL, label)));
+	Oid			schema = get_namespace_oid(store->schema, false);
+
+	return pstrdup(quote_identifier(ChooseRelationName(psprintf("%s%s", prefix, store->table),
+													   NULL, label, schema, true)));
 }
 
 /* Give the columns of a store the defaults that are functions of ours. */
@@ -186,7 +193,7 @@ set_defaults(const NewStore *store, const char *sequence)
 static void
 create_sequence(const NewStore *store)
 {
-	const char *name = derived_name("", store->table, "position_seq");
+	const char *name = derived_name(store, "", "position_seq");
 	char	   *sequence = psprintf("%s.%s", quote_identifier(store->schema), name);
 
 	run_ddl(psprintf("CREATE SEQUENCE %s AS bigint CACHE 1 OWNED BY %s.position",
@@ -199,14 +206,18 @@ static void
 create_table(const NewStore *store)
 {
 	run_ddl(psprintf(table_ddl, store->qualified_name,
-					 derived_name("", store->table, "pkey"),
-					 derived_name("idx_", store->table, "aggregate_id"),
-					 derived_name("", store->table, "position_key"),
-					 derived_name("", store->table, "aggregate_version_check")));
+					 derived_name(store, "", "pkey"),
+					 derived_name(store, "idx_", "aggregate_id"),
+					 derived_name(store, "", "position_key"),
+					 derived_name(store, "", "aggregate_version_check")));
 	for (int i = 0; i < lengthof(indexes); i++)
 		run_ddl(psprintf("CREATE INDEX %s ON %s %s",
-						 derived_name("idx_", store->table, indexes[i].label),
+						 derived_name(store, "idx_", indexes[i].label),
 						 store->qualified_name, indexes[i].definition));
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+		run_ddl(psprintf("COMMENT ON COLUMN %s.%s IS %s", store->qualified_name,
+						 pges_column_name(i),
+						 quote_literal_cstr(pges_column_comment(i))));
 	create_sequence(store);
 }
 
@@ -231,6 +242,11 @@ create_triggers(const NewStore *store)
 	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
 					 "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
 					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
+					 store->qualified_name));
+	/* a statement on a parent table fires only the triggers of rows here */
+	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
+					 "BEFORE UPDATE OR DELETE ON %s "
+					 "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
 					 store->qualified_name));
 }
 
@@ -259,14 +275,14 @@ restore_defaults(const NewStore *store, Oid relid)
 static void
 adopt_table(const NewStore *store, Oid relid)
 {
-	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	rel = pges_open_table(relid);
 	AttrNumber	position = get_attnum(relid, "position");
 	bool		is_store = pges_is_store(rel);
 	bool		has_default;
 
 	pges_check_columns(rel);
 	has_default = TupleDescAttr(RelationGetDescr(rel), position - 1)->atthasdef;
-	table_close(rel, NoLock);
+	relation_close(rel, NoLock);
 	if (!has_default)
 		restore_defaults(store, relid);
 	if (is_store)
@@ -381,11 +397,26 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Whether a store belongs to the extension: the default store does. */
+/*
+ * Whether a store is the default store, whose options are to be in dumps.  Its
+ * present owner may not own the table that holds them.
+ */
 static bool
-is_default_store(const PgesStore *store)
+has_dumped_options(const PgesStore *store)
 {
-	return OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
+	Oid			schema = get_namespace_oid("eventstore", false);
+	Oid			options = get_relname_relid("default_store_options", schema);
+
+	if (store->relid != get_relname_relid("events", schema) ||
+		!OidIsValid(getExtensionOfObject(RelationRelationId, store->relid)))
+		return false;
+	if (pges_owns_table_compat(options, GetUserId()))
+		return true;
+	ereport(WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("a dump will not carry the new options of the default store"),
+			 errdetail("You are not the owner of table eventstore.default_store_options.")));
+	return false;
 }
 
 /*
@@ -402,6 +433,15 @@ set_default_store_options(PgesNotifications mode, const char *channel)
 						 quote_literal_cstr(channel)), false, 0);
 }
 
+/* The default store. */
+static const PgesStore *
+default_store(void)
+{
+	RangeVar   *name = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
+
+	return pges_store(RangeVarGetRelid(name, ShareRowExclusiveLock, false));
+}
+
 PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
 
 /* Trigger, before INSERT, for each row: gives the default store its options. */
@@ -409,6 +449,7 @@ Datum
 pges_apply_default_store_options(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	const PgesStore *store;
 	char	   *mode = NULL;
 	char	   *channel = NULL;
 	int			nestlevel;
@@ -427,8 +468,9 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
 						"apply_default_store_options")));
 
+	store = default_store();
 	nestlevel = begin_ddl();
-	create_append_trigger("eventstore_append", "eventstore.events",
+	create_append_trigger(store->trigger, store->qualified_name,
 						  pges_parse_notifications(mode), channel);
 	end_ddl(nestlevel);
 	return PointerGetDatum(trigdata->tg_trigtuple);
@@ -447,7 +489,7 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
 	nestlevel = begin_ddl();
-	if (is_default_store(store))
+	if (has_dumped_options(store))
 		set_default_store_options(mode, channel);
 	else
 		create_append_trigger(store->trigger, store->qualified_name, mode, channel);

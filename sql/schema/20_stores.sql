@@ -1,3 +1,5 @@
+COMMENT ON SCHEMA eventstore IS 'Event stores: append events, read them back, be told of new ones.';
+
 CREATE VIEW eventstore.stores AS
 SELECT c.oid::pg_catalog.regclass AS store,
        o.notifications,
@@ -9,6 +11,7 @@ SELECT c.oid::pg_catalog.regclass AS store,
   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid,
        LATERAL eventstore.store_options(c.oid::pg_catalog.regclass) o
  WHERE t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
+   AND t.tgnargs OPERATOR(pg_catalog.=) 2::smallint
    AND t.tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid;
 
 COMMENT ON VIEW eventstore.stores IS
@@ -17,14 +20,15 @@ COMMENT ON COLUMN eventstore.stores.store IS 'the events table';
 COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announced: commit or off';
 COMMENT ON COLUMN eventstore.stores.channel IS 'the NOTIFY channel';
 COMMENT ON COLUMN eventstore.stores.owner IS 'the role that owns the table';
-COMMENT ON COLUMN eventstore.stores.position_sequence IS 'the sequence of the store''s positions';
+COMMENT ON COLUMN eventstore.stores.position_sequence IS 'the sequence of the store''s positions; null when the table''s default was changed';
 COMMENT ON COLUMN eventstore.stores.estimated_events IS 'the number of events by the planner''s statistics; 0 before the first ANALYZE';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 
 -- The default store, made like any other.  Its table and sequence belong to
 -- the extension, so pg_dump is told to carry what they hold.
-SELECT eventstore.create_store('eventstore.events');
+SELECT eventstore.create_store('eventstore.events'::pg_catalog.text, 'commit'::pg_catalog.text,
+  NULL::pg_catalog.text, true);
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events', '');
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events_position_seq', '');
 

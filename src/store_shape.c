@@ -1,0 +1,397 @@
+/*
+ * store_shape.c
+ *		Reads the description of a store off its table.
+ *
+ * A store is a table that carries a trigger whose function is
+ * eventstore.after_append(), and that trigger's arguments are the store's
+ * options.  What else the code relies on is checked here: the columns, the
+ * unique indexes, the default of the positions, their sequence.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "funcapi.h"
+#include "nodes/primnodes.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "store.h"
+
+typedef struct ColumnShape
+{
+	const char *name;
+	Oid			type;
+	bool		not_null;
+	const char *comment;
+} ColumnShape;
+
+static const ColumnShape columns[PGES_NUM_COLUMNS] = {
+	[PGES_POSITION] = {"position", INT8OID, true,
+	"its place in the store: later events have higher positions, rolled back appends leave gaps"},
+	[PGES_EVENT_ID] = {"event_id", VARCHAROID, true,
+	"its identity; by default a new UUID version 7"},
+	[PGES_EVENT_TYPE] = {"event_type", VARCHAROID, true,
+	"what kind of thing happened"},
+	[PGES_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID, true,
+	"when it happened; by default the time of the transaction"},
+	[PGES_CORRELATION_ID] = {"correlation_id", VARCHAROID, false,
+	"what all events of one business process share"},
+	[PGES_CAUSATION_ID] = {"causation_id", VARCHAROID, false,
+	"the event or command that caused this one"},
+	[PGES_AGGREGATE_ID] = {"aggregate_id", VARCHAROID, false,
+	"the aggregate it belongs to; null for none"},
+	[PGES_AGGREGATE_TYPE] = {"aggregate_type", VARCHAROID, false,
+	"the type of the aggregate"},
+	[PGES_AGGREGATE_VERSION] = {"aggregate_version", INT4OID, false,
+	"its number within the aggregate, from 1, without gaps; null when it belongs to none"},
+	[PGES_DATA] = {"data", JSONBOID, true,
+	"what happened, as any JSON value"},
+	[PGES_METADATA] = {"metadata", JSONBOID, false,
+	"what else is to be kept with it"},
+};
+
+/* The name of a store's column. */
+const char *
+pges_column_name(PgesColumn column)
+{
+	return columns[column].name;
+}
+
+/* What a store's column holds, for people. */
+const char *
+pges_column_comment(PgesColumn column)
+{
+	return columns[column].comment;
+}
+
+/* The OID of one of the extension's functions. */
+static Oid
+function_oid(const char *name, int nargs, Oid *argtypes)
+{
+	oidvector  *args = buildoidvector(argtypes, nargs);
+	Oid			schema = get_namespace_oid("eventstore", false);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name), PointerGetDatum(args),
+						   ObjectIdGetDatum(schema));
+}
+
+/* What the trigger says that makes a table a store. */
+typedef struct AppendTrigger
+{
+	char	   *name;
+	char	   *notifications;
+	char	   *channel;
+} AppendTrigger;
+
+/*
+ * Find the trigger that makes a table a store.  It is copied before anything
+ * else is looked up: set_notifications() in another session may have the
+ * relcache replace its list of triggers at any look into the catalogs.
+ */
+static bool
+find_append_trigger(Relation rel, AppendTrigger *found)
+{
+	Oid			function = function_oid("after_append", 0, NULL);
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid != function || trigger->tgnargs != 2)
+			continue;
+		found->name = pstrdup(trigger->tgname);
+		found->notifications = pstrdup(trigger->tgargs[0]);
+		found->channel = pstrdup(trigger->tgargs[1]);
+		return true;
+	}
+	return false;
+}
+
+/* The same, but raises when there is none. */
+static AppendTrigger
+require_append_trigger(Relation rel)
+{
+	AppendTrigger trigger;
+
+	if (!find_append_trigger(rel, &trigger))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not a store",
+						RelationGetRelationName(rel)),
+				 errhint("Create stores with eventstore.create_store().")));
+	return trigger;
+}
+
+/* Whether a table is a store. */
+bool
+pges_is_store(Relation rel)
+{
+	AppendTrigger trigger;
+
+	return find_append_trigger(rel, &trigger);
+}
+
+/* Raise the error that a table differs from a store's shape. */
+static void
+report_shape(Relation rel, const char *difference)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table \"%s\" does not have the shape of a store",
+					RelationGetRelationName(rel)),
+			 errdetail("%s", difference)));
+}
+
+/* The attribute of a store's column, which must be there. */
+static Form_pg_attribute
+find_column(Relation rel, const ColumnShape *column)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped &&
+			strcmp(NameStr(att->attname), column->name) == 0)
+			return att;
+	}
+	report_shape(rel, psprintf("Column \"%s\" is missing.", column->name));
+	return NULL;				/* not reached */
+}
+
+/* Check that a table has the columns of a store; name the first that differs. */
+void
+pges_check_columns(Relation rel)
+{
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		const ColumnShape *column = &columns[i];
+		Form_pg_attribute att = find_column(rel, column);
+
+		if (att->atttypid != column->type)
+			report_shape(rel, psprintf("Column \"%s\" has type %s instead of %s.",
+									   column->name,
+									   format_type_be(att->atttypid),
+									   format_type_be(column->type)));
+		if (column->not_null && !att->attnotnull)
+			report_shape(rel, psprintf("Column \"%s\" allows null values.",
+									   column->name));
+		if (att->attgenerated || att->attidentity)
+			report_shape(rel, psprintf("Column \"%s\" is generated.",
+									   column->name));
+	}
+}
+
+/* Whether an index is unique, complete, and on just these columns. */
+static bool
+index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	Form_pg_index index;
+	bool		matches;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	matches = index->indisunique && index->indisvalid &&
+		index->indimmediate && index->indnkeyatts == nwanted &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; matches && i < nwanted; i++)
+		matches = index->indkey.values[i] ==
+			find_column(rel, &columns[wanted[i]])->attnum;
+	ReleaseSysCache(tuple);
+	return matches;
+}
+
+/* The name of the unique index on some columns, which must be there. */
+static char *
+find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	StringInfoData names;
+
+	foreach(lc, indexes)
+	{
+		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
+			return get_rel_name(lfirst_oid(lc));
+	}
+
+	initStringInfo(&names);
+	for (int i = 0; i < nwanted; i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "",
+						 columns[wanted[i]].name);
+	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
+	return NULL;				/* not reached */
+}
+
+/* The sequence that the default of the position column names, or InvalidOid. */
+static Oid
+sequence_of_default(Relation rel, AttrNumber attnum)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	Node	   *expr = build_column_default(rel, attnum);
+	FuncExpr   *func;
+	Const	   *arg;
+
+	if (expr == NULL || !IsA(expr, FuncExpr))
+		return InvalidOid;
+	func = (FuncExpr *) expr;
+	if (func->funcid != function_oid("next_position", 1, argtypes))
+		return InvalidOid;
+	arg = linitial_node(Const, func->args);
+	return arg->constisnull ? InvalidOid : DatumGetObjectId(arg->constvalue);
+}
+
+/*
+ * Check the options of a store's sequence.  CACHE would hand out positions
+ * long before they are used, so later events could become visible earlier.
+ */
+static void
+check_sequence(Relation rel, Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	Form_pg_sequence form;
+	bool		ok;
+
+	if (!HeapTupleIsValid(tuple))
+		report_shape(rel, "The sequence of column \"position\" is missing.");
+	form = (Form_pg_sequence) GETSTRUCT(tuple);
+	ok = form->seqcache == 1 && form->seqincrement == 1 && !form->seqcycle;
+	ReleaseSysCache(tuple);
+	if (!ok)
+		report_shape(rel, psprintf("Sequence \"%s\" must have CACHE 1, INCREMENT 1 and NO CYCLE.",
+								   get_rel_name(sequence)));
+}
+
+/* The sequence of a store's positions, which must belong to the column. */
+static Oid
+find_sequence(Relation rel)
+{
+	AttrNumber	attnum = find_column(rel, &columns[PGES_POSITION])->attnum;
+	Oid			sequence = sequence_of_default(rel, attnum);
+	Oid			owner_table;
+	int32		owner_column;
+
+	if (!OidIsValid(sequence))
+		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence.");
+	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner_table, &owner_column) ||
+		owner_table != RelationGetRelid(rel) || owner_column != attnum)
+		report_shape(rel, psprintf("Sequence \"%s\" is not owned by column \"position\".",
+								   get_rel_name(sequence)));
+	check_sequence(rel, sequence);
+	return sequence;
+}
+
+/* Check that no rule takes away what is inserted. */
+static void
+check_rules(Relation rel)
+{
+	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
+	{
+		const RewriteRule *rule = rel->rd_rules->rules[i];
+
+		if (rule->event == CMD_INSERT && rule->isInstead)
+			report_shape(rel, "A rule does something else instead of INSERT.");
+	}
+}
+
+/* The meaning of the name of a notification mode. */
+PgesNotifications
+pges_parse_notifications(const char *mode)
+{
+	if (strcmp(mode, "commit") == 0)
+		return PGES_NOTIFY_COMMIT;
+	if (strcmp(mode, "off") == 0)
+		return PGES_NOTIFY_OFF;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized notification mode: \"%s\"", mode),
+			 errhint("Valid modes are \"commit\" and \"off\".")));
+	return PGES_NOTIFY_OFF;		/* not reached */
+}
+
+/* The name of a notification mode. */
+const char *
+pges_notifications_name(PgesNotifications notifications)
+{
+	return notifications == PGES_NOTIFY_COMMIT ? "commit" : "off";
+}
+
+/* Describe a table in the current memory context; raise if it is no store. */
+PgesStore *
+pges_describe_store(Relation rel)
+{
+	static const PgesColumn id[] = {PGES_EVENT_ID};
+	static const PgesColumn version[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
+	static const PgesColumn position[] = {PGES_POSITION};
+	PgesStore  *store = palloc0(sizeof(PgesStore));
+	AppendTrigger trigger = require_append_trigger(rel);
+
+	pges_check_columns(rel);
+	check_rules(rel);
+
+	store->relid = RelationGetRelid(rel);
+	store->schema = get_namespace_name(RelationGetNamespace(rel));
+	store->table = pstrdup(RelationGetRelationName(rel));
+	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
+	store->sequence = find_sequence(rel);
+	store->event_id_index = find_unique_index(rel, id, lengthof(id));
+	store->version_index = find_unique_index(rel, version, lengthof(version));
+	(void) find_unique_index(rel, position, lengthof(position));
+	store->trigger = trigger.name;
+	store->notifications = pges_parse_notifications(trigger.notifications);
+	store->channel = trigger.channel;
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		Form_pg_attribute att = find_column(rel, &columns[i]);
+
+		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
+			store->max_chars[i] = att->atttypmod - VARHDRSZ;
+	}
+	return store;
+}
+
+PG_FUNCTION_INFO_V1(pges_store_options);
+
+/*
+ * SQL: the options of a store.  They are read off the trigger alone, so that a
+ * view of all stores works also when one of them has lost its shape.
+ */
+Datum
+pges_store_options(PG_FUNCTION_ARGS)
+{
+	Relation	rel = pges_open_table(PG_GETARG_OID(0));
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "position");
+	Oid			sequence = InvalidOid;
+	AppendTrigger trigger = require_append_trigger(rel);
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (attnum != InvalidAttrNumber)
+		sequence = sequence_of_default(rel, attnum);
+	values[0] = CStringGetTextDatum(trigger.notifications);
+	values[1] = CStringGetTextDatum(trigger.channel);
+	values[2] = ObjectIdGetDatum(sequence);
+	nulls[2] = !OidIsValid(sequence);
+	relation_close(rel, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
+													  values, nulls)));
+}

@@ -1,0 +1,137 @@
+-- Every function of the extension: its signature, what it may do, who may call
+-- it, and that it explains itself.
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS pg_eventstore;
+
+CREATE TEMP TABLE wanted (
+  name text,
+  arguments text,     -- with names and defaults
+  result text,
+  volatility text,
+  parallel text,
+  strict text,
+  rows real           -- estimate; 0 for a function that returns no set
+);
+
+INSERT INTO wanted VALUES
+('append_events',
+ 'events jsonb, expected_version integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'integer', 'volatile', 'unsafe', 'called on null', 0),
+('append_event',
+ 'event_type text, data jsonb, aggregate_id text DEFAULT NULL::text, expected_version integer DEFAULT NULL::integer, '
+ 'aggregate_type text DEFAULT NULL::text, metadata jsonb DEFAULT NULL::jsonb, event_id text DEFAULT NULL::text, '
+ 'occurred_at timestamp with time zone DEFAULT NULL::timestamp with time zone, correlation_id text DEFAULT NULL::text, '
+ 'causation_id text DEFAULT NULL::text, store regclass DEFAULT NULL::regclass',
+ 'integer', 'volatile', 'unsafe', 'called on null', 0),
+('append_to_aggregate',
+ 'aggregate_id text, event_types text[], data jsonb[], expected_version integer DEFAULT NULL::integer, '
+ 'aggregate_type text DEFAULT NULL::text, metadata jsonb[] DEFAULT NULL::jsonb[], event_ids text[] DEFAULT NULL::text[], '
+ 'occurred_at timestamp with time zone[] DEFAULT NULL::timestamp with time zone[], correlation_id text DEFAULT NULL::text, '
+ 'causation_id text DEFAULT NULL::text, store regclass DEFAULT NULL::regclass',
+ 'integer', 'volatile', 'unsafe', 'called on null', 0),
+('append',
+ 'events jsonb, expected_versions jsonb DEFAULT NULL::jsonb, store regclass DEFAULT NULL::regclass',
+ 'TABLE("position" bigint, event_id text, aggregate_id text, aggregate_version integer, deduplicated boolean)',
+ 'volatile', 'unsafe', 'called on null', 10),
+('next_position', 'sequence regclass', 'bigint', 'volatile', 'unsafe', 'strict', 0),
+('new_event_id', '', 'character varying', 'volatile', 'safe', 'called on null', 0),
+('read_support', 'internal', 'internal', 'immutable', 'safe', 'strict', 0),
+('get_events_by_aggregate',
+ 'aggregate_id text, from_version integer DEFAULT 0, to_version integer DEFAULT NULL::integer, '
+ 'max_count integer DEFAULT NULL::integer, backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
+('get_events_by_type',
+ 'event_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
+('get_events_by_aggregate_type',
+ 'aggregate_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
+('get_events_by_correlation_id',
+ 'correlation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
+('get_events_by_causation_id',
+ 'causation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
+('get_latest_events',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
+('get_event',
+ 'event_id text, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1),
+('get_aggregate_version',
+ 'aggregate_id text, store regclass DEFAULT NULL::regclass',
+ 'integer', 'stable', 'safe', 'called on null', 0),
+('create_store',
+ 'name text, notifications text DEFAULT ''commit''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true',
+ 'regclass', 'volatile', 'unsafe', 'called on null', 0),
+('drop_store', 'store regclass, force boolean DEFAULT false', 'void', 'volatile', 'unsafe', 'called on null', 0),
+('set_notifications',
+ 'store regclass, mode text, channel text DEFAULT NULL::text', 'void', 'volatile', 'unsafe', 'called on null', 0),
+('store_options',
+ 'store regclass, OUT notifications text, OUT channel text, OUT position_sequence regclass',
+ 'record', 'stable', 'safe', 'strict', 0),
+('apply_default_store_options', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('after_append', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('refuse_change', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0);
+
+CREATE TEMP VIEW actual AS
+SELECT p.oid, p.proname::text AS name,
+       pg_get_function_arguments(p.oid) AS arguments,
+       pg_get_function_result(p.oid) AS result,
+       CASE p.provolatile WHEN 'v' THEN 'volatile' WHEN 's' THEN 'stable' ELSE 'immutable' END AS volatility,
+       CASE p.proparallel WHEN 's' THEN 'safe' WHEN 'r' THEN 'restricted' ELSE 'unsafe' END AS parallel,
+       CASE WHEN p.proisstrict THEN 'strict' ELSE 'called on null' END AS strict,
+       p.prorows AS rows, p.prosecdef, p.proleakproof, p.prosupport, p.proacl, p.proowner, p.proconfig
+  FROM pg_proc p
+ WHERE p.pronamespace = 'eventstore'::regnamespace;
+
+SELECT plan(6 * 22 + 8);
+
+-- all of them, and no overloads
+SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
+SELECT is((SELECT count(*) FROM actual), 22::bigint, 'no function has an overload');
+
+SELECT is(a.arguments, w.arguments, w.name || ': arguments')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+SELECT is(a.result, w.result, w.name || ': result')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+SELECT is(format('%s, parallel %s, %s', a.volatility, a.parallel, a.strict),
+          format('%s, parallel %s, %s', w.volatility, w.parallel, w.strict), w.name || ': behaviour')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+SELECT is(a.rows, w.rows, w.name || ': rows')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+SELECT ok(length(obj_description(a.oid, 'pg_proc')) >= 40, w.name || ': has a comment')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+-- PUBLIC is role 0; what the functions touch is guarded by its own privileges
+SELECT is((SELECT array_agg(format('%s%s', x.privilege_type, CASE WHEN x.is_grantable THEN '*' END))
+             FROM aclexplode(coalesce(a.proacl, acldefault('f', a.proowner))) x WHERE x.grantee = 0),
+          ARRAY['EXECUTE'], w.name || ': PUBLIC may execute it')
+  FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
+
+SELECT is_empty('SELECT name FROM actual WHERE prosecdef', 'no function is SECURITY DEFINER');
+SELECT is_empty('SELECT name FROM actual WHERE proleakproof', 'no function claims to be leakproof');
+SELECT is_empty('SELECT name FROM actual WHERE proconfig IS NOT NULL', 'no function has settings of its own');
+SELECT set_eq($$SELECT name FROM actual WHERE prosupport <> 0$$,
+              $$SELECT name FROM wanted WHERE arguments LIKE '%max_count%'$$,
+              'the readers that take max_count have a support function');
+SELECT is((SELECT array_agg(DISTINCT prosupport::text) FROM actual WHERE prosupport <> 0),
+          ARRAY['eventstore.read_support'], 'and it is read_support()');
+
+-- each argument that a caller gives is told about, by its name or by naming a
+-- function whose comment tells it; what appenders call for themselves needs none
+SELECT is_empty($$
+  SELECT a.name, m[1]
+    FROM actual a, regexp_matches(a.arguments, '(?:^|, )(?!OUT)(\w+) ', 'g') m
+   WHERE a.name NOT IN ('append_event', 'append_to_aggregate', 'read_support', 'store_options', 'drop_store')
+     AND m[1] NOT IN ('aggregate_id', 'event_type', 'aggregate_type', 'correlation_id', 'causation_id', 'event_id')
+     AND NOT (a.name IN ('set_notifications') AND m[1] = 'store')
+     AND obj_description(a.oid, 'pg_proc') !~ ('\m' || m[1] || '\M')$$,
+  'comments name the arguments');
+
+SELECT * FROM finish();
+ROLLBACK;

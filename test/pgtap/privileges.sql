@@ -1,0 +1,150 @@
+-- Who may do what with a store.  Nothing here runs with more rights than the
+-- caller has: a store is guarded by the privileges of its table.
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS pg_eventstore;
+SET LOCAL client_min_messages = warning;
+
+SELECT plan(84);
+
+CREATE ROLE pgtap_owner;
+CREATE ROLE pgtap_writer;    -- SELECT and INSERT
+CREATE ROLE pgtap_reader;    -- SELECT
+CREATE ROLE pgtap_blind;     -- INSERT
+CREATE ROLE pgtap_nobody;    -- may only call the functions
+CREATE ROLE pgtap_outsider;  -- not even that
+GRANT USAGE ON SCHEMA eventstore TO pgtap_owner, pgtap_writer, pgtap_reader, pgtap_blind, pgtap_nobody;
+CREATE SCHEMA pgtap_stores;
+GRANT USAGE, CREATE ON SCHEMA pgtap_stores TO pgtap_owner;
+GRANT USAGE ON SCHEMA pgtap_stores TO pgtap_writer, pgtap_reader, pgtap_blind, pgtap_nobody, pgtap_outsider;
+
+-- every way to append, and every way to read
+CREATE TEMP TABLE appends (label text, command text);
+INSERT INTO appends VALUES
+('append_events', $$SELECT eventstore.append_events('{"event_type": "T", "aggregate_id": "a"}')$$),
+('append_event', $$SELECT eventstore.append_event('T', '1', 'a')$$),
+('append_to_aggregate', $$SELECT eventstore.append_to_aggregate('a', '{T,T}', '{1,2}')$$),
+('append', $$SELECT * FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
+CREATE TEMP TABLE reads (label text, command text);
+INSERT INTO reads VALUES
+('get_events_by_aggregate', $$SELECT * FROM eventstore.get_events_by_aggregate('a')$$),
+('get_events_by_type', $$SELECT * FROM eventstore.get_events_by_type('T')$$),
+('get_events_by_aggregate_type', $$SELECT * FROM eventstore.get_events_by_aggregate_type('A')$$),
+('get_events_by_correlation_id', $$SELECT * FROM eventstore.get_events_by_correlation_id('c')$$),
+('get_events_by_causation_id', $$SELECT * FROM eventstore.get_events_by_causation_id('c')$$),
+('get_latest_events', $$SELECT * FROM eventstore.get_latest_events()$$),
+('get_event', $$SELECT * FROM eventstore.get_event('e')$$),
+('get_aggregate_version', $$SELECT eventstore.get_aggregate_version('a')$$);
+CREATE TEMP TABLE administration (label text, command text);
+INSERT INTO administration VALUES
+('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
+('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
+GRANT SELECT ON appends, reads, administration TO PUBLIC;
+
+-- creating stores
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok($$SELECT eventstore.create_store('pgtap_stores.events')$$, '42501', NULL,
+                 'create_store: not without CREATE on the schema');
+SELECT throws_ok($$SELECT eventstore.create_store('events2')$$, '42501', NULL,
+                 'create_store: not in schema eventstore either');
+SELECT throws_ok($$SELECT eventstore.create_store('pgtap_new.events')$$, '42501', NULL,
+                 'create_store: no new schema without CREATE on the database');
+SET LOCAL ROLE pgtap_owner;
+SELECT lives_ok($$SELECT eventstore.create_store('pgtap_stores.events')$$, 'create_store: CREATE on the schema is enough');
+SELECT lives_ok($$SELECT eventstore.create_store('pgtap_stores.events')$$, 'create_store: again does no harm');
+RESET ROLE;
+SELECT table_owner_is('pgtap_stores', 'events', 'pgtap_owner', 'create_store: the caller owns the table');
+SELECT sequence_owner_is('pgtap_stores', 'events_position_seq', 'pgtap_owner', 'create_store: and the sequence');
+SET LOCAL ROLE pgtap_owner;
+GRANT SELECT, INSERT ON pgtap_stores.events TO pgtap_writer;
+GRANT SELECT ON pgtap_stores.events TO pgtap_reader;
+GRANT INSERT ON pgtap_stores.events TO pgtap_blind;
+SET LOCAL pg_eventstore.store = 'pgtap_stores.events';
+
+-- SELECT and INSERT on the table are all that an application needs
+SET LOCAL ROLE pgtap_writer;
+SELECT lives_ok(command, 'writer: ' || label) FROM appends;
+SELECT lives_ok(command, 'writer: ' || label) FROM reads;
+SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'writer: INSERT');
+SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'writer: next_position');
+SELECT is(eventstore.get_aggregate_version('a'), 5, 'writer: all of it was appended');
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no ' || label) FROM administration;
+SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '42501', NULL, 'writer: no UPDATE');
+SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '42501', NULL, 'writer: the sequence cannot be set back');
+
+-- SELECT alone; the session has used the store as another role before
+SET LOCAL ROLE pgtap_reader;
+SELECT lives_ok(command, 'reader: ' || label) FROM reads;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader: no ' || label) FROM appends;
+SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
+                 'permission denied for table events', 'reader: no next_position');
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'reader: no ' || label) FROM administration;
+
+-- INSERT alone: no versions can be looked up
+SET LOCAL ROLE pgtap_blind;
+SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'blind: INSERT');
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'blind: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'blind: no ' || label) FROM reads;
+
+-- nothing but the right to call
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM reads;
+SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
+                 'permission denied for table events', 'nobody: no next_position');
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'nobody: no ' || label) FROM administration;
+SELECT isnt_empty($$SELECT 1 FROM eventstore.stores WHERE store = 'pgtap_stores.events'::regclass$$,
+                  'nobody: sees that the store is there');
+
+SET LOCAL ROLE pgtap_outsider;
+SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'a')$$, '42501', 'permission denied for schema eventstore',
+                 'outsider: no call without USAGE on the schema');
+
+-- an INSERT privilege on columns, or USAGE on the sequence, allows positions
+RESET ROLE;
+GRANT INSERT (event_type, data) ON pgtap_stores.events TO pgtap_reader;
+GRANT USAGE ON SEQUENCE pgtap_stores.events_position_seq TO pgtap_nobody;
+SET LOCAL ROLE pgtap_reader;
+SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'INSERT on columns is enough for an INSERT');
+SET LOCAL ROLE pgtap_nobody;
+SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'USAGE on the sequence is enough for next_position');
+
+-- row security, in one session that changes roles
+RESET ROLE;
+SELECT eventstore.append_event('T', '1', 'r-writer') AS a \gset
+SELECT eventstore.append_event('T', '1', 'r-reader') AS a \gset
+ALTER TABLE pgtap_stores.events ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON pgtap_stores.events USING (aggregate_id = replace(current_user, 'pgtap_', 'r-'));
+SELECT is((SELECT count(*) FROM eventstore.get_events_by_type('T') WHERE aggregate_id LIKE 'r-%'), 2::bigint,
+          'row security: a superuser reads all');
+SET LOCAL ROLE pgtap_writer;
+SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.get_events_by_type('T')$$, ARRAY['r-writer'],
+                  'row security: one role reads its events');
+SET LOCAL ROLE pgtap_reader;
+SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.get_events_by_type('T')$$, ARRAY['r-reader'],
+                  'row security: another role reads others');
+SET LOCAL ROLE pgtap_writer;
+SELECT is(eventstore.append_event('T', '1', 'r-writer', 1), 2, 'row security: a role appends what it may');
+SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-new')$$, '42501', NULL, 'row security: and nothing else');
+SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-reader')$$, '42501', NULL,
+                 'row security: a hidden aggregate cannot be appended to');
+SET LOCAL ROLE pgtap_owner;
+ALTER TABLE pgtap_stores.events FORCE ROW LEVEL SECURITY;
+SELECT throws_ok($$SELECT eventstore.drop_store('pgtap_stores.events')$$, '42501', NULL,
+                 'row security: events that are hidden from the owner still keep a store from being dropped');
+
+-- the owner
+SELECT lives_ok($$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$, 'owner: set_notifications');
+SELECT lives_ok($$SELECT eventstore.drop_store('pgtap_stores.events', true)$$, 'owner: drop_store');
+RESET ROLE;
+SELECT hasnt_table('pgtap_stores', 'events', 'owner: the store is gone');
+
+-- any role may put the trigger function on a table of its own
+SET LOCAL ROLE pgtap_owner;
+CREATE TABLE pgtap_stores.odd (id int);
+CREATE TRIGGER odd AFTER INSERT ON pgtap_stores.odd FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append();
+RESET ROLE;
+SELECT lives_ok($$SELECT * FROM eventstore.stores$$, 'a table that is no proper store does not break the view of stores');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,232 @@
+-- What the extension installs: its members, the event type, the default store,
+-- the view of stores, the settings.
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS pg_eventstore;
+SET LOCAL search_path = public, pg_catalog;
+
+SELECT plan(77);
+
+-- the control file
+SELECT has_schema('eventstore');
+SELECT is((SELECT format('%s %s', e.extnamespace::regnamespace, e.extrelocatable)
+             FROM pg_extension e WHERE e.extname = 'pg_eventstore'),
+          'eventstore f', 'the extension is in schema eventstore and stays there');
+SELECT matches((SELECT extversion FROM pg_extension WHERE extname = 'pg_eventstore'),
+               '^\d+\.\d+\.\d+$', 'its version has three parts');
+SELECT is_empty($$
+  SELECT pg_describe_object(refclassid, refobjid, 0) FROM pg_depend
+   WHERE classid = 'pg_extension'::regclass AND refclassid = 'pg_extension'::regclass
+     AND objid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')$$,
+  'it requires no other extension');
+SELECT throws_ok('ALTER EXTENSION pg_eventstore SET SCHEMA public', '0A000', NULL, 'it cannot be moved');
+SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore'), 'pg_extension') <> '',
+          'the extension has a comment');
+SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.n) FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
+            WHERE e.extname = 'pg_eventstore'),
+          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options'], 'pg_dump carries the events, their sequence and the options');
+SELECT is((SELECT e.extcondition FROM pg_extension e WHERE e.extname = 'pg_eventstore'),
+          ARRAY['', '', ''], 'every row of them');
+
+-- every member; a new one is to be added here, and tested
+SELECT set_eq($$
+  SELECT pg_describe_object(d.classid, d.objid, d.objsubid)
+    FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_eventstore'$$,
+  ARRAY[
+    'function eventstore.after_append()',
+    'function eventstore.append(jsonb,jsonb,regclass)',
+    'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
+    'function eventstore.append_events(jsonb,integer,regclass)',
+    'function eventstore.append_to_aggregate(text,text[],jsonb[],integer,text,jsonb[],text[],timestamp with time zone[],text,text,regclass)',
+    'function eventstore.apply_default_store_options()',
+    'function eventstore.create_store(text,text,text,boolean)',
+    'function eventstore.drop_store(regclass,boolean)',
+    'function eventstore.get_aggregate_version(text,regclass)',
+    'function eventstore.get_event(text,regclass)',
+    'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass)',
+    'function eventstore.get_events_by_aggregate_type(text,timestamp with time zone,integer,regclass)',
+    'function eventstore.get_events_by_causation_id(text,timestamp with time zone,integer,regclass)',
+    'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,integer,regclass)',
+    'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass)',
+    'function eventstore.get_latest_events(integer,regclass)',
+    'function eventstore.new_event_id()',
+    'function eventstore.next_position(regclass)',
+    'function eventstore.read_support(internal)',
+    'function eventstore.refuse_change()',
+    'function eventstore.set_notifications(regclass,text,text)',
+    'function eventstore.store_options(regclass)',
+    'sequence eventstore.events_position_seq',
+    'table eventstore.default_store_options',
+    'table eventstore.events',
+    'type eventstore.event',
+    'view eventstore.stores'
+  ], 'the members of the extension are those listed here');
+SELECT set_eq($$
+  SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
+  ARRAY[
+    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'v stores',
+    'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
+    'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
+  ], 'there is no other relation in schema eventstore');
+SELECT is_empty($$
+  SELECT o.identity
+    FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid,
+         pg_identify_object(d.classid, d.objid, d.objsubid) o
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_eventstore'
+     AND o.schema IS DISTINCT FROM 'eventstore'$$,
+  'every member is in schema eventstore, none in public');
+
+-- the event type
+SELECT is((SELECT array_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
+                                   (SELECT ' ' || collname FROM pg_collation WHERE oid = attcollation AND collname <> 'default'))
+                            ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.event'::regclass AND attnum > 0 AND NOT attisdropped),
+          ARRAY['position bigint', 'event_id character varying C', 'event_type character varying C',
+                'occurred_at timestamp with time zone', 'correlation_id character varying C', 'causation_id character varying C',
+                'aggregate_id character varying C', 'aggregate_type character varying C', 'aggregate_version integer',
+                'data jsonb', 'metadata jsonb'],
+          'the event type');
+SELECT ok(length(obj_description('eventstore.event'::regtype, 'pg_type')) >= 40, 'the event type has a comment');
+SELECT is((SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = 'eventstore.events'::regclass AND attnum > 0 AND NOT attisdropped),
+          (SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = 'eventstore.event'::regclass AND attnum > 0 AND NOT attisdropped),
+          'the default store has the columns of the event type, in its order');
+
+-- the default store
+SELECT ok(obj_description('eventstore.events'::regclass, 'pg_class') <> '', 'the default store has a comment');
+SELECT is((SELECT format('%s %s', relkind, relpersistence) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+          'r p', 'it is a plain, logged table');
+SELECT col_type_is('eventstore', 'events', c, t, format('%s has type %s', c, t))
+  FROM (VALUES ('position', 'bigint'), ('event_id', 'character varying(36)'), ('event_type', 'character varying(255)'),
+               ('occurred_at', 'timestamp with time zone'), ('correlation_id', 'character varying(36)'),
+               ('causation_id', 'character varying(36)'), ('aggregate_id', 'character varying(36)'),
+               ('aggregate_type', 'character varying(255)'), ('aggregate_version', 'integer'),
+               ('data', 'jsonb'), ('metadata', 'jsonb')) v(c, t);
+SELECT is((SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = 'eventstore.events'::regclass AND attnum > 0 AND attnotnull),
+          ARRAY['position', 'event_id', 'event_type', 'occurred_at', 'data'], 'the columns that are not null');
+SELECT is((SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = 'eventstore.events'::regclass AND attnum > 0 AND attcollation = '"C"'::regcollation),
+          ARRAY['event_id', 'event_type', 'correlation_id', 'causation_id', 'aggregate_id', 'aggregate_type'],
+          'all columns of ids and types are COLLATE "C"');
+SELECT is((SELECT array_agg(format('%s %s', a.attname, pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)
+             FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+            WHERE d.adrelid = 'eventstore.events'::regclass),
+          ARRAY['position eventstore.next_position(''eventstore.events_position_seq''::regclass)',
+                'event_id eventstore.new_event_id()', 'occurred_at now()'],
+          'the columns that have a default');
+SELECT col_is_pk('eventstore', 'events', 'event_id', 'event_id is the primary key');
+SELECT col_is_unique('eventstore', 'events', ARRAY['aggregate_id', 'aggregate_version'], 'a version exists once');
+SELECT col_is_unique('eventstore', 'events', 'position', 'a position exists once');
+SELECT is((SELECT array_agg(format('%s: %s', conname, pg_get_constraintdef(oid)) ORDER BY conname)
+             FROM pg_constraint WHERE conrelid = 'eventstore.events'::regclass AND contype <> 'n'),
+          ARRAY['events_aggregate_version_check: CHECK ((((aggregate_id IS NULL) = (aggregate_version IS NULL)) AND (aggregate_version > 0)))',
+                'events_pkey: PRIMARY KEY (event_id)',
+                'events_position_key: UNIQUE ("position")',
+                'idx_events_aggregate_id: UNIQUE (aggregate_id, aggregate_version)'],
+          'the constraints');
+SELECT indexes_are('eventstore', 'events',
+                   ARRAY['events_pkey', 'events_position_key', 'idx_events_aggregate_id', 'idx_events_aggregate_type',
+                         'idx_events_causation_id', 'idx_events_correlation_id', 'idx_events_event_type', 'idx_events_occurred_at']);
+SELECT is(pg_get_indexdef(to_regclass('eventstore.' || i)), format('CREATE %s %s ON eventstore.events USING %s', kind, i, def), i)
+  FROM (VALUES ('events_pkey', 'UNIQUE INDEX', 'btree (event_id)'),
+               ('events_position_key', 'UNIQUE INDEX', 'btree ("position")'),
+               ('idx_events_aggregate_id', 'UNIQUE INDEX', 'btree (aggregate_id, aggregate_version)'),
+               ('idx_events_event_type', 'INDEX', 'btree (event_type, occurred_at)'),
+               ('idx_events_aggregate_type', 'INDEX', 'btree (aggregate_type, occurred_at)'),
+               ('idx_events_occurred_at', 'INDEX', 'brin (occurred_at) WITH (autosummarize=''on'')'),
+               ('idx_events_correlation_id', 'INDEX', 'btree (correlation_id) WHERE (correlation_id IS NOT NULL)'),
+               ('idx_events_causation_id', 'INDEX', 'btree (causation_id) WHERE (causation_id IS NOT NULL)')) v(i, kind, def);
+SELECT triggers_are('eventstore', 'events', ARRAY['eventstore_append', 'eventstore_immutable', 'eventstore_immutable_rows']);
+SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass AND tgname = t)), d, t)
+  FROM (VALUES ('eventstore_append',
+                'CREATE TRIGGER eventstore_append AFTER INSERT ON eventstore.events FOR EACH STATEMENT '
+                'EXECUTE FUNCTION eventstore.after_append(''commit'', ''eventstore_events'')'),
+               ('eventstore_immutable',
+                'CREATE TRIGGER eventstore_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.events FOR EACH STATEMENT '
+                'EXECUTE FUNCTION eventstore.refuse_change()')) v(t, d);
+SELECT is((SELECT array_agg(tgenabled::text) FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass),
+          ARRAY['O', 'O', 'O'], 'the triggers are enabled');
+
+-- what pg_dump carries of its options
+SELECT columns_are('eventstore', 'default_store_options', ARRAY['notifications', 'channel']);
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.default_store_options'::regclass AND attnum > 0),
+          ARRAY['notifications text t', 'channel text t'], 'their types');
+SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.default_store_options'::regclass)),
+          'CREATE TRIGGER apply_options BEFORE INSERT ON eventstore.default_store_options FOR EACH ROW '
+          'EXECUTE FUNCTION eventstore.apply_default_store_options()', 'a row there is applied to the default store');
+SELECT ok(obj_description('eventstore.default_store_options'::regclass, 'pg_class') <> '', 'they have a comment');
+SELECT table_owner_is('eventstore', 'default_store_options',
+                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+                      'they have the owner of the default store');
+
+-- its sequence
+SELECT is((SELECT format('%s %s+%s..%s cache %s cycle %s', seqtypid::regtype, seqstart, seqincrement, seqmax, seqcache, seqcycle)
+             FROM pg_sequence WHERE seqrelid = 'eventstore.events_position_seq'::regclass),
+          'bigint 1+1..9223372036854775807 cache 1 cycle f', 'the sequence');
+SELECT sequence_owner_is('eventstore', 'events_position_seq',
+                         (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+                         'the sequence has the owner of the table');
+SELECT is(pg_get_serial_sequence('eventstore.events', 'position'), 'eventstore.events_position_seq', 'it belongs to the column');
+
+-- the view of stores
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.stores'::regclass AND attnum > 0),
+          ARRAY['store regclass', 'notifications text', 'channel text', 'owner name', 'position_sequence regclass', 'estimated_events bigint'],
+          'the columns of the view of stores');
+SELECT ok(obj_description('eventstore.stores'::regclass, 'pg_class') <> '', 'the view has a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.stores'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of its columns has a comment');
+SELECT results_eq($$
+  SELECT store::text, notifications, channel, owner, position_sequence::text FROM eventstore.stores
+   WHERE store = 'eventstore.events'::regclass$$,
+  $$SELECT 'eventstore.events', 'commit', 'eventstore_events', pg_get_userbyid(relowner), 'eventstore.events_position_seq'
+      FROM pg_class WHERE oid = 'eventstore.events'::regclass$$,
+  'it shows the default store');
+
+-- comments on what a user meets in psql
+SELECT ok(coalesce(obj_description('eventstore'::regnamespace, 'pg_namespace'), '') <> '', 'the schema has a comment');
+SELECT ok(coalesce(obj_description('eventstore.events_position_seq'::regclass, 'pg_class'), '') <> '', 'the sequence has a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.events'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each column of the default store has a comment');
+
+-- what PUBLIC may do with what is no function
+SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+            WHERE n.nspname = 'eventstore' AND a.grantee = 0), 0::bigint, 'PUBLIC has no privilege on the schema');
+SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY 1)
+             FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
+            WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
+          ARRAY['stores SELECT'], 'PUBLIC may read the view of stores, and no table or sequence');
+
+-- the settings
+SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset
+SELECT results_eq($$
+  SELECT name, vartype, context, boot_val, coalesce(min_val, '-'), coalesce(max_val, '-'), coalesce(unit, '-')
+    FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' ORDER BY name$$,
+  $$VALUES ('pg_eventstore.batch_size', 'integer', 'user', '100', '1', '1000000', '-'),
+           ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
+           ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-')$$,
+  'the settings');
+SELECT is_empty($$
+  SELECT name FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' AND coalesce(short_desc, '') = ''$$,
+  'each setting has a description');
+CREATE ROLE pgtap_nobody;
+SET LOCAL ROLE pgtap_nobody;
+SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set %s', s))
+  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000',
+                    'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
+SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
+  FROM (VALUES ('batch_size = 0', '22023'), ('batch_size = 1000001', '22023'), ('max_aggregate_locks = 0', '42501'),
+               ('store = ''''', '22023'), ('store = ''a.b.c''', '22023'), ('store = ''"a''', '22023'),
+               ('no_such_setting = 1', '42602')) v(s, c);
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;

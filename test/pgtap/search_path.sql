@@ -1,0 +1,128 @@
+-- A hostile schema that comes first in the search path: nothing in it may
+-- stand in for what the extension means.
+BEGIN;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS pg_eventstore;
+SET LOCAL client_min_messages = warning;
+
+SELECT plan(39);
+
+CREATE SCHEMA pgtap_hostile;
+CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN RAISE EXCEPTION 'hostile code ran' USING ERRCODE = 'ZZZZZ'; END $$;
+
+-- operators as exact as those of pg_catalog, on every type that events have
+DO $$
+DECLARE
+  t text;
+  o text;
+  n int := 0;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['int4', 'int8', 'text', 'varchar', 'bpchar', 'timestamptz', 'jsonb', 'oid', 'bool', 'float4', 'name', 'regclass'] LOOP
+    FOREACH o IN ARRAY ARRAY['=', '<>', '<', '>', '<=', '>='] LOOP
+      n := n + 1;
+      EXECUTE format('CREATE FUNCTION pgtap_hostile.op%s(pg_catalog.%2$I, pg_catalog.%2$I) RETURNS bool LANGUAGE plpgsql AS '
+                     '''BEGIN PERFORM pgtap_hostile.trap(); RETURN NULL; END''', n, t);
+      EXECUTE format('CREATE OPERATOR pgtap_hostile.%s (FUNCTION = pgtap_hostile.op%s, LEFTARG = pg_catalog.%I, RIGHTARG = pg_catalog.%3$I)', o, n, t);
+    END LOOP;
+  END LOOP;
+END $$;
+
+-- functions
+DO $$
+DECLARE
+  f text;
+BEGIN
+  FOREACH f IN ARRAY ARRAY['now() RETURNS timestamptz', 'unnest(anyarray) RETURNS SETOF anyelement', 'nextval(regclass) RETURNS bigint',
+                           'pg_get_userbyid(oid) RETURNS name', 'new_event_id() RETURNS varchar', 'next_position(regclass) RETURNS bigint',
+                           'after_append() RETURNS trigger', 'refuse_change() RETURNS trigger', 'count(bigint) RETURNS bigint',
+                           'store_options(regclass) RETURNS record', 'jsonb(text) RETURNS jsonb', 'varchar(varchar, int, bool) RETURNS varchar'] LOOP
+    EXECUTE format('CREATE FUNCTION pgtap_hostile.%s LANGUAGE plpgsql AS ''BEGIN PERFORM pgtap_hostile.trap(); END''', f);
+  END LOOP;
+END $$;
+
+-- types
+CREATE DOMAIN pgtap_hostile.jsonb AS pg_catalog.text CHECK (false);
+CREATE DOMAIN pgtap_hostile.timestamptz AS pg_catalog.text CHECK (false);
+CREATE DOMAIN pgtap_hostile.text AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN pgtap_hostile.varchar AS pg_catalog.int4 CHECK (false);
+CREATE DOMAIN pgtap_hostile.regclass AS pg_catalog.int4 CHECK (false);
+
+-- relations, also temporary ones, which come first of all
+CREATE TABLE pgtap_hostile.events (trap int);
+CREATE TABLE pgtap_hostile.pg_trigger (trap int);
+CREATE TABLE pgtap_hostile.pg_class (trap int);
+CREATE COLLATION pgtap_hostile."C" (LOCALE = 'POSIX');
+CREATE TEMP TABLE events (trap int);
+CREATE TEMP TABLE pg_class (trap int);
+
+-- runs a command under the hostile path; an error is a result too
+CREATE FUNCTION public.pgtap_attacked(command pg_catalog.text) RETURNS pg_catalog.text
+LANGUAGE plpgsql SET search_path = pg_temp, pgtap_hostile, pg_catalog, public AS $$
+DECLARE
+  result pg_catalog.text;
+BEGIN
+  EXECUTE command INTO result;
+  RETURN result;
+EXCEPTION WHEN OTHERS THEN
+  RETURN pg_catalog.concat(SQLSTATE, ': ', SQLERRM);
+END $$;
+
+-- the traps work
+SELECT is(public.pgtap_attacked(c), 'ZZZZZ: hostile code ran', 'hostile: ' || c)
+  FROM unnest(ARRAY['SELECT 1 = 1', 'SELECT now()', $$SELECT 'a'::pg_catalog.text >= 'b'::pg_catalog.text$$,
+                    $$SELECT * FROM unnest(ARRAY[1])$$, $$SELECT oid = 1::oid FROM pg_catalog.pg_class LIMIT 1$$]) c;
+SELECT matches(public.pgtap_attacked('SELECT event_id FROM events'), '^42703: ', 'hostile: events');
+SELECT matches(public.pgtap_attacked($$SELECT '{}'::jsonb$$), '^23514: ', 'hostile: jsonb');
+
+-- and nothing of the extension meets them
+SELECT is(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim.events')$$), 'pgtap_victim.events', 'create_store');
+SELECT is(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim.events')$$), 'pgtap_victim.events', 'create_store, again');
+SELECT is(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim')$$), 'eventstore.pgtap_victim',
+          'create_store: a name without a schema is in schema eventstore');
+SET LOCAL pg_eventstore.store = 'pgtap_victim.events';
+SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
+  ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
+  ($$SELECT eventstore.append_event('T', '1', 'a', 1)$$, '2'),
+  ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
+  ($$SELECT eventstore.append_events('[{"event_type": "T", "aggregate_id": "a", "x": 1}, {"event_type": "T", "aggregate_id": "a"}]', 2)$$, '4'),
+  ($$SELECT eventstore.append_to_aggregate('a', '{T,T}', '{1,2}', 4)$$, '6'),
+  ($$SELECT aggregate_version FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]', '{"a": 6, "b": 0}')$$, '7'),
+  ($$INSERT INTO pgtap_victim.events (event_type, data) VALUES ('T', '1') RETURNING position$$, '9'),
+  ($$SELECT eventstore.next_position('pgtap_victim.events_position_seq')$$, '10'),
+  ($$SELECT pg_catalog.length(eventstore.new_event_id())$$, '36'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a')$$, '7'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', 2, 5, 3, true)$$, '3'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_type('T', '2026-01-01Z')$$, '9'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate_type('A')$$, '7'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_correlation_id('cor')$$, '1'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_causation_id('cau')$$, '1'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_latest_events(5)$$, '5'),
+  ($$SELECT event_id FROM eventstore.get_event('one')$$, 'one'),
+  ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
+  ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'commit'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
+  ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
+  ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8')
+  ) v(c, wanted);
+SELECT matches(public.pgtap_attacked(c), wanted, c) FROM (VALUES
+  ($$SELECT eventstore.append_event('T', '1', 'a', 0)$$, '^40V01: '),
+  ($$SELECT eventstore.append_event('U', '1', 'a', event_id => 'one')$$, '^23505: '),
+  ($$UPDATE pgtap_victim.events SET data = NULL$$, '^0A000: '),
+  ($$SELECT eventstore.drop_store('pgtap_victim.events')$$, '^55006: ')
+  ) v(c, wanted);
+
+-- nothing of the store was made of hostile things
+SELECT is_empty($$
+  SELECT pg_describe_object(d.classid, d.objid, d.objsubid), o.identity
+    FROM pg_depend d, pg_identify_object(d.refclassid, d.refobjid, d.refobjsubid) o
+   WHERE o.schema = 'pgtap_hostile'
+     AND coalesce((pg_identify_object(d.classid, d.objid, d.objsubid)).schema, '') <> 'pgtap_hostile'
+     AND pg_describe_object(d.classid, d.objid, d.objsubid) ~ '(pgtap_victim|eventstore)'$$,
+  'no part of a store depends on hostile objects');
+DROP SCHEMA pgtap_hostile CASCADE;
+SELECT is(eventstore.append_event('T', '1', 'a', 8), 9, 'the store works when they are gone');
+SELECT is(eventstore.drop_store('pgtap_victim.events', true)::pg_catalog.text, '', 'drop_store');
+
+SELECT * FROM finish();
+ROLLBACK;

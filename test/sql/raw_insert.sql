@@ -1,0 +1,98 @@
+-- plain INSERT and COPY are as good as the append functions
+SET client_min_messages = warning;
+SELECT eventstore.create_store('reg_raw_insert.events');
+SET pg_eventstore.store = 'reg_raw_insert.events';
+SET search_path = reg_raw_insert;
+
+INSERT INTO events (event_type, data) VALUES ('t', '{"n": 1}'), ('t', '{"n": 2}');
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) SELECT 't', 'a', n, to_jsonb(n) FROM generate_series(1, 3) n;
+COPY events (event_type, data) FROM stdin WITH (DELIMITER '|');
+t|{"n": 6}
+t|{"n": 7}
+\.
+COPY events (event_type, aggregate_id, aggregate_version, data, metadata) FROM stdin WITH (FORMAT csv);
+t,a,4,"{""n"": 8}",
+t,b,1,9,{}
+\.
+INSERT INTO events (event_type, data) VALUES ('t', '{}') RETURNING position;
+WITH more AS (INSERT INTO events (event_type, data) VALUES ('t', '{}'), ('t', '{}') RETURNING position) SELECT max(position) FROM more;
+SELECT position, event_type, aggregate_id, aggregate_version, data FROM events ORDER BY position;
+
+-- the append functions go on from there
+SELECT eventstore.append_event('t', '{}', 'a', 4), eventstore.append_event('t', '{}', 'b', 1);
+SELECT eventstore.get_aggregate_version('a');
+
+-- ids are UUIDs of version 7, of now, and ascending
+SELECT count(*), count(DISTINCT event_id) = count(*) AS distinct,
+       bool_and(event_id ~ '^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$') AS version_7,
+       bool_and(abs(extract(epoch FROM now()) - ('x' || lpad(substr(replace(event_id, '-', ''), 1, 12), 16, '0'))::bit(64)::bigint / 1000.0) < 600) AS of_now
+  FROM events;
+SELECT count(*) AS descending FROM (SELECT event_id < lag(event_id) OVER (ORDER BY position) AS d FROM events) e WHERE d;
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) SELECT 'bulk', 'bulk', n, 'null' FROM generate_series(1, 10000) n;
+SELECT count(DISTINCT event_id), array_agg(event_id ORDER BY event_id COLLATE "C") = array_agg(event_id ORDER BY position) AS ascending,
+       bool_and(event_id::uuid IS NOT NULL) AS uuids, max(position) - min(position) + 1 AS positions
+  FROM events WHERE event_type = 'bulk';
+SELECT length(eventstore.new_event_id()), pg_typeof(eventstore.new_event_id());
+
+-- the time is that of the transaction
+BEGIN;
+INSERT INTO events (event_type, data) VALUES ('time', '{}');
+SELECT eventstore.append_event('time', '{}');
+SELECT bool_and(occurred_at = now()) FROM events WHERE event_type = 'time';
+COMMIT;
+
+-- after an append function in the same transaction, in a session that did neither before, and before one
+\c
+SET client_min_messages = warning;
+SET pg_eventstore.store = 'reg_raw_insert.events';
+SET search_path = reg_raw_insert;
+BEGIN;
+SELECT eventstore.append_event('t', '{}', 'order', 0);
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) VALUES ('t', 'order', 2, '{}');
+COMMIT;
+BEGIN;
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) VALUES ('t', 'order', 3, '{}');
+SELECT eventstore.append_event('t', '{}', 'order', 3);
+COMMIT;
+SELECT array_agg(aggregate_version) FROM eventstore.get_events_by_aggregate('order');
+
+-- what the table itself refuses
+\set VERBOSITY sqlstate
+INSERT INTO events (event_type, data) VALUES (NULL, '{}');
+INSERT INTO events (event_type) VALUES ('t');
+INSERT INTO events (event_type, data, event_id) VALUES ('t', '{}', NULL);
+INSERT INTO events (event_type, data, position) VALUES ('t', '{}', NULL);
+INSERT INTO events (event_type, data, occurred_at) VALUES ('t', '{}', NULL);
+INSERT INTO events (event_type, data, position) VALUES ('t', '{}', 1);
+INSERT INTO events (event_type, data, aggregate_id) VALUES ('t', '{}', repeat('x', 37));
+\set VERBOSITY terse
+INSERT INTO events (event_type, data, aggregate_id) VALUES ('t', '{}', 'a');
+INSERT INTO events (event_type, data, aggregate_version) VALUES ('t', '{}', 1);
+INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', 'a', 0);
+INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', 'a', -1);
+INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', 'a', 1);
+\set VERBOSITY default
+
+-- a position that is given is taken as it is, and not announced as new
+LISTEN reg_raw_insert_events;
+INSERT INTO events (position, event_type, data) VALUES (1000000, 'restored', '{}');
+UNLISTEN *;
+
+-- in a read-only transaction
+BEGIN READ ONLY;
+INSERT INTO events (event_type, data) VALUES ('t', '{}');
+ROLLBACK;
+
+-- out and in again, as a dump does it
+CREATE TABLE saved AS TABLE events;
+SELECT eventstore.create_store('reg_raw_insert.restored');
+INSERT INTO restored SELECT * FROM saved;
+SELECT count(*) FROM (TABLE saved EXCEPT TABLE restored) missing;
+SELECT setval('restored_position_seq', (SELECT max(position) FROM restored)) = (SELECT max(position) FROM events) AS same;
+SELECT eventstore.append_event('t', '{}', 'order', 4, store => 'restored');
+SELECT eventstore.drop_store('restored', true);
+
+RESET search_path;
+RESET pg_eventstore.store;
+SELECT eventstore.drop_store('reg_raw_insert.events', force => true);
+DROP SCHEMA reg_raw_insert CASCADE;

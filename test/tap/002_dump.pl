@@ -1,0 +1,181 @@
+# Dump and restore: every format, whole and in parts, by a superuser and by
+# the owner of a database.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PgesTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('dump');
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my @stores = ('eventstore.events', 'shop.orders', q{"Odd "" schema"."Odd 's.store"}, 'quiet.events');
+
+# A database with several stores in use.
+$node->safe_psql('postgres', 'CREATE ROLE writer; CREATE ROLE "the reader"; CREATE DATABASE source');
+$node->safe_psql('source', <<'EOS');
+CREATE EXTENSION pg_eventstore;
+SELECT eventstore.create_store('shop.orders', 'commit', 'Shop channel');
+SELECT eventstore.create_store('"Odd "" schema"."Odd ''s.store"');
+SELECT eventstore.create_store('quiet.events', 'off');
+SELECT eventstore.set_notifications('eventstore.events', 'commit', 'Default ''s "channel"');
+GRANT USAGE ON SCHEMA eventstore, shop TO writer, "the reader";
+GRANT SELECT, INSERT ON eventstore.events, shop.orders TO writer;
+GRANT SELECT ON shop.orders TO "the reader";
+ALTER TABLE shop.orders ALTER COLUMN aggregate_id TYPE varchar(255);
+CREATE INDEX by_customer ON shop.orders ((data ->> 'customer'));
+EOS
+for my $store (@stores)
+{
+  my $name = $store =~ s/'/''/gr;
+  $node->safe_psql('source', <<"EOS");
+SELECT eventstore.append_to_aggregate('a', ARRAY['one', 'two', 'three'],
+  ARRAY['{"n": 1.50, "s": "\\\\ \\" \\n \\u00e9"}', 'null', '[]']::jsonb[], 0, 'A',
+  metadata => ARRAY['{"user": "u"}', NULL, '{}']::jsonb[],
+  occurred_at => ARRAY['2020-01-01 00:00:00.123456+00', '9999-12-31 23:59:59.999999+00', '0044-03-15 12:00:00+00 BC']::timestamptz[],
+  correlation_id => 'cor', causation_id => 'cau', store => '$name');
+BEGIN; SELECT eventstore.append_event('lost', '1', 'b', store => '$name'); ROLLBACK;
+SELECT * FROM eventstore.append('[
+  {"event_id": "retry-1", "event_type": "e", "aggregate_id": "b", "data": {"x": 1}},
+  {"event_id": "retry-2", "event_type": "e", "aggregate_id": "c", "data": {"x": 2}},
+  {"event_id": "retry-3", "event_type": "e", "data": {"x": 3}}]', '{"b": 0, "c": 0}', '$name');
+EOS
+}
+
+# All that a restored database must have in common with the source.
+sub picture
+{
+  my ($dbname) = @_;
+  my $picture = $node->safe_psql($dbname, <<'EOS');
+SELECT store, notifications, channel, owner, position_sequence FROM eventstore.stores ORDER BY store::text;
+SELECT last_value, is_called FROM eventstore.events_position_seq;
+SELECT c.oid::regclass, relacl FROM pg_class c WHERE oid IN (SELECT store FROM eventstore.stores) ORDER BY c.oid::regclass::text;
+SELECT indexdef FROM pg_indexes WHERE schemaname IN ('eventstore', 'shop', 'quiet', 'Odd " schema') ORDER BY 1;
+SELECT tgrelid::regclass, tgname, tgtype, tgenabled, tgargs FROM pg_trigger
+  WHERE tgrelid IN (SELECT store FROM eventstore.stores) ORDER BY tgrelid::regclass::text, tgname;
+SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod) FROM pg_attribute
+  WHERE attrelid IN (SELECT store FROM eventstore.stores) AND attnum > 0 ORDER BY attrelid::regclass::text, attnum;
+EOS
+  return [ split /\n/, join "\n", $picture, map { $node->safe_psql($dbname, "COPY (SELECT * FROM $_ ORDER BY position) TO stdout") } @stores ];
+}
+my $source = picture('source');
+is(scalar(grep { /retry-3/ } @$source), scalar @stores, 'the source has events in every store');
+is(scalar(grep { /shop.orders.aggregate_id.character varying\(255\)/ } @$source), 1, 'and a widened column');
+
+# Restored stores go on where they were.
+sub goes_on
+{
+  my ($dbname, $how) = @_;
+
+  for my $store (@stores)
+  {
+    my $name = $store =~ s/'/''/gr;
+    my $next = $node->safe_psql('source', "SELECT max(position) + 1 FROM $store");
+
+    is($node->safe_psql($dbname, "SELECT deduplicated FROM eventstore.append('[{\"event_id\": \"retry-1\", \"event_type\": \"e\", \"aggregate_id\": \"b\", \"data\": {\"x\": 1}}, {\"event_id\": \"retry-2\", \"event_type\": \"e\", \"aggregate_id\": \"c\", \"data\": {\"x\": 2}}, {\"event_id\": \"retry-3\", \"event_type\": \"e\", \"data\": {\"x\": 3}}]', '{\"b\": 0, \"c\": 0}', '$name')"),
+      "t\nt\nt", "$how: $store recognises a retry");
+    is($node->safe_psql($dbname, "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\", \"data\": 1}]', '{\"a\": 3}', '$name')"),
+      "$next|4", "$how: $store continues positions and versions");
+    is(sqlstate($node, "UPDATE $store SET data = '0'", dbname => $dbname), '0A000', "$how: $store refuses UPDATE");
+    is(sqlstate($node, "TRUNCATE $store", dbname => $dbname), '0A000', "$how: $store refuses TRUNCATE");
+  }
+}
+
+# Restore a dump of the source to a new database, compare, go on.
+sub check_restore
+{
+  my ($how, $dump, $restore) = @_;
+  (my $dbname = "r_$how") =~ s/\W/_/g;
+
+  $node->safe_psql('postgres', "CREATE DATABASE $dbname");
+  my $listener = session($node, $dbname);
+  $listener->run(q{LISTEN eventstore_events; LISTEN "Shop channel"; LISTEN "Default 's ""channel"""});
+  $node->command_ok($_, "$how: $_->[0]") for @$dump;
+  $node->command_ok([ @$_, $dbname ], "$how: $_->[0]") for map { [ @$_, '-d' ] } @$restore;
+  is(scalar(heard_by($listener, $node, $dbname)), 0, "$how: restored events are not announced");
+  $listener->quit;
+  is_deeply(picture($dbname), $source, "$how: the restored database is the same");
+  goes_on($dbname, $how);
+}
+
+my @psql = ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null');
+check_restore('plain', [ [ 'pg_dump', '-f', "$dir/plain", 'source' ] ], [ [ @psql, '-1', '-f', "$dir/plain" ] ]);
+check_restore('inserts', [ [ 'pg_dump', '--column-inserts', '-f', "$dir/inserts", 'source' ] ], [ [ @psql, '-f', "$dir/inserts" ] ]);
+check_restore('custom', [ [ 'pg_dump', '-Fc', '-f', "$dir/custom", 'source' ] ], [ [ 'pg_restore', '-e', "$dir/custom" ] ]);
+check_restore('directory', [ [ 'pg_dump', '-Fd', '-j', '2', '-f', "$dir/directory", 'source' ] ], [ [ 'pg_restore', '-e', '-j', '2', "$dir/directory" ] ]);
+check_restore('schema, then data',
+  [ [ 'pg_dump', '--schema-only', '-f', "$dir/schema", 'source' ], [ 'pg_dump', '--data-only', '-f', "$dir/data", 'source' ] ],
+  [ [ @psql, '-f', "$dir/schema" ], [ @psql, '-f', "$dir/data" ] ]);
+check_restore('sections', [],
+  [ map { [ 'pg_restore', '-e', "--section=$_", "$dir/custom" ] } qw(pre-data data post-data) ]);
+
+# --schema-only alone leaves empty stores that start from the beginning.
+$node->safe_psql('postgres', 'CREATE DATABASE empty');
+$node->command_ok([ @psql, '-f', "$dir/schema", '-d', 'empty' ], 'the schema alone is restored');
+is($node->safe_psql('empty', "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\", \"data\": 1}]', '{\"a\": 0}', 'shop.orders')"),
+  '1|1', 'a store without its events starts from the beginning');
+
+# One store alone, by its table.
+$node->safe_psql('postgres', 'CREATE DATABASE single');
+$node->safe_psql('single', 'CREATE EXTENSION pg_eventstore; CREATE SCHEMA shop');
+$node->command_ok([ 'pg_dump', '-t', 'shop.orders', '-f', "$dir/single", 'source' ], 'one store is dumped');
+$node->command_ok([ @psql, '-f', "$dir/single", '-d', 'single' ], 'and restored');
+is($node->safe_psql('single', "SELECT notifications, channel FROM eventstore.stores WHERE store = 'shop.orders'::regclass"),
+  'commit|Shop channel', 'with its options');
+is($node->safe_psql('single', "SELECT eventstore.append_event('e', '1', 'a', 3, store => 'shop.orders')"), '4', 'and its events');
+
+# The table of the default store belongs to the extension, so a dump has its
+# events and options but not its definition: a column that was widened is to be
+# widened again, between the sections.
+$node->safe_psql('source', <<'EOS');
+SELECT eventstore.set_notifications('eventstore.events', 'off');
+ALTER TABLE eventstore.events ALTER COLUMN event_id TYPE varchar(255);
+SELECT eventstore.append_event('e', '1', 'wide', event_id => repeat('x', 200));
+EOS
+$node->safe_psql('postgres', 'CREATE DATABASE altered');
+$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/altered", 'source' ], 'an altered default store is dumped');
+$node->command_ok([ 'pg_restore', '-e', '--section=pre-data', '-d', 'altered', "$dir/altered" ], 'its definitions are restored');
+$node->safe_psql('altered', 'ALTER TABLE eventstore.events ALTER COLUMN event_id TYPE varchar(255)');
+$node->command_ok([ 'pg_restore', '-e', "--section=$_", '-d', 'altered', "$dir/altered" ], "then, with the column widened, its $_") for qw(data post-data);
+is($node->safe_psql('altered', "SELECT count(*) FROM eventstore.events WHERE length(event_id) = 200"), '1', 'the long id is there');
+is($node->safe_psql('altered', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'off', 'so is the mode');
+is($node->safe_psql('altered', "SELECT eventstore.append_event('e', '1', 'wide', 1)"), '2', 'and its aggregate goes on');
+
+# The whole cluster.
+my $other = PostgreSQL::Test::Cluster->new('other');
+$other->init;
+$other->start;
+$node->safe_psql('postgres', 'DROP DATABASE altered');
+$node->safe_psql('source', <<'EOS');
+DROP EXTENSION pg_eventstore CASCADE;
+DROP SCHEMA eventstore, shop, quiet, "Odd "" schema" CASCADE;
+EOS
+$node->command_ok([ 'pg_dumpall', '-f', "$dir/all" ], 'pg_dumpall');
+$other->command_ok([ 'psql', '-Xq', '-o', '/dev/null', '-f', "$dir/all", '-d', 'postgres' ], 'its restore');
+$_ = $other->safe_psql('r_custom', "SELECT count(*), max(position) FROM eventstore.events");
+is($_, $node->safe_psql('r_custom', "SELECT count(*), max(position) FROM eventstore.events"), 'has the events');
+is($other->safe_psql('r_custom', "SELECT eventstore.append_event('e', '1', 'a', 4, store => 'shop.orders')"), '5', 'and goes on');
+$other->stop;
+
+# The owner of a database, no superuser, installs the trusted extension.
+$node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE DATABASE tenant OWNER tenant');
+my @tenant = (extra_params => [ '-U', 'tenant' ]);
+$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore', @tenant);
+is($node->psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0)", @tenant), 0, 'who installs the extension may append to the default store');
+is($node->psql('tenant', "SELECT * FROM eventstore.get_events_by_aggregate('a')", @tenant), 0, 'and read it');
+is($node->safe_psql('tenant', "SELECT owner FROM eventstore.stores"), 'tenant', 'and owns it');
+is($node->psql('tenant', "SELECT eventstore.set_notifications('eventstore.events', 'off')", @tenant), 0, 'and may change its options');
+is($node->safe_psql('tenant', "SELECT eventstore.create_store('mine.events')", @tenant), 'mine.events', 'and makes stores');
+is($node->safe_psql('tenant', "SELECT eventstore.create_store('more')", @tenant), 'eventstore.more', 'also in schema eventstore');
+is($node->safe_psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0, store => 'mine.events')", @tenant), '1', 'and appends to them');
+
+# That role dumps and restores its database itself.
+$node->safe_psql('postgres', 'CREATE DATABASE tenant2 OWNER tenant');
+$node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it');
+$node->command_ok([ 'pg_restore', '-U', 'tenant', '-e', '-d', 'tenant2', "$dir/tenant" ], 'and restores it');
+is($node->psql('tenant2', "SELECT eventstore.append_event('e', '1', 'a', 1, store => 'mine.events')", @tenant), 0, 'and appends again');
+$node->stop;
+done_testing();

@@ -1,0 +1,113 @@
+# Through PgBouncer in transaction mode.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use IPC::Run ();
+use PgesTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } split(/:/, $ENV{PATH}), '/usr/sbin';
+plan skip_all => 'pgbouncer is not installed' if !$pgbouncer;
+
+my $node = start_node('pooled');
+my $user = $node->safe_psql('postgres', 'SELECT current_user');
+$node->safe_psql('postgres', <<'EOS');
+SELECT eventstore.create_store('role.events', 'off');
+SELECT eventstore.create_store('connection.events', 'off');
+CREATE ROLE pooled LOGIN;
+ALTER ROLE pooled SET pg_eventstore.store = 'role.events';
+GRANT USAGE ON SCHEMA eventstore, role, connection TO pooled;
+GRANT SELECT, INSERT ON eventstore.events, role.events, connection.events TO pooled;
+EOS
+
+# Two server connections serve all clients.
+my $dir = PostgreSQL::Test::Utils::tempdir_short();
+my $base = PostgreSQL::Test::Utils::tempdir();
+my ($host, $port, $at) = ($node->host, $node->port, "host=$dir port=" . $node->port);
+append_to_file("$base/users", qq{"$user" ""\n"pooled" ""\n});
+append_to_file("$base/pgbouncer.ini", <<"EOS");
+[databases]
+postgres = host=$host port=$port dbname=postgres
+connection = host=$host port=$port dbname=postgres connect_query='SET pg_eventstore.store = "connection.events"'
+[pgbouncer]
+listen_addr =
+listen_port = $port
+unix_socket_dir = $dir
+auth_type = trust
+auth_file = $base/users
+pool_mode = transaction
+default_pool_size = 2
+server_check_delay = 0
+logfile = $base/log
+EOS
+my $output = '';
+my $pooler = IPC::Run::start([ $pgbouncer, '-q', "$base/pgbouncer.ini" ], '<', \undef, '>&', \$output);
+END { local $?; $pooler->kill_kill if $pooler }
+
+# Run some SQL through the pooler; its output, or the SQLSTATE of its error.
+sub pooled
+{
+  my ($sql, $dbname, $role) = @_;
+  my ($rc, $out, $err) = $node->psql('postgres', $sql,
+    connstr => "$at dbname=" . ($dbname // 'postgres') . ' user=' . ($role // 'pooled'),
+    extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
+  return $err =~ /ERROR:\s+(\w+)/ ? $1 : $rc == 0 ? $out : $err;
+}
+for (1 .. 100)
+{
+  last if pooled('SELECT 1') eq '1';
+  select undef, undef, undef, 0.1;
+}
+is(pooled('SELECT 1'), '1', 'the pooler answers') or diag($output, slurp_file("$base/log"));
+
+# The store by role, by the pooler's connection, by transaction.
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', 0)"), '1', 'an append works');
+is(pooled("SELECT count(*) FROM eventstore.get_events_by_aggregate('a')"), '1', 'a reader works');
+is(pooled("SELECT eventstore.get_aggregate_version('a', 'role.events')"), '1', 'the store is that of ALTER ROLE');
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', 0)", 'connection'), '1', 'the same through another pool');
+is($node->safe_psql('postgres', "SELECT eventstore.get_aggregate_version('a', 'connection.events')"), '1', 'whose connections name a store');
+is(pooled("BEGIN; SET LOCAL pg_eventstore.store = 'events'; SELECT eventstore.append_event('e', '1', 'a', 0); COMMIT"), '1', 'a transaction may name another');
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', 1)"), '2', 'which does not outlive it');
+is($node->safe_psql('postgres', "SELECT eventstore.get_aggregate_version('a')"), '1', 'the default store has that one event');
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', 0)"), '40V01', 'a conflict is seen');
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', 2)"), '3', 'and the connection is good afterwards');
+
+# The store by the connection string, to the server itself; PgBouncer 1.20 and
+# later can pass it on, too.
+is($node->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', 'options', 0)",
+  connstr => $node->connstr('postgres') . q{ options='-c pg_eventstore.store=role.events'}), '1', 'the options of a connection string name a store');
+is($node->safe_psql('postgres', "SELECT eventstore.get_aggregate_version('options', 'role.events')"), '1', 'that one');
+
+# Many clients on two connections, with transactions of several statements.
+my $script = "$base/script";
+append_to_file($script, <<'EOS');
+\set a random(1, 10)
+SELECT eventstore.append_event('e', '1', 'p' || :a);
+BEGIN;
+SELECT eventstore.append_to_aggregate('p' || :a, ARRAY['e', 'e'], ARRAY['1', '2']::jsonb[]);
+SELECT count(*) FROM eventstore.get_events_by_aggregate('p' || :a, max_count => 5);
+COMMIT;
+EOS
+$node->command_checks_all([ 'pgbench', '-n', '-c', '12', '-j', '2', '-t', '40', '-M', 'simple', '-f', $script, "$at dbname=postgres user=pooled" ],
+  0, [ qr/processed: 480\/480/ ], [ qr/\A(?:pgbench \(.*\)\n)?\z/ ], 'twelve clients share two connections');
+is($node->safe_psql('postgres', q{SELECT sum(n), bool_and(n = last) FROM (
+    SELECT count(*) AS n, max(aggregate_version) AS last FROM role.events WHERE aggregate_id LIKE 'p%' GROUP BY aggregate_id) a}),
+  '1440|t', 'no event is missing');
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE usename = 'pooled'"), '<=', 3, 'they did share');
+
+# Other clients hear what is appended through the pooler.
+my $listener = session($node);
+$listener->run('LISTEN eventstore_events');
+is(pooled("SELECT eventstore.append_event('e', '1', 'a', store => 'eventstore.events')"), '2', 'an append to a store that notifies');
+is(scalar(heard_by($listener, $node)), 1, 'is announced to a session of the server');
+$listener->quit;
+
+$pooler->signal('INT');
+$pooler->kill_kill(grace => 5);
+undef $pooler;
+$node->stop;
+done_testing();

@@ -1,0 +1,170 @@
+# The extension as a whole: create, drop, settings, memory.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use PgesTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('extension');
+
+# Nothing needs to be preloaded, and a session that never called the extension
+# before loads it by itself, whatever it calls first.
+is($node->safe_psql('postgres', 'SHOW shared_preload_libraries'), '', 'nothing is preloaded');
+my %first = (readers('eventstore.events'), appends('eventstore.events'),
+  new_event_id => 'SELECT eventstore.new_event_id()',
+  stores => 'SELECT * FROM eventstore.stores',
+  INSERT => "INSERT INTO eventstore.events (event_type, data) VALUES ('e', '1')",
+  UPDATE => "UPDATE eventstore.events SET data = '1' WHERE false");
+is(sqlstate($node, $first{$_}), $_ eq 'UPDATE' ? '0A000' : '00000', "$_ may be the first call of a session") for sort keys %first;
+
+# Everything explains itself.
+my $functions = $node->safe_psql('postgres', '\df+ eventstore.*');
+cmp_ok(scalar(split /\n/, $functions), '>=', 20, 'psql lists the functions');
+like($functions, qr/Appends the events of one aggregate/, 'with their comments');
+is($node->safe_psql('postgres', q{
+  SELECT string_agg(pg_describe_object(classid, objid, 0), ', ')
+    FROM pg_depend d
+   WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')
+     AND obj_description(objid, classid::regclass::name) IS NULL
+     AND (classid, objid) NOT IN (SELECT 'pg_class'::regclass, oid FROM pg_class WHERE relkind = 'S')}),
+  '', 'every object of the extension but its sequence has a comment');
+is($node->safe_psql('postgres', q{
+  SELECT string_agg(pg_describe_object(classid, objid, 0), ', ')
+    FROM pg_depend JOIN pg_proc p ON classid = 'pg_proc'::regclass AND p.oid = objid
+   WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')
+     AND pronamespace <> 'eventstore'::regnamespace}), '', 'every function is in schema eventstore');
+
+# Drop and create again, in one session that has used it.
+my $session = session($node);
+$session->run("SELECT eventstore.create_store('mine.events'); SELECT eventstore.append_event('e', '1', 'a', store => 'mine.events')");
+$session->run('DROP EXTENSION pg_eventstore');
+is($session->state, '2BP01', 'DROP EXTENSION is refused while a store is there');
+$session->run('DROP EXTENSION pg_eventstore CASCADE');
+is($session->state, '00000', 'CASCADE drops it');
+is($session->run('SELECT count(*) FROM mine.events'), '1', 'the events of other stores stay');
+is($session->run("SELECT to_regclass('eventstore.events') IS NULL"), 't', 'those of the default store do not');
+$session->run('CREATE EXTENSION pg_eventstore');
+is($session->state, '00000', 'it is created again, in the schema that was left');
+is($session->run("SELECT eventstore.append_event('e', '1', 'a', 0)"), '1', 'and its default store is new, in the same session');
+is($session->run('SELECT count(*) FROM eventstore.stores'), '1', 'what was a store is a table');
+is(sqlstate($node, "SELECT eventstore.append_event('e', '1', 'a', store => 'mine.events')"), '42809', 'to which nothing is appended');
+$session->run("SELECT eventstore.append_event('e', '1', 'a', store => 'mine.events')");
+is($session->state, '42809', 'nor in the session that did before');
+
+# A schema eventstore that was there before, with something in it.
+$node->safe_psql('postgres', 'CREATE DATABASE before');
+$node->safe_psql('before', 'CREATE SCHEMA eventstore; CREATE TABLE eventstore.own (i int); CREATE EXTENSION pg_eventstore');
+is($node->safe_psql('before', "SELECT eventstore.append_event('e', '1', 'a', 0)"), '1', 'a schema of that name may exist');
+$node->safe_psql('before', 'DROP EXTENSION pg_eventstore');
+is($node->safe_psql('before', 'SELECT count(*) FROM eventstore.own'), '0', 'and what is in it survives DROP EXTENSION');
+$node->safe_psql('before', 'CREATE TABLE eventstore.events (i int)');
+is(sqlstate($node, 'CREATE EXTENSION pg_eventstore', dbname => 'before'), '42809', 'a table in the place of the default store is an error');
+is($node->safe_psql('before', "SELECT count(*) FROM pg_extension WHERE extname = 'pg_eventstore'"), '0', 'that leaves nothing behind');
+is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'before'), '0A000', 'no other schema will do');
+
+# Settings: of the server, of a database, of a session.
+$node->safe_psql('postgres', "SELECT eventstore.append_to_aggregate('many', array_fill('e'::text, ARRAY[300]), array_fill('1'::jsonb, ARRAY[300]))");
+is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '100', 'a batch has 100 events');
+# ALTER SYSTEM takes no setting of a module that is not loaded
+$session->run("LOAD 'pg_eventstore'");
+$session->run('ALTER SYSTEM SET pg_eventstore.batch_size = 25');
+is($session->state, '00000', 'ALTER SYSTEM takes the setting');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('pg_eventstore.batch_size', true) = '25'") or die 'the setting did not arrive';
+is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'ALTER SYSTEM changes that');
+$session->run('SELECT 1');
+is($session->run('SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'in open sessions, too');
+is($session->run("SET pg_eventstore.batch_size = 7; SELECT count(*) FROM eventstore.get_latest_events()"), '7', 'SET overrides it');
+is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.batch_size = 0"), '22023', 'an impossible size is refused');
+is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.no_such = 0"), '42602', 'and a setting that does not exist');
+$session->run('RESET pg_eventstore.batch_size; ALTER SYSTEM RESET pg_eventstore.batch_size');
+$node->safe_psql('postgres', 'CREATE DATABASE "set"');
+$node->safe_psql('set', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('other.events')");
+$node->safe_psql('set', q{ALTER DATABASE "set" SET pg_eventstore.store = 'other.events'});
+$node->safe_psql('set', "SELECT eventstore.append_event('e', '1', 'a')");
+is($node->safe_psql('set', 'SELECT count(*) FROM other.events'), '1', 'a database may have its store');
+
+# The default store may be given away, and renamed, like any other.
+$node->safe_psql('set', <<'EOS');
+CREATE ROLE heir;
+GRANT USAGE ON SCHEMA eventstore TO heir;
+ALTER TABLE eventstore.events OWNER TO heir;
+EOS
+is(sqlstate($node, "SET ROLE heir; SELECT eventstore.set_notifications('eventstore.events', 'off')", dbname => 'set'), '00000', 'the new owner of the default store sets its options');
+$node->safe_psql('set', 'ALTER TABLE eventstore.events RENAME TO renamed');
+is(sqlstate($node, "SELECT eventstore.set_notifications('eventstore.renamed', 'commit', 'new')", dbname => 'set'), '00000', 'under another name, too');
+$node->safe_psql('set', q{ALTER TRIGGER eventstore_append ON eventstore.renamed RENAME TO other});
+is(sqlstate($node, "SELECT eventstore.set_notifications('eventstore.renamed', 'off')", dbname => 'set'), '00000', 'and with its trigger under another name');
+is($node->safe_psql('set', "SELECT notifications, channel FROM eventstore.stores WHERE store = 'eventstore.renamed'::regclass"), 'off|new', 'it has the options given last, and is one store');
+
+# What the planner thinks of the readers.
+for my $name (sort grep { $_ ne 'get_aggregate_version' } keys %{ { readers('eventstore.events') } })
+{
+  my %readers = readers('eventstore.events');
+  like($node->safe_psql('postgres', "EXPLAIN $readers{$name}"), qr/^Function Scan on $name /m, "EXPLAIN shows $name");
+}
+like($node->safe_psql('postgres', "EXPLAIN SELECT * FROM eventstore.get_events_by_type('e', max_count => 17)"), qr/rows=17 /, 'max_count is the estimate');
+
+# Memory of a session that appends and reads for long.
+my $used = 'SELECT sum(used_bytes) FROM pg_backend_memory_contexts';
+my $loop = q{DO $$ BEGIN
+  FOR i IN 1 .. %d LOOP
+    CASE i %% 4
+    WHEN 0 THEN PERFORM eventstore.append_event('e', '{"a": 1}', 'm' || i %% 50);
+    WHEN 1 THEN PERFORM eventstore.append_events(jsonb_build_array(jsonb_build_object('event_type', 'e', 'aggregate_id', 'm' || i %% 50)));
+    WHEN 2 THEN PERFORM eventstore.append_to_aggregate('m' || i %% 50, ARRAY['e', 'e'], ARRAY['1', '2']::jsonb[]);
+    ELSE PERFORM eventstore.append(jsonb_build_array(jsonb_build_object('event_type', 'e', 'aggregate_id', 'm' || i %% 50, 'data', 1)));
+    END CASE;
+    PERFORM eventstore.get_events_by_aggregate('m' || i %% 50, max_count => 3);
+    BEGIN
+      IF i %% 10 = 0 THEN PERFORM eventstore.append_event('e', '1', 'm' || i %% 50, 0); END IF;
+    EXCEPTION WHEN SQLSTATE '40V01' THEN NULL;
+    END;
+    COMMIT;
+  END LOOP;
+END $$};
+my $writer = session($node);
+$writer->run(sprintf $loop, 1000);
+my $before = $writer->run($used);
+$writer->run(sprintf $loop, 20_000);
+is($writer->state, '00000', '20000 appends in one session');
+my $grown = $writer->run($used) - $before;
+is($writer->run("SELECT count(*) FROM eventstore.events WHERE aggregate_id ~ '^m\\d'"), 26_250, 'all were stored');
+cmp_ok($grown, '<', 2 * 1024 * 1024, 'its memory does not grow') or diag("by $grown bytes");
+note("20000 appends: $grown bytes");
+
+# Appends within one transaction.
+$before = $writer->run($used);
+$writer->run('BEGIN');
+$writer->run(sprintf $loop =~ s/COMMIT;//r, 2000);
+is($writer->state, '00000', '2000 appends in one transaction');
+$writer->run('COMMIT');
+$grown = $writer->run($used) - $before;
+cmp_ok($grown, '<', 2 * 1024 * 1024, 'leave no memory behind') or diag("$grown bytes");
+
+# Stores that come and go.
+my $cycles = q{DO $$ BEGIN
+  FOR i IN 1 .. %d LOOP
+    PERFORM eventstore.create_store('gone.events', 'off');
+    PERFORM eventstore.append_event('e', '1', 'a', 0, store => 'gone.events');
+    PERFORM eventstore.drop_store('gone.events', true);
+    COMMIT;
+  END LOOP;
+END $$};
+$writer->run(sprintf $cycles, 50);
+$before = $writer->run($used);
+$writer->run(sprintf $cycles, 500);
+is($writer->state, '00000', '500 stores come and go');
+$grown = ($writer->run($used) - $before) / 500;
+cmp_ok($grown, '<', 8192, 'each leaves little memory behind') or diag("$grown bytes each");
+note("a dropped store leaves $grown bytes");
+
+$_->quit for $session, $writer;
+$node->stop;
+done_testing();
