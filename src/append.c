@@ -475,7 +475,7 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 				 errdetail("It took " UINT64_FORMAT " of %d.",
 						   result == SPI_OK_INSERT ? SPI_processed : 0,
 						   batch->nevents),
-				 errhint("Look for a rule or a BEFORE INSERT trigger on the table that discards rows.")));
+				 errhint("Look for a BEFORE INSERT trigger on the table that discards rows.")));
 }
 
 /* Insert a batch; a duplicate key becomes an error that speaks of events. */

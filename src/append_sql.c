@@ -13,6 +13,7 @@
 #include "utils/tuplestore.h"
 
 #include "append.h"
+#include "argument.h"
 #include "batch.h"
 #include "store.h"
 
@@ -64,16 +65,6 @@ finish_append(AppendContext *context, PgesBatch *batch)
 	error_context_stack = context->callback.previous;
 }
 
-/* Raise when an argument that must not be null is. */
-static void
-require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
-}
-
 /* A text argument, or NULL. */
 static text *
 text_argument(FunctionCallInfo fcinfo, int arg)
@@ -117,7 +108,7 @@ pges_append_events(PG_FUNCTION_ARGS)
 	AppendContext context;
 	PgesBatch  *batch;
 
-	require_argument(fcinfo, 0, "events");
+	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
 	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
 	expect_version(fcinfo, 1, batch,
@@ -136,8 +127,8 @@ pges_append_event(PG_FUNCTION_ARGS)
 	PgesBatch  *batch;
 	PgesEvent  *event;
 
-	require_argument(fcinfo, 0, "event_type");
-	require_argument(fcinfo, 1, "data");
+	pges_require_argument(fcinfo, 0, "event_type");
+	pges_require_argument(fcinfo, 1, "data");
 	begin_append(&context, fcinfo, 10);
 	batch = pges_batch_create(1);
 	event = &batch->events[0];
@@ -263,9 +254,9 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 	AppendContext context;
 	PgesBatch  *batch;
 
-	require_argument(fcinfo, 0, "aggregate_id");
-	require_argument(fcinfo, 1, "event_types");
-	require_argument(fcinfo, 2, "data");
+	pges_require_argument(fcinfo, 0, "aggregate_id");
+	pges_require_argument(fcinfo, 1, "event_types");
+	pges_require_argument(fcinfo, 2, "data");
 	begin_append(&context, fcinfo, 10);
 	batch = batch_from_arrays(fcinfo);
 	pges_batch_check(batch);
@@ -307,7 +298,7 @@ pges_append(PG_FUNCTION_ARGS)
 	AppendContext context;
 	PgesBatch  *batch;
 
-	require_argument(fcinfo, 0, "events");
+	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
 	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
 	pges_batch_group(batch, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));

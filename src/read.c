@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "argument.h"
 #include "guc.h"
 #include "plan.h"
 #include "store.h"
@@ -95,10 +96,7 @@ add_param(Params *params, Datum value)
 static void
 add_text(Params *params, FunctionCallInfo fcinfo, int arg, const char *name)
 {
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+	pges_require_argument(fcinfo, arg, name);
 	add_param(params, PG_GETARG_DATUM(arg));
 }
 

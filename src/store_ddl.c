@@ -28,6 +28,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "argument.h"
 #include "compat.h"
 #include "plan.h"
 #include "position.h"
@@ -115,14 +116,11 @@ end_ddl(int nestlevel)
 	AtEOXact_GUC(false, nestlevel);
 }
 
-/* Raise when an argument that must not be null is. */
+/* A text argument that must not be null. */
 static char *
 name_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 {
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"%s\" must not be null", name)));
+	pges_require_argument(fcinfo, arg, name);
 	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
@@ -347,10 +345,7 @@ own_store_argument(FunctionCallInfo fcinfo, int arg)
 {
 	const PgesStore *store;
 
-	if (PG_ARGISNULL(arg))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("argument \"store\" must not be null")));
+	pges_require_argument(fcinfo, arg, "store");
 	store = pges_store(PG_GETARG_OID(arg));
 	if (!pges_owns_table_compat(store->relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);

@@ -14,7 +14,7 @@ notifications: "commit" (one NOTIFY per appending statement, sent at commit) or 
 channel: the NOTIFY channel; NULL means schema_table.
 create_schema_if_missing: whether a missing schema is created.
 Returns the store.
-Errors: 42809 when a table of that name has another shape, with the first difference; 3F000 when the schema is missing and may not be created; 42501 without the privilege to create; 22023 or 22004 for a bad argument.';
+Errors: 42809 when a table of that name has another shape, with the first difference; 3F000 when the schema is missing and may not be created; 42501 without the privilege to create; 42602, 42622, 22023 or 22004 for a bad argument.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_store(store regclass, force boolean DEFAULT false)
 RETURNS void
