@@ -37,7 +37,6 @@
 #include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
 #include "append.h"
 #include "compat.h"
@@ -242,9 +241,7 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 	Datum		value;
 	bool		isnull;
 
-	SPI_execute_snapshot(pges_plan(store, &version_statement), &id, NULL,
-						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
-	if (SPI_processed > 0)
+	if (pges_find_row(store, &version_statement, &id))
 	{
 		tuple = SPI_tuptable->vals[0];
 		desc = SPI_tuptable->tupdesc;
@@ -359,6 +356,7 @@ complete_events(PgesBatch *batch)
 	{
 		PgesEvent  *event = &batch->events[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (event->aggregate_id)
 		{
 			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
@@ -454,19 +452,20 @@ static void
 run_insert(const PgesStore *store, const PgesBatch *batch)
 {
 	bool		one = batch->nevents == 1;
-	SPIPlanPtr	plan = pges_plan(store, one ? &insert_one_statement : &insert_many_statement);
 	Datum		values[PGES_NUM_COLUMNS];
-	char		nulls[PGES_NUM_COLUMNS];
+	bool		nulls[PGES_NUM_COLUMNS] = {false};
 	int			result;
 
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		bool		isnull = false;
-
-		values[i] = one ? column_value(&batch->events[0], i, &isnull) : column_array(batch, i);
-		nulls[i] = isnull ? 'n' : ' ';
+		if (one)
+			values[i] = column_value(&batch->events[0], i, &nulls[i]);
+		else
+			values[i] = column_array(batch, i);
 	}
-	result = SPI_execute_plan(plan, values, nulls, false, 0);
+	result = pges_execute(store,
+						  one ? &insert_one_statement : &insert_many_statement,
+						  values, nulls, false, NULL);
 	if (result != SPI_OK_INSERT || SPI_processed != batch->nevents)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -508,7 +507,6 @@ insert_events(const PgesStore *store, const PgesBatch *batch)
 void
 pges_append_batch(const PgesStore *store, PgesBatch *batch)
 {
-	PreventCommandIfReadOnly("an append of events");
 	check_lengths(store, batch);
 	lock_aggregates(store, batch);
 

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -76,20 +77,28 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 			 errstore(store)));
 }
 
-/* The event of a batch that a duplicate key's detail names, or NULL. */
+/*
+ * The event of a batch that a duplicate key's detail names, or NULL: the key
+ * may be that of a row which a trigger inserts.  Who may not read the key gets
+ * no detail; then it is clear only if there is one event.
+ */
 static const PgesEvent *
 find_duplicate(const PgesBatch *batch, const ErrorData *error)
 {
-	for (int i = 0; error->detail && i < batch->nevents; i++)
+	if (error->detail == NULL)
+		return batch->nevents == 1 ? &batch->events[0] : NULL;
+	for (int i = 0; i < batch->nevents; i++)
 	{
 		char	   *key = psprintf("(event_id)=(%s)",
 								   text_to_cstring(batch->events[i].event_id));
+
+		CHECK_FOR_INTERRUPTS();
 
 		if (strstr(error->detail, key))
 			return &batch->events[i];
 		pfree(key);
 	}
-	return batch->nevents == 1 ? &batch->events[0] : NULL;
+	return NULL;
 }
 
 /* The event of a batch whose aggregate and version a detail names, or NULL. */
@@ -106,7 +115,8 @@ find_conflict(const PgesBatch *batch, const ErrorData *error)
 			continue;
 		key = psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
 					   text_to_cstring(event->aggregate_id), event->version);
-		if (batch->naggregates == 1 || (error->detail && strstr(error->detail, key)))
+		if (error->detail == NULL ? batch->naggregates == 1 :
+			strstr(error->detail, key) != NULL)
 			return event;
 		pfree(key);
 	}

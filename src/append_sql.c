@@ -48,7 +48,9 @@ append_context(void *arg)
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
-	context->store = pges_store_argument(fcinfo, store_arg);
+	/* lock in the mode of the INSERT: to ask for more later may deadlock */
+	PreventCommandIfReadOnly("an append of events");
+	context->store = pges_store_argument(fcinfo, store_arg, RowExclusiveLock);
 	context->batch = NULL;
 	context->callback.callback = append_context;
 	context->callback.arg = context;
@@ -152,45 +154,60 @@ pges_append_event(PG_FUNCTION_ARGS)
 /* The elements of an array argument; how many, or -1 for a null argument. */
 typedef struct ArrayArgument
 {
-	const char *name;
 	Datum	   *values;
 	bool	   *nulls;
 	int			n;
 } ArrayArgument;
 
-/* Read an array argument of one dimension. */
-static ArrayArgument
-array_argument(FunctionCallInfo fcinfo, int arg, const char *name, Oid type)
+/*
+ * The number of elements of an array argument, -1 for null; raises unless it
+ * has one dimension.
+ */
+static int
+array_argument_length(FunctionCallInfo fcinfo, int arg, const char *name)
 {
-	ArrayArgument result = {.name = name,.n = -1};
-	bool		is_time = (type == TIMESTAMPTZOID);
 	ArrayType  *array;
 
 	if (PG_ARGISNULL(arg))
-		return result;
+		return -1;
 	array = PG_GETARG_ARRAYTYPE_P(arg);
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" must have one dimension", name),
 				 errdetail("It has %d.", ARR_NDIM(array))));
-	deconstruct_array(array, type, is_time ? 8 : -1,
-					  is_time && FLOAT8PASSBYVAL,
-					  is_time ? TYPALIGN_DOUBLE : TYPALIGN_INT,
-					  &result.values, &result.nulls, &result.n);
-	return result;
+	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 }
 
 /* Raise unless an array that may be null has an element for each event. */
 static void
-check_array_length(const ArrayArgument *array, int nevents)
+check_array_length(FunctionCallInfo fcinfo, int arg, const char *name,
+				   int nevents)
 {
-	if (array->n >= 0 && array->n != nevents)
+	int			n = array_argument_length(fcinfo, arg, name);
+
+	if (n >= 0 && n != nevents)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("arrays of one append must have the same length"),
 				 errdetail("Argument \"event_types\" has length %d, argument \"%s\" has length %d.",
-						   nevents, array->name, array->n)));
+						   nevents, name, n)));
+}
+
+/* Read an array argument. */
+static ArrayArgument
+array_argument(FunctionCallInfo fcinfo, int arg, Oid type)
+{
+	ArrayArgument result = {.n = -1};
+	bool		is_time = (type == TIMESTAMPTZOID);
+
+	if (PG_ARGISNULL(arg))
+		return result;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), type, is_time ? 8 : -1,
+					  is_time && FLOAT8PASSBYVAL,
+					  is_time ? TYPALIGN_DOUBLE : TYPALIGN_INT,
+					  &result.values, &result.nulls, &result.n);
+	return result;
 }
 
 /* A text element, or NULL. */
@@ -207,29 +224,38 @@ json_element(const ArrayArgument *array, int i)
 	return array->n < 0 || array->nulls[i] ? NULL : DatumGetJsonbP(array->values[i]);
 }
 
-/* Read the parallel arrays of append_to_aggregate() into a batch. */
+/*
+ * Read the parallel arrays of append_to_aggregate() into a batch.  Their
+ * lengths are compared first: an array of nulls is small, what it stands for
+ * need not be.
+ */
 static PgesBatch *
 batch_from_arrays(FunctionCallInfo fcinfo)
 {
-	ArrayArgument types = array_argument(fcinfo, 1, "event_types", TEXTOID);
-	ArrayArgument data = array_argument(fcinfo, 2, "data", JSONBOID);
-	ArrayArgument metadata = array_argument(fcinfo, 5, "metadata", JSONBOID);
-	ArrayArgument ids = array_argument(fcinfo, 6, "event_ids", TEXTOID);
-	ArrayArgument times = array_argument(fcinfo, 7, "occurred_at", TIMESTAMPTZOID);
-	text	   *aggregate_id = PG_GETARG_TEXT_PP(0);
-	text	   *aggregate_type = text_argument(fcinfo, 4);
-	text	   *correlation_id = text_argument(fcinfo, 8);
-	text	   *causation_id = text_argument(fcinfo, 9);
-	PgesBatch  *batch = pges_batch_create(types.n);
+	int			nevents = array_argument_length(fcinfo, 1, "event_types");
+	PgesBatch  *batch;
+	ArrayArgument types;
+	ArrayArgument data;
+	ArrayArgument metadata;
+	ArrayArgument ids;
+	ArrayArgument times;
 
-	check_array_length(&data, types.n);
-	check_array_length(&metadata, types.n);
-	check_array_length(&ids, types.n);
-	check_array_length(&times, types.n);
-	for (int i = 0; i < types.n; i++)
+	check_array_length(fcinfo, 2, "data", nevents);
+	check_array_length(fcinfo, 5, "metadata", nevents);
+	check_array_length(fcinfo, 6, "event_ids", nevents);
+	check_array_length(fcinfo, 7, "occurred_at", nevents);
+	types = array_argument(fcinfo, 1, TEXTOID);
+	data = array_argument(fcinfo, 2, JSONBOID);
+	metadata = array_argument(fcinfo, 5, JSONBOID);
+	ids = array_argument(fcinfo, 6, TEXTOID);
+	times = array_argument(fcinfo, 7, TIMESTAMPTZOID);
+
+	batch = pges_batch_create(nevents);
+	for (int i = 0; i < nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
 
+		CHECK_FOR_INTERRUPTS();
 		event->event_id = text_element(&ids, i);
 		event->event_type = text_element(&types, i);
 		event->data = json_element(&data, i);
@@ -237,10 +263,10 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 		event->occurred_at_given = times.n >= 0 && !times.nulls[i];
 		if (event->occurred_at_given)
 			event->occurred_at = DatumGetTimestampTz(times.values[i]);
-		event->aggregate_id = aggregate_id;
-		event->aggregate_type = aggregate_type;
-		event->correlation_id = correlation_id;
-		event->causation_id = causation_id;
+		event->aggregate_id = PG_GETARG_TEXT_PP(0);
+		event->aggregate_type = text_argument(fcinfo, 4);
+		event->correlation_id = text_argument(fcinfo, 8);
+		event->causation_id = text_argument(fcinfo, 9);
 	}
 	return batch;
 }

@@ -17,7 +17,7 @@
 #include "batch.h"
 #include "compat.h"
 
-/* Errors show so much of a value, and three dots. */
+/* Errors show so many bytes of a value, and three dots. */
 #define MAX_SHOWN_BYTES 1000
 
 /* An empty batch with room for n events, in the current memory context. */
@@ -34,18 +34,16 @@ pges_batch_create(int nevents)
 	return batch;
 }
 
-/* Cut a caller's string in place to what an error message can bear. */
+/* As much of a string as an error message can bear. */
 char *
 pges_clip(char *string)
 {
 	int			length = strlen(string);
 
-	if (length > MAX_SHOWN_BYTES)
-	{
-		length = pg_mbcliplen(string, length, MAX_SHOWN_BYTES);
-		memcpy(string + length, "...", sizeof("..."));
-	}
-	return string;
+	if (length <= MAX_SHOWN_BYTES)
+		return string;
+	length = pg_mbcliplen(string, length, MAX_SHOWN_BYTES);
+	return psprintf("%.*s...", length, string);
 }
 
 /* The order of two texts, by bytes; NULL comes first. */
@@ -208,6 +206,7 @@ pges_batch_check(PgesBatch *batch)
 	{
 		PgesEvent  *event = &batch->events[i];
 
+		CHECK_FOR_INTERRUPTS();
 		check_event(event, i + 1);
 		if (event->metadata && is_json_null(event->metadata))
 			event->metadata = NULL;

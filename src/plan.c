@@ -15,11 +15,15 @@
  */
 #include "postgres.h"
 
+#include "nodes/params.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "plan.h"
@@ -84,14 +88,37 @@ plan_ahead(SPIPlanPtr plan)
 	AtEOXact_GUC(true, nestlevel);
 }
 
-/* Prepare a statement for a store and keep the plan. */
-static SPIPlanPtr
-prepare(const PgesStore *store, const PgesStatement *statement)
+/* Whether a plan is about the table of a store, and not another of its name. */
+static bool
+is_about(SPIPlanPtr plan, const PgesStore *store)
 {
-	char	   *sql = psprintf(statement->sql, store->qualified_name);
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return list_member_oid(source->relationOids, store->relid);
+}
+
+/* Raise the error that a name has come to stand for another table. */
+static void
+report_renamed(const PgesStore *store)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("store %s was renamed concurrently", store->qualified_name),
+			 errhint("Call again.")));
+}
+
+/*
+ * Prepare a statement for a store.  The store's name is looked up anew: while
+ * the caller waited for a lock, the schema may have got another one.
+ */
+static SPIPlanPtr
+prepare_once(const PgesStore *store, const PgesStatement *statement)
+{
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->relid)),
+												  get_rel_name(store->relid));
 	SPIPlanPtr	plan;
 
-	plan = SPI_prepare_cursor(sql, statement->nparams,
+	plan = SPI_prepare_cursor(psprintf(statement->sql, name), statement->nparams,
 							  (Oid *) statement->types,
 							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
@@ -99,8 +126,28 @@ prepare(const PgesStore *store, const PgesStatement *statement)
 				(errcode(ERRCODE_INTERNAL_ERROR),
 				 errmsg("could not prepare a statement: %s",
 						SPI_result_code_string(SPI_result))));
+	return plan;
+}
+
+/* Prepare a statement for a store and keep the plan. */
+static SPIPlanPtr
+prepare(const PgesStore *store, const PgesStatement *statement)
+{
+	SPIPlanPtr	plan = prepare_once(store, statement);
+
+	if (!is_about(plan, store))
+		report_renamed(store);
 	SPI_keepplan(plan);
-	plan_ahead(plan);
+	PG_TRY();
+	{
+		plan_ahead(plan);
+	}
+	PG_CATCH();
+	{
+		SPI_freeplan(plan);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 	return plan;
 }
 
@@ -171,9 +218,9 @@ plan_entry(const PgesStore *store, const PgesStatement *statement)
 	return entry;
 }
 
-/* The plan of a statement on a store.  SPI must be connected. */
-SPIPlanPtr
-pges_plan(const PgesStore *store, const PgesStatement *statement)
+/* The plan of a statement on a store. */
+static SPIPlanPtr
+find_plan(const PgesStore *store, const PgesStatement *statement)
 {
 	PlanEntry  *entry;
 
@@ -185,4 +232,61 @@ pges_plan(const PgesStore *store, const PgesStatement *statement)
 		retire(entry);
 	entry->plan = prepare(store, statement);
 	return entry->plan;
+}
+
+/* The parameters of a statement as the executor wants them. */
+static ParamListInfo
+make_params(const PgesStatement *statement, const Datum *values,
+			const bool *nulls)
+{
+	ParamListInfo list = makeParamList(statement->nparams);
+
+	for (int i = 0; i < statement->nparams; i++)
+	{
+		list->params[i].value = values[i];
+		list->params[i].isnull = nulls != NULL && nulls[i];
+		list->params[i].pflags = PARAM_FLAG_CONST;
+		list->params[i].ptype = statement->types[i];
+	}
+	return list;
+}
+
+/*
+ * Run a statement on a store; SPI must be connected.  Rows go to a receiver,
+ * or without one to SPI_tuptable.  "nulls" may be NULL.  Returns SPI's code.
+ *
+ * PostgreSQL may parse the plan again on the way, when something has changed.
+ * If the name stands for another table by then, what was done is undone.
+ */
+int
+pges_execute(const PgesStore *store, const PgesStatement *statement,
+			 const Datum *values, const bool *nulls, bool read_only,
+			 DestReceiver *receiver)
+{
+	SPIPlanPtr	plan = find_plan(store, statement);
+	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
+	int			result;
+
+	options.params = make_params(statement, values, nulls);
+	result = SPI_execute_plan_extended(plan, &options);
+	if (!is_about(plan, store))
+		report_renamed(store);
+	return result;
+}
+
+/*
+ * Run a query on a store for at most one row, under a snapshot of now: what
+ * others have committed is seen also in REPEATABLE READ.  Whether there is one.
+ */
+bool
+pges_find_row(const PgesStore *store, const PgesStatement *statement,
+			  const Datum *values)
+{
+	bool		found;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) pges_execute(store, statement, values, NULL, true, NULL);
+	found = SPI_processed > 0;
+	PopActiveSnapshot();
+	return found;
 }

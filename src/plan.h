@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "tcop/dest.h"
 
 #include "store.h"
 
@@ -25,7 +26,10 @@ typedef struct PgesStatement
 	Oid			types[PGES_MAX_PARAMS];
 } PgesStatement;
 
-extern SPIPlanPtr pges_plan(const PgesStore *store,
-							const PgesStatement *statement);
+extern int	pges_execute(const PgesStore *store, const PgesStatement *statement,
+						 const Datum *values, const bool *nulls, bool read_only,
+						 DestReceiver *receiver);
+extern bool pges_find_row(const PgesStore *store,
+						  const PgesStatement *statement, const Datum *values);
 
 #endif							/* PGES_PLAN_H */

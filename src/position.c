@@ -137,21 +137,46 @@ next_of_sequence(Oid sequence)
 	return next;
 }
 
+/*
+ * Take a guard's lock on behalf of the top transaction.  An error resets the
+ * owner by itself: the (sub)transaction aborts.
+ */
+static void
+lock_for_top_transaction(const LOCKTAG *tag)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	(void) LockAcquire(tag, RowExclusiveLock, false, false);
+	CurrentResourceOwner = caller;
+}
+
+/* Give back what lock_for_top_transaction() took. */
+static void
+unlock_for_top_transaction(const LOCKTAG *tag)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	LockRelease(tag, RowExclusiveLock, false);
+	CurrentResourceOwner = caller;
+}
+
 /* Lock the guard of the bucket from which positions come now. */
 static void
 lock_guard(Oid sequence)
 {
 	for (;;)
 	{
-		LOCKTAG		tag;
 		uint32		bucket = BUCKET_OF(next_of_sequence(sequence));
+		LOCKTAG		tag;
 
 		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, bucket,
 							 PGES_LOCK_GUARD);
-		(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+		lock_for_top_transaction(&tag);
 		if (BUCKET_OF(next_of_sequence(sequence)) == bucket)
 			return;
-		LockRelease(&tag, RowExclusiveLock, false);
+		unlock_for_top_transaction(&tag);
 	}
 }
 
@@ -159,16 +184,11 @@ lock_guard(Oid sequence)
 static void
 take_guard(SequenceEntry *entry)
 {
-	ResourceOwner caller = CurrentResourceOwner;
 	LocalTransactionId lxid = pges_current_lxid_compat();
 
 	if (entry->guarded_in == lxid)
 		return;
-
-	/* an error resets the owner by itself: the (sub)transaction aborts */
-	CurrentResourceOwner = TopTransactionResourceOwner;
 	lock_guard(entry->sequence);
-	CurrentResourceOwner = caller;
 	entry->guarded_in = lxid;
 }
 
@@ -225,6 +245,7 @@ pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 	take_guard(entry);
 	for (int i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		positions[i] = nextval_internal(store->sequence, false);
 		count_appended(entry, positions[i]);
 	}

@@ -15,7 +15,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/params.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -122,38 +121,20 @@ add_max_count(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
 }
 
-/* The parameters as the executor wants them. */
-static ParamListInfo
-make_params(const PgesStatement *statement, const Params *params)
-{
-	ParamListInfo list = makeParamList(params->n);
-
-	for (int i = 0; i < params->n; i++)
-	{
-		list->params[i].value = params->values[i];
-		list->params[i].isnull = params->nulls[i];
-		list->params[i].pflags = PARAM_FLAG_CONST;
-		list->params[i].ptype = statement->types[i];
-	}
-	return list;
-}
-
 /* Run a statement, its rows being the function's result. */
 static Datum
 return_events(FunctionCallInfo fcinfo, const PgesStore *store,
 			  const PgesStatement *statement, const Params *params)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	SPIExecuteOptions options = {.read_only = true,.must_return_tuples = true};
+	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
 
 	InitMaterializedSRF(fcinfo, 0);
-	options.params = make_params(statement, params);
-	options.dest = CreateDestReceiver(DestTuplestore);
-	SetTuplestoreDestReceiverParams(options.dest, rsinfo->setResult,
+	SetTuplestoreDestReceiverParams(receiver, rsinfo->setResult,
 									rsinfo->econtext->ecxt_per_query_memory,
 									false, NULL, NULL);
 	SPI_connect();
-	SPI_execute_plan_extended(pges_plan(store, statement), &options);
+	(void) pges_execute(store, statement, params->values, params->nulls, true, receiver);
 	SPI_finish();
 	return (Datum) 0;
 }
@@ -171,7 +152,7 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	add_max_count(&params, fcinfo, 3, 0);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 5),
+	return return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock),
 						 backwards ? &by_aggregate_backwards : &by_aggregate,
 						 &params);
 }
@@ -187,7 +168,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 	add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
 			  PG_GETARG_DATUM(1));
 	add_max_count(&params, fcinfo, 2, 0);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 3), statement, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -235,7 +216,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 	Params		params = {.n = 0};
 
 	add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 1), &latest, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -247,7 +228,7 @@ pges_get_event(PG_FUNCTION_ARGS)
 	Params		params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return return_events(fcinfo, pges_store_argument(fcinfo, 1), &by_event_id, &params);
+	return return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
@@ -257,13 +238,13 @@ Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {
 	Params		params = {.n = 0};
-	const PgesStore *store = pges_store_argument(fcinfo, 1);
+	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock);
 	bool		isnull;
 	int32		version = 0;
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	SPI_connect();
-	SPI_execute_plan(pges_plan(store, &aggregate_version), params.values, NULL, true, 1);
+	(void) pges_execute(store, &aggregate_version, params.values, params.nulls, true, NULL);
 	if (SPI_processed > 0)
 		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 											  SPI_tuptable->tupdesc, 1, &isnull));

@@ -16,7 +16,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/snapmgr.h"
 
 #include "append.h"
 #include "plan.h"
@@ -37,11 +36,10 @@ bool
 pges_event_exists(const PgesStore *store, const text *event_id)
 {
 	Datum		id = PointerGetDatum(event_id);
+	bool		found = pges_find_row(store, &exists_statement, &id);
 
-	SPI_execute_snapshot(pges_plan(store, &exists_statement), &id, NULL,
-						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
 	SPI_freetuptable(SPI_tuptable);
-	return SPI_processed > 0;
+	return found;
 }
 
 /* The value of a column of the row that SPI found. */
@@ -127,9 +125,7 @@ find_event(const PgesStore *store, PgesEvent *event, int ordinal)
 	Datum		id = PointerGetDatum(event->event_id);
 	PgesColumn	difference;
 
-	SPI_execute_snapshot(pges_plan(store, &get_statement), &id, NULL,
-						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
-	if (SPI_processed == 0)
+	if (!pges_find_row(store, &get_statement, &id))
 		return false;
 	take_over(event);
 	difference = first_difference(event);

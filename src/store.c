@@ -222,14 +222,14 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 
 /* The table that the setting names, locked. */
 static Oid
-table_of_setting(void)
+table_of_setting(LOCKMODE mode)
 {
 	char	   *schema;
 	char	   *table;
 	Oid			relid;
 
 	pges_parse_store_name(pges_store_setting, &schema, &table);
-	relid = RangeVarGetRelid(makeRangeVar(schema, table, -1), AccessShareLock, true);
+	relid = RangeVarGetRelid(makeRangeVar(schema, table, -1), mode, true);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -245,14 +245,14 @@ table_of_setting(void)
  * stays true.
  */
 const PgesStore *
-pges_store_argument(FunctionCallInfo fcinfo, int arg)
+pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
 {
 	Oid			relid;
 
 	if (PG_ARGISNULL(arg))
-		return pges_store(table_of_setting());
+		return pges_store(table_of_setting(mode));
 	relid = PG_GETARG_OID(arg);
-	LockRelationOid(relid, AccessShareLock);
+	LockRelationOid(relid, mode);
 	return pges_store(relid);
 }
 

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
 /* The columns of a store, in the order of type eventstore.event. */
@@ -60,7 +61,8 @@ typedef struct PgesStore
 
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
-extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg);
+extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
+											LOCKMODE mode);
 extern Relation pges_open_table(Oid relid);
 extern void pges_parse_store_name(const char *name, char **schema,
 								  char **table);

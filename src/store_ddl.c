@@ -26,7 +26,6 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "argument.h"
 #include "compat.h"
@@ -339,26 +338,35 @@ pges_create_store(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(relid);
 }
 
-/* The description of the store to alter, which the user must own. */
+/* The description of a store that the user must own. */
 static const PgesStore *
-own_store_argument(FunctionCallInfo fcinfo, int arg)
+own_store(Oid relid)
 {
-	const PgesStore *store;
+	const PgesStore *store = pges_store(relid);
 
-	pges_require_argument(fcinfo, arg, "store");
-	store = pges_store(PG_GETARG_OID(arg));
-	if (!pges_owns_table_compat(store->relid, GetUserId()))
+	if (!pges_owns_table_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
 	return store;
+}
+
+/* The store to alter, locked; checked before, so that only its owner locks. */
+static const PgesStore *
+own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+{
+	Oid			relid;
+
+	pges_require_argument(fcinfo, arg, "store");
+	relid = PG_GETARG_OID(arg);
+	(void) own_store(relid);
+	LockRelationOid(relid, mode);
+	return own_store(relid);
 }
 
 /* Raise when a store holds events. */
 static void
 check_empty(const PgesStore *store)
 {
-	SPI_execute_snapshot(pges_plan(store, &any_event), NULL, NULL,
-						 GetLatestSnapshot(), InvalidSnapshot, true, false, 1);
-	if (SPI_processed > 0)
+	if (pges_find_row(store, &any_event, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop store %s because it holds events",
@@ -372,13 +380,12 @@ PG_FUNCTION_INFO_V1(pges_drop_store);
 Datum
 pges_drop_store(PG_FUNCTION_ARGS)
 {
-	const PgesStore *store = own_store_argument(fcinfo, 0);
+	const PgesStore *store;
 	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
-	LockRelationOid(store->relid, AccessExclusiveLock);
-	store = own_store_argument(fcinfo, 0);	/* as it is now */
+	store = own_store_argument(fcinfo, 0, AccessExclusiveLock);
 	nestlevel = begin_ddl();
 	if (!force)
 	{
@@ -477,12 +484,14 @@ PG_FUNCTION_INFO_V1(pges_set_notifications);
 Datum
 pges_set_notifications(PG_FUNCTION_ARGS)
 {
-	const PgesStore *store = own_store_argument(fcinfo, 0);
 	PgesNotifications mode = pges_parse_notifications(name_argument(fcinfo, 1, "mode"));
-	char	   *channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
+	const PgesStore *store;
+	char	   *channel;
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
+	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
+	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
 	nestlevel = begin_ddl();
 	if (has_dumped_options(store))
 		set_default_store_options(mode, channel);

@@ -246,15 +246,17 @@ sequence_of_default(Relation rel, AttrNumber attnum)
 	Oid			argtypes[] = {REGCLASSOID};
 	Node	   *expr = build_column_default(rel, attnum);
 	FuncExpr   *func;
-	Const	   *arg;
+	Node	   *arg;
 
 	if (expr == NULL || !IsA(expr, FuncExpr))
 		return InvalidOid;
 	func = (FuncExpr *) expr;
 	if (func->funcid != function_oid("next_position", 1, argtypes))
 		return InvalidOid;
-	arg = linitial_node(Const, func->args);
-	return arg->constisnull ? InvalidOid : DatumGetObjectId(arg->constvalue);
+	arg = linitial(func->args);
+	if (!IsA(arg, Const) || ((Const *) arg)->constisnull)
+		return InvalidOid;
+	return DatumGetObjectId(((Const *) arg)->constvalue);
 }
 
 /*
@@ -288,7 +290,7 @@ find_sequence(Relation rel)
 	int32		owner_column;
 
 	if (!OidIsValid(sequence))
-		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence.");
+		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence given by its name.");
 	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner_table, &owner_column) ||
 		owner_table != RelationGetRelid(rel) || owner_column != attnum)
 		report_shape(rel, psprintf("Sequence \"%s\" is not owned by column \"position\".",
