@@ -9,7 +9,8 @@
  *		aggregate queue here, so one that expects no version never fails
  *		because of another, and two calls with the same aggregates in another
  *		order do not deadlock.  Aggregates whose version is expected but that
- *		get no event are locked in a mode that only excludes appenders.
+ *		get no event are locked in a mode that only excludes appenders, unless
+ *		the call has no events at all: then an append to them may follow.
  *	2	Look up the aggregates' versions, under a snapshot taken after the
  *		locks: whoever held them before has ended, and what it did is visible
  *		to this snapshot even in REPEATABLE READ.
@@ -48,6 +49,13 @@
 static const PgesStatement version_statement = {
 	"SELECT aggregate_version, aggregate_type FROM %1$s "
 	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement type_statement = {
+	"SELECT aggregate_type FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
 	"ORDER BY aggregate_version DESC LIMIT 1",
 	1, {TEXTOID}
 };
@@ -221,7 +229,8 @@ lock_aggregates(const PgesStore *store, const PgesBatch *batch)
 		locks[n].hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
 											VARSIZE_ANY_EXHDR(subject),
 											((uint64) store->relid << 1) | (aggregate->id == NULL));
-		locks[n].mode = aggregate->nevents > 0 ? ExclusiveLock : ShareLock;
+		locks[n].mode = aggregate->nevents > 0 || batch->nevents == 0 ?
+			ExclusiveLock : ShareLock;
 		n++;
 	}
 	qsort(locks, n, sizeof(AggregateLock), compare_locks);
@@ -230,31 +239,50 @@ lock_aggregates(const PgesStore *store, const PgesBatch *batch)
 	pfree(locks);
 }
 
+/* The text in a column of the row that SPI found, in the batch's memory. */
+static text *
+found_text(const PgesBatch *batch, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	text	   *result = isnull ? NULL : DatumGetTextPCopy(value);
+
+	MemoryContextSwitchTo(caller);
+	return result;
+}
+
 /* Look up the version and type of an aggregate, as of now. */
 static void
 look_up_version(const PgesStore *store, const PgesBatch *batch,
 				PgesAggregate *aggregate)
 {
 	Datum		id = PointerGetDatum(aggregate->id);
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	Datum		value;
 	bool		isnull;
 
 	if (pges_find_row(store, &version_statement, &id))
 	{
-		tuple = SPI_tuptable->vals[0];
-		desc = SPI_tuptable->tupdesc;
-		aggregate->version = DatumGetInt32(SPI_getbinval(tuple, desc, 1, &isnull));
-		value = SPI_getbinval(tuple, desc, 2, &isnull);
-		if (!isnull)
-		{
-			MemoryContext caller = MemoryContextSwitchTo(batch->context);
-
-			aggregate->type = DatumGetTextPCopy(value);
-			MemoryContextSwitchTo(caller);
-		}
+		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+														 SPI_tuptable->tupdesc,
+														 1, &isnull));
+		aggregate->type = found_text(batch, 2);
 	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Look up the type of an aggregate whose last event has none.  The append
+ * functions leave no such event after one with a type, but INSERT may.
+ */
+static void
+look_up_type(const PgesStore *store, const PgesBatch *batch,
+			 PgesAggregate *aggregate)
+{
+	Datum		id = PointerGetDatum(aggregate->id);
+
+	if (pges_find_row(store, &type_statement, &id))
+		aggregate->type = found_text(batch, 1);
 	SPI_freetuptable(SPI_tuptable);
 }
 
@@ -293,6 +321,8 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 
 		if (aggregate->id)
 			look_up_version(store, batch, aggregate);
+		if (aggregate->version > 0 && aggregate->type == NULL)
+			look_up_type(store, batch, aggregate);
 		if (conflict == NULL && has_conflict(aggregate))
 			conflict = aggregate;
 		if (suspect == NULL && may_be_retry(store, batch, aggregate))

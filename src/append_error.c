@@ -123,6 +123,21 @@ find_conflict(const PgesBatch *batch, const ErrorData *error)
 	return NULL;
 }
 
+/* Raise the error that the sequence gave a position that an event has. */
+static void
+report_position(const PgesStore *store, const ErrorData *error)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("a new position of store %s is taken already",
+					store->qualified_name),
+			 errdetail("%s", error->detail ? error->detail : "The sequence of the positions is behind the events."),
+			 errhint("Where events came without their sequence, as by logical replication, the owner sets it: "
+					 "SELECT setval(pg_get_serial_sequence(%s, 'position'), (SELECT max(position) FROM %s)).",
+					 quote_literal_cstr(store->qualified_name), store->qualified_name),
+			 errstore(store)));
+}
+
 /*
  * Raise, instead of a duplicate key's error, the one that speaks of events.
  * Returns when the key is that of something else, such as a further unique
@@ -140,6 +155,8 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 		strcmp(error->schema_name, store->schema) != 0)
 		return;
 
+	if (strcmp(error->constraint_name, store->position_index) == 0)
+		report_position(store, error);
 	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
 		(event = find_duplicate(batch, error)) != NULL)
 		pges_report_duplicate(store, event, event - batch->events + 1,

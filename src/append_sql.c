@@ -4,10 +4,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
@@ -34,7 +37,7 @@ append_context(void *arg)
 	const PgesBatch *batch = context->batch;
 
 	if (batch == NULL)
-		errcontext("reading events for store %s", store);
+		errcontext("appending events to store %s", store);
 	else if (batch->naggregates == 1 && batch->aggregates[0].id)
 		errcontext("appending %d %s to aggregate \"%s\" of store %s",
 				   batch->nevents, batch->nevents == 1 ? "event" : "events",
@@ -44,18 +47,27 @@ append_context(void *arg)
 				   batch->nevents == 1 ? "event" : "events", store);
 }
 
-/* Begin an append: find the store, and say what goes on in errors from now. */
+/*
+ * Begin an append: find the store, and say what goes on in errors from now.
+ * The privilege is checked before any lock is taken.
+ */
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
+	bool		read_only = XactReadOnly || RecoveryInProgress();
+
 	/* lock in the mode of the INSERT: to ask for more later may deadlock */
-	PreventCommandIfReadOnly("an append of events");
-	context->store = pges_store_argument(fcinfo, store_arg, RowExclusiveLock);
+	context->store = pges_store_argument(fcinfo, store_arg,
+										 read_only ? AccessShareLock : RowExclusiveLock);
 	context->batch = NULL;
 	context->callback.callback = append_context;
 	context->callback.arg = context;
 	context->callback.previous = error_context_stack;
 	error_context_stack = &context->callback;
+
+	PreventCommandIfReadOnly("an append of events");
+	if (!pges_may_insert(context->store->relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, context->store->table);
 }
 
 /* Append what was read. */

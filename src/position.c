@@ -275,11 +275,8 @@ pges_take_appended(const PgesStore *store)
 static void
 check_privileges(Oid relid, Oid sequence)
 {
-	Oid			user = GetUserId();
-
-	if (pg_class_aclcheck(relid, user, ACL_INSERT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(relid, user, ACL_INSERT, ACLMASK_ANY) != ACLCHECK_OK &&
-		pg_class_aclcheck(sequence, user, ACL_USAGE) != ACLCHECK_OK)
+	if (!pges_may_insert(relid) &&
+		pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
 }
 

@@ -17,8 +17,10 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -254,6 +256,14 @@ pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
 	relid = PG_GETARG_OID(arg);
 	LockRelationOid(relid, mode);
 	return pges_store(relid);
+}
+
+/* Whether the user may insert into a table, or into some of its columns. */
+bool
+pges_may_insert(Oid relid)
+{
+	return pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
 }
 
 /* The store whose positions a sequence gives; raises when there is none. */

@@ -53,6 +53,7 @@ typedef struct PgesStore
 	Oid			sequence;		/* of the positions */
 	char	   *event_id_index; /* names of the unique indexes */
 	char	   *version_index;
+	char	   *position_index;
 	char	   *trigger;		/* name of the trigger that makes it a store */
 	PgesNotifications notifications;
 	char	   *channel;
@@ -64,6 +65,7 @@ extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode);
 extern Relation pges_open_table(Oid relid);
+extern bool pges_may_insert(Oid relid);
 extern void pges_parse_store_name(const char *name, char **schema,
 								  char **table);
 extern Oid	pges_store_of_sequence(Oid sequence);
@@ -71,6 +73,7 @@ extern Oid	pges_store_of_sequence(Oid sequence);
 /* in store_shape.c */
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
+extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);

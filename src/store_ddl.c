@@ -11,6 +11,7 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -230,17 +231,17 @@ create_append_trigger(const char *trigger, const char *table,
 					 quote_literal_cstr(channel)));
 }
 
-/* Create the triggers of a store. */
+/*
+ * Create the triggers that keep events immutable.  A statement on a parent
+ * table fires only the triggers of rows here.
+ */
 static void
-create_triggers(const NewStore *store)
+create_immutability_triggers(const NewStore *store)
 {
-	create_append_trigger("eventstore_append", store->qualified_name,
-						  store->notifications, store->channel);
 	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
 					 "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
 					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
 					 store->qualified_name));
-	/* a statement on a parent table fires only the triggers of rows here */
 	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
 					 "BEFORE UPDATE OR DELETE ON %s "
 					 "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
@@ -265,49 +266,116 @@ restore_defaults(const NewStore *store, Oid relid)
 											get_rel_name(sequence)));
 }
 
+/* What an existing table has of a store. */
+typedef struct ExistingTable
+{
+	bool		is_store;
+	bool		is_immutable;
+	bool		has_default;
+} ExistingTable;
+
+/* See what an existing table has of a store; raise when its columns differ. */
+static ExistingTable
+inspect_table(Oid relid)
+{
+	Relation	rel = pges_open_table(relid);
+	ExistingTable table;
+
+	pges_check_columns(rel);
+	table.is_store = pges_is_store(rel);
+	table.is_immutable = pges_is_immutable(rel);
+	table.has_default = TupleDescAttr(RelationGetDescr(rel),
+									  get_attnum(relid, "position") - 1)->atthasdef;
+	relation_close(rel, NoLock);
+	return table;
+}
+
 /*
- * Make an existing table a store, unless it is one.  Its shape is checked
+ * Make an existing table a store: give it what it lacks.  Its shape is checked
  * first column by column, and then as that of any store.
  */
 static void
 adopt_table(const NewStore *store, Oid relid)
 {
-	Relation	rel = pges_open_table(relid);
-	AttrNumber	position = get_attnum(relid, "position");
-	bool		is_store = pges_is_store(rel);
-	bool		has_default;
+	ExistingTable table = inspect_table(relid);
 
-	pges_check_columns(rel);
-	has_default = TupleDescAttr(RelationGetDescr(rel), position - 1)->atthasdef;
-	relation_close(rel, NoLock);
-	if (!has_default)
+	if (!table.has_default)
 		restore_defaults(store, relid);
-	if (is_store)
-		ereport(NOTICE,
-				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("store \"%s\" already exists, skipping", store->table)));
-	else
-		create_triggers(store);
+	if (!table.is_immutable)
+		create_immutability_triggers(store);
+	if (!table.is_store)
+		create_append_trigger("eventstore_append", store->qualified_name,
+							  store->notifications, store->channel);
 	(void) pges_store(relid);
 }
 
-/* Create a store, or see that it is there; its OID. */
+/* The table of a store to create, if there is one. */
 static Oid
-create_store(const NewStore *store)
+existing_table(const NewStore *store)
 {
-	Oid			schema = get_namespace_oid(store->schema, false);
-	Oid			relid = get_relname_relid(store->table, schema);
+	Oid			schema = get_namespace_oid(store->schema, true);
 
-	if (OidIsValid(relid))
-	{
-		adopt_table(store, relid);
-		return relid;
-	}
-	create_table(store);
-	create_triggers(store);
-	CommandCounterIncrement();
-	relid = get_relname_relid(store->table, schema);
+	return OidIsValid(schema) ? get_relname_relid(store->table, schema) : InvalidOid;
+}
+
+/* Whether there is nothing to create: the store is there, with all it has. */
+static bool
+is_complete(const NewStore *store, Oid relid)
+{
+	ExistingTable table;
+
+	if (!OidIsValid(relid))
+		return false;
+	table = inspect_table(relid);
+	if (!table.is_store || !table.is_immutable || !table.has_default)
+		return false;
 	(void) pges_store(relid);
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("store \"%s\" already exists, skipping", store->table)));
+	return true;
+}
+
+/* Raise unless the user may create a store. */
+static void
+check_may_create(const NewStore *store)
+{
+	Oid			schema = get_namespace_oid(store->schema, true);
+
+	if (OidIsValid(schema) && !pges_may_create_in_schema_compat(schema, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, store->schema);
+	if (!OidIsValid(schema) && !pges_may_create_schemas_compat(GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
+}
+
+/* Create a store, or give a table what it lacks of one; its OID. */
+static Oid
+create_store(const NewStore *store, bool create_schema_if_missing)
+{
+	Oid			relid;
+	int			nestlevel;
+
+	check_may_create(store);
+	lock_creation();
+	relid = existing_table(store);
+	if (is_complete(store, relid))
+		return relid;
+
+	nestlevel = begin_ddl();
+	if (OidIsValid(relid))
+		adopt_table(store, relid);
+	else
+	{
+		ensure_schema(store, create_schema_if_missing);
+		create_table(store);
+		create_append_trigger("eventstore_append", store->qualified_name,
+							  store->notifications, store->channel);
+		create_immutability_triggers(store);
+		CommandCounterIncrement();
+		relid = existing_table(store);
+		(void) pges_store(relid);
+	}
+	end_ddl(nestlevel);
 	return relid;
 }
 
@@ -320,7 +388,6 @@ pges_create_store(PG_FUNCTION_ARGS)
 	NewStore	store;
 	char	   *name = name_argument(fcinfo, 0, "name");
 	char	   *mode = name_argument(fcinfo, 1, "notifications");
-	int			nestlevel;
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_store()");
@@ -329,12 +396,11 @@ pges_create_store(PG_FUNCTION_ARGS)
 	store.channel = !PG_ARGISNULL(2) ? channel_argument(fcinfo, 2) :
 		makeObjectName(store.schema, store.table, NULL);
 	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
-	lock_creation();
 
-	nestlevel = begin_ddl();
-	ensure_schema(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
-	relid = create_store(&store);
-	end_ddl(nestlevel);
+	/* a program that starts finds its store complete, and takes no lock */
+	relid = existing_table(&store);
+	if (!is_complete(&store, relid))
+		relid = create_store(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
 	PG_RETURN_OID(relid);
 }
 

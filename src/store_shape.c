@@ -16,6 +16,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
+#include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "nodes/primnodes.h"
@@ -38,7 +39,7 @@ typedef struct ColumnShape
 
 static const ColumnShape columns[PGES_NUM_COLUMNS] = {
 	[PGES_POSITION] = {"position", INT8OID, true,
-	"its place in the store: later events have higher positions, rolled back appends leave gaps"},
+	"its number in the store, in the order of the versions within an aggregate; rolled back appends leave gaps"},
 	[PGES_EVENT_ID] = {"event_id", VARCHAROID, true,
 	"its identity; by default a new UUID version 7"},
 	[PGES_EVENT_TYPE] = {"event_type", VARCHAROID, true,
@@ -96,7 +97,8 @@ typedef struct AppendTrigger
 } AppendTrigger;
 
 /*
- * Find the trigger that makes a table a store.  It is copied before anything
+ * Find the trigger that makes a table a store: after INSERT alone, for each
+ * statement (the other bits of tgtype are 0).  It is copied before anything
  * else is looked up: set_notifications() in another session may have the
  * relcache replace its list of triggers at any look into the catalogs.
  */
@@ -109,7 +111,8 @@ find_append_trigger(Relation rel, AppendTrigger *found)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
-		if (trigger->tgfoid != function || trigger->tgnargs != 2)
+		if (trigger->tgfoid != function || trigger->tgnargs != 2 ||
+			trigger->tgtype != TRIGGER_TYPE_INSERT)
 			continue;
 		found->name = pstrdup(trigger->tgname);
 		found->notifications = pstrdup(trigger->tgargs[0]);
@@ -132,6 +135,27 @@ require_append_trigger(Relation rel)
 						RelationGetRelationName(rel)),
 				 errhint("Create stores with eventstore.create_store().")));
 	return trigger;
+}
+
+/* Whether the triggers are there that keep a table's events immutable. */
+bool
+pges_is_immutable(Relation rel)
+{
+	Oid			function = function_oid("refuse_change", 0, NULL);
+	int			missing = TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid != function || !TRIGGER_FOR_BEFORE(trigger->tgtype))
+			continue;
+		if (TRIGGER_FOR_ROW(trigger->tgtype))
+			missing &= ~(trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE));
+		else
+			missing &= ~(trigger->tgtype & TRIGGER_TYPE_TRUNCATE);
+	}
+	return missing == 0;
 }
 
 /* Whether a table is a store. */
@@ -290,7 +314,7 @@ find_sequence(Relation rel)
 	int32		owner_column;
 
 	if (!OidIsValid(sequence))
-		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence given by its name.");
+		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence.");
 	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner_table, &owner_column) ||
 		owner_table != RelationGetRelid(rel) || owner_column != attnum)
 		report_shape(rel, psprintf("Sequence \"%s\" is not owned by column \"position\".",
@@ -354,7 +378,7 @@ pges_describe_store(Relation rel)
 	store->sequence = find_sequence(rel);
 	store->event_id_index = find_unique_index(rel, id, lengthof(id));
 	store->version_index = find_unique_index(rel, version, lengthof(version));
-	(void) find_unique_index(rel, position, lengthof(position));
+	store->position_index = find_unique_index(rel, position, lengthof(position));
 	store->trigger = trigger.name;
 	store->notifications = pges_parse_notifications(trigger.notifications);
 	store->channel = trigger.channel;

@@ -12,6 +12,8 @@ SELECT c.oid::pg_catalog.regclass AS store,
        LATERAL eventstore.store_options(c.oid::pg_catalog.regclass) o
  WHERE t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
    AND t.tgnargs OPERATOR(pg_catalog.=) 2::smallint
+   AND t.tgtype OPERATOR(pg_catalog.=) 4::smallint -- after INSERT, for each statement
+   AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
    AND t.tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid;
 
 COMMENT ON VIEW eventstore.stores IS
