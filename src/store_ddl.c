@@ -95,6 +95,13 @@ run_ddl(const char *command)
 		elog(ERROR, "could not execute: %s", command);
 }
 
+/* Comment on something. */
+static void
+comment_on(const char *object, const char *comment)
+{
+	run_ddl(psprintf("COMMENT ON %s IS %s", object, quote_literal_cstr(comment)));
+}
+
 /* Connect to SPI for DDL, with a safe search path; undo with end_ddl(). */
 static int
 begin_ddl(void)
@@ -196,6 +203,7 @@ create_sequence(const NewStore *store)
 
 	run_ddl(psprintf("CREATE SEQUENCE %s AS bigint CACHE 1 OWNED BY %s.position",
 					 sequence, store->qualified_name));
+	comment_on(psprintf("SEQUENCE %s", sequence), "the positions of a store");
 	set_defaults(store, sequence);
 }
 
@@ -213,9 +221,9 @@ create_table(const NewStore *store)
 						 derived_name(store, "idx_", indexes[i].label),
 						 store->qualified_name, indexes[i].definition));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-		run_ddl(psprintf("COMMENT ON COLUMN %s.%s IS %s", store->qualified_name,
-						 pges_column_name(i),
-						 quote_literal_cstr(pges_column_comment(i))));
+		comment_on(psprintf("COLUMN %s.%s", store->qualified_name, pges_column_name(i)),
+				   pges_column_comment(i));
+	comment_on(psprintf("TABLE %s", store->qualified_name), "a store of events");
 	create_sequence(store);
 }
 
@@ -229,6 +237,8 @@ create_append_trigger(const char *trigger, const char *table,
 					 quote_identifier(trigger), table,
 					 quote_literal_cstr(pges_notifications_name(notifications)),
 					 quote_literal_cstr(channel)));
+	comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
+			   "makes the table a store, and announces new events");
 }
 
 /*
@@ -246,6 +256,10 @@ create_immutability_triggers(const NewStore *store)
 					 "BEFORE UPDATE OR DELETE ON %s "
 					 "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
 					 store->qualified_name));
+	comment_on(psprintf("TRIGGER eventstore_immutable ON %s", store->qualified_name),
+			   "refuses UPDATE, DELETE and TRUNCATE");
+	comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", store->qualified_name),
+			   "refuses UPDATE and DELETE through a parent table");
 }
 
 /*

@@ -35,7 +35,6 @@ SELECT pg_catalog.pg_extension_config_dump('eventstore.events', '');
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events_position_seq', '');
 
 COMMENT ON TABLE eventstore.events IS 'The default store.';
-COMMENT ON SEQUENCE eventstore.events_position_seq IS 'The positions of the default store.';
 
 -- The options of the default store, once set_notifications() has changed them:
 -- pg_dump carries a row of an extension's table, but not its table's triggers.
@@ -49,6 +48,9 @@ SELECT pg_catalog.pg_extension_config_dump('eventstore.default_store_options', '
 
 COMMENT ON TABLE eventstore.default_store_options IS
 'The options of the default store, when set_notifications() has changed them. A dump carries them from here.';
+COMMENT ON COLUMN eventstore.default_store_options.notifications IS 'how new events are announced: commit or off';
+COMMENT ON COLUMN eventstore.default_store_options.channel IS 'the NOTIFY channel';
+COMMENT ON TRIGGER apply_options ON eventstore.default_store_options IS 'gives the default store these options';
 
 -- whoever creates the extension owns the tables, also without being superuser
 ALTER TABLE eventstore.events OWNER TO @extowner@;
