@@ -24,11 +24,12 @@ DATA = $(filter-out $(wildcard sql/pg_eventstore--$(EXTVERSION).sql), \
 
 TESTS = $(sort $(wildcard test/sql/*.sql))
 REGRESS = $(patsubst test/sql/%.sql,%,$(TESTS))
-REGRESS_OPTS = --inputdir=test --load-extension=pg_eventstore
+REGRESS_OPTS = --inputdir=test --load-extension=pg_eventstore \
+	--encoding=UTF8 --no-locale
 SPECS = $(sort $(wildcard test/isolation/specs/*.spec))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(SPECS))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. \
-	--load-extension=pg_eventstore
+	--load-extension=pg_eventstore --encoding=UTF8 --no-locale
 TAP_TESTS = 1
 PROVE_TESTS = $(sort $(wildcard test/tap/*.pl))
 

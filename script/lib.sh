@@ -12,6 +12,14 @@ is_root=$([ "$(id -u)" -ne 0 ] || echo yes)
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
+# Show the comment at the head of the script that runs.
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$root/script/$(basename "$0")"; }
+
+# give_back NAME...: what root made in the checkout belongs to its owner.
+give_back() {
+  [ -z "$is_root" ] || chown -Rhf --reference="$root" "${@/#/$root/}" || true
+}
+
 # No setting of the caller's shell may lead a client to another server.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGPASSFILE PGDATA \
   PGSERVICE PGSERVICEFILE PGOPTIONS PGSSLMODE PGCLIENTENCODING PGTZ PGDATESTYLE

@@ -84,10 +84,11 @@ sub statements
     return @statements;
 }
 
-# Run statements in one session of psql; for each the SQLSTATE and what it prints.
+# Run statements in one session of psql and test what they bring: for each the
+# SQLSTATE and what it prints.
 sub run_sql
 {
-    my ($node, $database, @statements) = @_;
+    my ($node, $database, $document, @statements) = @_;
     my $script = "\\set VERBOSITY verbose\n";
     my ($out, $err) = ('', '');
     my @results;
@@ -99,15 +100,17 @@ sub run_sql
         IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
     push @results, { output => $1, state => $2 }
       while $out =~ /\G-\n(.*?)\n= (\w+)\n/gs;
-    note $err;
-    is(scalar @results, scalar @statements, "$database: psql runs all statements");
-    return @results;
+    my $passed = is(scalar @results, scalar @statements, "$database: psql runs all statements");
+    $passed = 0 if !check_statements($document, \@statements, \@results);
+    diag $err if !$passed;
+    return;
 }
 
-# Test statements and what they brought.
+# Test statements and what they brought; returns whether all is as it should be.
 sub check_statements
 {
     my ($document, $statements, $results) = @_;
+    my $passed = 1;
 
     for my $i (0 .. $#$statements)
     {
@@ -116,11 +119,11 @@ sub check_statements
         my $state = $text =~ /^-- fails with SQLSTATE (\w{5})$/m ? $1 : '00000';
         my $name = "$document, statement at line $statement->{line}";
 
-        is($result->{state}, $state, "$name: SQLSTATE");
+        is($result->{state}, $state, "$name: SQLSTATE") or $passed = 0;
         next unless $text =~ /^-- returns: (.*)$/m;
-        is($result->{output}, "$1\n", "$name: result");
+        is($result->{output}, "$1\n", "$name: result") or $passed = 0;
     }
-    return;
+    return $passed;
 }
 
 # Run a program of the document; it finds the database in its environment.
@@ -165,7 +168,7 @@ sub check_document
     my @statements;
     my $flush = sub {
         return if !@statements;
-        check_statements($document, [@statements], [ run_sql($node, $database, @statements) ]);
+        run_sql($node, $database, $document, @statements);
         @statements = ();
     };
 
