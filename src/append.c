@@ -109,6 +109,7 @@ typedef struct AggregateLock
 {
 	uint64		hash;
 	LOCKMODE	mode;
+	bool		written;		/* the aggregate gets events */
 } AggregateLock;
 
 /* Raise when a text is longer than its column. */
@@ -193,7 +194,7 @@ take_lock(const AggregateLock *lock)
 	int		   *count = aggregate_lock_count();
 	LOCKTAG		tag;
 
-	if (lock->mode == ExclusiveLock && *count >= pges_max_aggregate_locks)
+	if (lock->written && *count >= pges_max_aggregate_locks)
 		return;
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32),
 						 (uint32) lock->hash, PGES_LOCK_AGGREGATE);
@@ -229,7 +230,8 @@ lock_aggregates(const PgesStore *store, const PgesBatch *batch)
 		locks[n].hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
 											VARSIZE_ANY_EXHDR(subject),
 											((uint64) store->relid << 1) | (aggregate->id == NULL));
-		locks[n].mode = aggregate->nevents > 0 || batch->nevents == 0 ?
+		locks[n].written = aggregate->nevents > 0;
+		locks[n].mode = locks[n].written || batch->nevents == 0 ?
 			ExclusiveLock : ShareLock;
 		n++;
 	}

@@ -4,12 +4,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -49,16 +48,15 @@ append_context(void *arg)
 
 /*
  * Begin an append: find the store, and say what goes on in errors from now.
- * The privilege is checked before any lock is taken.
+ * The privilege is checked before any lock that others may have to wait for.
+ * Then the store is locked in the mode of the INSERT that is to come.
  */
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
-	bool		read_only = XactReadOnly || RecoveryInProgress();
+	Oid			relid;
 
-	/* lock in the mode of the INSERT: to ask for more later may deadlock */
-	context->store = pges_store_argument(fcinfo, store_arg,
-										 read_only ? AccessShareLock : RowExclusiveLock);
+	context->store = pges_store_argument(fcinfo, store_arg, AccessShareLock);
 	context->batch = NULL;
 	context->callback.callback = append_context;
 	context->callback.arg = context;
@@ -66,8 +64,14 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	error_context_stack = &context->callback;
 
 	PreventCommandIfReadOnly("an append of events");
-	if (!pges_may_insert(context->store->relid))
+	relid = context->store->relid;
+	if (!pges_may_insert(relid))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, context->store->table);
+
+	/* not both locks at a time: to wait for one with the other may deadlock */
+	UnlockRelationOid(relid, AccessShareLock);
+	LockRelationOid(relid, RowExclusiveLock);
+	context->store = pges_store(relid);
 }
 
 /* Append what was read. */

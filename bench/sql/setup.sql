@@ -27,3 +27,6 @@ SELECT bench.plain('events', ARRAY[
 SELECT bench.plain('unique_only', '{}');
 SELECT bench.plain('seed_indexes', ARRAY[
   '(event_type)', '(occurred_at)', '(aggregate_id)', '(aggregate_type)', '(correlation_id)']);
+
+-- a store that announces nothing
+SELECT eventstore.create_store('bench.quiet', 'off');

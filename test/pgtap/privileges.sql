@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(84);
+SELECT plan(96);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -25,6 +25,13 @@ INSERT INTO appends VALUES
 ('append_event', $$SELECT eventstore.append_event('T', '1', 'a')$$),
 ('append_to_aggregate', $$SELECT eventstore.append_to_aggregate('a', '{T,T}', '{1,2}')$$),
 ('append', $$SELECT * FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
+-- those that store nothing
+CREATE TEMP TABLE checks (label text, command text);
+INSERT INTO checks VALUES
+('append_events of nothing', $$SELECT eventstore.append_events('[]')$$),
+('append_to_aggregate of nothing', $$SELECT eventstore.append_to_aggregate('a', '{}', '{}')$$),
+('append of nothing', $$SELECT * FROM eventstore.append('[]')$$),
+('append that only expects', $$SELECT * FROM eventstore.append('[]', '{"no such aggregate": 0}')$$);
 CREATE TEMP TABLE reads (label text, command text);
 INSERT INTO reads VALUES
 ('get_events_by_aggregate', $$SELECT * FROM eventstore.get_events_by_aggregate('a')$$),
@@ -39,7 +46,7 @@ CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
 ('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
-GRANT SELECT ON appends, reads, administration TO PUBLIC;
+GRANT SELECT ON appends, checks, reads, administration TO PUBLIC;
 
 -- creating stores
 SET LOCAL ROLE pgtap_nobody;
@@ -64,6 +71,7 @@ SET LOCAL pg_eventstore.store = 'pgtap_stores.events';
 -- SELECT and INSERT on the table are all that an application needs
 SET LOCAL ROLE pgtap_writer;
 SELECT lives_ok(command, 'writer: ' || label) FROM appends;
+SELECT lives_ok(command, 'writer: ' || label) FROM checks;
 SELECT lives_ok(command, 'writer: ' || label) FROM reads;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'writer: INSERT');
 SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'writer: next_position');
@@ -76,6 +84,7 @@ SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '4250
 SET LOCAL ROLE pgtap_reader;
 SELECT lives_ok(command, 'reader: ' || label) FROM reads;
 SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader: no ' || label) FROM checks;
 SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
                  'permission denied for table events', 'reader: no next_position');
 SELECT throws_ok(command, '42501', 'must be owner of table events', 'reader: no ' || label) FROM administration;
@@ -89,6 +98,7 @@ SELECT throws_ok(command, '42501', 'permission denied for table events', 'blind:
 -- nothing but the right to call
 SET LOCAL ROLE pgtap_nobody;
 SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM checks;
 SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM reads;
 SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
                  'permission denied for table events', 'nobody: no next_position');

@@ -54,6 +54,14 @@ SELECT eventstore.append_to_aggregate('a', '{x,y}', '{1,2}', metadata => '{1}');
 SELECT eventstore.append_to_aggregate('a', '{x,y}', '{1,2}', event_ids => '{e-1,e-2,e-3}');
 SELECT eventstore.append_to_aggregate('a', '{x,y}', '{1,2}', occurred_at => '{}');
 
+-- seen before anything is made of them: 8 million nulls take a megabyte, as events they would take more than there may be
+SELECT eventstore.append_to_aggregate('l', array_fill(NULL::text, ARRAY[8000000]), '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.append_to_aggregate('l', '{}', array_fill(NULL::jsonb, ARRAY[8000000]));
+SELECT eventstore.append_to_aggregate('l', '{x}', '{1}', metadata => array_fill(NULL::jsonb, ARRAY[8000000]));
+SELECT eventstore.append_to_aggregate('l', '{x}', '{1}', event_ids => array_fill(NULL::text, ARRAY[8000000]));
+SELECT eventstore.append_to_aggregate('l', '{x}', '{1}', occurred_at => array_fill(NULL::timestamptz, ARRAY[8000000]));
+
 -- arrays of two dimensions
 SELECT eventstore.append_to_aggregate('a', '{{x,y}}', '{1,2}');
 SELECT eventstore.append_to_aggregate('a', '{x,y}', '{{1,2}}');

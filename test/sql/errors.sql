@@ -67,10 +67,41 @@ DROP TRIGGER intrude ON reg_errors.events;
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', event_id => 'e-1')$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_events('[{"event_type": "t", "event_id": "f"}, {"event_type": "t", "event_id": "e-1"}]')$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_events('[{"event_type": "t", "event_id": "f"}, {"event_type": "t", "event_id": "f"}]')$$);
+-- texts about to be cut: an id that comes twice, around the 1000 bytes that an error shows
+SET pg_eventstore.store = 'reg_errors."Odd ""Store"""';
+ALTER TABLE reg_errors."Odd ""Store""" ALTER event_id TYPE varchar(2000) COLLATE "C", ALTER aggregate_id TYPE varchar(2000) COLLATE "C";
+\x off
+SELECT n, bytes, code, octet_length(message) AS message, octet_length(detail) AS detail, message ~ (letter || '[.]{3}') AS cut
+  FROM generate_series(999, 1005) n, (VALUES ('x', 1), (U&'\00E9', 2), (U&'\20AC', 3)) c (letter, bytes),
+       format($$SELECT eventstore.append_events(jsonb_build_array(jsonb_build_object('event_type', 't', 'event_id', %1$L), jsonb_build_object('event_type', 't', 'event_id', %1$L)))$$,
+              repeat(letter, n / bytes)) command, pg_temp.error(command)
+ ORDER BY bytes, n;
+SELECT n, code, length(message) AS message, length(context) AS context
+  FROM generate_series(999, 1005) n, pg_temp.error(format('SELECT eventstore.append_event(''t'', ''{}'', %L, 7)', repeat('x', n)))
+ ORDER BY n;
+\x on
+SET pg_eventstore.store = 'reg_errors.events';
 CREATE UNIQUE INDEX one_name ON reg_errors.events ((data ->> 'name'));
 SELECT eventstore.append_event('t', '{"name": "x"}', 'n');
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{"name": "x"}', 'n')$$);
 DROP INDEX reg_errors.one_name;
+-- a duplicate key that a user's trigger runs into, on the same indexes but with another key, is no conflict of this call
+CREATE FUNCTION pg_temp.follow() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_trigger_depth() = 1 THEN
+    INSERT INTO reg_errors.events (event_id, event_type, aggregate_id, aggregate_version, data)
+      VALUES (NEW.data ->> 'id', 'follower', NEW.data ->> 'of', (NEW.data ->> 'version')::integer, '{}');
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER follow AFTER INSERT ON reg_errors.events FOR EACH ROW EXECUTE FUNCTION pg_temp.follow();
+SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{"id": "f-1", "of": "a", "version": 1}', 'f')$$);
+SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{"id": "f-1", "of": "a", "version": 1}', 'f', 0)$$);
+SELECT * FROM pg_temp.error($$SELECT eventstore.append_to_aggregate('f', '{t,t}', '{"{\"id\": \"f-1\"}", "{\"id\": \"f-1\"}"}', 0)$$);
+SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{"id": "e-1"}', 'f')$$);
+-- with the key of the call's own event, it is one
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('t', '{"id": "f-1", "of": "f", "version": 1}', 'f')$$);
+DROP TRIGGER follow ON reg_errors.events;
 ALTER TABLE reg_errors.events ADD CONSTRAINT no_bad CHECK (event_type <> 'bad');
 SELECT code, message, context, table_name FROM pg_temp.error($$SELECT eventstore.append_event('bad', '{}', 'n')$$);
 ALTER TABLE reg_errors.events DROP CONSTRAINT no_bad;

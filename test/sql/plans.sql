@@ -1,5 +1,8 @@
 -- every reader uses its index and reads no more than it returns
 SET client_min_messages = warning;
+-- no plan here may depend on parallel workers
+SET max_parallel_workers_per_gather = 0;
+SELECT set_config(name, 'off', false) AS forced FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SELECT eventstore.create_store('reg_plans.events');
 SET pg_eventstore.store = 'reg_plans.events';
 

@@ -132,6 +132,39 @@ SELECT eventstore.append_event('t', '{}', 'refused', 3);
 ROLLBACK;
 SELECT eventstore.append_event('t', '{}', 'refused', 2);
 
+-- a default that is an expression names no sequence for certain: refused by every way, and the view says so
+ALTER TABLE reg_position.other ALTER position
+  SET DEFAULT eventstore.next_position(pg_get_serial_sequence('reg_position.other', 'position')::regclass);
+SELECT eventstore.append_event('t', '{}', store => 'reg_position.other');
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO reg_position.other (event_type, data) VALUES ('t', '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.create_store('reg_position.other');
+SELECT store, position_sequence IS NULL AS none FROM eventstore.stores WHERE store = 'reg_position.other'::regclass;
+ALTER TABLE reg_position.other ALTER position SET DEFAULT eventstore.next_position('reg_position.other_position_seq');
+
+-- a sequence that was set back gives positions that are taken: an error that says so, until it is set right
+SELECT eventstore.append_to_aggregate('back', '{t,t}', '{1,2}', 0);
+SELECT setval('reg_position.events_position_seq', (SELECT max(position) - 1 FROM reg_position.events)) IS NOT NULL AS back;
+\set VERBOSITY terse
+SELECT eventstore.append_event('t', '{}', 'back', 2);
+\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
+CREATE FUNCTION pg_temp.hint(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  hint text;
+BEGIN
+  EXECUTE command;
+  RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+  RETURN SQLSTATE || ' ' || hint;
+END $$;
+SELECT setval('reg_position.events_position_seq', (SELECT max(position) - 2 FROM reg_position.events)) IS NOT NULL AS back;
+SELECT pg_temp.hint('SELECT eventstore.append_to_aggregate(''back'', ''{t,t}'', ''{1,2}'', 2)');
+SELECT setval(pg_get_serial_sequence('reg_position.events', 'position'), (SELECT max(position) FROM reg_position.events)) IS NOT NULL AS right;
+SELECT eventstore.append_event('t', '{}', 'back', 2);
+
 RESET pg_eventstore.store;
 SELECT eventstore.drop_store('reg_position.events', force => true), eventstore.drop_store('reg_position.other', force => true);
 DROP SCHEMA reg_position;

@@ -56,6 +56,21 @@ SELECT eventstore.append_event('t', '{}', 'order', 3);
 COMMIT;
 SELECT array_agg(aggregate_version) FROM eventstore.get_events_by_aggregate('order');
 
+-- an aggregate keeps its type, also when an event inserted without one came last
+SELECT eventstore.append_event('t', '{}', 'typed', 0, 'User');
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) VALUES ('t', 'typed', 2, '{}');
+SELECT eventstore.append_event('t', '{}', 'typed', 2, 'Order');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.append_events('[{"event_type": "t", "aggregate_id": "typed", "aggregate_type": "Order"}]');
+SELECT eventstore.append_to_aggregate('typed', '{t}', '{1}', aggregate_type => 'Order');
+SELECT * FROM eventstore.append('[{"event_type": "t", "aggregate_id": "typed"}, {"event_type": "t", "aggregate_id": "typed", "aggregate_type": "Order"}]');
+SELECT eventstore.append_event('t', '{}', 'typed', 2), eventstore.append_event('t', '{}', 'typed', 3, 'User');
+SELECT aggregate_version, aggregate_type FROM eventstore.get_events_by_aggregate('typed');
+-- a type may come after events that have none, if it is the only one
+INSERT INTO events (event_type, aggregate_id, aggregate_version, data) VALUES ('t', 'untyped', 1, '{}');
+SELECT eventstore.append_event('t', '{}', 'untyped', 1, 'User'), eventstore.append_event('t', '{}', 'untyped', 2);
+SELECT array_agg(aggregate_type) FROM eventstore.get_events_by_aggregate('untyped');
+
 -- what the table itself refuses
 \set VERBOSITY sqlstate
 INSERT INTO events (event_type, data) VALUES (NULL, '{}');

@@ -347,6 +347,56 @@ ALTER TABLE reg_store.plain DROP COLUMN metadata;
 SELECT bool_or(store = 'reg_store.events'::regclass) AS listed FROM eventstore.stores;
 ALTER TABLE reg_store.plain ADD COLUMN metadata jsonb;
 
+-- a trigger with the right function and arguments makes a store only after INSERT, for the statement, on a table
+CREATE TABLE reg_store.marked (LIKE reg_store.plain INCLUDING ALL EXCLUDING DEFAULTS);
+CREATE VIEW reg_store.marked_view AS SELECT * FROM reg_store.plain;
+CREATE FUNCTION pg_temp.marked(mark text, target text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE TRIGGER mark %s EXECUTE FUNCTION eventstore.after_append(''commit'', ''x'')', mark);
+  IF EXISTS (SELECT FROM eventstore.stores WHERE store = target::regclass) THEN
+    RAISE EXCEPTION 'is a store';
+  END IF;
+  PERFORM eventstore.append_event('t', '{}', store => target);
+  RAISE EXCEPTION 'no error';
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+SELECT mark, level, pg_temp.marked(mark || ' ON reg_store.marked FOR EACH ' || level, 'reg_store.marked')
+  FROM (VALUES ('AFTER INSERT', 'ROW'), ('BEFORE INSERT', 'ROW'), ('BEFORE INSERT', 'STATEMENT'), ('AFTER UPDATE', 'STATEMENT'),
+               ('AFTER DELETE', 'STATEMENT'), ('AFTER TRUNCATE', 'STATEMENT'), ('AFTER INSERT OR UPDATE', 'STATEMENT')) v (mark, level);
+SELECT pg_temp.marked('INSTEAD OF INSERT ON reg_store.marked_view FOR EACH ROW', 'reg_store.marked_view');
+SELECT pg_temp.marked('AFTER INSERT ON reg_store.marked_view FOR EACH STATEMENT', 'reg_store.marked_view');
+-- the view of all stores goes on, with such triggers in place
+CREATE TRIGGER mark AFTER INSERT ON reg_store.marked_view FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append('commit', 'x');
+CREATE TRIGGER mark BEFORE INSERT ON reg_store.marked FOR EACH ROW EXECUTE FUNCTION eventstore.after_append('commit', 'x');
+SELECT store FROM eventstore.stores WHERE store::text LIKE 'reg_store.%' ORDER BY store::text;
+DROP VIEW reg_store.marked_view;
+DROP TABLE reg_store.marked;
+
+-- create_store() puts back the triggers that keep events as they are
+CREATE VIEW pg_temp.triggers AS
+SELECT tgname, tgtype FROM pg_trigger WHERE tgrelid = 'reg_store.plain'::regclass ORDER BY tgname;
+TABLE pg_temp.triggers;
+DROP TRIGGER eventstore_immutable ON reg_store.plain;
+TRUNCATE reg_store.plain;
+SELECT eventstore.create_store('reg_store.plain', 'off', 'another');
+TRUNCATE reg_store.plain;
+\echo :LAST_ERROR_SQLSTATE
+DROP TRIGGER eventstore_immutable_rows ON reg_store.plain;
+SELECT eventstore.create_store('reg_store.plain');
+TABLE pg_temp.triggers;
+DROP TRIGGER eventstore_immutable ON reg_store.plain;
+DROP TRIGGER eventstore_immutable_rows ON reg_store.plain;
+SELECT eventstore.append_event('t', '{}', 'back', 0, store => 'reg_store.plain');
+SELECT eventstore.create_store('reg_store.plain');
+UPDATE reg_store.plain SET data = '1';
+\echo :LAST_ERROR_SQLSTATE
+TABLE pg_temp.triggers;
+DROP VIEW pg_temp.triggers;
+-- the store's options stay as they were
+SELECT notifications, channel FROM eventstore.store_options('reg_store.plain');
+SELECT eventstore.create_store('reg_store.plain');
+
 -- what a caller's search_path holds cannot stand in for what is meant
 CREATE FUNCTION reg_store.equals(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE RETURN false;
 CREATE OPERATOR reg_store.= (leftarg = text, rightarg = text, function = reg_store.equals);

@@ -144,6 +144,56 @@ is($node->safe_psql('altered', "SELECT count(*) FROM eventstore.events WHERE len
 is($node->safe_psql('altered', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'off', 'so is the mode');
 is($node->safe_psql('altered', "SELECT eventstore.append_event('e', '1', 'wide', 1)"), '2', 'and its aggregate goes on');
 
+# What else somebody put on a table is carried with a store of its own, and not
+# with the default store.
+$node->safe_psql('postgres', 'CREATE DATABASE dressed; CREATE DATABASE dressed2');
+$node->safe_psql('dressed', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.orders')");
+for my $table ('eventstore.events', 'shop.orders')
+{
+  $node->safe_psql('dressed', <<"EOS");
+ALTER TABLE $table ENABLE ROW LEVEL SECURITY;
+CREATE POLICY readable ON $table FOR SELECT USING (aggregate_id <> 'secret');
+ALTER TABLE $table SET (fillfactor = 70, autovacuum_vacuum_insert_threshold = 5000);
+COMMENT ON TABLE $table IS 'mine';
+COMMENT ON COLUMN $table.data IS 'mine';
+CREATE INDEX further ON $table (data);
+ALTER TABLE $table ADD CONSTRAINT further CHECK (event_type <> 'bad');
+CREATE TRIGGER further BEFORE UPDATE ON $table FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+GRANT SELECT ON $table TO "the reader";
+EOS
+}
+
+# What a table has of that, by name.
+sub dressing
+{
+  my ($dbname, $table) = @_;
+  return $node->safe_psql($dbname, <<"EOS");
+SELECT concat_ws(' ',
+  CASE WHEN relrowsecurity THEN 'security' END,
+  (SELECT 'policy' FROM pg_policy WHERE polrelid = c.oid),
+  (SELECT 'options' WHERE reloptions = '{fillfactor=70,autovacuum_vacuum_insert_threshold=5000}'),
+  (SELECT 'comment' WHERE obj_description(c.oid, 'pg_class') = 'mine'),
+  (SELECT 'column' FROM pg_attribute WHERE attrelid = c.oid AND attname = 'data' AND col_description(c.oid, attnum) = 'mine'),
+  (SELECT 'index' FROM pg_index WHERE indrelid = c.oid AND indexrelid::regclass::text LIKE '%further'),
+  (SELECT 'constraint' FROM pg_constraint WHERE conrelid = c.oid AND conname = 'further'),
+  (SELECT 'trigger' FROM pg_trigger WHERE tgrelid = c.oid AND tgname = 'further'),
+  (SELECT 'grant' WHERE relacl::text LIKE '%the reader%'))
+  FROM pg_class c WHERE oid = '$table'::regclass
+EOS
+}
+my $dressing = 'security policy options comment column index constraint trigger grant';
+is(dressing('dressed', $_), $dressing, "$_ has it all") for 'eventstore.events', 'shop.orders';
+$node->command_ok([ 'pg_dump', '-f', "$dir/dressed", 'dressed' ], 'it is dumped');
+$node->command_ok([ @psql, '-f', "$dir/dressed", '-d', 'dressed2' ], 'and restored');
+is(dressing('dressed2', 'shop.orders'), $dressing, 'a store of its own has it all again');
+is(dressing('dressed2', 'eventstore.events'), 'grant', 'the default store has the grants alone');
+
+# Schema eventstore alone has the tables' rows, but not the extension that
+# makes the tables.
+$node->safe_psql('postgres', 'CREATE DATABASE alone');
+$node->command_ok([ 'pg_dump', '-n', 'eventstore', '-f', "$dir/alone", 'dressed' ], 'schema eventstore alone is dumped');
+$node->command_fails([ @psql, '-f', "$dir/alone", '-d', 'alone' ], 'which cannot be restored');
+
 # The whole cluster.
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;

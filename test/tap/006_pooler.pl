@@ -57,6 +57,10 @@ sub pooled
     extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
   return $err =~ /ERROR:\s+(\w+)/ ? $1 : $rc == 0 ? $out : $err;
 }
+
+# A psql session through the pooler that stays open.
+sub client { return session($node, undef, "$at dbname=postgres user=pooled") }
+
 for (1 .. 100)
 {
   last if pooled('SELECT 1') eq '1';
@@ -105,6 +109,55 @@ $listener->run('LISTEN eventstore_events');
 is(pooled("SELECT eventstore.append_event('e', '1', 'a', store => 'eventstore.events')"), '2', 'an append to a store that notifies');
 is(scalar(heard_by($listener, $node)), 1, 'is announced to a session of the server');
 $listener->quit;
+
+$pooler->signal('INT');
+$pooler->kill_kill(grace => 5);
+undef $pooler;
+
+# The limits of a pool: one connection, one more when clients have waited for
+# a second, none for the third client, and none that is old.
+my $limited = PostgreSQL::Test::Utils::tempdir_short();
+append_to_file("$base/limited.ini", slurp_file("$base/pgbouncer.ini")
+    =~ s/^unix_socket_dir.*$/unix_socket_dir = $limited/mr
+    =~ s/^default_pool_size.*$/default_pool_size = 1\nreserve_pool_size = 1\nreserve_pool_timeout = 1\nquery_wait_timeout = 4\nserver_lifetime = 3/mr);
+$at = "host=$limited port=$port";
+$pooler = IPC::Run::start([ $pgbouncer, '-q', "$base/limited.ini" ], '<', \undef, '>&', \$output);
+for (1 .. 100)
+{
+  last if pooled('SELECT 1') eq '1';
+  select undef, undef, undef, 0.1;
+}
+
+# server_lifetime, as long as there is one connection
+my $append = "SELECT eventstore.append_event('e', '1', 'limited')";
+my $first = pooled('SELECT pg_backend_pid()');
+my $second = $first;
+for (1 .. 60)
+{
+  $second = pooled('SELECT pg_backend_pid()');
+  last if $second ne $first;
+  select undef, undef, undef, 0.5;
+}
+like($first, qr/^\d+$/, 'there is a connection');
+isnt($second, $first, 'server_lifetime: an old connection is replaced');
+is(pooled($append), '1', 'the new one appends');
+
+# reserve_pool_size and query_wait_timeout
+my @clients = map { client() } 1 .. 2;
+$clients[0]->run("BEGIN; $append");
+$clients[1]->run("BEGIN; SELECT eventstore.append_event('e', '1', 'another')");
+is($clients[1]->state, '00000', 'reserve_pool_size: a second client gets a further connection');
+isnt($clients[1]->pid, $clients[0]->pid, 'of its own');
+my $since = time;
+my ($rc, $out, $err) = $node->psql('postgres', $append, connstr => "$at dbname=postgres user=pooled");
+my $waited = time - $since;
+like($err, qr/query_wait_timeout/, 'query_wait_timeout: a third client waits in vain');
+cmp_ok($waited, '>=', 3, 'for the time that it is to wait');
+cmp_ok($waited, '<', 60, 'and no longer');
+$_->run('COMMIT') for @clients;
+is($_->state, '00000', 'the others go on') for @clients;
+is(pooled($append), '3', 'and then a third client is served');
+$_->quit for @clients;
 
 $pooler->signal('INT');
 $pooler->kill_kill(grace => 5);

@@ -80,7 +80,11 @@ is($session->state, '00000', 'ALTER SYSTEM takes the setting');
 $node->reload;
 $node->poll_query_until('postgres', "SELECT current_setting('pg_eventstore.batch_size', true) = '25'") or die 'the setting did not arrive';
 is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'ALTER SYSTEM changes that');
-$session->run('SELECT 1');
+for (1 .. 600) # each session hears of it by itself
+{
+  last if $session->run('SHOW pg_eventstore.batch_size') eq '25';
+  select undef, undef, undef, 0.1;
+}
 is($session->run('SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'in open sessions, too');
 is($session->run("SET pg_eventstore.batch_size = 7; SELECT count(*) FROM eventstore.get_latest_events()"), '7', 'SET overrides it');
 is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.batch_size = 0"), '22023', 'an impossible size is refused');

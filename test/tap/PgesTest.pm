@@ -63,14 +63,14 @@ sub readers
     get_aggregate_version => "SELECT eventstore.get_aggregate_version('a', '$store')");
 }
 
-# Open a psql session: its run() gives the output, its state() the SQLSTATE of
-# the last run.
+# Open a psql session, to a database of the node or by another connection
+# string: its run() gives the output, its state() the SQLSTATE of the last run.
 sub session
 {
-  my ($node, $dbname) = @_;
+  my ($node, $dbname, $connstr) = @_;
   my $self = bless { in => '', out => '', err => '', n => 0 }, __PACKAGE__;
   my @psql = ('psql', '-XAtq', '-v', 'VERBOSITY=sqlstate',
-    '-d', $node->connstr($dbname // 'postgres'));
+    '-d', $connstr // $node->connstr($dbname // 'postgres'));
 
   $self->{limit} = IPC::Run::timeout(120);
   $self->{run} = IPC::Run::start(\@psql, '<', \$self->{in},
