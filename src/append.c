@@ -143,6 +143,7 @@ check_lengths(const PgesStore *store, const PgesBatch *batch)
 	{
 		const PgesEvent *event = &batch->events[i];
 
+		pges_current_event = i + 1;
 		check_length(store, PGES_EVENT_ID, event->event_id, i + 1);
 		check_length(store, PGES_EVENT_TYPE, event->event_type, i + 1);
 		check_length(store, PGES_CORRELATION_ID, event->correlation_id, i + 1);
@@ -150,6 +151,7 @@ check_lengths(const PgesStore *store, const PgesBatch *batch)
 		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, i + 1);
 		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, i + 1);
 	}
+	pges_current_event = 0;
 }
 
 /* qsort comparator: locks by hash, the stronger mode first. */
@@ -389,6 +391,7 @@ complete_events(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
+		pges_current_event = i + 1;
 		if (event->aggregate_id)
 		{
 			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
@@ -401,6 +404,7 @@ complete_events(PgesBatch *batch)
 		if (!event->occurred_at_given)
 			event->occurred_at = GetCurrentTransactionStartTimestamp();
 	}
+	pges_current_event = 0;
 }
 
 /* Take the positions of all events. */

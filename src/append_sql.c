@@ -25,7 +25,20 @@ typedef struct AppendContext
 	ErrorContextCallback callback;
 	const PgesStore *store;
 	const PgesBatch *batch;		/* NULL until it is read */
+	int			outer_event;	/* of the append whose trigger this one is in */
 } AppendContext;
+
+/* What is being appended, for people: "event 2 of 3", "1 event", "events". */
+static char *
+describe_events(const PgesBatch *batch)
+{
+	if (batch == NULL)
+		return pges_current_event > 0 ? psprintf("event %d", pges_current_event) :
+			pstrdup("events");
+	if (pges_current_event > 0)
+		return psprintf("event %d of %d", pges_current_event, batch->nevents);
+	return psprintf("%d %s", batch->nevents, batch->nevents == 1 ? "event" : "events");
+}
 
 /* Tell what was going on when an error was raised. */
 static void
@@ -35,15 +48,12 @@ append_context(void *arg)
 	const char *store = context->store->qualified_name;
 	const PgesBatch *batch = context->batch;
 
-	if (batch == NULL)
-		errcontext("appending events to store %s", store);
-	else if (batch->naggregates == 1 && batch->aggregates[0].id)
-		errcontext("appending %d %s to aggregate \"%s\" of store %s",
-				   batch->nevents, batch->nevents == 1 ? "event" : "events",
+	if (batch != NULL && batch->naggregates == 1 && batch->aggregates[0].id)
+		errcontext("appending %s to aggregate \"%s\" of store %s",
+				   describe_events(batch),
 				   pges_clip(text_to_cstring(batch->aggregates[0].id)), store);
 	else
-		errcontext("appending %d %s to store %s", batch->nevents,
-				   batch->nevents == 1 ? "event" : "events", store);
+		errcontext("appending %s to store %s", describe_events(batch), store);
 }
 
 /*
@@ -62,6 +72,8 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	context->callback.arg = context;
 	context->callback.previous = error_context_stack;
 	error_context_stack = &context->callback;
+	context->outer_event = pges_current_event;
+	pges_current_event = 0;
 
 	PreventCommandIfReadOnly("an append of events");
 	relid = context->store->relid;
@@ -81,6 +93,7 @@ finish_append(AppendContext *context, PgesBatch *batch)
 	context->batch = batch;
 	pges_append_batch(context->store, batch);
 	error_context_stack = context->callback.previous;
+	pges_current_event = context->outer_event;
 }
 
 /* A text argument, or NULL. */

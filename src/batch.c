@@ -20,6 +20,13 @@
 /* Errors show so many bytes of a value, and three dots. */
 #define MAX_SHOWN_BYTES 1000
 
+/*
+ * The number of the event that is being worked on, for the CONTEXT of errors.
+ * The loops over events set it and set it back to 0.  After an error it keeps
+ * its value until the next append begins, which sets it to 0.
+ */
+int			pges_current_event = 0;
+
 /* An empty batch with room for n events, in the current memory context. */
 PgesBatch *
 pges_batch_create(int nevents)
@@ -207,6 +214,7 @@ pges_batch_check(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
+		pges_current_event = i + 1;
 		check_event(event, i + 1);
 		if (event->metadata && is_json_null(event->metadata))
 			event->metadata = NULL;
@@ -214,6 +222,7 @@ pges_batch_check(PgesBatch *batch)
 		any_id_given |= event->event_id_given;
 		batch->all_ids_given &= event->event_id_given;
 	}
+	pges_current_event = 0;
 	if (any_id_given && batch->nevents > 1)
 		check_ids(batch);
 }

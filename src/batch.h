@@ -64,6 +64,9 @@ typedef struct PgesBatch
 	bool		deduplicated;	/* by the append: the events stood there */
 } PgesBatch;
 
+/* The number of the event that is being worked on, 0 for none; see batch.c. */
+extern int	pges_current_event;
+
 extern PgesBatch *pges_batch_create(int nevents);
 extern PgesBatch *pges_batch_from_json(Jsonb *events);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,

@@ -278,12 +278,13 @@ read_array(JsonbContainer *array)
 	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
 	{
 		CHECK_FOR_INTERRUPTS();
-		ordinal++;
+		pges_current_event = ++ordinal;
 		if (value.type != jbvBinary ||
 			!JsonContainerIsObject(value.val.binary.data))
 			report_no_object(ordinal, &value);
 		read_event(&batch->events[ordinal - 1], ordinal, value.val.binary.data);
 	}
+	pges_current_event = 0;
 	return batch;
 }
 
@@ -303,7 +304,9 @@ pges_batch_from_json(Jsonb *events)
 	else
 	{
 		batch = pges_batch_create(1);
+		pges_current_event = 1;
 		read_event(&batch->events[0], 1, &events->root);
+		pges_current_event = 0;
 	}
 	pges_batch_check(batch);
 	return batch;
