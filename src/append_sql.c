@@ -262,6 +262,7 @@ static PgesBatch *
 batch_from_arrays(FunctionCallInfo fcinfo)
 {
 	int			nevents = array_argument_length(fcinfo, 1, "event_types");
+	PgesEvent	shared = {0};	/* what all events have, detoasted once */
 	PgesBatch  *batch;
 	ArrayArgument types;
 	ArrayArgument data;
@@ -278,6 +279,10 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 	metadata = array_argument(fcinfo, 5, JSONBOID);
 	ids = array_argument(fcinfo, 6, TEXTOID);
 	times = array_argument(fcinfo, 7, TIMESTAMPTZOID);
+	shared.aggregate_id = PG_GETARG_TEXT_PP(0);
+	shared.aggregate_type = text_argument(fcinfo, 4);
+	shared.correlation_id = text_argument(fcinfo, 8);
+	shared.causation_id = text_argument(fcinfo, 9);
 
 	batch = pges_batch_create(nevents);
 	for (int i = 0; i < nevents; i++)
@@ -285,6 +290,7 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
+		*event = shared;
 		event->event_id = text_element(&ids, i);
 		event->event_type = text_element(&types, i);
 		event->data = json_element(&data, i);
@@ -292,10 +298,6 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 		event->occurred_at_given = times.n >= 0 && !times.nulls[i];
 		if (event->occurred_at_given)
 			event->occurred_at = DatumGetTimestampTz(times.values[i]);
-		event->aggregate_id = PG_GETARG_TEXT_PP(0);
-		event->aggregate_type = text_argument(fcinfo, 4);
-		event->correlation_id = text_argument(fcinfo, 8);
-		event->causation_id = text_argument(fcinfo, 9);
 	}
 	return batch;
 }

@@ -108,11 +108,11 @@ report_renamed(const PgesStore *store)
 }
 
 /*
- * Prepare a statement for a store.  The store's name is looked up anew: while
+ * Parse a statement on a store.  The store's name is looked up anew: while
  * the caller waited for a lock, the schema may have got another one.
  */
 static SPIPlanPtr
-prepare_once(const PgesStore *store, const PgesStatement *statement)
+parse(const PgesStore *store, const PgesStatement *statement)
 {
 	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->relid)),
 												  get_rel_name(store->relid));
@@ -129,11 +129,11 @@ prepare_once(const PgesStore *store, const PgesStatement *statement)
 	return plan;
 }
 
-/* Prepare a statement for a store and keep the plan. */
+/* Prepare a statement on a store and keep the plan. */
 static SPIPlanPtr
 prepare(const PgesStore *store, const PgesStatement *statement)
 {
-	SPIPlanPtr	plan = prepare_once(store, statement);
+	SPIPlanPtr	plan = parse(store, statement);
 
 	if (!is_about(plan, store))
 		report_renamed(store);

@@ -104,6 +104,17 @@ EXECUTE arrays('p', '{x,y}', '{1,2}', 1);
 EXECUTE arrays('p', '{x}', '{1}', NULL);
 DEALLOCATE arrays;
 
+-- an argument that all events share is read once, not once for each of them
+CREATE TEMP TABLE long AS SELECT repeat('x', 1000000) AS id;
+CREATE FUNCTION pg_temp.peak_kb() RETURNS int LANGUAGE sql AS
+  $$SELECT coalesce((regexp_match(pg_read_file('/proc/self/status', 0, 10000, true), 'VmHWM:\s+(\d+)'))[1], '0')::int$$;
+SELECT pg_temp.peak_kb() AS before \gset
+\set VERBOSITY sqlstate
+SELECT eventstore.append_to_aggregate(id, array_fill('t'::text, ARRAY[500]), array_fill('1'::jsonb, ARRAY[500])) FROM long;
+\set VERBOSITY default
+SELECT pg_temp.peak_kb() - :before < 100000 AS bounded;
+
+
 SELECT aggregate_id, count(*), max(aggregate_version) FROM reg_append_to_aggregate.events GROUP BY 1 ORDER BY 1;
 SELECT max(position) - count(*) AS burnt FROM reg_append_to_aggregate.events;
 RESET pg_eventstore.store;
