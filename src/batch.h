@@ -61,7 +61,9 @@ typedef struct PgesBatch
 	PgesAggregate *aggregates;
 	int			naggregates;
 	bool		all_ids_given;
-	bool		deduplicated;	/* by the append: the events stood there */
+	/* by the append */
+	bool		direct;			/* past the executor */
+	bool		deduplicated;	/* the events stood there already */
 } PgesBatch;
 
 /* The number of the event that is being worked on, 0 for none; see batch.c. */

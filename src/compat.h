@@ -11,7 +11,9 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/jsonb.h"
@@ -35,6 +37,44 @@ pges_current_lxid_compat(void)
 	return MyProc->vxid.lxid;
 #else
 	return MyProc->lxid;
+#endif
+}
+
+/* The number of a process's entry in shared memory. */
+static inline int
+pges_proc_number_compat(const PGPROC *proc)
+{
+#if PG_VERSION_NUM >= 170000
+	return GetNumberFromPGProc(proc);
+#else
+	return proc->pgprocno;
+#endif
+}
+
+/* Whether this backend holds a lock, for the session or the transaction. */
+static inline bool
+pges_lock_held_by_me_compat(const LOCKTAG *tag, LOCKMODE mode)
+{
+#if PG_VERSION_NUM >= 170000
+	return LockHeldByMe(tag, mode, false);
+#else
+	return LockHeldByMe(tag, mode);
+#endif
+}
+
+/* Insert a row that is in a table into the table's indexes. */
+static inline void
+pges_insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot,
+								EState *estate)
+{
+	if (table->ri_NumIndices == 0)
+		return;
+#if PG_VERSION_NUM >= 190000
+	(void) ExecInsertIndexTuples(table, estate, 0, slot, NIL, NULL);
+#elif PG_VERSION_NUM >= 160000
+	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL, false);
+#else
+	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL);
 #endif
 }
 

@@ -15,6 +15,8 @@
 char	   *pges_store_setting = NULL;
 int			pges_batch_size = 100;
 int			pges_max_aggregate_locks = 1000;
+int			pges_notifier_tick = 1;
+bool		pges_direct_append = true;
 
 /* Refuse a store name that cannot name a table. */
 static bool
@@ -62,6 +64,20 @@ pges_guc_init(void)
 							"a concurrent append to one of them is then a version conflict.",
 							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+
+	/* for tests and comparisons: both ways have to do the same */
+	DefineCustomBoolVariable("pg_eventstore.direct_append",
+							 "Appends to plain stores without the executor.",
+							 "Off, every append runs an INSERT statement.",
+							 &pges_direct_append, true,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+
+	/* the notifier rests so long between two looks; it serves all sessions */
+	DefineCustomIntVariable("pg_eventstore.notifier_tick",
+							"Sets the least time between two notifications of a store.",
+							"Events that come meanwhile are announced together.",
+							&pges_notifier_tick, 1, 0, 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("pg_eventstore");
 }

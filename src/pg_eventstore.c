@@ -7,6 +7,7 @@
 #include "fmgr.h"
 
 #include "guc.h"
+#include "notifier.h"
 #include "store.h"
 
 PG_MODULE_MAGIC;
@@ -19,4 +20,5 @@ _PG_init(void)
 {
 	pges_guc_init();
 	pges_store_init();
+	pges_call_init();
 }

@@ -11,7 +11,8 @@
  * sequential and bitmap scans and full sorts off: a plan made while the store
  * is empty must still be right when the store holds millions of events, and
  * every statement here has an index that yields its rows in order or nearly
- * so.  JIT is off because a disabled node's price would switch it on.
+ * so.  JIT is off because a disabled node's price would switch it on.  Only a
+ * statement that asks for it is planned for each execution.
  */
 #include "postgres.h"
 
@@ -120,7 +121,7 @@ parse(const PgesStore *store, const PgesStatement *statement)
 
 	plan = SPI_prepare_cursor(psprintf(statement->sql, name), statement->nparams,
 							  (Oid *) statement->types,
-							  CURSOR_OPT_GENERIC_PLAN);
+							  statement->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -140,7 +141,8 @@ prepare(const PgesStore *store, const PgesStatement *statement)
 	SPI_keepplan(plan);
 	PG_TRY();
 	{
-		plan_ahead(plan);
+		if (!statement->custom)
+			plan_ahead(plan);
 	}
 	PG_CATCH();
 	{

@@ -24,6 +24,7 @@ typedef struct PgesStatement
 	const char *sql;
 	int			nparams;
 	Oid			types[PGES_MAX_PARAMS];
+	bool		custom;			/* plan each execution for its parameters */
 } PgesStatement;
 
 extern int	pges_execute(const PgesStore *store, const PgesStatement *statement,

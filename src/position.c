@@ -1,6 +1,7 @@
 /*
  * position.c
- *		Hands out positions under the guard.
+ *		Hands out positions under the guard: the writers' half of the ordered
+ *		log.  The readers' half, and the proof of both, are in mark.c.
  *
  * A store's positions come from a sequence, so they are given out before
  * commit, and a later position can become visible before an earlier one.  A
@@ -26,9 +27,7 @@
  * the tag of a bucket at or below all of them: the check in 2 was made with
  * the lock held, hence before any position that it took, and positions only
  * grow.  CommitTransaction() and its kin leave the proc array before they
- * release locks, so whoever finds the tag free finds the rows visible.  A
- * reader that goes up the buckets from a mark known to be safe, and stops at
- * the first that is locked, may move its mark up to there.
+ * release locks, so whoever finds the tag free finds the rows visible.
  *
  * The lock's resource owner is that of the top transaction: ROLLBACK TO
  * SAVEPOINT must not release it, as positions taken afterwards in the same
@@ -58,8 +57,6 @@
 
 #include "compat.h"
 #include "position.h"
-
-#define BUCKET_OF(position) ((uint32) ((uint64) (position) >> 6))
 
 /*
  * What a statement has been given.  A statement that fails takes its
@@ -117,8 +114,8 @@ sequence_entry(Oid sequence)
  * The position a sequence gives next, read from its only page: the SQL
  * function for this asks for privileges that an appender need not have.
  */
-static int64
-next_of_sequence(Oid sequence)
+int64
+pges_next_of_sequence(Oid sequence)
 {
 	Relation	rel = relation_open(sequence, AccessShareLock);
 	Buffer		buffer = ReadBuffer(rel, 0);
@@ -168,13 +165,12 @@ lock_guard(Oid sequence)
 {
 	for (;;)
 	{
-		uint32		bucket = BUCKET_OF(next_of_sequence(sequence));
+		uint64		bucket = PGES_BUCKET_OF(pges_next_of_sequence(sequence));
 		LOCKTAG		tag;
 
-		SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, bucket,
-							 PGES_LOCK_GUARD);
+		PGES_SET_GUARD_TAG(tag, sequence, bucket);
 		lock_for_top_transaction(&tag);
-		if (BUCKET_OF(next_of_sequence(sequence)) == bucket)
+		if (PGES_BUCKET_OF(pges_next_of_sequence(sequence)) == bucket)
 			return;
 		unlock_for_top_transaction(&tag);
 	}
@@ -190,6 +186,16 @@ take_guard(SequenceEntry *entry)
 		return;
 	lock_guard(entry->sequence);
 	entry->guarded_in = lxid;
+}
+
+/* Whether the current top transaction has the guard of a store. */
+bool
+pges_holds_guard(Oid sequence)
+{
+	SequenceEntry *entry = sequences ?
+		hash_search(sequences, &sequence, HASH_FIND, NULL) : NULL;
+
+	return entry && entry->guarded_in == pges_current_lxid_compat();
 }
 
 /* Drop the innermost count. */

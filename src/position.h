@@ -13,6 +13,17 @@
 #define PGES_LOCK_GUARD		0x4553
 #define PGES_LOCK_AGGREGATE	0x4556
 #define PGES_LOCK_CREATE	0x4543
+#define PGES_LOCK_NOTIFIER	0x454E
+#define PGES_LOCK_WATERMARK	0x4557
+
+/* Positions of one bucket share a guard. */
+#define PGES_BUCKET_BITS	6
+#define PGES_BUCKET_OF(position) ((uint64) (position) >> PGES_BUCKET_BITS)
+
+/* The guard of a bucket; buckets 2^32 apart share one. */
+#define PGES_SET_GUARD_TAG(tag, sequence, bucket) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, (uint32) (bucket), \
+						 PGES_LOCK_GUARD)
 
 /* What a statement has appended: how many events, up to which position. */
 typedef struct PgesAppended
@@ -24,5 +35,7 @@ typedef struct PgesAppended
 extern void pges_allocate_positions(const PgesStore *store, int64 *positions,
 									int n);
 extern PgesAppended pges_take_appended(const PgesStore *store);
+extern int64 pges_next_of_sequence(Oid sequence);
+extern bool pges_holds_guard(Oid sequence);
 
 #endif							/* PGES_POSITION_H */

@@ -5,7 +5,7 @@
  * Each is one statement on the store.  Its rows go straight from the executor
  * into the function's tuplestore, and every bound is a parameter, so LIMIT
  * stops the scan.  The functions are stable: they read under the snapshot of
- * the query that calls them.
+ * the query that calls them.  Those that read the ordered log are in read_log.c.
  */
 #include "postgres.h"
 
@@ -21,6 +21,7 @@
 #include "argument.h"
 #include "guc.h"
 #include "plan.h"
+#include "read.h"
 #include "store.h"
 
 static const PgesStatement by_aggregate = {
@@ -75,17 +76,9 @@ static const PgesStatement aggregate_version = {
 	1, {TEXTOID}
 };
 
-/* The parameters of a statement, set one after another. */
-typedef struct Params
-{
-	Datum		values[PGES_MAX_PARAMS];
-	bool		nulls[PGES_MAX_PARAMS];
-	int			n;
-} Params;
-
 /* Add a parameter that is not null. */
-static void
-add_param(Params *params, Datum value)
+void
+pges_add_param(PgesParams *params, Datum value)
 {
 	params->values[params->n] = value;
 	params->nulls[params->n++] = false;
@@ -93,22 +86,22 @@ add_param(Params *params, Datum value)
 
 /* Add a text argument of the function, which must not be null. */
 static void
-add_text(Params *params, FunctionCallInfo fcinfo, int arg, const char *name)
+add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	pges_require_argument(fcinfo, arg, name);
-	add_param(params, PG_GETARG_DATUM(arg));
+	pges_add_param(params, PG_GETARG_DATUM(arg));
 }
 
 /* Add an integer argument of the function, or what its null stands for. */
 static void
-add_int4(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
-	add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
+	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
 }
 
 /* Add the argument max_count as the bound of a LIMIT; 0 for null is no bound. */
-static void
-add_max_count(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+void
+pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
 	int32		max_count = PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg);
 
@@ -117,14 +110,14 @@ add_max_count(Params *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"max_count\" must not be negative"),
 				 errdetail("It is %d.", max_count)));
-	add_param(params, Int64GetDatum(max_count));
+	pges_add_param(params, Int64GetDatum(max_count));
 	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
 }
 
 /* Run a statement, its rows being the function's result. */
-static Datum
-return_events(FunctionCallInfo fcinfo, const PgesStore *store,
-			  const PgesStatement *statement, const Params *params)
+Datum
+pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store,
+				   const PgesStatement *statement, const PgesParams *params)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
@@ -146,15 +139,15 @@ Datum
 pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 {
 	bool		backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-	Params		params = {.n = 0};
+	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
-	add_max_count(&params, fcinfo, 3, 0);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock),
-						 backwards ? &by_aggregate_backwards : &by_aggregate,
-						 &params);
+	pges_add_max_count(&params, fcinfo, 3, 0);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock),
+							  backwards ? &by_aggregate_backwards : &by_aggregate,
+							  &params);
 }
 
 /* Read by one text column: arguments value, start_date, max_count, store. */
@@ -162,13 +155,13 @@ static Datum
 get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 			  const char *column)
 {
-	Params		params = {.n = 0};
+	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, column);
-	add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
-			  PG_GETARG_DATUM(1));
-	add_max_count(&params, fcinfo, 2, 0);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), statement, &params);
+	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
+				   PG_GETARG_DATUM(1));
+	pges_add_max_count(&params, fcinfo, 2, 0);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -213,10 +206,10 @@ PG_FUNCTION_INFO_V1(pges_get_latest_events);
 Datum
 pges_get_latest_events(PG_FUNCTION_ARGS)
 {
-	Params		params = {.n = 0};
+	PgesParams	params = {.n = 0};
 
-	add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &latest, &params);
+	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -225,10 +218,10 @@ PG_FUNCTION_INFO_V1(pges_get_event);
 Datum
 pges_get_event(PG_FUNCTION_ARGS)
 {
-	Params		params = {.n = 0};
+	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &by_event_id, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
@@ -237,7 +230,7 @@ PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
 Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {
-	Params		params = {.n = 0};
+	PgesParams	params = {.n = 0};
 	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock);
 	bool		isnull;
 	int32		version = 0;

@@ -15,9 +15,12 @@
 
 #include "guc.h"
 
-/* The index of a function's argument "max_count", and its declared rows. */
+/*
+ * The index of a function's argument "max_count", its declared rows, and whether
+ * it returns a batch when told no number.
+ */
 static int
-find_max_count(Oid function, double *rows)
+find_max_count(Oid function, double *rows, bool *batch)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	Oid		   *types;
@@ -35,13 +38,14 @@ find_max_count(Oid function, double *rows)
 		if (strcmp(names[i], "max_count") == 0)
 			found = i;
 	}
+	*batch = found == 0 || (names && strcmp(names[0], "after_position") == 0);
 	ReleaseSysCache(tuple);
 	return found;
 }
 
 /*
- * The rows of a call: no more than max_count.  get_latest_events() is asked
- * for nothing else, so it returns as many.
+ * The rows of a call: no more than max_count, and as many where nothing else is
+ * asked for, as of get_latest_events() and read_events().
  */
 static bool
 estimate_rows(SupportRequestRows *request)
@@ -51,19 +55,20 @@ estimate_rows(SupportRequestRows *request)
 	int			arg;
 	double		declared;
 	double		max_count;
+	bool		batch;
 
 	if (!is_funcclause(request->node))
 		return false;
 	args = ((FuncExpr *) request->node)->args;
-	arg = find_max_count(request->funcid, &declared);
+	arg = find_max_count(request->funcid, &declared, &batch);
 	if (arg < 0 || arg >= list_length(args))
 		return false;
 	node = estimate_expression_value(request->root, list_nth(args, arg));
-	if (!IsA(node, Const) || (((Const *) node)->constisnull && arg > 0))
+	if (!IsA(node, Const) || (((Const *) node)->constisnull && !batch))
 		return false;
 	max_count = ((Const *) node)->constisnull ? pges_batch_size :
 		DatumGetInt32(((Const *) node)->constvalue);
-	request->rows = Max(arg == 0 ? max_count : Min(max_count, declared), 1);
+	request->rows = Max(batch ? max_count : Min(max_count, declared), 1);
 	return true;
 }
 

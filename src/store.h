@@ -37,7 +37,8 @@ typedef enum PgesColumn
 typedef enum PgesNotifications
 {
 	PGES_NOTIFY_OFF,
-	PGES_NOTIFY_COMMIT
+	PGES_NOTIFY_COMMIT,
+	PGES_NOTIFY_WORKER
 } PgesNotifications;
 
 /*
@@ -53,12 +54,24 @@ typedef struct PgesStore
 	Oid			sequence;		/* of the positions */
 	char	   *event_id_index; /* names of the unique indexes */
 	char	   *version_index;
+	Oid			version_index_oid;
 	char	   *position_index;
 	char	   *trigger;		/* name of the trigger that makes it a store */
 	PgesNotifications notifications;
 	char	   *channel;
+	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
+	bool		plain;			/* see direct.c */
 } PgesStore;
+
+/* A store's options, as far as they can be read also when its shape is lost. */
+typedef struct PgesStoreOptions
+{
+	char	   *trigger;
+	char	   *notifications;
+	char	   *channel;
+	Oid			sequence;		/* InvalidOid when not known */
+} PgesStoreOptions;
 
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
@@ -73,6 +86,9 @@ extern Oid	pges_store_of_sequence(Oid sequence);
 /* in store_shape.c */
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
+extern Oid	pges_append_trigger_function(void);
+extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
+extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern PgesNotifications pges_parse_notifications(const char *mode);

@@ -30,6 +30,7 @@
 
 #include "argument.h"
 #include "compat.h"
+#include "mark.h"
 #include "plan.h"
 #include "position.h"
 #include "store.h"
@@ -388,6 +389,7 @@ create_store(const NewStore *store, bool create_schema_if_missing)
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);
+		pges_forget_watermark(relid);	/* of an earlier table of this OID */
 	}
 	end_ddl(nestlevel);
 	return relid;
@@ -474,6 +476,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		check_empty(store);
 	}
+	pges_forget_watermark(store->relid);
 	run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
 	end_ddl(nestlevel);
 	PG_RETURN_VOID();

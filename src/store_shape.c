@@ -9,10 +9,13 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
@@ -76,25 +79,24 @@ pges_column_comment(PgesColumn column)
 	return columns[column].comment;
 }
 
-/* The OID of one of the extension's functions. */
+/* The OID of one of the extension's functions; InvalidOid if it is gone. */
 static Oid
 function_oid(const char *name, int nargs, Oid *argtypes)
 {
 	oidvector  *args = buildoidvector(argtypes, nargs);
-	Oid			schema = get_namespace_oid("eventstore", false);
+	Oid			schema = get_namespace_oid("eventstore", true);
 
 	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
 						   CStringGetDatum(name), PointerGetDatum(args),
 						   ObjectIdGetDatum(schema));
 }
 
-/* What the trigger says that makes a table a store. */
-typedef struct AppendTrigger
+/* The OID of the function whose trigger makes a table a store. */
+Oid
+pges_append_trigger_function(void)
 {
-	char	   *name;
-	char	   *notifications;
-	char	   *channel;
-} AppendTrigger;
+	return function_oid("after_append", 0, NULL);
+}
 
 /*
  * Find the trigger that makes a table a store: after INSERT alone, for each
@@ -103,9 +105,9 @@ typedef struct AppendTrigger
  * relcache replace its list of triggers at any look into the catalogs.
  */
 static bool
-find_append_trigger(Relation rel, AppendTrigger *found)
+find_append_trigger(Relation rel, PgesStoreOptions *found)
 {
-	Oid			function = function_oid("after_append", 0, NULL);
+	Oid			function = pges_append_trigger_function();
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
@@ -114,19 +116,20 @@ find_append_trigger(Relation rel, AppendTrigger *found)
 		if (trigger->tgfoid != function || trigger->tgnargs != 2 ||
 			trigger->tgtype != TRIGGER_TYPE_INSERT)
 			continue;
-		found->name = pstrdup(trigger->tgname);
+		found->trigger = pstrdup(trigger->tgname);
 		found->notifications = pstrdup(trigger->tgargs[0]);
 		found->channel = pstrdup(trigger->tgargs[1]);
+		found->sequence = InvalidOid;
 		return true;
 	}
 	return false;
 }
 
 /* The same, but raises when there is none. */
-static AppendTrigger
+static PgesStoreOptions
 require_append_trigger(Relation rel)
 {
-	AppendTrigger trigger;
+	PgesStoreOptions trigger;
 
 	if (!find_append_trigger(rel, &trigger))
 		ereport(ERROR,
@@ -162,7 +165,7 @@ pges_is_immutable(Relation rel)
 bool
 pges_is_store(Relation rel)
 {
-	AppendTrigger trigger;
+	PgesStoreOptions trigger;
 
 	return find_append_trigger(rel, &trigger);
 }
@@ -241,8 +244,8 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 	return matches;
 }
 
-/* The name of the unique index on some columns, which must be there. */
-static char *
+/* The unique index on some columns, which must be there. */
+static Oid
 find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 {
 	List	   *indexes = RelationGetIndexList(rel);
@@ -252,7 +255,7 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 	foreach(lc, indexes)
 	{
 		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
-			return get_rel_name(lfirst_oid(lc));
+			return lfirst_oid(lc);
 	}
 
 	initStringInfo(&names);
@@ -260,7 +263,7 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 		appendStringInfo(&names, "%s%s", i ? ", " : "",
 						 columns[wanted[i]].name);
 	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
-	return NULL;				/* not reached */
+	return InvalidOid;			/* not reached */
 }
 
 /* The sequence that the default of the position column names, or InvalidOid. */
@@ -340,6 +343,8 @@ check_rules(Relation rel)
 PgesNotifications
 pges_parse_notifications(const char *mode)
 {
+	if (strcmp(mode, "worker") == 0)
+		return PGES_NOTIFY_WORKER;
 	if (strcmp(mode, "commit") == 0)
 		return PGES_NOTIFY_COMMIT;
 	if (strcmp(mode, "off") == 0)
@@ -347,7 +352,7 @@ pges_parse_notifications(const char *mode)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized notification mode: \"%s\"", mode),
-			 errhint("Valid modes are \"commit\" and \"off\".")));
+			 errhint("Valid modes are \"worker\", \"commit\" and \"off\".")));
 	return PGES_NOTIFY_OFF;		/* not reached */
 }
 
@@ -355,7 +360,72 @@ pges_parse_notifications(const char *mode)
 const char *
 pges_notifications_name(PgesNotifications notifications)
 {
-	return notifications == PGES_NOTIFY_COMMIT ? "commit" : "off";
+	switch (notifications)
+	{
+		case PGES_NOTIFY_WORKER:
+			return "worker";
+		case PGES_NOTIFY_COMMIT:
+			return "commit";
+		case PGES_NOTIFY_OFF:
+			break;
+	}
+	return "off";
+}
+
+/* Whether no trigger but the store's own, which is enabled, fires on INSERT. */
+static bool
+has_plain_triggers(Relation rel, const char *own)
+{
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (!TRIGGER_FOR_INSERT(trigger->tgtype))
+			continue;
+		if (strcmp(trigger->tgname, own) != 0 ||
+			(trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN &&
+			 trigger->tgenabled != TRIGGER_FIRES_ALWAYS))
+			return false;
+	}
+	return true;
+}
+
+/* Whether a table has no columns but those of a store. */
+static bool
+has_plain_columns(Relation rel)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			live = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		live += TupleDescAttr(desc, i)->attisdropped ? 0 : 1;
+	return live == PGES_NUM_COLUMNS;
+}
+
+/* Whether the index on the versions is as create_store() makes it. */
+static bool
+has_plain_index(Oid indexid)
+{
+	Relation	index = index_open(indexid, AccessShareLock);
+	bool		plain = index->rd_rel->relam == BTREE_AM_OID &&
+		index->rd_indcollation[0] == C_COLLATION_OID &&
+		index->rd_indoption[0] == 0 && index->rd_indoption[1] == 0;
+
+	index_close(index, AccessShareLock);
+	return plain;
+}
+
+/* Whether nothing is to be done on INSERT but to insert; see direct.c. */
+static bool
+is_plain(Relation rel, const PgesStore *store)
+{
+	const FormData_pg_class *form = rel->rd_rel;
+
+	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
+		!form->relrowsecurity && !form->relhasrules && !form->relhassubclass &&
+		!form->relispartition && has_plain_columns(rel) &&
+		has_plain_triggers(rel, store->trigger) &&
+		has_plain_index(store->version_index_oid);
 }
 
 /* Describe a table in the current memory context; raise if it is no store. */
@@ -366,7 +436,7 @@ pges_describe_store(Relation rel)
 	static const PgesColumn version[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
 	static const PgesColumn position[] = {PGES_POSITION};
 	PgesStore  *store = palloc0(sizeof(PgesStore));
-	AppendTrigger trigger = require_append_trigger(rel);
+	PgesStoreOptions trigger = require_append_trigger(rel);
 
 	pges_check_columns(rel);
 	check_rules(rel);
@@ -376,47 +446,77 @@ pges_describe_store(Relation rel)
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = find_sequence(rel);
-	store->event_id_index = find_unique_index(rel, id, lengthof(id));
-	store->version_index = find_unique_index(rel, version, lengthof(version));
-	store->position_index = find_unique_index(rel, position, lengthof(position));
-	store->trigger = trigger.name;
+	store->event_id_index = get_rel_name(find_unique_index(rel, id, lengthof(id)));
+	store->version_index_oid = find_unique_index(rel, version, lengthof(version));
+	store->version_index = get_rel_name(store->version_index_oid);
+	store->position_index = get_rel_name(find_unique_index(rel, position, lengthof(position)));
+	store->trigger = trigger.trigger;
 	store->notifications = pges_parse_notifications(trigger.notifications);
 	store->channel = trigger.channel;
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
 		Form_pg_attribute att = find_column(rel, &columns[i]);
 
+		store->attnums[i] = att->attnum;
 		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
+	store->plain = is_plain(rel, store);
 	return store;
+}
+
+/*
+ * Read the options of a store; false when the table is none.  They are read
+ * off the trigger alone, so that who goes through all stores does not stumble
+ * over one that has lost its shape.
+ */
+bool
+pges_read_options(Relation rel, PgesStoreOptions *options)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "position");
+
+	if (!find_append_trigger(rel, options))
+		return false;
+	if (attnum != InvalidAttrNumber)
+		options->sequence = sequence_of_default(rel, attnum);
+	return true;
+}
+
+/* The unique index on a table's column "position", or InvalidOid. */
+Oid
+pges_position_index(Relation rel)
+{
+	static const PgesColumn position[] = {PGES_POSITION};
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		if (index_is_on(rel, lfirst_oid(lc), position, lengthof(position)))
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
 }
 
 PG_FUNCTION_INFO_V1(pges_store_options);
 
-/*
- * SQL: the options of a store.  They are read off the trigger alone, so that a
- * view of all stores works also when one of them has lost its shape.
- */
+/* SQL: the options of a store. */
 Datum
 pges_store_options(PG_FUNCTION_ARGS)
 {
 	Relation	rel = pges_open_table(PG_GETARG_OID(0));
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "position");
-	Oid			sequence = InvalidOid;
-	AppendTrigger trigger = require_append_trigger(rel);
+	PgesStoreOptions options = require_append_trigger(rel);
 	TupleDesc	desc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (attnum != InvalidAttrNumber)
-		sequence = sequence_of_default(rel, attnum);
-	values[0] = CStringGetTextDatum(trigger.notifications);
-	values[1] = CStringGetTextDatum(trigger.channel);
-	values[2] = ObjectIdGetDatum(sequence);
-	nulls[2] = !OidIsValid(sequence);
+	(void) pges_read_options(rel, &options);
+	values[0] = CStringGetTextDatum(options.notifications);
+	values[1] = CStringGetTextDatum(options.channel);
+	values[2] = ObjectIdGetDatum(options.sequence);
+	nulls[2] = !OidIsValid(options.sequence);
 	relation_close(rel, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
 													  values, nulls)));

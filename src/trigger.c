@@ -12,8 +12,10 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
+#include "notifier.h"
 #include "position.h"
 #include "store.h"
+#include "trigger.h"
 
 /* Raise unless called as a trigger of the expected kind. */
 static void
@@ -24,6 +26,17 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" is a trigger of stores", name),
 				 errhint("eventstore.create_store() creates the triggers.")));
+}
+
+/*
+ * Whether a statement has to be announced by its own transaction: in the mode
+ * for that, or when there can be no notifier.
+ */
+static bool
+must_notify(const PgesStore *store)
+{
+	return store->notifications == PGES_NOTIFY_COMMIT ||
+		(store->notifications == PGES_NOTIFY_WORKER && !pges_call_notifier());
 }
 
 /*
@@ -45,28 +58,33 @@ notify(const PgesStore *store, PgesAppended appended)
 	pfree(payload.data);
 }
 
+/*
+ * Announce what the current statement has appended.  Rows that came with their
+ * positions, as in a restored dump, are not new.
+ */
+void
+pges_announce(const PgesStore *store)
+{
+	PgesAppended appended = pges_take_appended(store);
+
+	if (appended.count > 0 && must_notify(store))
+		notify(store, appended);
+}
+
 PG_FUNCTION_INFO_V1(pges_after_append);
 
-/*
- * Trigger, after INSERT, for each statement: announces the new events.  Rows
- * that came with their positions, as in a restored dump, are not new.
- */
+/* Trigger, after INSERT, for each statement: announces the new events. */
 Datum
 pges_after_append(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	const PgesStore *store;
-	PgesAppended appended;
 
 	check_trigger(fcinfo, "after_append",
 				  CALLED_AS_TRIGGER(fcinfo) &&
 				  TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 				  TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
 				  TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
-	store = pges_store(RelationGetRelid(trigdata->tg_relation));
-	appended = pges_take_appended(store);
-	if (store->notifications == PGES_NOTIFY_COMMIT && appended.count > 0)
-		notify(store, appended);
+	pges_announce(pges_store(RelationGetRelid(trigdata->tg_relation)));
 	return PointerGetDatum(NULL);
 }
 

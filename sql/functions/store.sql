@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION eventstore.create_store(
   name text,
-  notifications text DEFAULT 'commit',
+  notifications text DEFAULT 'worker',
   channel text DEFAULT NULL,
   create_schema_if_missing boolean DEFAULT true)
 RETURNS regclass
@@ -10,7 +10,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.create_store(text, text, text, boolean) IS
 'Creates a store: an events table with its sequence, indexes and triggers. Does nothing but raise a notice when the store is already there.
 name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore.
-notifications: "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+notifications: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending statement, sent at commit) or "off".
 channel: the NOTIFY channel; NULL means schema_table.
 create_schema_if_missing: whether a missing schema is created.
 Returns the store.
@@ -35,7 +35,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.set_notifications(regclass, text, text) IS
 'Changes how a store announces new events.
-mode: "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending statement, sent at commit) or "off".
 channel: the NOTIFY channel; NULL keeps the present one.
 Errors: 42809 when the table is no store; 42501 for anyone but its owner; 22023 or 22004 for a bad argument.';
 

@@ -19,7 +19,7 @@ SELECT c.oid::pg_catalog.regclass AS store,
 COMMENT ON VIEW eventstore.stores IS
 'Every store of this database: a store is a table that carries the trigger function eventstore.after_append().';
 COMMENT ON COLUMN eventstore.stores.store IS 'the events table';
-COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announced: commit or off';
+COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announced: worker, commit or off';
 COMMENT ON COLUMN eventstore.stores.channel IS 'the NOTIFY channel';
 COMMENT ON COLUMN eventstore.stores.owner IS 'the role that owns the table';
 COMMENT ON COLUMN eventstore.stores.position_sequence IS 'the sequence of the store''s positions; null when the table''s default was changed';
@@ -29,7 +29,7 @@ GRANT SELECT ON eventstore.stores TO PUBLIC;
 
 -- The default store, made like any other.  Its table and sequence belong to
 -- the extension, so pg_dump is told to carry what they hold.
-SELECT eventstore.create_store('eventstore.events'::pg_catalog.text, 'commit'::pg_catalog.text,
+SELECT eventstore.create_store('eventstore.events'::pg_catalog.text, 'worker'::pg_catalog.text,
   NULL::pg_catalog.text, true);
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events', '');
 SELECT pg_catalog.pg_extension_config_dump('eventstore.events_position_seq', '');
@@ -48,7 +48,7 @@ SELECT pg_catalog.pg_extension_config_dump('eventstore.default_store_options', '
 
 COMMENT ON TABLE eventstore.default_store_options IS
 'The options of the default store, when set_notifications() has changed them. A dump carries them from here.';
-COMMENT ON COLUMN eventstore.default_store_options.notifications IS 'how new events are announced: commit or off';
+COMMENT ON COLUMN eventstore.default_store_options.notifications IS 'how new events are announced: worker, commit or off';
 COMMENT ON COLUMN eventstore.default_store_options.channel IS 'the NOTIFY channel';
 COMMENT ON TRIGGER apply_options ON eventstore.default_store_options IS 'gives the default store these options';
 

@@ -66,8 +66,17 @@ INSERT INTO wanted VALUES
 ('get_aggregate_version',
  'aggregate_id text, store regclass DEFAULT NULL::regclass',
  'integer', 'stable', 'safe', 'called on null', 0),
+('read_events',
+ 'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, event_types text[] DEFAULT NULL::text[], '
+ 'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass',
+ 'SETOF eventstore.event', 'volatile', 'unsafe', 'called on null', 100),
+('high_water_mark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('wait_for_events',
+ 'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, store regclass DEFAULT NULL::regclass',
+ 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('advance_watermark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('create_store',
- 'name text, notifications text DEFAULT ''commit''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true',
+ 'name text, notifications text DEFAULT ''worker''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true',
  'regclass', 'volatile', 'unsafe', 'called on null', 0),
 ('drop_store', 'store regclass, force boolean DEFAULT false', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('set_notifications',
@@ -90,11 +99,11 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * 22 + 8);
+SELECT plan(6 * 26 + 8);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
-SELECT is((SELECT count(*) FROM actual), 22::bigint, 'no function has an overload');
+SELECT is((SELECT count(*) FROM actual), 26::bigint, 'no function has an overload');
 
 SELECT is(a.arguments, w.arguments, w.name || ': arguments')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;

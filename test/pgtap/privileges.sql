@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(96);
+SELECT plan(128);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -41,12 +41,20 @@ INSERT INTO reads VALUES
 ('get_events_by_causation_id', $$SELECT * FROM eventstore.get_events_by_causation_id('c')$$),
 ('get_latest_events', $$SELECT * FROM eventstore.get_latest_events()$$),
 ('get_event', $$SELECT * FROM eventstore.get_event('e')$$),
-('get_aggregate_version', $$SELECT eventstore.get_aggregate_version('a')$$);
+('get_aggregate_version', $$SELECT eventstore.get_aggregate_version('a')$$),
+('read_events', $$SELECT * FROM eventstore.read_events()$$),
+('read_events, filtered', $$SELECT * FROM eventstore.read_events(0, 10, '{T}', '{A}', true)$$),
+('wait_for_events', $$SELECT eventstore.wait_for_events(0, '0')$$),
+('high_water_mark', $$SELECT eventstore.high_water_mark()$$);
 CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
 ('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
 GRANT SELECT ON appends, checks, reads, administration TO PUBLIC;
+-- the role that writes watermarks by hand, as an operator's job does
+CREATE ROLE pgtap_operator;
+GRANT USAGE ON SCHEMA eventstore TO pgtap_operator;
+GRANT INSERT, UPDATE ON eventstore.watermarks TO pgtap_operator;
 
 -- creating stores
 SET LOCAL ROLE pgtap_nobody;
@@ -80,6 +88,36 @@ SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no 
 SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '42501', NULL, 'writer: no UPDATE');
 SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '42501', NULL, 'writer: the sequence cannot be set back');
 
+-- none of that includes the watermarks, which everybody may read
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
+                 'writer: no advance_watermark');
+SET LOCAL ROLE pgtap_owner;
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
+                 'the owner of a store: no advance_watermark');
+SET LOCAL ROLE pgtap_operator;
+SELECT throws_ok($$SELECT eventstore.advance_watermark('pgtap_stores.events'::regclass)$$, '42501', NULL,
+                 'operator: no advance_watermark of a store that it may not read');
+RESET ROLE;
+GRANT USAGE ON SCHEMA pgtap_stores TO pgtap_operator;
+GRANT SELECT ON pgtap_stores.events TO pgtap_operator;
+SET LOCAL ROLE pgtap_operator;
+SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'operator: advance_watermark');
+RESET ROLE;
+SELECT eventstore.append_event('T', '1') AS a \gset
+SET LOCAL ROLE pgtap_operator;
+SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'operator: once more');
+SELECT eventstore.high_water_mark() AS operator_mark \gset
+SET LOCAL ROLE pgtap_nobody;
+SELECT is((SELECT position FROM eventstore.watermarks WHERE store = 'pgtap_stores.events'::regclass), :operator_mark::bigint,
+          'nobody: sees the watermark');
+SELECT throws_ok(command, '42501', 'permission denied for table watermarks', 'nobody: no ' || command) FROM unnest(ARRAY[
+  'INSERT INTO eventstore.watermarks VALUES (0, 0, now())', 'UPDATE eventstore.watermarks SET position = 0',
+  'DELETE FROM eventstore.watermarks', 'TRUNCATE eventstore.watermarks']) command;
+-- it also sees who keeps the mark back, but not by what statement
+SELECT results_eq($$SELECT store::text, pid, usename, query FROM eventstore.open_appends WHERE store = 'pgtap_stores.events'::regclass$$,
+                  $$SELECT 'pgtap_stores.events', pg_backend_pid(), session_user, '<insufficient privilege>'$$,
+                  'nobody: sees open appends');
+
 -- SELECT alone; the session has used the store as another role before
 SET LOCAL ROLE pgtap_reader;
 SELECT lives_ok(command, 'reader: ' || label) FROM reads;
@@ -88,6 +126,10 @@ SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader
 SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
                  'permission denied for table events', 'reader: no next_position');
 SELECT throws_ok(command, '42501', 'must be owner of table events', 'reader: no ' || label) FROM administration;
+
+-- also when the watermark need not move
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
+                 'reader: no advance_watermark');
 
 -- INSERT alone: no versions can be looked up
 SET LOCAL ROLE pgtap_blind;
@@ -134,6 +176,13 @@ SET LOCAL ROLE pgtap_reader;
 SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.get_events_by_type('T')$$, ARRAY['r-reader'],
                   'row security: another role reads others');
 SET LOCAL ROLE pgtap_writer;
+SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.read_events(0, 1000)$$, ARRAY['r-writer'],
+                  'row security: read_events');
+SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.read_events(0, 1000, '{T}', backwards => true)$$, ARRAY['r-writer'],
+                  'row security: read_events, filtered');
+SELECT is(eventstore.wait_for_events(0, '0'), eventstore.high_water_mark(), 'row security: wait_for_events returns the mark');
+SELECT is(eventstore.wait_for_events((SELECT position FROM eventstore.read_events(0, 1000)), '0'), NULL,
+          'row security: but is not woken by what it may not see');
 SELECT is(eventstore.append_event('T', '1', 'r-writer', 1), 2, 'row security: a role appends what it may');
 SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-new')$$, '42501', NULL, 'row security: and nothing else');
 SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-reader')$$, '42501', NULL,

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(77);
+SELECT plan(90);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -37,6 +37,7 @@ SELECT set_eq($$
      AND NOT EXISTS (SELECT FROM pg_depend i
                       WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i')$$,
   ARRAY[
+    'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
     'function eventstore.append(jsonb,jsonb,regclass)',
     'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
@@ -53,22 +54,27 @@ SELECT set_eq($$
     'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,integer,regclass)',
     'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass)',
     'function eventstore.get_latest_events(integer,regclass)',
+    'function eventstore.high_water_mark(regclass)',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',
+    'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass)',
     'function eventstore.read_support(internal)',
     'function eventstore.refuse_change()',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.store_options(regclass)',
+    'function eventstore.wait_for_events(bigint,interval,regclass)',
     'sequence eventstore.events_position_seq',
     'table eventstore.default_store_options',
     'table eventstore.events',
+    'table eventstore.watermarks',
     'type eventstore.event',
+    'view eventstore.open_appends',
     'view eventstore.stores'
   ], 'the members of the extension are those listed here');
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'v stores',
+    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r watermarks', 'v open_appends', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -146,7 +152,7 @@ SELECT triggers_are('eventstore', 'events', ARRAY['eventstore_append', 'eventsto
 SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass AND tgname = t)), d, t)
   FROM (VALUES ('eventstore_append',
                 'CREATE TRIGGER eventstore_append AFTER INSERT ON eventstore.events FOR EACH STATEMENT '
-                'EXECUTE FUNCTION eventstore.after_append(''commit'', ''eventstore_events'')'),
+                'EXECUTE FUNCTION eventstore.after_append(''worker'', ''eventstore_events'')'),
                ('eventstore_immutable',
                 'CREATE TRIGGER eventstore_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.events FOR EACH STATEMENT '
                 'EXECUTE FUNCTION eventstore.refuse_change()')) v(t, d);
@@ -188,9 +194,43 @@ SELECT is_empty($$
 SELECT results_eq($$
   SELECT store::text, notifications, channel, owner, position_sequence::text FROM eventstore.stores
    WHERE store = 'eventstore.events'::regclass$$,
-  $$SELECT 'eventstore.events', 'commit', 'eventstore_events', pg_get_userbyid(relowner), 'eventstore.events_position_seq'
+  $$SELECT 'eventstore.events', 'worker', 'eventstore_events', pg_get_userbyid(relowner), 'eventstore.events_position_seq'
       FROM pg_class WHERE oid = 'eventstore.events'::regclass$$,
   'it shows the default store');
+
+-- the watermarks
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.watermarks'::regclass AND attnum > 0),
+          ARRAY['store regclass t', 'position bigint t', 'updated_at timestamp with time zone t'], 'the columns of the watermarks');
+SELECT col_is_pk('eventstore', 'watermarks', 'store', 'a store has one watermark');
+SELECT is((SELECT relreplident FROM pg_class WHERE oid = 'eventstore.watermarks'::regclass), 'd'::"char",
+          'its key identifies it to subscribers');
+SELECT ok(obj_description('eventstore.watermarks'::regclass, 'pg_class') <> '', 'the watermarks have a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.watermarks'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT table_owner_is('eventstore', 'watermarks',
+                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+                      'they have the owner of the default store');
+
+-- the view of open appends
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.open_appends'::regclass AND attnum > 0),
+          ARRAY['store regclass', 'pid integer', 'gid text', 'usename name', 'application_name text',
+                'since timestamp with time zone', 'state text', 'query text', 'first_position bigint'],
+          'the columns of the view of open appends');
+SELECT ok(obj_description('eventstore.open_appends'::regclass, 'pg_class') <> '', 'the view has a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.open_appends'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of its columns has a comment');
+SELECT is_empty($$SELECT * FROM eventstore.open_appends WHERE store = 'eventstore.events'::regclass$$, 'nobody appends to the default store');
+SELECT eventstore.append_event('T', '1', store => 'eventstore.events') AS appended \gset
+SELECT results_eq($$
+  SELECT store::text, pid, gid, usename, since, state FROM eventstore.open_appends WHERE store = 'eventstore.events'::regclass$$,
+  $$SELECT 'eventstore.events', pg_backend_pid(), NULL::text, current_user, now(), 'active'$$,
+  'it shows an append of this session');
 
 -- comments on what a user meets in psql
 SELECT ok(coalesce(obj_description('eventstore'::regnamespace, 'pg_namespace'), '') <> '', 'the schema has a comment');
@@ -203,10 +243,11 @@ SELECT is_empty($$
 -- what PUBLIC may do with what is no function
 SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
             WHERE n.nspname = 'eventstore' AND a.grantee = 0), 0::bigint, 'PUBLIC has no privilege on the schema');
-SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY 1)
+SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['stores SELECT'], 'PUBLIC may read the view of stores, and no table or sequence');
+          ARRAY['open_appends SELECT', 'stores SELECT', 'watermarks SELECT'],
+          'PUBLIC may read the views and the watermarks, and no other table or sequence');
 
 -- the settings
 SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset
@@ -214,7 +255,9 @@ SELECT results_eq($$
   SELECT name, vartype, context, boot_val, coalesce(min_val, '-'), coalesce(max_val, '-'), coalesce(unit, '-')
     FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' ORDER BY name$$,
   $$VALUES ('pg_eventstore.batch_size', 'integer', 'user', '100', '1', '1000000', '-'),
+           ('pg_eventstore.direct_append', 'bool', 'user', 'on', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
+           ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
            ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-')$$,
   'the settings');
 SELECT is_empty($$
@@ -223,10 +266,11 @@ SELECT is_empty($$
 CREATE ROLE pgtap_nobody;
 SET LOCAL ROLE pgtap_nobody;
 SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set %s', s))
-  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000',
+  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000', 'direct_append = off',
                     'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
 SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
   FROM (VALUES ('batch_size = 0', '22023'), ('batch_size = 1000001', '22023'), ('max_aggregate_locks = 0', '42501'),
+               ('notifier_tick = 0', '55P02'),
                ('store = ''''', '22023'), ('store = ''a.b.c''', '22023'), ('store = ''"a''', '22023'),
                ('no_such_setting = 1', '42602')) v(s, c);
 RESET ROLE;

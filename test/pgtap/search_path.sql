@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(39);
+SELECT plan(52);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -33,7 +33,7 @@ DO $$
 DECLARE
   f text;
 BEGIN
-  FOREACH f IN ARRAY ARRAY['now() RETURNS timestamptz', 'unnest(anyarray) RETURNS SETOF anyelement', 'nextval(regclass) RETURNS bigint',
+  FOREACH f IN ARRAY ARRAY['now() RETURNS timestamptz', 'clock_timestamp() RETURNS timestamptz', 'unnest(anyarray) RETURNS SETOF anyelement', 'nextval(regclass) RETURNS bigint',
                            'pg_get_userbyid(oid) RETURNS name', 'new_event_id() RETURNS varchar', 'next_position(regclass) RETURNS bigint',
                            'after_append() RETURNS trigger', 'refuse_change() RETURNS trigger', 'count(bigint) RETURNS bigint',
                            'store_options(regclass) RETURNS record', 'jsonb(text) RETURNS jsonb', 'varchar(varchar, int, bool) RETURNS varchar'] LOOP
@@ -55,6 +55,7 @@ CREATE TABLE pgtap_hostile.pg_class (trap int);
 CREATE COLLATION pgtap_hostile."C" (LOCALE = 'POSIX');
 CREATE TEMP TABLE events (trap int);
 CREATE TEMP TABLE pg_class (trap int);
+CREATE TEMP TABLE watermarks (trap int);
 
 -- runs a command under the hostile path; an error is a result too
 CREATE FUNCTION public.pgtap_attacked(command pg_catalog.text) RETURNS pg_catalog.text
@@ -100,7 +101,20 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT pg_catalog.count(*) FROM eventstore.get_latest_events(5)$$, '5'),
   ($$SELECT event_id FROM eventstore.get_event('one')$$, 'one'),
   ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
-  ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'commit'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events()$$, '9'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(2, 5)$$, '5'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(9, 5, backwards => true)$$, '5'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(2, event_types => '{T,U}', aggregate_types => '{A,B}')$$, '5'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(0, event_types => '{T}', backwards => true)$$, '9'),
+  ($$SELECT eventstore.high_water_mark()$$, '10'),
+  ($$SELECT eventstore.wait_for_events(8, '0')$$, '10'),
+  ($$SELECT eventstore.wait_for_events(9, '0')$$, NULL),
+  ($$SELECT eventstore.advance_watermark()$$, '10'),
+  ($$SELECT position FROM eventstore.watermarks WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass::pg_catalog.oid$$, '10'),
+  ($$INSERT INTO pgtap_victim.events (event_type, data) VALUES ('T', '1') RETURNING position$$, '11'),
+  ($$SELECT eventstore.advance_watermark()$$, '11'),
+  ($$SELECT first_position FROM eventstore.open_appends WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass::pg_catalog.oid$$, '1'),
+  ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
   ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8')

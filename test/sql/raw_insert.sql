@@ -89,7 +89,8 @@ INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('
 \set VERBOSITY default
 
 -- a position that is given is taken as it is, and not announced as new
-LISTEN reg_raw_insert_events;
+SELECT eventstore.set_notifications('reg_raw_insert.events', 'commit', 'reg_raw_insert_commit');
+LISTEN reg_raw_insert_commit;
 INSERT INTO events (position, event_type, data) VALUES (1000000, 'restored', '{}');
 UNLISTEN *;
 

@@ -25,6 +25,8 @@ SELECT eventstore.create_store('EventStore.Events');
 -- notifications
 SELECT eventstore.set_notifications('reg_store.events', 'commit');
 SELECT * FROM eventstore.store_options('reg_store.events');
+SELECT eventstore.set_notifications('reg_store.events', 'worker');
+SELECT * FROM eventstore.store_options('reg_store.events');
 SELECT eventstore.set_notifications('reg_store.events', 'off', 'next');
 SELECT * FROM eventstore.store_options('reg_store.events');
 SELECT eventstore.set_notifications('reg_store.events', 'sometimes');

@@ -163,7 +163,8 @@ ALTER TABLE reg_trigger.events DISABLE ROW LEVEL SECURITY;
 \set SHOW_CONTEXT errors
 
 -- the store's own triggers off: it still is one, and says nothing
-LISTEN reg_trigger_events;
+SELECT eventstore.set_notifications('reg_trigger.events', 'commit', 'reg_trigger_commit');
+LISTEN reg_trigger_commit;
 ALTER TABLE reg_trigger.events DISABLE TRIGGER eventstore_append;
 SELECT eventstore.append_event('x', '{}', 'off', 0);
 ALTER TABLE reg_trigger.events ENABLE TRIGGER eventstore_append;

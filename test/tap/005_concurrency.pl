@@ -142,7 +142,7 @@ my ($options, $n) = alter_while_busy('columns, indexes and options', sub {
   return ("ALTER TABLE $schema.events ADD COLUMN extra_$n int",
     "ALTER TABLE $schema.events ALTER COLUMN event_id TYPE varchar(@{[36 + $n]})",
     "CREATE INDEX extra_$n ON $schema.events ((data), position)",
-    "SELECT eventstore.set_notifications('$schema.events', '" . ($n % 2 ? 'off' : 'commit') . "', 'channel $n')",
+    "SELECT eventstore.set_notifications('$schema.events', '" . ('off', 'commit', 'worker')[$n % 3] . "', 'channel $n')",
     "ALTER INDEX $schema.events_pkey RENAME TO key_$n",
     "ALTER INDEX $schema.key_$n RENAME TO events_pkey",
     "CREATE INDEX CONCURRENTLY later_$n ON $schema.events (occurred_at)",
@@ -151,11 +151,11 @@ my ($options, $n) = alter_while_busy('columns, indexes and options', sub {
     "DROP INDEX CONCURRENTLY $schema.later_$n",
     "ANALYZE $schema.events");
 });
-is($options, ($n % 2 ? 'off' : 'commit') . "|channel $n", 'the last options hold');
+is($options, ('off', 'commit', 'worker')[$n % 3] . "|channel $n", 'the last options hold');
 
 alter_while_busy('options', sub {
   my ($schema, $n) = @_;
-  return map { "SELECT eventstore.set_notifications('$schema.events', '$_', '$_ $n')" } 'off', 'commit';
+  return map { "SELECT eventstore.set_notifications('$schema.events', '$_', '$_ $n')" } 'off', 'commit', 'worker';
 });
 alter_while_busy('rename', sub {
   my ($schema) = @_;

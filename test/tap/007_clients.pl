@@ -81,13 +81,14 @@ with psycopg.connect(autocommit=True) as db, psycopg.connect(autocommit=True) as
     print('copied', db.execute("SELECT data FROM eventstore.get_events_by_type('copied')").fetchall())
     watchdog = threading.Timer(20, other.close)
     watchdog.start()
+    last = db.execute('SELECT max(position) FROM eventstore.events').fetchone()[0]
     heard = []
     for notification in other.notifies():
-        heard.append(json.loads(notification.payload)['count'])
-        if len(heard) == 18:
+        heard.append(json.loads(notification.payload)['position'])
+        if heard[-1] == last:
             break
     watchdog.cancel()
-    print('heard', heard)
+    print('heard', heard[-1] == last, heard == sorted(set(heard)))
 EOP
 
 my $javascript = <<'EOJ';
@@ -97,7 +98,7 @@ const say = (...words) => console.log(...words.map((w) => typeof w === 'string' 
   const db = new Client(), other = new Client(), heard = [];
   await db.connect();
   await other.connect();
-  other.on('notification', (n) => heard.push([n.channel, JSON.parse(n.payload).count]));
+  other.on('notification', (n) => heard.push([n.channel, JSON.parse(n.payload).position]));
   await other.query('LISTEN eventstore_events');
   const one = async (sql, values) => Object.values((await db.query(sql, values)).rows[0])[0];
   const events = [{ event_type: 'UserCreated', aggregate_id: 'js', aggregate_type: 'User', email: 'é@example.org' }];
@@ -117,9 +118,10 @@ const say = (...words) => console.log(...words.map((w) => typeof w === 'string' 
   say('prepared', await one('SELECT eventstore.get_aggregate_version($1)', ['js3']));
   const { rows } = await db.query('SELECT event_type, aggregate_version, data FROM eventstore.get_events_by_aggregate($1)', ['js']);
   say('read', rows.map((r) => [r.event_type, r.aggregate_version, r.data]));
-  for (let i = 0; i < 100 && heard.length < 12; i++)
+  const last = Number(await one('SELECT max(position) FROM eventstore.events'));
+  for (let i = 0; i < 400 && !heard.some(([, position]) => position === last); i++)
     await new Promise((resolve) => setTimeout(resolve, 50));
-  say('heard', heard.length, heard[0], heard[3]);
+  say('heard', heard.length > 0 && heard[heard.length - 1][1] === last, [...new Set(heard.map(([channel]) => channel))]);
   await db.end();
   await other.end();
 })().catch((e) => { console.error(e); process.exit(1); });
@@ -140,7 +142,7 @@ SKIP:
       'prepared 8',
       'pipeline [1, 2, 3, 4, 5]',
       q{copied [({'a': 1},)]},
-      'heard [1, 2, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]',
+      'heard True True',
     ], 'psycopg: appends, sees conflicts, reads, hears');
 }
 
@@ -155,7 +157,7 @@ SKIP:
       'conflict 40V01 eventstore events {"aggregate_id":"js","expected":2,"actual":5}',
       'prepared 8',
       'read [["UserCreated",1,{"email":"é@example.org"}],["Renamed",2,{"to":"x"}],["Deleted",3,{"y":null}],["Named",4,[1,"a"]],["e",5,1]]',
-      'heard 12 ["eventstore_events",1] ["eventstore_events",2]',
+      'heard true ["eventstore_events"]',
     ], 'pg for Node.js: appends, sees conflicts, reads, hears');
 }
 $node->stop;

@@ -15,6 +15,10 @@ my $node = start_node('extension');
 # before loads it by itself, whatever it calls first.
 is($node->safe_psql('postgres', 'SHOW shared_preload_libraries'), '', 'nothing is preloaded');
 my %first = (readers('eventstore.events'), appends('eventstore.events'),
+  read_events => 'SELECT * FROM eventstore.read_events()',
+  high_water_mark => 'SELECT eventstore.high_water_mark()',
+  wait_for_events => "SELECT eventstore.wait_for_events(0, '0 s')",
+  advance_watermark => 'SELECT eventstore.advance_watermark()',
   new_event_id => 'SELECT eventstore.new_event_id()',
   stores => 'SELECT * FROM eventstore.stores',
   INSERT => "INSERT INTO eventstore.events (event_type, data) VALUES ('e', '1')",

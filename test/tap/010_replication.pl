@@ -1,4 +1,5 @@
-# Logical replication carries the events of a store, but not its sequence.
+# Logical replication carries the events of a store, but not its sequence.  The
+# ordered log ends at the watermark, which is carried with the events.
 use strict;
 use warnings;
 
@@ -9,9 +10,44 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $publisher = start_node('publisher', '', allows_streaming => 'logical');
-my $subscriber = start_node('subscriber');
-my @stores = ('eventstore.events', 'shop.orders');
+my $conf = "max_prepared_transactions = 10\nmax_worker_processes = 20\nmax_logical_replication_workers = 10\n"
+  . "max_sync_workers_per_subscription = 6\nwal_retrieve_retry_interval = '100ms'\n";
+my $publisher = start_node('publisher', $conf, allows_streaming => 'logical');
+my $subscriber = start_node('subscriber', $conf);
+my @stores = ('eventstore.events', 'shop.orders', '"My Shop"."Order ""Log"""');
+my $connection = $publisher->connstr . ' dbname=postgres';
+
+# Wait until the first copies of a subscriber's database are done.
+sub wait_for_copies
+{
+  my ($dbname) = @_;
+  $subscriber->poll_query_until($dbname, "SELECT count(*) > 0 AND bool_and(srsubstate = 'r') FROM pg_subscription_rel")
+    or die 'the tables were not copied';
+  return;
+}
+
+# The positions that somebody reads in order, as ranges.
+sub read_by
+{
+  my ($node, $store, $dbname) = @_;
+  my @ranges;
+  for my $position (split /\n/, $node->safe_psql($dbname // 'postgres', "SELECT position FROM eventstore.read_events(0, 10000, store => '$store')"))
+  {
+    if (@ranges && $position == $ranges[-1][1] + 1) { $ranges[-1][1] = $position }
+    else { push @ranges, [ $position, $position ] }
+  }
+  return join ' ', map { "$_->[0]-$_->[1]" } @ranges;
+}
+
+# A subscriber comes to where the publisher is, and reads the same.
+sub same_log
+{
+  my ($store, $name, $dbname) = @_;
+  my $last = $publisher->safe_psql('postgres', "SELECT max(position) FROM $store");
+  is($subscriber->safe_psql($dbname // 'postgres', "SELECT eventstore.wait_for_events($last - 1, '20 s', '$store')"), $last, "$store: $name");
+  is(read_by($subscriber, $store, $dbname), read_by($publisher, $store), "$store: and the ordered log is the same");
+  return;
+}
 
 for my $store (@stores)
 {
@@ -19,11 +55,10 @@ for my $store (@stores)
   $publisher->safe_psql('postgres', "SELECT eventstore.append_to_aggregate('a', '{e,e}', '{1,2}', 0, 'A', event_ids => '{id-1,id-2}', correlation_id => 'cor', causation_id => 'cau', store => '$store')");
 }
 my $listener = session($subscriber);
-$listener->run('LISTEN eventstore_events; LISTEN shop_orders');
-$publisher->safe_psql('postgres', 'CREATE PUBLICATION stores FOR TABLE eventstore.events, shop.orders');
-$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION stores CONNECTION '" . $publisher->connstr . " dbname=postgres' PUBLICATION stores");
-$subscriber->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_subscription_rel WHERE srsubstate NOT IN ('r', 's')")
-  or die 'the tables were not copied';
+$listener->run('LISTEN eventstore_events; LISTEN shop_orders; LISTEN "My Shop_Order ""Log"""');
+$publisher->safe_psql('postgres', 'CREATE PUBLICATION stores FOR TABLE ' . join ', ', @stores);
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION stores CONNECTION '$connection' PUBLICATION stores");
+wait_for_copies('postgres');
 # some of the events by the first copy, some afterwards
 $publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '3', 'a', 2, event_id => 'id-3', correlation_id => 'cor', causation_id => 'cau', store => '$_')") for @stores;
 $publisher->wait_for_catchup('stores');
@@ -38,24 +73,158 @@ for my $store (@stores)
     for "UPDATE $store SET data = '0'", "DELETE FROM $store", "TRUNCATE $store";
 }
 is(scalar(heard_by($listener, $subscriber)), 0, 'what is replicated is not announced');
+
+# It cannot read in order without the watermarks, and says how to get them.
+for my $store (@stores)
+{
+  for my $reader (map { "SELECT * FROM eventstore.$_" }
+    "read_events(store => '$store')", "high_water_mark('$store')", "wait_for_events(0, '1 ms', '$store')")
+  {
+    my ($rc, $out, $err) = $subscriber->psql('postgres', $reader, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+    like($err, qr/^psql:<stdin>:1: ERROR:  55000: .*\Q$store\E/, "$reader is refused");
+    like($err, qr/^HINT:  On the publisher: ALTER PUBLICATION \.\.\. ADD TABLE eventstore\.watermarks\. Here: ALTER SUBSCRIPTION \.\.\. REFRESH PUBLICATION\.$/m,
+      'with a hint');
+  }
+}
+$publisher->safe_psql('postgres', 'ALTER PUBLICATION stores ADD TABLE eventstore.watermarks');
+is(sqlstate($subscriber, 'SELECT eventstore.high_water_mark()'), '55000', 'half of the hint does not do');
+$subscriber->safe_psql('postgres', 'ALTER SUBSCRIPTION stores REFRESH PUBLICATION');
+wait_for_copies('postgres');
+same_log($_, 'with the watermarks it reads in order') for @stores;
+
+# An open append of the publisher stops the subscriber, too.
+for my $store (@stores)
+{
+  my $append = "SELECT eventstore.append_event('e', '1', store => '$store')";
+  my $open = session($publisher);
+  $publisher->safe_psql('postgres', "$append FROM generate_series(4, 63)");
+  $open->run("BEGIN; $append");
+  $publisher->safe_psql('postgres', "$append FROM generate_series(65, 300)");
+  $publisher->wait_for_catchup('stores');
+  is($subscriber->safe_psql('postgres', "SELECT eventstore.wait_for_events(62, '60 s', '$store')"), '63', "$store: the mark comes to an open append");
+  is($subscriber->safe_psql('postgres', "SELECT eventstore.wait_for_events(63, '300 ms', '$store') IS NULL"), 't', "$store: and not beyond");
+  is(read_by($subscriber, $store), '1-63', "$store: it reads so far");
+  is($subscriber->safe_psql('postgres', "SELECT max(position) FROM $store WHERE position <= (SELECT position FROM eventstore.watermarks WHERE store = '$store'::regclass)"),
+    '63', "$store: by the row, too");
+  is($subscriber->safe_psql('postgres', "SELECT max(position) FROM $store"), '300', "$store: though more is there");
+  $open->run("PREPARE TRANSACTION 'held'");
+  is($subscriber->safe_psql('postgres', "SELECT eventstore.wait_for_events(63, '200 ms', '$store') IS NULL"), 't', "$store: a prepared one is open, too");
+  $publisher->safe_psql('postgres', "COMMIT PREPARED 'held'");
+  $open->quit;
+  same_log($store, 'then it goes on');
+}
+
+# What happens on the subscriber does not move the marks of what it gets: not
+# its own stores' notifier, nor a sequence that is set before its time.
+$subscriber->safe_psql('postgres', "SELECT eventstore.create_store('own.store')");
+my $open = session($publisher);
+$open->run("BEGIN; SELECT eventstore.append_event('e', '1')");
+$publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1') FROM generate_series(1, 200)");
+$publisher->wait_for_catchup('stores');
+$subscriber->safe_psql('postgres', "SELECT setval(pg_get_serial_sequence('eventstore.events', 'position'), (SELECT max(position) FROM eventstore.events))");
+$listener->run('LISTEN own_store');
+heard_by($listener, $subscriber);
+my $held = $subscriber->safe_psql('postgres', 'SELECT eventstore.high_water_mark()');
+cmp_ok($held, '<', 302, 'an append is open on the publisher');
+$subscriber->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => 'own.store')");
+ok($subscriber->poll_query_until('postgres', "SELECT position = 1 FROM eventstore.watermarks WHERE store = 'own.store'::regclass"),
+  'the subscriber announces its own store');
+is_deeply([ map { $_->[0] } heard_by($listener, $subscriber) ], ['own_store'], 'and no other');
+is($subscriber->safe_psql('postgres', 'SELECT eventstore.high_water_mark()'), $held, 'the mark stays');
+is(sqlstate($subscriber, 'SELECT eventstore.advance_watermark()'), '55000', 'nor does it by hand');
+is($subscriber->safe_psql('postgres', "SELECT position FROM eventstore.watermarks WHERE store = 'eventstore.events'::regclass"), $held, 'in the row, too');
+$open->run('COMMIT');
+$open->quit;
+same_log('eventstore.events', 'then it moves');
 $listener->quit;
 
+# Both servers are restarted.
+$subscriber->restart;
+same_log($_, 'after a restart of the subscriber') for @stores;
+$publisher->restart('immediate');
+$publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => '$_')") for @stores;
+same_log($_, 'after a crash of the publisher') for @stores;
+
+# The watermarks are copied before the events: another subscriber, on which a
+# lock holds back the copy of the events.
+$subscriber->safe_psql('postgres', 'CREATE DATABASE late');
+$subscriber->safe_psql('late', 'CREATE EXTENSION pg_eventstore');
+$subscriber->safe_psql('late', "SELECT eventstore.create_store('$_')") for @stores[ 1, 2 ];
+my $blocker = session($subscriber, 'late');
+$blocker->run('BEGIN; LOCK TABLE eventstore.events IN SHARE ROW EXCLUSIVE MODE');
+$subscriber->safe_psql('late', "CREATE SUBSCRIPTION late CONNECTION '$connection' PUBLICATION stores");
+$subscriber->poll_query_until('late', "SELECT srsubstate = 'r' FROM pg_subscription_rel WHERE srrelid = 'eventstore.watermarks'::regclass")
+  or die 'the watermarks were not copied';
+my $last = $publisher->safe_psql('postgres', 'SELECT max(position) FROM eventstore.events');
+is($subscriber->safe_psql('late', "SELECT position FROM eventstore.watermarks WHERE store = 'eventstore.events'::regclass"), $last,
+  'the row is there before the events');
+is($subscriber->safe_psql('late', 'SELECT eventstore.high_water_mark(), (SELECT count(*) FROM eventstore.events)'), '0|0', 'the mark does not show it');
+is($subscriber->safe_psql('late', "SELECT eventstore.wait_for_events(0, '100 ms') IS NULL"), 't', 'nobody is told');
+is($subscriber->safe_psql('late', 'SELECT count(*) FROM eventstore.read_events(0)'), '0', 'and nothing is read');
+$blocker->run('COMMIT');
+$blocker->quit;
+same_log($_, 'a late subscriber has all', 'late') for @stores;
+$subscriber->safe_psql('late', 'DROP SUBSCRIPTION late');
+
+# A subscriber whose events came by other ways has no row to begin with.
+$subscriber->safe_psql('postgres', 'CREATE DATABASE seeded TEMPLATE late');
+$subscriber->safe_psql('seeded', 'TRUNCATE eventstore.watermarks');
+$subscriber->safe_psql('seeded', "INSERT INTO eventstore.watermarks VALUES ('$_', 0, now())") for @stores;
+$subscriber->safe_psql('seeded', "CREATE SUBSCRIPTION seeded CONNECTION '$connection' PUBLICATION stores WITH (copy_data = false)");
+$publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => '$_')") for @stores;
+same_log($_, 'without a first copy', 'seeded') for @stores;
+$subscriber->safe_psql('seeded', 'DROP SUBSCRIPTION seeded');
+
+# Binary replication carries oids as they are on the publisher, where tables
+# have others.
+$subscriber->safe_psql('postgres', 'CREATE DATABASE bin');
+$subscriber->safe_psql('bin', 'CREATE TABLE shift_oids (); CREATE EXTENSION pg_eventstore');
+$subscriber->safe_psql('bin', "SELECT eventstore.create_store('$_')") for @stores[ 2, 1 ];
+$subscriber->safe_psql('bin', "CREATE SUBSCRIPTION bin CONNECTION '$connection' PUBLICATION stores WITH (binary = true)");
+wait_for_copies('bin');
+is(sqlstate($subscriber, "SELECT eventstore.high_water_mark('$_')", dbname => 'bin'), '55000', "$_: not in binary") for @stores;
+$subscriber->safe_psql('bin', 'ALTER SUBSCRIPTION bin SET (binary = false)');
+$publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => '$_')") for @stores;
+same_log($_, 'but as text', 'bin') for @stores;
+$subscriber->safe_psql('bin', 'DROP SUBSCRIPTION bin');
+
+# A subscriber that has not all stores of the publisher takes the watermarks of
+# those it has.
+$publisher->safe_psql('postgres', "CREATE PUBLICATION one FOR TABLE shop.orders, eventstore.watermarks WHERE (store = 'shop.orders'::regclass)");
+$subscriber->safe_psql('postgres', 'CREATE DATABASE one');
+$subscriber->safe_psql('one', 'CREATE EXTENSION pg_eventstore');
+$subscriber->safe_psql('one', "SELECT eventstore.create_store('shop.orders')");
+$subscriber->safe_psql('one', "CREATE SUBSCRIPTION one CONNECTION '$connection' PUBLICATION one");
+wait_for_copies('one');
+$publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => '$_')") for @stores;
+same_log('shop.orders', 'one store of several', 'one');
+$subscriber->safe_psql('one', 'DROP SUBSCRIPTION one');
+
 # The subscriber takes over: its sequences are where they were made.
+$publisher->wait_for_catchup('stores');
+my %log = map { $_ => read_by($publisher, $_) } @stores;
 $subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION stores');
 for my $store (@stores)
 {
+  my $top = $subscriber->safe_psql('postgres', "SELECT max(position) FROM $store");
+  my $next = $top + 1;
+  $subscriber->safe_psql('postgres', "SELECT setval(pg_get_serial_sequence('$store', 'position'), 1, false)");
   my ($rc, $out, $err) = $subscriber->psql('postgres', "SELECT eventstore.append_event('e', '4', 'a', 3, store => '$store')",
     extra_params => [ '-v', 'VERBOSITY=verbose' ]);
   like($err, qr/^psql:<stdin>:1: ERROR:  23505: /, "$store: an append takes a position that is taken");
   like($err, qr/^HINT: .*SELECT setval\(pg_get_serial_sequence\('\Q$store\E', 'position'\), \(SELECT max\(position\) FROM \Q$store\E\)\)/m,
     "$store: the hint tells what to do");
   my ($hint) = $err =~ /(SELECT setval\(.*?\)\))/;
-  is($subscriber->safe_psql('postgres', $hint), '3', "$store: that works");
+  is($subscriber->safe_psql('postgres', $hint), $top, "$store: that works");
+  is(read_by($subscriber, $store), $log{$store}, "$store: the ordered log is what it was");
   is($subscriber->safe_psql('postgres', "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\"}]', '{\"a\": 3}', '$store')"),
-    '4|4', "$store: then it goes on");
+    "$next|4", "$store: then it goes on");
+  is(read_by($subscriber, $store) =~ s/.*-//r, $next, "$store: and the ordered log, too");
   is(sqlstate($subscriber, "SELECT eventstore.append_event('e', '1', 'a', 2, store => '$store')"), '40V01', "$store: and tells conflicts");
   is($subscriber->safe_psql('postgres', "SELECT deduplicated FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\", \"data\": 3, \"event_id\": \"id-3\", \"correlation_id\": \"cor\", \"causation_id\": \"cau\"}]', '{\"a\": 2}', '$store')"),
     't', "$store: and knows a retry of what the publisher stored");
+  ok($subscriber->poll_query_until('postgres', "SELECT position >= $next FROM eventstore.watermarks WHERE store = '$store'::regclass"),
+    "$store: its own notifier writes the watermark now");
 }
 
 $_->stop for $subscriber, $publisher;

@@ -10,7 +10,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(start_node sqlstate session heard_by appends readers);
+our @EXPORT = qw(start_node sqlstate session heard_by hears appends readers);
 
 # A new server that runs; $conf is added to its postgresql.conf. Its database
 # "postgres" has the extension.
@@ -68,7 +68,7 @@ sub readers
 sub session
 {
   my ($node, $dbname, $connstr) = @_;
-  my $self = bless { in => '', out => '', err => '', n => 0 }, __PACKAGE__;
+  my $self = bless { in => '', out => '', err => '', n => 0, heard => [] }, __PACKAGE__;
   my @psql = ('psql', '-XAtq', '-v', 'VERBOSITY=sqlstate',
     '-d', $connstr // $node->connstr($dbname // 'postgres'));
 
@@ -85,6 +85,7 @@ sub start_sql
   my ($self, $sql) = @_;
   my $mark = 'end of ' . ++$self->{n};
 
+  $self->{limit}->start;
   $self->{out} = $self->{err} = '';
   $self->{in} .= "$sql\n;\n\\echo $mark\n\\warn $mark\n";
   $self->{run}->pump_nb;
@@ -98,6 +99,8 @@ sub finish_sql
   my $mark = qr/^end of $self->{n}\n/m;
 
   $self->{run}->pump until $self->{out} =~ $mark && $self->{err} =~ $mark;
+  push @{ $self->{heard} }, [ $1, $2 // '' ]
+    while $self->{out} =~ /^Asynchronous notification "(.*?)" (?:with payload "(.*?)" )?received from server process/mg;
   (my $out = $self->{out}) =~ s/$mark//;
   chomp $out;
   return $out;
@@ -135,25 +138,30 @@ sub quit
 }
 
 # What the session has been notified of since the last call, as [channel,
-# payload]. NOTIFY keeps the order of commits, so what came before a last
-# notification of our own is all there is.
+# payload], when that is enough, as told by a function of it, or after a while.
+sub hears
+{
+  my ($self, $enough, $seconds) = @_;
+  my $end = time + ($seconds // 60);
+
+  $self->run('SELECT pg_sleep(0.02)') until $enough->(@{ $self->{heard} }) || time > $end;
+  my @heard = @{ $self->{heard} };
+  $self->{heard} = [];
+  return @heard;
+}
+
+# What the session has been notified of since the last call by transactions
+# that have committed. NOTIFY keeps the order of commits, so what came before a
+# last notification of our own is all there is.
 sub heard_by
 {
   my ($self, $node, $dbname) = @_;
-  my @heard;
+  my $is_end = sub { grep { $_->[0] eq 'the_end' } @_ };
 
   $self->run('LISTEN the_end');
-  my $out = $self->{out};
   $node->safe_psql($dbname // 'postgres', 'NOTIFY the_end');
-  for (1 .. 600)
-  {
-    last if $out =~ /notification "the_end"/;
-    $self->run('SELECT pg_sleep(0.05)');
-    $out .= $self->{out};
-  }
-  die 'no notification came' if $out !~ /notification "the_end"/;
-  push @heard, [ $1, $2 // '' ]
-    while $out =~ /^Asynchronous notification "(.*?)" (?:with payload "(.*?)" )?received from server process/mg;
+  my @heard = $self->hears($is_end, 60);
+  die 'no notification came' if !$is_end->(@heard);
   return grep { $_->[0] ne 'the_end' } @heard;
 }
 

@@ -1,0 +1,58 @@
+-- The high-water marks, as rows: for standbys, subscribers and plain SQL. A
+-- dump does not carry them, as they are found again.
+CREATE TABLE eventstore.watermarks (
+  store regclass PRIMARY KEY,
+  position bigint NOT NULL,
+  updated_at timestamptz NOT NULL
+) WITH (fillfactor = 20);
+
+COMMENT ON TABLE eventstore.watermarks IS
+'The high-water mark of each store, as the notifier wrote it last: events at or below the position are visible to whoever sees the row.';
+COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
+COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
+COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'when the row was written';
+
+GRANT SELECT ON eventstore.watermarks TO PUBLIC;
+ALTER TABLE eventstore.watermarks OWNER TO @extowner@;
+
+CREATE VIEW eventstore.open_appends AS
+SELECT s.store,
+       l.pid,
+       p.gid,
+       COALESCE(a.usename, p.owner) AS usename,
+       a.application_name,
+       COALESCE(a.xact_start, p.prepared) AS since,
+       CASE WHEN l.pid IS NULL THEN 'prepared' ELSE a.state END AS state,
+       a.query,
+       GREATEST(l.objid::bigint OPERATOR(pg_catalog.*) 64, 1::bigint) AS first_position
+  FROM pg_catalog.pg_locks l
+  JOIN eventstore.stores s
+    ON s.position_sequence::pg_catalog.oid OPERATOR(pg_catalog.=) l.classid
+  LEFT JOIN pg_catalog.pg_stat_activity a
+    ON a.pid OPERATOR(pg_catalog.=) l.pid
+  LEFT JOIN pg_catalog.pg_locks x
+    ON l.pid IS NULL AND x.pid IS NULL
+   AND x.locktype OPERATOR(pg_catalog.=) 'transactionid'::text
+   AND x.virtualtransaction OPERATOR(pg_catalog.=) l.virtualtransaction
+  LEFT JOIN pg_catalog.pg_prepared_xacts p
+    ON p.transaction OPERATOR(pg_catalog.=) x.transactionid
+ WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'::text
+   AND l.objsubid OPERATOR(pg_catalog.=) 17747::smallint -- the guards
+   AND l.granted
+   AND l.database OPERATOR(pg_catalog.=) (
+     SELECT d.oid FROM pg_catalog.pg_database d
+      WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+
+COMMENT ON VIEW eventstore.open_appends IS
+'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest first_position.';
+COMMENT ON COLUMN eventstore.open_appends.store IS 'the store';
+COMMENT ON COLUMN eventstore.open_appends.pid IS 'the process; null for a prepared transaction';
+COMMENT ON COLUMN eventstore.open_appends.gid IS 'the name of a prepared transaction';
+COMMENT ON COLUMN eventstore.open_appends.usename IS 'the role';
+COMMENT ON COLUMN eventstore.open_appends.application_name IS 'as in pg_stat_activity';
+COMMENT ON COLUMN eventstore.open_appends.since IS 'when the transaction began or was prepared';
+COMMENT ON COLUMN eventstore.open_appends.state IS 'as in pg_stat_activity, or prepared';
+COMMENT ON COLUMN eventstore.open_appends.query IS 'what it runs, or ran last, as in pg_stat_activity';
+COMMENT ON COLUMN eventstore.open_appends.first_position IS 'the high-water mark cannot pass the position before this one';
+
+GRANT SELECT ON eventstore.open_appends TO PUBLIC;

@@ -1,0 +1,21 @@
+/*
+ * announce.h
+ *		What the notifier does about stores.
+ */
+#ifndef PGES_ANNOUNCE_H
+#define PGES_ANNOUNCE_H
+
+#include "postgres.h"
+
+/* What is left to do after a look at all stores. */
+typedef struct PgesOutlook
+{
+	bool		announced;		/* something was */
+	bool		open_appends;	/* hold a mark back */
+	bool		unrecorded;		/* a watermark is to be written soon */
+} PgesOutlook;
+
+extern void pges_announcer_init(void);
+extern void pges_announce_all(PgesOutlook *outlook);
+
+#endif							/* PGES_ANNOUNCE_H */

@@ -1,0 +1,180 @@
+/*
+ * direct.c
+ *		Appends to plain stores past the executor.
+ *
+ * A statement through SPI has to start and end the executor, which takes as
+ * long as the work itself when there is but one event.  So where nothing but
+ * the work is to be done, it is done here: the version is read off the unique
+ * index, and the events go to the table and its indexes as COPY brings them
+ * there, with the same checks of constraints.
+ *
+ * This is so for a plain store: an ordinary heap table without inheritance or
+ * partitioning, row security, rules, further columns, and triggers on INSERT
+ * but the one that makes it a store (store_shape.c tells).  The role must have
+ * the privileges on the whole table.  Everything else goes through SPI.
+ *
+ * The trigger of the store is not fired; what it would do is called.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "direct.h"
+#include "guc.h"
+#include "insert.h"
+#include "trigger.h"
+
+/* So many events go to the table at once. */
+#define CHUNK 64
+
+/* Whether an append to a store can go this way, as things are now. */
+bool
+pges_direct_is_possible(const PgesStore *store)
+{
+	return store->plain && pges_direct_append &&
+		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
+		pg_class_aclmask(store->relid, GetUserId(), ACL_INSERT | ACL_SELECT,
+						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT);
+}
+
+/* Copy the version and type of an aggregate from its last event. */
+static void
+copy_version(const PgesStore *store, const PgesBatch *batch,
+			 PgesAggregate *aggregate, HeapTuple tuple, TupleDesc desc)
+{
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	bool		isnull;
+	Datum		type;
+
+	aggregate->version = DatumGetInt32(heap_getattr(tuple,
+													store->attnums[PGES_AGGREGATE_VERSION],
+													desc, &isnull));
+	type = heap_getattr(tuple, store->attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
+	aggregate->type = isnull ? NULL : DatumGetTextPCopy(type);
+	MemoryContextSwitchTo(caller);
+}
+
+/* Look up the version and type of an aggregate, under a snapshot of now. */
+void
+pges_direct_version(const PgesStore *store, const PgesBatch *batch,
+					PgesAggregate *aggregate)
+{
+	Relation	rel = table_open(store->relid, AccessShareLock);
+	Relation	index = index_open(store->version_index_oid, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, store->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
+				F_TEXTEQ, PointerGetDatum(aggregate->id));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		copy_version(store, batch, aggregate, tuple, RelationGetDescr(rel));
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+}
+
+/* Fill a slot with an event. */
+static void
+fill_slot(const PgesStore *store, const PgesEvent *event, TupleTableSlot *slot)
+{
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		int			n = store->attnums[i] - 1;
+
+		slot->tts_values[n] = pges_event_value(event, i, &slot->tts_isnull[n]);
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Insert some events into the table, and then into its indexes. */
+static void
+insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
+			 ResultRelInfo *table, EState *estate, TupleTableSlot **slots)
+{
+	Relation	rel = table->ri_RelationDesc;
+	CommandId	cid = estate->es_output_cid;
+
+	for (int i = 0; i < n; i++)
+	{
+		fill_slot(store, &events[i], slots[i]);
+		ExecConstraints(table, slots[i], estate);
+		ResetPerTupleExprContext(estate);
+	}
+	if (n == 1)
+		table_tuple_insert(rel, slots[0], cid, 0, NULL);
+	else
+		table_multi_insert(rel, slots, n, cid, 0, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		pges_insert_index_tuples_compat(table, slots[i], estate);
+		ResetPerTupleExprContext(estate);
+		ExecClearTuple(slots[i]);
+	}
+}
+
+/* Insert all events of a batch, a chunk at a time. */
+static void
+insert_all(const PgesStore *store, const PgesBatch *batch,
+		   ResultRelInfo *table, EState *estate)
+{
+	TupleTableSlot *slots[CHUNK];
+	int			nslots = Min(batch->nevents, CHUNK);
+	MemoryContext chunk = AllocSetContextCreate(CurrentMemoryContext,
+												"pg_eventstore chunk",
+												ALLOCSET_DEFAULT_SIZES);
+
+	for (int i = 0; i < nslots; i++)
+		slots[i] = table_slot_create(table->ri_RelationDesc, NULL);
+	for (int i = 0; i < batch->nevents; i += CHUNK)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(chunk);
+
+		CHECK_FOR_INTERRUPTS();
+		insert_chunk(store, &batch->events[i], Min(batch->nevents - i, CHUNK),
+					 table, estate, slots);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(chunk);
+	}
+	for (int i = 0; i < nslots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
+	MemoryContextDelete(chunk);
+}
+
+/* Insert a batch, and announce it as the trigger would. */
+void
+pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
+{
+	Relation	rel = table_open(store->relid, RowExclusiveLock);
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *table = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(table, rel, 0, NULL, 0);
+	ExecOpenIndices(table, false);
+	estate->es_output_cid = GetCurrentCommandId(true);
+	insert_all(store, batch, table, estate);
+	ExecCloseIndices(table);
+	FreeExecutorState(estate);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+	pges_announce(store);
+}

@@ -1,0 +1,418 @@
+/*
+ * mark.c
+ *		The high-water mark of a store: the position at or below which nothing
+ *		can appear any more.
+ *
+ * Writers announce themselves with guards before they take positions; see
+ * position.c.  With W the mark that this backend already knows, a reader does:
+ *
+ *	R1	H := the last position that the sequence has given out
+ *	R2	for each bucket b from that of W + 1 to that of H:
+ *			if somebody else holds the guard of b: W := max(W, 64 b - 1), go to R4
+ *	R3	W := H, or if a guard was found max(W, the watermark, see below)
+ *	R4	take a fresh snapshot
+ *	R5	read the rows at or below W under that snapshot
+ *
+ * R1 to R3 are pges_high_water_mark(), R4 and R5 are read_log.c.
+ *
+ * Why no row can appear at or below W later, for any snapshot from R4 on.  Let
+ * T be a transaction that appends, v the moment at which it found, holding the
+ * guard of bucket b, that the next position is in b.  It holds that guard until
+ * it has left the proc array.
+ *
+ * - Any W that a reader knows while T lives is below 64 b.  One found before v
+ *   is at most the last position of then, and the next one was not beyond b.
+ *   One found after v stopped at a guard at or below b, or came to b and
+ *   stopped there: T's guard.
+ * - So a reader that moves W to or past p, a position of T, does so when T has
+ *   ended, and T's rows, if it committed, are visible from R4 on.  If T were
+ *   still to begin, it could not get p: the sequence has passed it (R1).
+ *
+ * R1 before R2 before R4 is all that matters.  The sequence's page, the lock
+ * table and the proc array are read under lightweight locks, which are full
+ * barriers.  A statement that calls the function and compares with its result
+ * is no reader in this sense: its snapshot is older than the mark.
+ *
+ * GetLockConflicts() does not name the caller: what a transaction that has
+ * appended finds may pass its own rows, which are visible to it alone.  It is
+ * not remembered, as PREPARE TRANSACTION would make these rows another's.  Nor
+ * does it name a transaction that has left the proc array and still holds its
+ * locks, which is right: what it did is visible from R4 on.
+ *
+ * The sequence is not enough on a standby, where it is ahead of the log that
+ * was replayed, and on a logical subscriber, where it does not move.  There the
+ * mark is a row of table eventstore.watermarks.  Its writer finds W before it
+ * writes the row, so every commit that W covers is in the WAL before that of
+ * the row: a snapshot that sees the row sees the events.  A subscriber applies
+ * commits in their order once the first copies of both tables are done.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_subscription.h"
+#include "catalog/pg_subscription_rel.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "mark.h"
+#include "notifier.h"
+#include "position.h"
+
+/* Beyond so many buckets, look through the lock table once instead. */
+#define MAX_PROBES 256
+
+/* The columns of eventstore.watermarks. */
+#define WATERMARK_STORE 1
+#define WATERMARK_POSITION 2
+
+/* What this backend knows to be safe in the store of a sequence. */
+typedef struct MarkEntry
+{
+	Oid			sequence;		/* hash key */
+	int64		mark;
+} MarkEntry;
+
+/* Lives as long as the backend.  An error leaves an entry that is lower. */
+static HTAB *marks = NULL;
+
+/* The entry of a sequence. */
+static MarkEntry *
+mark_entry(Oid sequence)
+{
+	MarkEntry  *entry;
+	bool		found;
+
+	if (marks == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(MarkEntry);
+		marks = hash_create("pg_eventstore marks", 16, &ctl,
+							HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(marks, &sequence, HASH_ENTER, &found);
+	if (!found)
+		entry->mark = 0;
+	return entry;
+}
+
+/* Whether somebody else holds the guard of a bucket. */
+static bool
+is_guarded(Oid sequence, uint64 bucket)
+{
+	LOCKTAG		tag;
+	VirtualTransactionId *holders;
+	int			count;
+
+	PGES_SET_GUARD_TAG(tag, sequence, bucket);
+	holders = GetLockConflicts(&tag, ExclusiveLock, &count);
+	pfree(holders);
+	return count > 0;
+}
+
+/*
+ * The lowest bucket, up to a last one, whose guard somebody else holds, by one
+ * look at the whole lock table; past the last one if there is none.  A guard's
+ * bucket is known by its lower 32 bits, and is at most one beyond the last.
+ */
+static uint64
+lowest_guarded(Oid sequence, uint64 last)
+{
+	LockData   *data = GetLockStatusData();
+	uint64		lowest = last + 1;
+
+	for (int i = 0; i < data->nelements; i++)
+	{
+		const LockInstanceData *lock = &data->locks[i];
+		uint64		bucket;
+
+		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY ||
+			lock->locktag.locktag_field4 != PGES_LOCK_GUARD ||
+			lock->locktag.locktag_field1 != MyDatabaseId ||
+			lock->locktag.locktag_field2 != sequence ||
+			lock->holdMask == 0 || lock->pid == MyProcPid)
+			continue;
+		bucket = last + 1 - (uint32) ((uint32) (last + 1) - lock->locktag.locktag_field3);
+		lowest = Min(lowest, bucket);
+	}
+	pfree(data->locks);
+	pfree(data);
+	return lowest;
+}
+
+/* The same, by asking for each bucket. */
+static uint64
+first_guarded(Oid sequence, uint64 first, uint64 last)
+{
+	while (first <= last && !is_guarded(sequence, first))
+		first++;
+	return first;
+}
+
+/* The table of the watermarks. */
+Oid
+pges_watermarks_table(bool missing_ok)
+{
+	Oid			schema = get_namespace_oid("eventstore", missing_ok);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid("watermarks", schema) : InvalidOid;
+
+	if (!OidIsValid(relid) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table eventstore.watermarks does not exist")));
+	return relid;
+}
+
+/* Read the watermark of a store, as of now; whether there is one. */
+bool
+pges_read_watermark(Oid store, int64 *position)
+{
+	Relation	rel = table_open(pges_watermarks_table(false), AccessShareLock);
+	Oid			index = RelationGetReplicaIndex(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	*position = 0;
+	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(store));
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		*position = DatumGetInt64(heap_getattr(tuple, WATERMARK_POSITION,
+											   RelationGetDescr(rel), &isnull));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * The high-water mark of a store, by the guards: R1 to R3.  Only on the server,
+ * and in the database, that gives out the positions.  Where a guard is in the
+ * way, others may have found a higher mark before it was taken.
+ */
+int64
+pges_probe_mark(Oid store, Oid sequence)
+{
+	MarkEntry  *entry = mark_entry(sequence);
+	int64		last = pges_next_of_sequence(sequence) - 1;
+	int64		mark;
+	uint64		last_bucket = PGES_BUCKET_OF(last);
+	uint64		first_bucket;
+	uint64		guarded;
+	int64		watermark;
+
+	if (last < entry->mark)
+		entry->mark = 0;		/* somebody has set the sequence back */
+	if (last == entry->mark)
+		return last;
+	first_bucket = PGES_BUCKET_OF(entry->mark + 1);
+	guarded = last_bucket - first_bucket < MAX_PROBES ?
+		first_guarded(sequence, first_bucket, last_bucket) :
+		lowest_guarded(sequence, last_bucket);
+	if (guarded > last_bucket)
+		mark = last;
+	else
+	{
+		mark = Max(entry->mark, (int64) (guarded << PGES_BUCKET_BITS) - 1);
+		if (pges_read_watermark(store, &watermark) && watermark <= last)
+			mark = Max(mark, watermark);
+	}
+	if (!pges_holds_guard(sequence))
+		entry->mark = mark;
+	return mark;
+}
+
+/*
+ * Delete the watermark of a store, for whoever creates or drops it.  The store
+ * is locked, so nobody writes the row.
+ */
+void
+pges_forget_watermark(Oid store)
+{
+	Oid			watermarks = pges_watermarks_table(true);
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(watermarks))
+		return;					/* the extension is being created */
+	rel = table_open(watermarks, RowExclusiveLock);
+	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(store));
+	scan = systable_beginscan(rel, RelationGetReplicaIndex(rel), true,
+							  GetActiveSnapshot(), 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		simple_heap_delete(rel, &tuple->t_self);
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+}
+
+/*
+ * Write the watermark of a store, unless it is as high already; SPI must be
+ * connected.  When another transaction writes it, wait for that or return
+ * false: the lock tells, also of a row that is not visible yet.  A watermark
+ * beyond the last position is wrong: somebody has set the sequence back.
+ */
+bool
+pges_write_watermark(Oid store, int64 position, int64 last, bool wait)
+{
+	static const char update[] =
+		"UPDATE eventstore.watermarks "
+		"SET position = $2, updated_at = pg_catalog.clock_timestamp() "
+		"WHERE ctid OPERATOR(pg_catalog.=) ("
+		"SELECT w.ctid FROM eventstore.watermarks w "
+		"WHERE w.store OPERATOR(pg_catalog.=) $1 "
+		"AND (w.position OPERATOR(pg_catalog.<) $2 "
+		"OR w.position OPERATOR(pg_catalog.>) $3) FOR UPDATE %s)";
+	static const char insert[] =
+		"INSERT INTO eventstore.watermarks (store, position, updated_at) "
+		"VALUES ($1, $2, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING";
+	Oid			types[] = {OIDOID, INT8OID, INT8OID};
+	Datum		values[] = {ObjectIdGetDatum(store), Int64GetDatum(position), Int64GetDatum(last)};
+	LOCKTAG		tag;
+	int64		present;
+	bool		found;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
+	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	found = pges_read_watermark(store, &present);
+	if (found && present >= position && present <= last)
+		return true;
+	(void) SPI_execute_with_args(found ? psprintf(update, wait ? "" : "SKIP LOCKED") : insert,
+								 3, types, values, NULL, false, 0);
+	return SPI_processed > 0;
+}
+
+/* Whether events come to a store by a subscription. */
+bool
+pges_is_subscribed(Oid store)
+{
+	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP,
+										   ObjectIdGetDatum(store));
+	bool		subscribed = list->n_members > 0;
+
+	ReleaseSysCacheList(list);
+	return subscribed;
+}
+
+/*
+ * Raise unless a subscription to a store can carry its watermark: it has to
+ * contain the table, and carry the names of stores, as OIDs are others here.
+ */
+static void
+check_subscription(const PgesStore *store, Oid subscription, char watermarks)
+{
+	HeapTuple	tuple;
+	bool		binary;
+
+	if (watermarks == SUBREL_STATE_UNKNOWN)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("store %s is replicated without its watermarks",
+						store->qualified_name),
+				 errdetail("Subscription \"%s\" does not contain table eventstore.watermarks.",
+						   get_subscription_name(subscription, false)),
+				 errhint("On the publisher: ALTER PUBLICATION ... ADD TABLE eventstore.watermarks. Here: ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
+	tuple = SearchSysCache1(SUBSCRIPTIONOID, ObjectIdGetDatum(subscription));
+	binary = HeapTupleIsValid(tuple) && ((Form_pg_subscription) GETSTRUCT(tuple))->subbinary;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (binary)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("store %s is replicated in binary", store->qualified_name),
+				 errdetail("Subscription \"%s\" carries the OIDs that stores have on the publisher, not their names.",
+						   get_subscription_name(subscription, false)),
+				 errhint("Create the subscription again without \"binary\".")));
+}
+
+/*
+ * Whether a store that is subscribed to, and the watermarks, are past their
+ * first copies: before that, a watermark may be there earlier than the events
+ * that it covers.
+ */
+static bool
+is_copied(const PgesStore *store)
+{
+	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP,
+										   ObjectIdGetDatum(store->relid));
+	bool		copied = true;
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		HeapTuple	tuple = &list->members[i]->tuple;
+		Form_pg_subscription_rel form = (Form_pg_subscription_rel) GETSTRUCT(tuple);
+		XLogRecPtr	lsn;
+		char		watermarks = GetSubscriptionRelState(form->srsubid,
+														 pges_watermarks_table(false), &lsn);
+
+		check_subscription(store, form->srsubid, watermarks);
+		copied = copied && watermarks == SUBREL_STATE_READY &&
+			form->srsubstate == SUBREL_STATE_READY;
+	}
+	ReleaseSysCacheList(list);
+	return copied;
+}
+
+/*
+ * Call the notifier if a watermark was left behind, as by a crash, or by COMMIT
+ * PREPARED when no notifier was there.
+ */
+static void
+catch_up(const PgesStore *store, int64 mark)
+{
+	int64		watermark;
+
+	if (store->notifications == PGES_NOTIFY_WORKER &&
+		(!pges_read_watermark(store->relid, &watermark) || watermark < mark))
+		(void) pges_call_notifier();
+}
+
+/*
+ * The high-water mark of a store, to be followed by a fresh snapshot.  It comes
+ * from where it can be known: the guards, or the watermark.  The first look of
+ * a session sees to it that others will know it, too.
+ */
+int64
+pges_high_water_mark(const PgesStore *store)
+{
+	bool		subscribed = pges_is_subscribed(store->relid);
+	int64		position = 0;
+
+	if (!subscribed && !RecoveryInProgress())
+	{
+		bool		first = marks == NULL || !hash_search(marks, &store->sequence, HASH_FIND, NULL);
+
+		position = pges_probe_mark(store->relid, store->sequence);
+		if (first && position > 0 && !pges_holds_guard(store->sequence))
+			catch_up(store, position);
+	}
+	else if (!subscribed || is_copied(store))
+		(void) pges_read_watermark(store->relid, &position);
+	return position;
+}

@@ -1,0 +1,31 @@
+/*
+ * read.h
+ *		What the set-returning functions share.
+ */
+#ifndef PGES_READ_H
+#define PGES_READ_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "plan.h"
+#include "store.h"
+
+/* The parameters of a statement, set one after another. */
+typedef struct PgesParams
+{
+	Datum		values[PGES_MAX_PARAMS];
+	bool		nulls[PGES_MAX_PARAMS];
+	int			n;
+} PgesParams;
+
+extern void pges_add_param(PgesParams *params, Datum value);
+extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
+							   int arg, int32 if_null);
+extern Datum pges_return_events(FunctionCallInfo fcinfo,
+								const PgesStore *store,
+								const PgesStatement *statement,
+								const PgesParams *params);
+
+#endif							/* PGES_READ_H */

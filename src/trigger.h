@@ -1,0 +1,14 @@
+/*
+ * trigger.h
+ *		The triggers of a store.
+ */
+#ifndef PGES_TRIGGER_H
+#define PGES_TRIGGER_H
+
+#include "postgres.h"
+
+#include "store.h"
+
+extern void pges_announce(const PgesStore *store);
+
+#endif							/* PGES_TRIGGER_H */
