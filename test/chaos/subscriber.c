@@ -1,0 +1,261 @@
+/*
+ * subscriber.c
+ *		Those that follow the log, each in its own way.
+ *
+ * A subscriber remembers the position of the last event it has seen, nothing
+ * else, and writes down all that it sees.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/select.h>
+
+#include "chaos.h"
+
+Subscriber	subscribers[MAX_SUBSCRIBERS] = {
+	{"pages of 100", PAGER, 0, 100, 0, NULL},
+	{"pages of 7", PAGER, 0, 7, 0, NULL},
+	{"pages of 1000, often reconnecting", PAGER, 0, 1000, 10, NULL},
+	{"pages of 250", PAGER, 1, 250, 0, NULL},
+	{"in REPEATABLE READ", REPEATABLE, 0, 300, 0, NULL},
+	{"of two event types", TYPES, 0, 200, 0, NULL},
+	{"with wait_for_events", WAITER, 0, 500, 0, NULL},
+	{"that appends, too", REACTOR, 0, 400, 0, NULL},
+	{"SQL up to the watermark", WATERMARK, 0, 500, 0, NULL},
+	{"by NOTIFY only", LISTENER, 0, 500, 0, NULL},
+	{"by NOTIFY only", LISTENER, 1, 100, 0, NULL},
+	{"naive SQL", NAIVE, 0, 500, 0, NULL},
+};
+int			nsubscribers = 12;
+
+/* What one process follows. */
+static int	self;
+static Client client;
+static int64_t position;		/* of the last event seen */
+
+/* The event in a row of position, aggregate_id, aggregate_version. */
+Event
+row_event(const PGresult *result, int row)
+{
+	const char *aggregate = PQgetvalue(result, row, 1);
+
+	return (Event)
+	{
+		strtoll(PQgetvalue(result, row, 0), NULL, 10),
+			aggregate[0] ? (uint32_t) strtoul(aggregate + 1, NULL, 10) : 0,
+			(int32_t) strtol(PQgetvalue(result, row, 2), NULL, 10)
+	};
+}
+
+/* Write down that a subscriber has seen an event. */
+void
+add_event(int number, const Event *event)
+{
+	fwrite(event, sizeof *event, 1, subscribers[number].log);
+	shared->subscribers[number].position = event->position;
+	shared->subscribers[number].events++;
+}
+
+/* The statement that reads a page: $1 position, $2 number of events, $3 store. */
+static const char *
+page_statement(const Subscriber *subscriber)
+{
+#define COLUMNS "SELECT position, aggregate_id, aggregate_version FROM "
+	switch (subscriber->kind)
+	{
+		case TYPES:
+			return COLUMNS "eventstore.read_events($1, $2, event_types => '{placed,sent}', store => $3)";
+		case WATERMARK:
+			return COLUMNS "eventstore.events WHERE position > $1 AND position <= "
+				"(SELECT w.position FROM eventstore.watermarks AS w WHERE w.store = $3) "
+				"ORDER BY position LIMIT $2";
+		case NAIVE:
+			return COLUMNS "eventstore.events WHERE position > $1 AND $3 IS NOT NULL "
+				"ORDER BY position LIMIT $2";
+		default:
+			return COLUMNS "eventstore.read_events($1, $2, store => $3)";
+	}
+}
+
+/* Call with the subscriber's position, page size and store. */
+static Outcome
+call(const char *sql)
+{
+	static const Oid types[] = {20, 23, 2205};	/* bigint, integer, regclass */
+	char		numbers[2][24];
+	const char *values[] = {numbers[0], numbers[1], stores[subscribers[self].store]};
+
+	snprintf(numbers[0], sizeof numbers[0], "%lld", (long long) position);
+	snprintf(numbers[1], sizeof numbers[1], "%d", subscribers[self].page);
+	return client_call(&client, sql, 3, types, values);
+}
+
+/* Read a page; the number of its events, or -1 on failure. */
+static int
+read_page(void)
+{
+	Outcome		outcome = call(page_statement(&subscribers[self]));
+	int			rows;
+
+	if (outcome != OK)
+		return -1;
+	rows = PQntuples(client.result);
+	for (int i = 0; i < rows; i++)
+	{
+		Event		event = row_event(client.result, i);
+
+		add_event(self, &event);
+		position = event.position;
+	}
+	shared->subscribers[self].pages += rows > 0;
+	return rows;
+}
+
+/* Connect, and be known under the subscriber's number. */
+static bool
+connect_subscriber(void)
+{
+	if (client.conn != NULL)
+		return true;
+	snprintf(client.name, sizeof client.name, "chaos subscriber %d", self);
+	shared->subscribers[self].connects++;
+	return client_connect(&client);
+}
+
+/* Read pages as long as there are any, in one transaction if so wanted. */
+static int
+read_some(void)
+{
+	const Subscriber *subscriber = &subscribers[self];
+	bool		block = subscriber->kind == REPEATABLE || subscriber->kind == WATERMARK;
+	int			pages = subscriber->kind == REPEATABLE ? 1 + below(20) : 1;
+	int			rows = 1;
+
+	if (block && client_run(&client, "BEGIN ISOLATION LEVEL REPEATABLE READ") != OK)
+		return -1;
+	while (pages-- > 0 && rows >= 0)
+	{
+		rows = read_page();
+		if (rows == 0 && pages > 0)
+			sleep_ms(1);
+	}
+	if (block && client.conn != NULL)
+		client_run(&client, "COMMIT");
+	return rows;
+}
+
+/* Wait until there is an event; what woke for nothing is an error. */
+static int
+wait_and_read(void)
+{
+	bool		woken;
+	int			rows;
+
+	if (call("SELECT eventstore.wait_for_events($1, '1 s', $3) WHERE $2 > 0") != OK)
+		return -1;
+	woken = !PQgetisnull(client.result, 0, 0);
+	rows = read_page();
+	if (woken && rows == 0)
+		count_error("woken", "wait_for_events() returned a position, but there was no event");
+	return rows;
+}
+
+/* Follow the log by reading whenever there may be something. */
+static void
+follow(void)
+{
+	const Subscriber *subscriber = &subscribers[self];
+	int			nothing = 0,
+				pages = 0;
+
+	while (running(DRAIN) && connect_subscriber())
+	{
+		bool		drain = shared->phase == DRAIN;
+		int			rows = subscriber->kind == WAITER ? wait_and_read() : read_some();
+
+		if (rows == 0 && subscriber->kind != WAITER)
+			sleep_ms(2);
+		nothing = drain && rows == 0 ? nothing + 1 : 0;
+
+		/*
+		 * the watermark row may take its time, as a listener's notification
+		 * may
+		 */
+		if (nothing >= 2 && subscriber->kind != WATERMARK)
+			break;
+		if (rows > 0 && subscriber->pages > 0 && ++pages % subscriber->pages == 0)
+			client_close(&client);
+	}
+}
+
+/* Listen to the store's channel. */
+static bool
+listen_to_store(void)
+{
+	char		sql[100];
+
+	if (call("SELECT channel FROM eventstore.stores WHERE store = $3 AND $1 + $2 > 0") != OK)
+		return false;
+	snprintf(sql, sizeof sql, "LISTEN \"%s\"", PQgetvalue(client.result, 0, 0));
+	return client_run(&client, sql) == OK;
+}
+
+/* Whether there was a notification; waits for one for a while. */
+static bool
+notified(void)
+{
+	PGnotify   *notify;
+	bool		any = false;
+	int			socket = PQsocket(client.conn);
+	struct timeval timeout = {0, 100000};
+	fd_set		set;
+
+	while ((notify = PQnotifies(client.conn)) != NULL)
+	{
+		any = true;
+		PQfreemem(notify);
+	}
+	if (any)
+		return true;
+	FD_ZERO(&set);
+	FD_SET(socket, &set);
+	if (select(socket + 1, &set, NULL, NULL, &timeout) > 0 && !PQconsumeInput(client.conn))
+		client_failed(&client, NULL);
+	return false;
+}
+
+/* Read pages until there is nothing more. */
+static void
+read_to_the_end(void)
+{
+	while (read_page() > 0)
+		;
+}
+
+/* Follow the log by reading only when notified. */
+static void
+listen_and_follow(void)
+{
+	while (running(DRAIN) && connect_subscriber())
+	{
+		if (!listen_to_store())
+			continue;
+		read_to_the_end();
+		while (running(DRAIN) && client.conn != NULL)
+			if (notified())
+				read_to_the_end();
+	}
+}
+
+/* The life of a subscriber. */
+void
+subscriber_main(int number)
+{
+	self = number;
+	if (subscribers[self].kind == LISTENER)
+		listen_and_follow();
+	else
+		follow();
+	client_close(&client);
+	shared->subscribers[self].done = true;
+}
