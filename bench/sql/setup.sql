@@ -1,6 +1,6 @@
 -- Tables to compare with: a plain copy of the default store, with the same
--- columns and indexes but no trigger, guard or notification, and copies with
--- other sets of indexes.
+-- columns and indexes but no trigger, guard or notification; one like it whose
+-- rows are announced one by one; and copies with other sets of indexes.
 CREATE EXTENSION pg_eventstore;
 CREATE SCHEMA bench;
 CREATE SEQUENCE bench.positions;
@@ -19,14 +19,26 @@ BEGIN
   END LOOP;
 END $$;
 
-SELECT bench.plain('events', ARRAY[
+SELECT bench.plain(name, ARRAY[
   '(event_type, occurred_at)', '(aggregate_type, occurred_at)',
   'USING brin (occurred_at) WITH (autosummarize = on)',
   '(correlation_id) WHERE correlation_id IS NOT NULL',
-  '(causation_id) WHERE causation_id IS NOT NULL']);
+  '(causation_id) WHERE causation_id IS NOT NULL'])
+  FROM unnest('{events,row_notify}'::text[]) name;
 SELECT bench.plain('unique_only', '{}');
 SELECT bench.plain('seed_indexes', ARRAY[
   '(event_type)', '(occurred_at)', '(aggregate_id)', '(aggregate_type)', '(correlation_id)']);
 
--- a store that announces nothing
+-- each row announced by a trigger: NOTIFY in the transaction, the event as JSON
+CREATE FUNCTION bench.notify_row() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('bench_row_notify', row_to_json(NEW)::text);
+  RETURN NEW;
+END $$;
+CREATE TRIGGER notify_row AFTER INSERT ON bench.row_notify
+  FOR EACH ROW EXECUTE FUNCTION bench.notify_row();
+
+-- stores that announce nothing, and in the transaction
 SELECT eventstore.create_store('bench.quiet', 'off');
+SELECT eventstore.create_store('bench.commit', 'commit');
