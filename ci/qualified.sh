@@ -12,7 +12,7 @@ find src -maxdepth 1 -name '*.c' -print0 | xargs -0r perl -0777 -ne '
     my ($sql, $at) = ($&, $-[0]);
     next if $sql !~ /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|LOCK|COMMENT ON)\s/;
     $sql =~ s/"\s*[A-Z_]*\s*"|\\n/ /g;
-    $sql =~ s/(?:\bSET|,) \w+ = |DISTINCT FROM|SELECT \*//g;
+    $sql =~ s/(?:\bSET|,)\s+\w+ = |DISTINCT FROM|SELECT \*//g;
     my @wrong;
     push @wrong, "table $1" if $sql =~ /\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?([a-z_]\w*)\b(?!\.)/;
     push @wrong, "function $1" if $sql =~ /(?<![.\w\$%])((?!varchar)[a-z_]\w*)\(/;

@@ -18,14 +18,17 @@
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/json.h"
@@ -41,8 +44,9 @@
 #include "store.h"
 
 #define WATERMARK_MS 100		/* a watermark is written so often at most */
+#define LIST_MS 100				/* so often at most others' DDL is looked at */
 #define PAUSE_MS 10000			/* after an error, for what caused it */
-#define MAX_FAILURES 5			/* in a row, before it gives up */
+#define MAX_FAILURES 10			/* in a row, before it gives up */
 
 /* A store that the notifier announces. */
 typedef struct NotifiedStore
@@ -50,13 +54,13 @@ typedef struct NotifiedStore
 	Oid			relid;			/* hash key */
 	bool		listed;			/* found by the last look at the catalog */
 	Oid			sequence;
-	Oid			index;			/* on the positions, or InvalidOid */
 	char		name[2 * (2 * NAMEDATALEN + 2)];	/* quoted */
 	char		channel[NAMEDATALEN];
 	TimestampTz paused_until;	/* after an error */
 	TimestampTz recorded_at;
 	int64		announced;		/* the mark that was announced last */
-	int64		recorded;		/* the mark in the watermark */
+	int64		recorded;		/* the mark that the watermark has as
+								 * announced */
 	int64		announcing;		/* the same, once the transaction commits */
 	int64		recording;
 } NotifiedStore;
@@ -64,8 +68,10 @@ typedef struct NotifiedStore
 /* The stores, as long as the worker lives. */
 static HTAB *stores = NULL;
 
-/* Whether the catalog may tell of other stores by now. */
-static bool stores_changed = true;
+/* Whether the catalog may, or does, tell otherwise; and when it was read last. */
+static bool stores_may_differ = true;
+static bool stores_differ = true;
+static TimestampTz listed_at = 0;
 
 /* What is being worked on, for who handles an error. */
 static NotifiedStore *current_store = NULL;
@@ -74,18 +80,23 @@ static bool is_recording = false;
 /* No watermark is written before, after an error. */
 static TimestampTz no_records_until = 0;
 
-/* Relcache callback: a store may have come, gone or changed. */
+/*
+ * Relcache callback: a store that is listed has changed, or another may have
+ * come.  Most tables that come are none.
+ */
 static void
 relcache_changed(Datum arg, Oid relid)
 {
-	stores_changed = true;
+	stores_may_differ = true;
+	if (!OidIsValid(relid) || hash_search(stores, &relid, HASH_FIND, NULL))
+		stores_differ = true;
 }
 
 /* Syscache callback: a schema may have a new name. */
 static void
 syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
-	stores_changed = true;
+	stores_may_differ = stores_differ = true;
 }
 
 /* Get ready, once in the life of the worker. */
@@ -121,6 +132,7 @@ is_announced(Relation rel, PgesStoreOptions *options)
 	return rel->rd_rel->relkind == RELKIND_RELATION &&
 		rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
 		pges_read_options(rel, options) &&
+		get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), "position")) == INT8OID &&
 		strcmp(options->notifications, pges_notifications_name(PGES_NOTIFY_WORKER)) == 0 &&
 		options->channel[0] != '\0' && strlen(options->channel) < NAMEDATALEN &&
 		is_own_sequence(options->sequence, RelationGetRelid(rel));
@@ -132,6 +144,7 @@ list_store(Relation rel)
 {
 	PgesStoreOptions options;
 	NotifiedStore *store;
+	PgesWatermark watermark;
 	Oid			relid = RelationGetRelid(rel);
 	bool		found;
 
@@ -141,12 +154,11 @@ list_store(Relation rel)
 	if (!found)
 	{
 		memset((char *) store + sizeof(Oid), 0, sizeof(NotifiedStore) - sizeof(Oid));
-		(void) pges_read_watermark(relid, &store->recorded);
-		store->announced = store->recorded;
+		(void) pges_read_watermark(relid, false, &watermark);
+		store->announced = store->recorded = watermark.announced;
 	}
 	store->listed = true;
 	store->sequence = options.sequence;
-	store->index = pges_position_index(rel);
 	strlcpy(store->channel, options.channel, sizeof(store->channel));
 	strlcpy(store->name,
 			quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
@@ -185,7 +197,8 @@ list_stores(void)
 	NotifiedStore *store;
 	ListCell   *lc;
 
-	stores_changed = false;
+	stores_differ = stores_may_differ = false;
+	listed_at = GetCurrentTimestamp();
 	hash_seq_init(&status, stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 		store->listed = false;
@@ -199,7 +212,7 @@ list_stores(void)
 			store = hash_search(stores, &relid, HASH_FIND, NULL);
 			if (store)
 				store->listed = true;
-			stores_changed = true;
+			stores_may_differ = true;
 			continue;
 		}
 		rel = try_relation_open(relid, NoLock);
@@ -219,18 +232,29 @@ list_stores(void)
 
 /*
  * Whether there is an event that is to be announced: positions that were rolled
- * back move the mark, too.  The index is read under a snapshot of now.
+ * back move the mark, too.  The index is read under a snapshot of now; without
+ * it, there may be one.
  */
 static bool
 has_event(const NotifiedStore *store, int64 mark)
 {
 	Relation	rel = table_open(store->relid, AccessShareLock);
-	Relation	index = index_open(store->index, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	AttrNumber	column = index->rd_index->indkey.values[0];
+	Oid			indexid = pges_position_index(rel);
+	Relation	index;
+	Snapshot	snapshot;
+	AttrNumber	column;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	bool		found;
+
+	if (!OidIsValid(indexid))
+	{
+		table_close(rel, AccessShareLock);
+		return true;
+	}
+	index = index_open(indexid, AccessShareLock);
+	column = index->rd_index->indkey.values[0];
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
 	ScanKeyInit(&keys[0], column, BTGreaterStrategyNumber, F_INT8GT,
 				Int64GetDatum(store->announced));
@@ -270,6 +294,7 @@ record(NotifiedStore *store, int64 mark)
 	Relation	rel;
 	Oid			user;
 	int			context;
+	int			nestlevel;
 	bool		done;
 
 	store->recorded_at = GetCurrentTimestamp();
@@ -277,17 +302,18 @@ record(NotifiedStore *store, int64 mark)
 		return false;
 	rel = table_open(watermarks, NoLock);
 	is_recording = true;
+	nestlevel = NewGUCNestLevel();	/* a trigger may change settings */
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(rel->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	done = pges_write_watermark(store->relid, mark,
-								pges_next_of_sequence(store->sequence) - 1, false);
+	done = pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_NOTIFIER);
 	PopActiveSnapshot();
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, nestlevel);
 	is_recording = false;
 	table_close(rel, NoLock);
 	if (done)
@@ -301,7 +327,8 @@ record_if_due(NotifiedStore *store, int64 mark, PgesOutlook *outlook)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (mark == store->recorded || now < no_records_until)
+	if (mark == store->recorded || now < no_records_until ||
+		get_rel_persistence(store->relid) != RELPERSISTENCE_PERMANENT)
 		return;
 	if (!TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS) ||
 		!record(store, mark))
@@ -329,8 +356,7 @@ announce_store(NotifiedStore *store, PgesOutlook *outlook)
 	mark = pges_probe_mark(store->relid, store->sequence);
 	if (mark < pges_next_of_sequence(store->sequence) - 1)
 		outlook->open_appends = true;
-	if (mark > store->announced &&
-		(!OidIsValid(store->index) || has_event(store, mark)))
+	if (mark > store->announced && has_event(store, mark))
 	{
 		notify(store, mark);
 		outlook->announced = true;
@@ -375,24 +401,39 @@ keep_announced(void)
 	}
 }
 
-/* List the stores if need be and announce them, in a transaction. */
+/*
+ * List the stores if need be.  Without the table of watermarks nothing is done:
+ * the extension is gone, or the table is locked.
+ */
+static void
+refresh_stores(PgesOutlook *outlook)
+{
+	Oid			watermarks = pges_watermarks_table(true);
+
+	if (!OidIsValid(watermarks))
+		stores_differ = stores_may_differ = false;
+	else if (!ConditionalLockRelationOid(watermarks, AccessShareLock))
+		outlook->unrecorded = true;
+	else if (stores_differ ||
+			 (stores_may_differ &&
+			  TimestampDifferenceExceeds(listed_at, GetCurrentTimestamp(), LIST_MS)))
+		list_stores();
+}
+
+/* Announce all stores, in a transaction. */
 static void
 announce(PgesOutlook *outlook)
 {
 	pgstat_report_activity(STATE_RUNNING, "announcing events");
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
+	refresh_stores(outlook);
 	if (OidIsValid(pges_watermarks_table(true)))
-	{
-		if (stores_changed)
-			list_stores();
 		announce_stores(outlook);
-	}
-	else
-		stores_changed = false; /* the extension is gone */
 	CommitTransactionCommand();
 	keep_announced();
-	outlook->unrecorded |= stores_changed;
+	pgstat_report_stat(false);
+	outlook->unrecorded |= stores_may_differ;
 }
 
 /*
@@ -410,12 +451,13 @@ pause_after_error(void)
 		no_records_until = until;
 	current_store = NULL;
 	is_recording = false;
-	stores_changed = true;
+	stores_differ = true;
 }
 
 /*
  * Announce what is new in all stores, and tell what is left to do.  An error is
- * logged.  When nothing works several times in a row, it is raised.
+ * logged, and it is tried again, ever more slowly; in the end it is raised.  Who
+ * holds a lock for long is waited for.
  */
 void
 pges_announce_all(PgesOutlook *outlook)
@@ -432,13 +474,14 @@ pges_announce_all(PgesOutlook *outlook)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
-		if (++failures >= MAX_FAILURES)
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE && ++failures >= MAX_FAILURES)
 			PG_RE_THROW();
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		pause_after_error();
 		outlook->unrecorded = true;
+		outlook->failures = failures;
 	}
 	PG_END_TRY();
 }

@@ -15,8 +15,8 @@
  *
  * If there is none, one is started: without waiting for it, as what it finds
  * when it comes up it announces.  Of the sessions that commit until then only
- * one in each second starts a notifier: the start lock tells.  It belongs to
- * the session, which gives it back when it next calls.
+ * one in each second starts a notifier: the start lock of that second tells.
+ * It belongs to the session, which gives it back when it next calls.
  */
 #include "postgres.h"
 
@@ -40,9 +40,6 @@ static bool called = false;
 
 /* The second whose start lock this session holds, or 0. */
 static uint32 start_second = 0;
-
-/* Whether the log has been told that there is no worker slot. */
-static bool told_no_slot = false;
 
 /* Whether the notifier that is known still has its card out. */
 static bool
@@ -126,30 +123,48 @@ release_start_lock(void)
 	start_second = 0;
 }
 
-/* Start a notifier, unless somebody does; false when that is not possible. */
-static bool
-start_notifier(void)
+/* Tell the log, once in a session, that there is no worker slot. */
+static void
+report_no_slot(void)
 {
-	uint32		second = Max((uint32) (GetCurrentTimestamp() / USECS_PER_SEC), 1);
-	LOCKTAG		tag;
+	static bool reported = false;
 
-	if (second == start_second)
-		return true;
-	release_start_lock();
-	PGES_SET_START_TAG(tag, second);
-	if (LockAcquire(&tag, ExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		return true;
-	start_second = second;
-	if (pges_register_notifier())
-		return true;
-	release_start_lock();
-	if (!told_no_slot)
+	if (!reported)
 		ereport(LOG,
 				(errmsg("could not start a notifier of pg_eventstore: no background worker slot is free"),
 				 errdetail("Transactions that append announce their events themselves meanwhile, at commit."),
 				 errhint("You might need to increase max_worker_processes.")));
-	told_no_slot = true;
-	return false;
+	reported = true;
+}
+
+/*
+ * Start a notifier, unless somebody has in this second; false when there is no
+ * slot for it.  One session at a time looks for that and starts.
+ */
+static bool
+start_notifier(void)
+{
+	uint32		second = Max((uint32) (GetCurrentTimestamp() / USECS_PER_SEC), 1);
+	LOCKTAG		starting;
+	LOCKTAG		started;
+	bool		done = true;
+
+	if (second == start_second)
+		return true;
+	release_start_lock();
+	PGES_SET_START_TAG(starting, 0xFFFFFFFF);
+	PGES_SET_START_TAG(started, second);
+	(void) LockAcquire(&starting, ExclusiveLock, false, false);
+	if (LockWaiterCount(&started) == 0)
+	{
+		done = pges_register_notifier();
+		if (done && LockAcquire(&started, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+			start_second = second;
+	}
+	LockRelease(&starting, ExclusiveLock, false);
+	if (!done)
+		report_no_slot();
+	return done;
 }
 
 /* Know the notifier, or have one started; false when there can be none. */

@@ -100,6 +100,17 @@ pges_may_create_in_schema_compat(Oid schema, Oid roleid)
 #endif
 }
 
+/* Whether a role may use a schema. */
+static inline bool
+pges_may_use_schema_compat(Oid schema, Oid roleid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == ACLCHECK_OK;
+#else
+	return pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK;
+#endif
+}
+
 /* Whether a role may create schemas in this database. */
 static inline bool
 pges_may_create_schemas_compat(Oid roleid)

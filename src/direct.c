@@ -28,6 +28,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -45,9 +46,11 @@ bool
 pges_direct_is_possible(const PgesStore *store)
 {
 	return store->plain && pges_direct_append &&
+		ExecutorCheckPerms_hook == NULL &&
 		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
 		pg_class_aclmask(store->relid, GetUserId(), ACL_INSERT | ACL_SELECT,
-						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT);
+						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT) &&
+		pges_may_use_schema_compat(get_rel_namespace(store->relid), GetUserId());
 }
 
 /* Copy the version and type of an aggregate from its last event. */
@@ -117,6 +120,7 @@ insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
 	for (int i = 0; i < n; i++)
 	{
 		fill_slot(store, &events[i], slots[i]);
+		slots[i]->tts_tableOid = RelationGetRelid(rel);
 		ExecConstraints(table, slots[i], estate);
 		ResetPerTupleExprContext(estate);
 	}
@@ -171,7 +175,9 @@ pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
 	InitResultRelInfo(table, rel, 0, NULL, 0);
 	ExecOpenIndices(table, false);
 	estate->es_output_cid = GetCurrentCommandId(true);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	insert_all(store, batch, table, estate);
+	PopActiveSnapshot();
 	ExecCloseIndices(table);
 	FreeExecutorState(estate);
 	table_close(rel, NoLock);

@@ -61,6 +61,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/catcache.h"
@@ -82,6 +83,7 @@
 /* The columns of eventstore.watermarks. */
 #define WATERMARK_STORE 1
 #define WATERMARK_POSITION 2
+#define WATERMARK_ANNOUNCED 4
 
 /* What this backend knows to be safe in the store of a sequence. */
 typedef struct MarkEntry
@@ -132,7 +134,7 @@ is_guarded(Oid sequence, uint64 bucket)
 /*
  * The lowest bucket, up to a last one, whose guard somebody else holds, by one
  * look at the whole lock table; past the last one if there is none.  A guard's
- * bucket is known by its lower 32 bits, and is at most one beyond the last.
+ * bucket is known by its lower 32 bits.  One beyond the last is of no interest.
  */
 static uint64
 lowest_guarded(Oid sequence, uint64 last)
@@ -159,10 +161,15 @@ lowest_guarded(Oid sequence, uint64 last)
 	return lowest;
 }
 
-/* The same, by asking for each bucket. */
+/*
+ * The same from a first bucket on.  That is the one which holds a reader back if
+ * it has been held back before, so it is looked at first.
+ */
 static uint64
 first_guarded(Oid sequence, uint64 first, uint64 last)
 {
+	if (last - first >= MAX_PROBES)
+		return is_guarded(sequence, first) ? first : lowest_guarded(sequence, last);
 	while (first <= last && !is_guarded(sequence, first))
 		first++;
 	return first;
@@ -182,30 +189,45 @@ pges_watermarks_table(bool missing_ok)
 	return relid;
 }
 
-/* Read the watermark of a store, as of now; whether there is one. */
+/*
+ * Read the watermark of a store, as of now; false when there is none or, unless
+ * told to wait, when somebody has locked the table.  A store that is not logged
+ * has none, as its sequence would start again below it after a crash.
+ */
 bool
-pges_read_watermark(Oid store, int64 *position)
+pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 {
-	Relation	rel = table_open(pges_watermarks_table(false), AccessShareLock);
-	Oid			index = RelationGetReplicaIndex(rel);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Oid			watermarks = pges_watermarks_table(false);
+	Relation	rel;
+	Snapshot	snapshot;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
+	bool		found;
 	bool		isnull;
 
-	*position = 0;
+	watermark->position = watermark->announced = 0;
+	if (get_rel_persistence(store) != RELPERSISTENCE_PERMANENT ||
+		(!wait && !ConditionalLockRelationOid(watermarks, AccessShareLock)))
+		return false;
+	rel = table_open(watermarks, wait ? AccessShareLock : NoLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(store));
-	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
+	scan = systable_beginscan(rel, RelationGetReplicaIndex(rel), true, snapshot, 1, &key);
 	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		*position = DatumGetInt64(heap_getattr(tuple, WATERMARK_POSITION,
-											   RelationGetDescr(rel), &isnull));
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		watermark->position = DatumGetInt64(heap_getattr(tuple, WATERMARK_POSITION,
+														 RelationGetDescr(rel), &isnull));
+		watermark->announced = DatumGetInt64(heap_getattr(tuple, WATERMARK_ANNOUNCED,
+														  RelationGetDescr(rel), &isnull));
+	}
 	systable_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
-	return HeapTupleIsValid(tuple);
+	return found;
 }
 
 /*
@@ -222,23 +244,21 @@ pges_probe_mark(Oid store, Oid sequence)
 	uint64		last_bucket = PGES_BUCKET_OF(last);
 	uint64		first_bucket;
 	uint64		guarded;
-	int64		watermark;
+	PgesWatermark watermark;
 
 	if (last < entry->mark)
 		entry->mark = 0;		/* somebody has set the sequence back */
 	if (last == entry->mark)
 		return last;
 	first_bucket = PGES_BUCKET_OF(entry->mark + 1);
-	guarded = last_bucket - first_bucket < MAX_PROBES ?
-		first_guarded(sequence, first_bucket, last_bucket) :
-		lowest_guarded(sequence, last_bucket);
+	guarded = first_guarded(sequence, first_bucket, last_bucket);
 	if (guarded > last_bucket)
 		mark = last;
 	else
 	{
 		mark = Max(entry->mark, (int64) (guarded << PGES_BUCKET_BITS) - 1);
-		if (pges_read_watermark(store, &watermark) && watermark <= last)
-			mark = Max(mark, watermark);
+		if (pges_read_watermark(store, false, &watermark) && watermark.position <= last)
+			mark = Max(mark, watermark.position);
 	}
 	if (!pges_holds_guard(sequence))
 		entry->mark = mark;
@@ -254,6 +274,7 @@ pges_forget_watermark(Oid store)
 {
 	Oid			watermarks = pges_watermarks_table(true);
 	Relation	rel;
+	Snapshot	snapshot;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
@@ -263,48 +284,60 @@ pges_forget_watermark(Oid store)
 	rel = table_open(watermarks, RowExclusiveLock);
 	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(store));
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = systable_beginscan(rel, RelationGetReplicaIndex(rel), true,
-							  GetActiveSnapshot(), 1, &key);
+							  snapshot, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		simple_heap_delete(rel, &tuple->t_self);
 	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 }
 
 /*
  * Write the watermark of a store, unless it is as high already; SPI must be
- * connected.  When another transaction writes it, wait for that or return
- * false: the lock tells, also of a row that is not visible yet.  A watermark
- * beyond the last position is wrong: somebody has set the sequence back.
+ * connected.  Another transaction that writes it is waited for by hand; for the
+ * notifier this returns false then.  The lock tells, also of a row that is not
+ * visible yet.  A watermark beyond the last position is wrong: somebody has set
+ * the sequence back.
  */
 bool
-pges_write_watermark(Oid store, int64 position, int64 last, bool wait)
+pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)
 {
 	static const char update[] =
-		"UPDATE eventstore.watermarks "
-		"SET position = $2, updated_at = pg_catalog.clock_timestamp() "
+		"UPDATE eventstore.watermarks SET "
+		"position = CASE WHEN position OPERATOR(pg_catalog.>) $3 THEN $2 ELSE GREATEST(position, $2) END, "
+		"announced = CASE WHEN $4 THEN $2 ELSE announced END, "
+		"updated_at = pg_catalog.clock_timestamp() "
 		"WHERE ctid OPERATOR(pg_catalog.=) ("
 		"SELECT w.ctid FROM eventstore.watermarks w "
-		"WHERE w.store OPERATOR(pg_catalog.=) $1 "
-		"AND (w.position OPERATOR(pg_catalog.<) $2 "
-		"OR w.position OPERATOR(pg_catalog.>) $3) FOR UPDATE %s)";
+		"WHERE w.store OPERATOR(pg_catalog.=) $1 FOR UPDATE %s)";
 	static const char insert[] =
-		"INSERT INTO eventstore.watermarks (store, position, updated_at) "
-		"VALUES ($1, $2, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING";
-	Oid			types[] = {OIDOID, INT8OID, INT8OID};
-	Datum		values[] = {ObjectIdGetDatum(store), Int64GetDatum(position), Int64GetDatum(last)};
+		"INSERT INTO eventstore.watermarks (store, position, announced, updated_at) "
+		"VALUES ($1, $2, CASE WHEN $4 THEN $2 ELSE 0 END, pg_catalog.clock_timestamp()) "
+		"ON CONFLICT DO NOTHING";
+	bool		announced = writer == PGES_BY_NOTIFIER;
+	int64		last;
+	Oid			types[] = {OIDOID, INT8OID, INT8OID, BOOLOID};
+	Datum		values[4];
 	LOCKTAG		tag;
-	int64		present;
+	PgesWatermark present;
 	bool		found;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
-	if (LockAcquire(&tag, ExclusiveLock, false, !wait) == LOCKACQUIRE_NOT_AVAIL)
+	if (LockAcquire(&tag, ExclusiveLock, false, announced) == LOCKACQUIRE_NOT_AVAIL)
 		return false;
-	found = pges_read_watermark(store, &present);
-	if (found && present >= position && present <= last)
+	last = pges_next_of_sequence(sequence) - 1;
+	found = pges_read_watermark(store, true, &present);
+	if (found && present.position >= mark && present.position <= last &&
+		(!announced || present.announced == mark))
 		return true;
-	(void) SPI_execute_with_args(found ? psprintf(update, wait ? "" : "SKIP LOCKED") : insert,
-								 3, types, values, NULL, false, 0);
+	values[0] = ObjectIdGetDatum(store);
+	values[1] = Int64GetDatum(mark);
+	values[2] = Int64GetDatum(last);
+	values[3] = BoolGetDatum(announced);
+	(void) SPI_execute_with_args(found ? psprintf(update, announced ? "SKIP LOCKED" : "") : insert,
+								 lengthof(values), types, values, NULL, false, 0);
 	return SPI_processed > 0;
 }
 
@@ -386,10 +419,12 @@ is_copied(const PgesStore *store)
 static void
 catch_up(const PgesStore *store, int64 mark)
 {
-	int64		watermark;
+	PgesWatermark watermark;
 
-	if (store->notifications == PGES_NOTIFY_WORKER &&
-		(!pges_read_watermark(store->relid, &watermark) || watermark < mark))
+	if (store->notifications != PGES_NOTIFY_WORKER)
+		return;
+	(void) pges_read_watermark(store->relid, false, &watermark);
+	if (watermark.announced < mark)
 		(void) pges_call_notifier();
 }
 
@@ -402,17 +437,17 @@ int64
 pges_high_water_mark(const PgesStore *store)
 {
 	bool		subscribed = pges_is_subscribed(store->relid);
-	int64		position = 0;
+	PgesWatermark watermark = {0, 0};
 
 	if (!subscribed && !RecoveryInProgress())
 	{
 		bool		first = marks == NULL || !hash_search(marks, &store->sequence, HASH_FIND, NULL);
 
-		position = pges_probe_mark(store->relid, store->sequence);
-		if (first && position > 0 && !pges_holds_guard(store->sequence))
-			catch_up(store, position);
+		watermark.position = pges_probe_mark(store->relid, store->sequence);
+		if (first && watermark.position > 0 && !pges_holds_guard(store->sequence))
+			catch_up(store, watermark.position);
 	}
 	else if (!subscribed || is_copied(store))
-		(void) pges_read_watermark(store->relid, &position);
-	return position;
+		(void) pges_read_watermark(store->relid, true, &watermark);
+	return watermark.position;
 }

@@ -48,6 +48,7 @@
 
 #define LINGER_MS 1000			/* idle for so long, it leaves */
 #define SOON_MS 100				/* when a watermark is to be written */
+#define MAX_BACKOFF_MS 10000	/* between two failures */
 #define MAX_OPEN_WAIT_MS 100	/* while an open append holds a mark back */
 
 /* Whether this notifier leaves by itself, so that nobody has to take over. */
@@ -225,7 +226,7 @@ work(void)
 		bool		timed_out;
 
 		look_around(&outlook);
-		nap(pges_notifier_tick);
+		nap(outlook.failures > 0 ? Min(SOON_MS << outlook.failures, MAX_BACKOFF_MS) : pges_notifier_tick);
 		timed_out = wait_for_work(&outlook, open_wait);
 		open_wait = timed_out ? Min(open_wait * 2, MAX_OPEN_WAIT_MS) : 1;
 		if (timed_out && !outlook.open_appends && !outlook.unrecorded && leave())
@@ -250,10 +251,15 @@ fix_settings(void)
 		{"lock_timeout", "1s"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"transaction_timeout", "0"},	/* not in all versions */
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)
+	{
+		if (GetConfigOption(settings[i][0], true, false) == NULL)
+			continue;
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 }
 
 /* Entry point of the background worker. */

@@ -118,12 +118,15 @@ int64
 pges_next_of_sequence(Oid sequence)
 {
 	Relation	rel = relation_open(sequence, AccessShareLock);
-	Buffer		buffer = ReadBuffer(rel, 0);
+	Buffer		buffer;
 	Page		page;
 	HeapTupleHeader tuple;
 	Form_pg_sequence_data data;
 	int64		next;
 
+	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
+		elog(ERROR, "relation with OID %u is not a sequence", sequence);
+	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));

@@ -25,8 +25,8 @@
 #include "argument.h"
 #include "guc.h"
 #include "mark.h"
+#include "notifier.h"
 #include "plan.h"
-#include "position.h"
 #include "read.h"
 #include "store.h"
 
@@ -195,7 +195,6 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
 	int64		mark;
-	int64		last;
 
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
 	store = readable_store_argument(fcinfo, 0);
@@ -208,10 +207,11 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 				 errmsg("cannot advance the watermark of store %s", store->qualified_name),
 				 errdetail("It comes by a subscription, like the events.")));
 	mark = pges_probe_mark(store->relid, store->sequence);
-	last = pges_next_of_sequence(store->sequence) - 1;
 	SPI_connect();
-	(void) pges_write_watermark(store->relid, mark, last, true);
+	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
+	if (store->notifications == PGES_NOTIFY_WORKER)
+		(void) pges_call_notifier();	/* it has not been announced */
 	PG_RETURN_INT64(mark);
 }
 

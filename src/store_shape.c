@@ -390,7 +390,7 @@ has_plain_triggers(Relation rel, const char *own)
 	return true;
 }
 
-/* Whether a table has no columns but those of a store. */
+/* Whether a table has no columns but those of a store, and no time is rounded. */
 static bool
 has_plain_columns(Relation rel)
 {
@@ -398,7 +398,15 @@ has_plain_columns(Relation rel)
 	int			live = 0;
 
 	for (int i = 0; i < desc->natts; i++)
-		live += TupleDescAttr(desc, i)->attisdropped ? 0 : 1;
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (att->attisdropped)
+			continue;
+		if (att->atttypid != VARCHAROID && att->atttypmod != -1)
+			return false;
+		live++;
+	}
 	return live == PGES_NUM_COLUMNS;
 }
 

@@ -3,7 +3,8 @@
 CREATE TABLE eventstore.watermarks (
   store regclass PRIMARY KEY,
   position bigint NOT NULL,
-  updated_at timestamptz NOT NULL
+  updated_at timestamptz NOT NULL,
+  announced bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20);
 
 COMMENT ON TABLE eventstore.watermarks IS
@@ -11,12 +12,13 @@ COMMENT ON TABLE eventstore.watermarks IS
 COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
 COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
 COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'when the row was written';
+COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 when it has announced none';
 
 GRANT SELECT ON eventstore.watermarks TO PUBLIC;
 ALTER TABLE eventstore.watermarks OWNER TO @extowner@;
 
 CREATE VIEW eventstore.open_appends AS
-SELECT s.store,
+SELECT d.refobjid::pg_catalog.regclass AS store,
        l.pid,
        p.gid,
        COALESCE(a.usename, p.owner) AS usename,
@@ -26,8 +28,11 @@ SELECT s.store,
        a.query,
        GREATEST(l.objid::bigint OPERATOR(pg_catalog.*) 64, 1::bigint) AS first_position
   FROM pg_catalog.pg_locks l
-  JOIN eventstore.stores s
-    ON s.position_sequence::pg_catalog.oid OPERATOR(pg_catalog.=) l.classid
+  JOIN pg_catalog.pg_depend d -- the table that owns the sequence
+    ON d.objid OPERATOR(pg_catalog.=) l.classid
+   AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+   AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
+   AND d.deptype OPERATOR(pg_catalog.=) 'a'::"char"
   LEFT JOIN pg_catalog.pg_stat_activity a
     ON a.pid OPERATOR(pg_catalog.=) l.pid
   LEFT JOIN pg_catalog.pg_locks x

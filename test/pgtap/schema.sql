@@ -201,7 +201,7 @@ SELECT results_eq($$
 -- the watermarks
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.watermarks'::regclass AND attnum > 0),
-          ARRAY['store regclass t', 'position bigint t', 'updated_at timestamp with time zone t'], 'the columns of the watermarks');
+          ARRAY['store regclass t', 'position bigint t', 'updated_at timestamp with time zone t', 'announced bigint t'], 'the columns of the watermarks');
 SELECT col_is_pk('eventstore', 'watermarks', 'store', 'a store has one watermark');
 SELECT is((SELECT relreplident FROM pg_class WHERE oid = 'eventstore.watermarks'::regclass), 'd'::"char",
           'its key identifies it to subscribers');

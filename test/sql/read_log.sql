@@ -24,7 +24,7 @@ END $$;
 -- nothing yet
 SELECT pg_temp.read(), eventstore.high_water_mark(), eventstore.wait_for_events(0, '0');
 SELECT pg_temp.read('backwards => true');
-SELECT * FROM eventstore.watermarks WHERE store = 'reg_log.events'::regclass;
+SELECT store, position FROM eventstore.watermarks WHERE store = 'reg_log.events'::regclass;
 
 -- 1 to 3, 4 rolled back, 5, 6 and 7 rolled back, 8 to 10, 11 and 12 rolled back, 13, 14
 SELECT eventstore.append_to_aggregate('order-1', '{placed,paid,shipped}', '{1,2,3}', aggregate_type => 'order');

@@ -141,7 +141,8 @@ $listener->quit;
 # Both servers are restarted.
 $subscriber->restart;
 same_log($_, 'after a restart of the subscriber') for @stores;
-$publisher->restart('immediate');
+$publisher->stop('immediate');
+$publisher->start;
 $publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => '$_')") for @stores;
 same_log($_, 'after a crash of the publisher') for @stores;
 

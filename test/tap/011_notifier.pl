@@ -107,6 +107,14 @@ sub keep_notifier
   return $keeper;
 }
 
+# A pgbench script that appends one event.
+sub append_script
+{
+  my $file = PostgreSQL::Test::Utils::tempdir() . '/append.sql';
+  append_to_file($file, "SELECT eventstore.append_event('e', '1');\n");
+  return $file;
+}
+
 ### It shows itself, and leaves.
 {
   my $listener = new_database('shows');
@@ -162,6 +170,22 @@ for my $round (1 .. 3)
   my @refused = slurp_file($node->logfile, $log) =~ /(could not start a notifier)/g;
   is(scalar @refused, 0, 'and the worker slots are not used up');
   $_->quit for $watcher, $listener;
+}
+
+### A watermark that somebody else has moved is announced all the same.
+{
+  my $listener = new_database('moved');
+  for my $advance ('BEGIN; %s; SELECT eventstore.advance_watermark(); COMMIT', 'SET synchronous_commit = off; %s; SELECT eventstore.advance_watermark()')
+  {
+    wait_for_notifiers('moved', 0);
+    $node->safe_psql('moved', sprintf $advance, "SELECT eventstore.append_event('e', '1')");
+    is(is_told($listener, $node->safe_psql('moved', 'SELECT max(position) FROM eventstore.events')), 1, 'advance_watermark() does not silence an append');
+  }
+
+  # nor does it take back what the notifier wrote
+  is($node->safe_psql('moved', 'SELECT eventstore.advance_watermark()'), 2, 'the mark');
+  ok(soon('moved', 'SELECT position = 2 AND announced = 2 FROM eventstore.watermarks'), 'is written and announced');
+  $listener->quit;
 }
 
 ### It does not stand in the way of DROP DATABASE and CREATE DATABASE.
@@ -581,6 +605,14 @@ for my $case (
     'the extension can be dropped and made');
   is(is_told($listener, append($second)), 1, 'and goes on');
   $_->quit for $first, $second, $listener;
+
+  # each append of many clients that start at once announces itself
+  $listener = new_database('crowd_without');
+  $node->command_ok([ 'pgbench', '-n', '-c', '8', '-t', '50', '-f', append_script(), 'crowd_without' ], 'eight clients append');
+  my $sum = 0;
+  $sum += decode_json($_->[1])->{count} for heard_by($listener, $node, 'crowd_without');
+  is($sum, 400, 'without a worker no append of a crowd is forgotten');
+  $listener->quit;
 
   # one slot, taken by another database until it is free
   $node->append_conf('postgresql.conf', 'max_worker_processes = 1');

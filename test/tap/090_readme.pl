@@ -188,7 +188,7 @@ sub check_document
 }
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
-$node->init;
+$node->init(extra => ['--encoding=UTF8', '--no-locale']);
 $node->start;
 
 my %found;
