@@ -30,8 +30,8 @@
 #include "notifier.h"
 
 /*
- * The notifier that this backend found last.  It may be gone: its card and
- * its pid are looked at before each use.
+ * The notifier that this backend found last.  It may be gone: its card is looked
+ * at when a transaction calls, and before it commits.
  */
 static PgesNotifier known = {NULL, 0};
 
@@ -182,7 +182,7 @@ ensure_notifier(void)
 
 /*
  * See to it that there is a notifier, and that it is woken when the present
- * transaction has ended.  The caller holds the guard of a store.  False when
+ * transaction has ended.  Who appends calls when it holds the guard.  False when
  * there can be none: then the caller has to announce its events itself.
  */
 bool

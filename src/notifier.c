@@ -55,24 +55,6 @@
 static bool resigned = false;
 
 /*
- * Exit callback: one that was ended before its time has another started, which
- * sees to what may be left.  DROP DATABASE is told by its lock.
- */
-static void
-replace_if_ended(int code, Datum arg)
-{
-	LOCKTAG		database;
-
-	if (resigned)
-		return;
-	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
-	if (LockAcquire(&database, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-		return;
-	LockRelease(&database, RowExclusiveLock, true);
-	(void) pges_register_notifier();
-}
-
-/*
  * Announce.  This can be interrupted when the process is to end: who writes to
  * the watermarks may meet somebody else's trigger.  Otherwise it ends quietly.
  */
@@ -108,6 +90,28 @@ own_card(void)
 
 	PGES_SET_CARD_TAG(card, MyProcPid, pges_proc_number_compat(MyProc));
 	return card;
+}
+
+/*
+ * Exit callback: one that was ended before its time has another started, which
+ * sees to what may be left.  Without a card, the other waits for the seat.  DROP
+ * DATABASE is told by its lock.
+ */
+static void
+replace_if_ended(int code, Datum arg)
+{
+	LOCKTAG		card = own_card();
+	LOCKTAG		database;
+
+	if (resigned)
+		return;
+	if (pges_lock_held_by_me_compat(&card, ExclusiveLock))
+		LockRelease(&card, ExclusiveLock, true);
+	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+	if (LockAcquire(&database, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+		return;
+	LockRelease(&database, RowExclusiveLock, true);
+	(void) pges_register_notifier();
 }
 
 /* Sleep, however often somebody sets the latch meanwhile. */
