@@ -19,9 +19,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lmgr.h"
@@ -31,7 +29,6 @@
 #include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -42,6 +39,7 @@
 #include "mark.h"
 #include "position.h"
 #include "store.h"
+#include "trigger.h"
 
 #define WATERMARK_MS 100		/* a watermark is written so often at most */
 #define LIST_MS 100				/* so often at most others' DDL is looked at */
@@ -63,6 +61,8 @@ typedef struct NotifiedStore
 								 * announced */
 	int64		announcing;		/* the same, once the transaction commits */
 	int64		recording;
+	bool		unconfirmed;	/* announced, and the watermark was not
+								 * written */
 } NotifiedStore;
 
 /* The stores, as long as the worker lives. */
@@ -269,20 +269,6 @@ has_event(const NotifiedStore *store, int64 mark)
 	return found;
 }
 
-/* Announce a store's events up to a mark. */
-static void
-notify(const NotifiedStore *store, int64 mark)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"store\": ");
-	escape_json(&payload, store->name);
-	appendStringInfo(&payload, ", \"position\": " INT64_FORMAT "}", mark);
-	Async_Notify(store->channel, payload.data);
-	pfree(payload.data);
-}
-
 /*
  * Write a store's watermark, as the owner of the watermarks; false when it has
  * to be tried again.
@@ -321,18 +307,42 @@ record(NotifiedStore *store, int64 mark)
 	return done;
 }
 
-/* Write a store's watermark, if it is time for that. */
+/*
+ * Whether somebody may have begun to append since the last announcement and not
+ * have committed.
+ */
+static bool
+has_begun(const NotifiedStore *store)
+{
+	return pges_next_of_sequence(store->sequence) - 1 > store->announced ||
+		pges_is_guarded(store->sequence, PGES_BUCKET_OF(store->announced + 1));
+}
+
+/*
+ * Write a store's watermark, if it is time for that.  A transaction that began to
+ * append after an announcement may have held readers back from what was
+ * announced: its guard covers positions before its own.  With the watermark they
+ * get there, so those who may have read too early are told again.
+ */
 static void
-record_if_due(NotifiedStore *store, int64 mark, PgesOutlook *outlook)
+record_if_due(NotifiedStore *store, int64 mark, bool announced, PgesOutlook *outlook)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool		confirm = store->unconfirmed && !announced && has_begun(store);
 
+	store->unconfirmed |= announced;
 	if (mark == store->recorded || now < no_records_until ||
 		get_rel_persistence(store->relid) != RELPERSISTENCE_PERMANENT)
 		return;
 	if (!TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS) ||
 		!record(store, mark))
+	{
 		outlook->unrecorded = true;
+		return;
+	}
+	if (confirm)
+		pges_notify(store->channel, store->name, mark, 0);
+	store->unconfirmed = false;
 }
 
 /*
@@ -343,6 +353,7 @@ static void
 announce_store(NotifiedStore *store, PgesOutlook *outlook)
 {
 	int64		mark;
+	bool		announced;
 
 	if (!ConditionalLockRelationOid(store->relid, AccessShareLock) ||
 		!ConditionalLockRelationOid(store->sequence, AccessShareLock))
@@ -356,13 +367,14 @@ announce_store(NotifiedStore *store, PgesOutlook *outlook)
 	mark = pges_probe_mark(store->relid, store->sequence);
 	if (mark < pges_next_of_sequence(store->sequence) - 1)
 		outlook->open_appends = true;
-	if (mark > store->announced && has_event(store, mark))
+	announced = mark > store->announced && has_event(store, mark);
+	if (announced)
 	{
-		notify(store, mark);
+		pges_notify(store->channel, store->name, mark, 0);
 		outlook->announced = true;
 	}
 	store->announcing = mark;	/* lower when the sequence was set back */
-	record_if_due(store, mark, outlook);
+	record_if_due(store, mark, announced, outlook);
 }
 
 /* Look at all stores, but for those that failed just now. */

@@ -20,10 +20,11 @@
  * guard of bucket b, that the next position is in b.  It holds that guard until
  * it has left the proc array.
  *
- * - Any W that a reader knows while T lives is below 64 b.  One found before v
- *   is at most the last position of then, and the next one was not beyond b.
- *   One found after v stopped at a guard at or below b, or came to b and
- *   stopped there: T's guard.
+ * - Any W that a reader knows while T lives is below the positions of T, and
+ *   W + 1 is in b or below it.  One found before v is at most the last position
+ *   of then, and the next one was in b.  One found after v stopped at a guard at
+ *   or below b, T's at the latest, and so is below 64 b, or it is an earlier W
+ *   or the watermark, of which the same is true.
  * - So a reader that moves W to or past p, a position of T, does so when T has
  *   ended, and T's rows, if it committed, are visible from R4 on.  If T were
  *   still to begin, it could not get p: the sequence has passed it (R1).
@@ -118,8 +119,8 @@ mark_entry(Oid sequence)
 }
 
 /* Whether somebody else holds the guard of a bucket. */
-static bool
-is_guarded(Oid sequence, uint64 bucket)
+bool
+pges_is_guarded(Oid sequence, uint64 bucket)
 {
 	LOCKTAG		tag;
 	VirtualTransactionId *holders;
@@ -169,8 +170,8 @@ static uint64
 first_guarded(Oid sequence, uint64 first, uint64 last)
 {
 	if (last - first >= MAX_PROBES)
-		return is_guarded(sequence, first) ? first : lowest_guarded(sequence, last);
-	while (first <= last && !is_guarded(sequence, first))
+		return pges_is_guarded(sequence, first) ? first : lowest_guarded(sequence, last);
+	while (first <= last && !pges_is_guarded(sequence, first))
 		first++;
 	return first;
 }
@@ -450,4 +451,24 @@ pges_high_water_mark(const PgesStore *store)
 	else if (!subscribed || is_copied(store))
 		(void) pges_read_watermark(store->relid, true, &watermark);
 	return watermark.position;
+}
+
+/*
+ * The same, but what any session finds, also one that has not looked before.
+ * For who is told that there is something to read may read in another session.
+ */
+int64
+pges_common_mark(const PgesStore *store)
+{
+	int64		mark = pges_high_water_mark(store);
+	PgesWatermark watermark;
+	uint64		guarded;
+
+	if (mark == 0 || pges_is_subscribed(store->relid) || RecoveryInProgress())
+		return mark;
+	guarded = lowest_guarded(store->sequence, PGES_BUCKET_OF(mark));
+	if (guarded > PGES_BUCKET_OF(mark))
+		return mark;
+	(void) pges_read_watermark(store->relid, false, &watermark);
+	return Min(mark, Max((int64) (guarded << PGES_BUCKET_BITS) - 1, watermark.position));
 }

@@ -265,7 +265,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{
-		int64		mark = pges_high_water_mark(store);
+		int64		mark = pges_common_mark(store);
 		long		left;
 
 		if (mark != seen && mark > after && has_event(store, after, mark))

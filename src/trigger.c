@@ -40,21 +40,23 @@ must_notify(const PgesStore *store)
 }
 
 /*
- * Announce what a statement has appended.  The payload does not grow with the
- * events, so no append fails because of what is appended.
+ * Notify of a store's events up to a position, and of how many there are, if
+ * that is known.  The payload does not grow with the events, so no append fails
+ * because of what is appended.
  */
-static void
-notify(const PgesStore *store, PgesAppended appended)
+void
+pges_notify(const char *channel, const char *store, int64 position, int64 count)
 {
 	StringInfoData payload;
 
 	initStringInfo(&payload);
 	appendStringInfoString(&payload, "{\"store\": ");
-	escape_json(&payload, store->qualified_name);
-	appendStringInfo(&payload,
-					 ", \"position\": " INT64_FORMAT ", \"count\": " INT64_FORMAT "}",
-					 appended.position, appended.count);
-	Async_Notify(store->channel, payload.data);
+	escape_json(&payload, store);
+	appendStringInfo(&payload, ", \"position\": " INT64_FORMAT, position);
+	if (count > 0)
+		appendStringInfo(&payload, ", \"count\": " INT64_FORMAT, count);
+	appendStringInfoChar(&payload, '}');
+	Async_Notify(channel, payload.data);
 	pfree(payload.data);
 }
 
@@ -68,7 +70,7 @@ pges_announce(const PgesStore *store)
 	PgesAppended appended = pges_take_appended(store);
 
 	if (appended.count > 0 && must_notify(store))
-		notify(store, appended);
+		pges_notify(store->channel, store->qualified_name, appended.position, appended.count);
 }
 
 PG_FUNCTION_INFO_V1(pges_after_append);

@@ -9,6 +9,8 @@
 
 #include "store.h"
 
+extern void pges_notify(const char *channel, const char *store,
+						int64 position, int64 count);
 extern void pges_announce(const PgesStore *store);
 
 #endif							/* PGES_TRIGGER_H */

@@ -49,7 +49,7 @@ SELECT d.refobjid::pg_catalog.regclass AS store,
       WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 
 COMMENT ON VIEW eventstore.open_appends IS
-'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest first_position.';
+'The transactions that have appended and are still open. In each store, the high-water mark stops at or before their first events.';
 COMMENT ON COLUMN eventstore.open_appends.store IS 'the store';
 COMMENT ON COLUMN eventstore.open_appends.pid IS 'the process; null for a prepared transaction';
 COMMENT ON COLUMN eventstore.open_appends.gid IS 'the name of a prepared transaction';
@@ -58,6 +58,6 @@ COMMENT ON COLUMN eventstore.open_appends.application_name IS 'as in pg_stat_act
 COMMENT ON COLUMN eventstore.open_appends.since IS 'when the transaction began or was prepared';
 COMMENT ON COLUMN eventstore.open_appends.state IS 'as in pg_stat_activity, or prepared';
 COMMENT ON COLUMN eventstore.open_appends.query IS 'what it runs, or ran last, as in pg_stat_activity';
-COMMENT ON COLUMN eventstore.open_appends.first_position IS 'the high-water mark cannot pass the position before this one';
+COMMENT ON COLUMN eventstore.open_appends.first_position IS 'the first of the block of 64 positions that the append announced: a session that knows no higher mark stops before it';
 
 GRANT SELECT ON eventstore.open_appends TO PUBLIC;
