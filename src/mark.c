@@ -454,13 +454,13 @@ pges_high_water_mark(const PgesStore *store)
 }
 
 /*
- * The same, but what any session finds, also one that has not looked before.
- * For who is told that there is something to read may read in another session.
+ * Of a mark that this session has found, what any session finds, also one that
+ * has not looked before: who is told that there is something to read may read in
+ * another session.
  */
 int64
-pges_common_mark(const PgesStore *store)
+pges_common_mark(const PgesStore *store, int64 mark)
 {
-	int64		mark = pges_high_water_mark(store);
 	PgesWatermark watermark;
 	uint64		guarded;
 

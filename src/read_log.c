@@ -261,16 +261,22 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	int64		timeout = timeout_argument(fcinfo, 1);
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
-	int64		seen = -1;
+	int64		fruitless = -1; /* a mark below which there is nothing new */
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{
-		int64		mark = pges_common_mark(store);
+		int64		known = pges_high_water_mark(store);
 		long		left;
 
-		if (mark != seen && mark > after && has_event(store, after, mark))
-			PG_RETURN_INT64(mark);
-		seen = mark;
+		if (known > after && known != fruitless)
+		{
+			int64		mark = pges_common_mark(store, known);
+
+			if (mark > after && has_event(store, after, mark))
+				PG_RETURN_INT64(mark);
+			if (mark == known)
+				fruitless = known;
+		}
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (left <= 0)
 			PG_RETURN_NULL();
