@@ -15,8 +15,8 @@
  *
  * If there is none, one is started: without waiting for it, as what it finds
  * when it comes up it announces.  Of the sessions that commit until then only
- * one in each second starts a notifier: the start lock of that second tells.
- * It belongs to the session, which gives it back when it next calls.
+ * one starts a notifier: the start lock of a slot of time tells.  It belongs to
+ * the session, which gives it back when it next calls.
  */
 #include "postgres.h"
 
@@ -29,6 +29,8 @@
 #include "compat.h"
 #include "notifier.h"
 
+#define START_SLOT_USECS (USECS_PER_SEC / 2)
+
 /*
  * The notifier that this backend found last.  It may be gone: its card is looked
  * at when a transaction calls, and before it commits.
@@ -38,8 +40,8 @@ static PgesNotifier known = {NULL, 0};
 /* Whether the present transaction has called; its end resets this. */
 static bool called = false;
 
-/* The second whose start lock this session holds, or 0. */
-static uint32 start_second = 0;
+/* The slot of time whose start lock this session holds, or 0. */
+static uint32 start_slot = 0;
 
 /* Whether the notifier that is known still has its card out. */
 static bool
@@ -115,12 +117,12 @@ release_start_lock(void)
 {
 	LOCKTAG		tag;
 
-	if (start_second == 0)
+	if (start_slot == 0)
 		return;
-	PGES_SET_START_TAG(tag, start_second);
+	PGES_SET_START_TAG(tag, start_slot);
 	if (pges_lock_held_by_me_compat(&tag, ExclusiveLock))
 		(void) LockRelease(&tag, ExclusiveLock, true);
-	start_second = 0;
+	start_slot = 0;
 }
 
 /* Tell the log, once in a session, that there is no worker slot. */
@@ -137,29 +139,39 @@ report_no_slot(void)
 	reported = true;
 }
 
+/* Whether a session holds the start lock of a slot. */
+static bool
+was_started_in(uint32 slot)
+{
+	LOCKTAG		tag;
+
+	PGES_SET_START_TAG(tag, slot);
+	return LockWaiterCount(&tag) > 0;
+}
+
 /*
- * Start a notifier, unless somebody has in this second; false when there is no
- * slot for it.  One session at a time looks for that and starts.
+ * Start a notifier, unless somebody has in this slot of time or the one before;
+ * false when there is no worker slot for it.  One session at a time looks for
+ * that and starts.  Two slots are less than the time a notifier stays at least.
  */
 static bool
 start_notifier(void)
 {
-	uint32		second = Max((uint32) (GetCurrentTimestamp() / USECS_PER_SEC), 1);
 	LOCKTAG		starting;
 	LOCKTAG		started;
+	uint32		slot;
 	bool		done = true;
 
-	if (second == start_second)
-		return true;
-	release_start_lock();
 	PGES_SET_START_TAG(starting, 0xFFFFFFFF);
-	PGES_SET_START_TAG(started, second);
 	(void) LockAcquire(&starting, ExclusiveLock, false, false);
-	if (LockWaiterCount(&started) == 0)
+	slot = (uint32) (GetCurrentTimestamp() / START_SLOT_USECS);
+	if (!was_started_in(slot) && !was_started_in(slot - 1))
 	{
+		release_start_lock();
 		done = pges_register_notifier();
+		PGES_SET_START_TAG(started, slot);
 		if (done && LockAcquire(&started, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
-			start_second = second;
+			start_slot = slot;
 	}
 	LockRelease(&starting, ExclusiveLock, false);
 	if (!done)

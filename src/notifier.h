@@ -14,15 +14,15 @@
 
 /*
  * The locks of notifiers, all of one class.  The seat admits one notifier in a
- * database.  The card tells where it is.  The start lock of a second keeps
- * others from starting one in the same second.
+ * database.  The card tells where it is.  The start lock of a slot of time keeps
+ * others from starting one at the same time.
  */
 #define PGES_SET_SEAT_TAG(tag) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, PGES_LOCK_NOTIFIER)
 #define PGES_SET_CARD_TAG(tag, pid, procno) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pid, procno, PGES_LOCK_NOTIFIER)
-#define PGES_SET_START_TAG(tag, second) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, second, PGES_LOCK_NOTIFIER)
+#define PGES_SET_START_TAG(tag, slot) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, slot, PGES_LOCK_NOTIFIER)
 
 /* Where a notifier is: valid while its card is held. */
 typedef struct PgesNotifier
