@@ -17,7 +17,7 @@ event_types, aggregate_types: only events of one of these; NULL means all.
 backwards: newest first; then after_position is the lowest position seen.
 store: NULL means the setting pg_eventstore.store.
 It reads under a snapshot of now at every isolation level. On a standby and on a logical subscriber the mark is that of eventstore.watermarks.
-Errors: 22023 when max_count is negative; 55000 when a subscription brings the store but not eventstore.watermarks; 42P01, 42809 no such store.';
+Errors: 22023 when max_count is negative; 55000 when a subscription brings the store but not eventstore.watermarks, or brings them in binary; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.high_water_mark(store regclass DEFAULT NULL)
 RETURNS bigint
@@ -28,7 +28,7 @@ COMMENT ON FUNCTION eventstore.high_water_mark(regclass) IS
 'The high-water mark of a store: the position at or below which no event can appear any more; 0 at first.
 store: NULL means the setting pg_eventstore.store.
 Do not compare positions with it in the same statement: that statement''s snapshot is older than the mark, so events at or below the mark can be missing from it. Use read_events(), or a second statement, or eventstore.watermarks.
-Errors: 42501 without SELECT on the store; 55000 when a subscription brings the store but not eventstore.watermarks; 42P01, 42809 no such store.';
+Errors: 42501 without SELECT on the store; 55000 when a subscription brings the store but not eventstore.watermarks, or brings them in binary; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.wait_for_events(
   after_position bigint DEFAULT 0,
@@ -39,7 +39,7 @@ AS 'MODULE_PATHNAME', 'pges_wait_for_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.wait_for_events(bigint, interval, regclass) IS
-'Waits until read_events() has an event after a position. Needs no LISTEN, so it works through any pooler, and on a standby.
+'Waits until read_events() has an event after a position, in whatever session it is called. Needs no LISTEN, so it works through any pooler, and on a standby.
 after_position: the position of the last event seen; NULL means 0.
 timeout: how long to wait; more than 60 seconds count as 60.
 store: NULL means the setting pg_eventstore.store.
@@ -55,4 +55,4 @@ COMMENT ON FUNCTION eventstore.advance_watermark(regclass) IS
 'Writes the high-water mark of a store to eventstore.watermarks, as the notifier does by itself for stores with notifications in mode worker. For other stores, call it now and then if standbys or subscribers read them.
 store: NULL means the setting pg_eventstore.store.
 Returns the mark. Waits for another transaction that writes the watermark of the store.
-Errors: 40001 in REPEATABLE READ and SERIALIZABLE when the watermark was written since the transaction began; 42501 without INSERT and UPDATE on eventstore.watermarks and SELECT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55000 when the store and its watermark come by a subscription; 40001 in REPEATABLE READ and SERIALIZABLE when the watermark was written since the transaction began; 42501 without INSERT and UPDATE on eventstore.watermarks and SELECT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
