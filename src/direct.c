@@ -32,6 +32,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "check.h"
 #include "compat.h"
 #include "direct.h"
 #include "guc.h"
@@ -70,13 +71,17 @@ copy_version(const PgesStore *store, const PgesBatch *batch,
 	MemoryContextSwitchTo(caller);
 }
 
-/* Look up the version and type of an aggregate, under a snapshot of now. */
+/*
+ * Look up the version and type of an aggregate, under a snapshot of now.  The
+ * caller has locked the table for the INSERT to come; the index is locked as
+ * that will lock it.
+ */
 void
 pges_direct_version(const PgesStore *store, const PgesBatch *batch,
 					PgesAggregate *aggregate)
 {
-	Relation	rel = table_open(store->relid, AccessShareLock);
-	Relation	index = index_open(store->version_index_oid, AccessShareLock);
+	Relation	rel = table_open(store->relid, NoLock);
+	Relation	index = index_open(store->version_index_oid, RowExclusiveLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -90,8 +95,8 @@ pges_direct_version(const PgesStore *store, const PgesBatch *batch,
 		copy_version(store, batch, aggregate, tuple, RelationGetDescr(rel));
 	systable_endscan_ordered(scan);
 	UnregisterSnapshot(snapshot);
-	index_close(index, AccessShareLock);
-	table_close(rel, AccessShareLock);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
 }
 
 /* Fill a slot with an event. */
@@ -121,7 +126,8 @@ insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
 	{
 		fill_slot(store, &events[i], slots[i]);
 		slots[i]->tts_tableOid = RelationGetRelid(rel);
-		ExecConstraints(table, slots[i], estate);
+		if (!pges_passes_checks(store, slots[i], GetPerTupleExprContext(estate)))
+			ExecConstraints(table, slots[i], estate);
 		ResetPerTupleExprContext(estate);
 	}
 	if (n == 1)

@@ -19,6 +19,8 @@
 
 #define UUID_BYTES 16
 #define UUID_CHARS 36
+#define RANDOM_BYTES 8			/* of each UUID */
+#define POOLED_UUIDS 128
 #define NS_PER_MS INT64CONST(1000000)
 #define NS_PER_S INT64CONST(1000000000)
 #define FRACTIONS_PER_MS 4096	/* what 12 bits hold */
@@ -40,6 +42,29 @@ ascending_time(void)
 	return last;
 }
 
+/*
+ * Random bytes for one UUID.  They are drawn for many at a time, since a draw
+ * costs as much as all the rest of an append's work on an id.
+ */
+static void
+take_random_bytes(uint8 *bytes)
+{
+	static uint8 pool[POOLED_UUIDS * RANDOM_BYTES]; /* lives as long as the
+													 * backend */
+	static int	used = sizeof(pool);
+
+	if (used == sizeof(pool))
+	{
+		if (!pg_strong_random(pool, sizeof(pool)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate random values")));
+		used = 0;
+	}
+	memcpy(bytes, pool + used, RANDOM_BYTES);
+	used += RANDOM_BYTES;
+}
+
 /* Fill in the bytes of a new UUID. */
 static void
 make_uuid(uint8 *uuid)
@@ -48,10 +73,7 @@ make_uuid(uint8 *uuid)
 	uint64		ms = ns / NS_PER_MS;
 	uint32		fraction = (ns % NS_PER_MS) * FRACTIONS_PER_MS / NS_PER_MS;
 
-	if (!pg_strong_random(uuid + 8, UUID_BYTES - 8))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
+	take_random_bytes(uuid + UUID_BYTES - RANDOM_BYTES);
 	for (int i = 0; i < 6; i++)
 		uuid[i] = (uint8) (ms >> (40 - 8 * i));
 	uuid[6] = 0x70 | (uint8) (fraction >> 8);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
@@ -62,6 +63,8 @@ typedef struct PgesStore
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
 	bool		plain;			/* see direct.c */
+	bool		checks_compiled;	/* see check.c */
+	List	   *checks;			/* of ExprState */
 } PgesStore;
 
 /* A store's options, as far as they can be read also when its shape is lost. */

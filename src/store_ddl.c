@@ -16,7 +16,6 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
@@ -34,95 +33,11 @@
 #include "plan.h"
 #include "position.h"
 #include "store.h"
-
-/* What create_store() is to create. */
-typedef struct NewStore
-{
-	char	   *schema;
-	char	   *table;
-	char	   *qualified_name;
-	PgesNotifications notifications;
-	char	   *channel;
-} NewStore;
-
-/*
- * The table.  1: name, 2: primary key, 3: unique aggregate version, 4: unique
- * position, 5: check.
- */
-static const char table_ddl[] =
-"CREATE TABLE %1$s (\n"
-"  position bigint NOT NULL,\n"
-"  event_id varchar(36) COLLATE \"C\" NOT NULL,\n"
-"  event_type varchar(255) COLLATE \"C\" NOT NULL,\n"
-"  occurred_at timestamptz NOT NULL DEFAULT pg_catalog.now(),\n"
-"  correlation_id varchar(36) COLLATE \"C\",\n"
-"  causation_id varchar(36) COLLATE \"C\",\n"
-"  aggregate_id varchar(36) COLLATE \"C\",\n"
-"  aggregate_type varchar(255) COLLATE \"C\",\n"
-"  aggregate_version integer,\n"
-"  data jsonb NOT NULL,\n"
-"  metadata jsonb,\n"
-"  CONSTRAINT %2$s PRIMARY KEY (event_id),\n"
-"  CONSTRAINT %3$s UNIQUE (aggregate_id, aggregate_version),\n"
-"  CONSTRAINT %4$s UNIQUE (position),\n"
-"  CONSTRAINT %5$s CHECK\n"
-"    ((aggregate_id IS NULL) = (aggregate_version IS NULL) AND aggregate_version > 0)\n"
-")";
-
-/* The further indexes: what follows the table's name. */
-typedef struct IndexShape
-{
-	const char *label;
-	const char *definition;
-} IndexShape;
-
-static const IndexShape indexes[] = {
-	{"event_type", "(event_type, occurred_at)"},
-	{"aggregate_type", "(aggregate_type, occurred_at)"},
-	{"occurred_at", "USING brin (occurred_at) WITH (autosummarize = on)"},
-	{"correlation_id", "(correlation_id) WHERE correlation_id IS NOT NULL"},
-	{"causation_id", "(causation_id) WHERE causation_id IS NOT NULL"},
-};
+#include "store_ddl.h"
 
 static const PgesStatement any_event = {
 	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
 };
-
-/* Run one DDL command. */
-static void
-run_ddl(const char *command)
-{
-	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not execute: %s", command);
-}
-
-/* Comment on something. */
-static void
-comment_on(const char *object, const char *comment)
-{
-	run_ddl(psprintf("COMMENT ON %s IS %s", object, quote_literal_cstr(comment)));
-}
-
-/* Connect to SPI for DDL, with a safe search path; undo with end_ddl(). */
-static int
-begin_ddl(void)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	SPI_connect();
-	return nestlevel;
-}
-
-/* Leave what begin_ddl() set up. */
-static void
-end_ddl(int nestlevel)
-{
-	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-}
 
 /* A text argument that must not be null. */
 static char *
@@ -159,7 +74,7 @@ lock_creation(void)
 
 /* Create the schema of a store, or raise, when it is missing. */
 static void
-ensure_schema(const NewStore *store, bool create_if_missing)
+ensure_schema(const PgesNewStore *store, bool create_if_missing)
 {
 	if (OidIsValid(get_namespace_oid(store->schema, true)))
 		return;
@@ -168,64 +83,8 @@ ensure_schema(const NewStore *store, bool create_if_missing)
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" does not exist", store->schema),
 				 errhint("Create it, or let create_schema_if_missing be true.")));
-	run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
+	pges_run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
 	CommandCounterIncrement();
-}
-
-/*
- * A name for something of a store, quoted: made of the table's name, which is
- * cut to fit, and a label, to which a number is added if the name is taken.
- */
-static char *
-derived_name(const NewStore *store, const char *prefix, const char *label)
-{
-	Oid			schema = get_namespace_oid(store->schema, false);
-
-	return pstrdup(quote_identifier(ChooseRelationName(psprintf("%s%s", prefix, store->table),
-													   NULL, label, schema, true)));
-}
-
-/* Give the columns of a store the defaults that are functions of ours. */
-static void
-set_defaults(const NewStore *store, const char *sequence)
-{
-	run_ddl(psprintf("ALTER TABLE %s "
-					 "ALTER position SET DEFAULT eventstore.next_position(%s::pg_catalog.regclass), "
-					 "ALTER event_id SET DEFAULT eventstore.new_event_id()",
-					 store->qualified_name, quote_literal_cstr(sequence)));
-}
-
-/* Create the sequence of a store's positions and make it the default. */
-static void
-create_sequence(const NewStore *store)
-{
-	const char *name = derived_name(store, "", "position_seq");
-	char	   *sequence = psprintf("%s.%s", quote_identifier(store->schema), name);
-
-	run_ddl(psprintf("CREATE SEQUENCE %s AS bigint CACHE 1 OWNED BY %s.position",
-					 sequence, store->qualified_name));
-	comment_on(psprintf("SEQUENCE %s", sequence), "the positions of a store");
-	set_defaults(store, sequence);
-}
-
-/* Create the table of a store with its indexes. */
-static void
-create_table(const NewStore *store)
-{
-	run_ddl(psprintf(table_ddl, store->qualified_name,
-					 derived_name(store, "", "pkey"),
-					 derived_name(store, "idx_", "aggregate_id"),
-					 derived_name(store, "", "position_key"),
-					 derived_name(store, "", "aggregate_version_check")));
-	for (int i = 0; i < lengthof(indexes); i++)
-		run_ddl(psprintf("CREATE INDEX %s ON %s %s",
-						 derived_name(store, "idx_", indexes[i].label),
-						 store->qualified_name, indexes[i].definition));
-	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-		comment_on(psprintf("COLUMN %s.%s", store->qualified_name, pges_column_name(i)),
-				   pges_column_comment(i));
-	comment_on(psprintf("TABLE %s", store->qualified_name), "a store of events");
-	create_sequence(store);
 }
 
 /* Create or replace the trigger that makes a table a store. */
@@ -233,13 +92,13 @@ static void
 create_append_trigger(const char *trigger, const char *table,
 					  PgesNotifications notifications, const char *channel)
 {
-	run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
-					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
-					 quote_identifier(trigger), table,
-					 quote_literal_cstr(pges_notifications_name(notifications)),
-					 quote_literal_cstr(channel)));
-	comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
-			   "makes the table a store, and announces new events");
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
+						  quote_identifier(trigger), table,
+						  quote_literal_cstr(pges_notifications_name(notifications)),
+						  quote_literal_cstr(channel)));
+	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
+					"makes the table a store, and announces new events");
 }
 
 /*
@@ -247,20 +106,20 @@ create_append_trigger(const char *trigger, const char *table,
  * table fires only the triggers of rows here.
  */
 static void
-create_immutability_triggers(const NewStore *store)
+create_immutability_triggers(const PgesNewStore *store)
 {
-	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
-					 "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
-					 "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
-					 store->qualified_name));
-	run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
-					 "BEFORE UPDATE OR DELETE ON %s "
-					 "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
-					 store->qualified_name));
-	comment_on(psprintf("TRIGGER eventstore_immutable ON %s", store->qualified_name),
-			   "refuses UPDATE, DELETE and TRUNCATE");
-	comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", store->qualified_name),
-			   "refuses UPDATE and DELETE through a parent table");
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
+						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
+						  store->qualified_name));
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
+						  "BEFORE UPDATE OR DELETE ON %s "
+						  "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
+						  store->qualified_name));
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", store->qualified_name),
+					"refuses UPDATE, DELETE and TRUNCATE");
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", store->qualified_name),
+					"refuses UPDATE, DELETE through a parent table");
 }
 
 /*
@@ -268,7 +127,7 @@ create_immutability_triggers(const NewStore *store)
  * extension, which took them along: its sequence is still there.
  */
 static void
-restore_defaults(const NewStore *store, Oid relid)
+restore_defaults(const PgesNewStore *store, Oid relid)
 {
 	List	   *sequences = getOwnedSequences(relid);
 	Oid			sequence;
@@ -276,9 +135,9 @@ restore_defaults(const NewStore *store, Oid relid)
 	if (list_length(sequences) != 1)
 		return;
 	sequence = linitial_oid(sequences);
-	set_defaults(store,
-				 quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
-											get_rel_name(sequence)));
+	pges_set_defaults(store,
+					  quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
+												 get_rel_name(sequence)));
 }
 
 /* What an existing table has of a store. */
@@ -310,7 +169,7 @@ inspect_table(Oid relid)
  * first column by column, and then as that of any store.
  */
 static void
-adopt_table(const NewStore *store, Oid relid)
+adopt_table(const PgesNewStore *store, Oid relid)
 {
 	ExistingTable table = inspect_table(relid);
 
@@ -326,7 +185,7 @@ adopt_table(const NewStore *store, Oid relid)
 
 /* The table of a store to create, if there is one. */
 static Oid
-existing_table(const NewStore *store)
+existing_table(const PgesNewStore *store)
 {
 	Oid			schema = get_namespace_oid(store->schema, true);
 
@@ -335,7 +194,7 @@ existing_table(const NewStore *store)
 
 /* Whether there is nothing to create: the store is there, with all it has. */
 static bool
-is_complete(const NewStore *store, Oid relid)
+is_complete(const PgesNewStore *store, Oid relid)
 {
 	ExistingTable table;
 
@@ -353,7 +212,7 @@ is_complete(const NewStore *store, Oid relid)
 
 /* Raise unless the user may create a store. */
 static void
-check_may_create(const NewStore *store)
+check_may_create(const PgesNewStore *store)
 {
 	Oid			schema = get_namespace_oid(store->schema, true);
 
@@ -365,7 +224,7 @@ check_may_create(const NewStore *store)
 
 /* Create a store, or give a table what it lacks of one; its OID. */
 static Oid
-create_store(const NewStore *store, bool create_schema_if_missing)
+create_store(const PgesNewStore *store, bool create_schema_if_missing)
 {
 	Oid			relid;
 	int			nestlevel;
@@ -376,13 +235,13 @@ create_store(const NewStore *store, bool create_schema_if_missing)
 	if (is_complete(store, relid))
 		return relid;
 
-	nestlevel = begin_ddl();
+	nestlevel = pges_begin_ddl();
 	if (OidIsValid(relid))
 		adopt_table(store, relid);
 	else
 	{
 		ensure_schema(store, create_schema_if_missing);
-		create_table(store);
+		pges_create_table(store);
 		create_append_trigger("eventstore_append", store->qualified_name,
 							  store->notifications, store->channel);
 		create_immutability_triggers(store);
@@ -391,7 +250,7 @@ create_store(const NewStore *store, bool create_schema_if_missing)
 		(void) pges_store(relid);
 		pges_forget_watermark(relid);	/* of an earlier table of this OID */
 	}
-	end_ddl(nestlevel);
+	pges_end_ddl(nestlevel);
 	return relid;
 }
 
@@ -401,7 +260,7 @@ PG_FUNCTION_INFO_V1(pges_create_store);
 Datum
 pges_create_store(PG_FUNCTION_ARGS)
 {
-	NewStore	store;
+	PgesNewStore store;
 	char	   *name = name_argument(fcinfo, 0, "name");
 	char	   *mode = name_argument(fcinfo, 1, "notifications");
 	Oid			relid;
@@ -412,6 +271,7 @@ pges_create_store(PG_FUNCTION_ARGS)
 	store.channel = !PG_ARGISNULL(2) ? channel_argument(fcinfo, 2) :
 		makeObjectName(store.schema, store.table, NULL);
 	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
+	store.indexes = pges_index_argument(fcinfo, 4);
 
 	/* a program that starts finds its store complete, and takes no lock */
 	relid = existing_table(&store);
@@ -468,7 +328,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
 	store = own_store_argument(fcinfo, 0, AccessExclusiveLock);
-	nestlevel = begin_ddl();
+	nestlevel = pges_begin_ddl();
 	if (!force)
 	{
 		/* a policy that hides events must be an error, not an empty store */
@@ -477,8 +337,8 @@ pges_drop_store(PG_FUNCTION_ARGS)
 		check_empty(store);
 	}
 	pges_forget_watermark(store->relid);
-	run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
-	end_ddl(nestlevel);
+	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
+	pges_end_ddl(nestlevel);
 	PG_RETURN_VOID();
 }
 
@@ -554,10 +414,10 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 						"apply_default_store_options")));
 
 	store = default_store();
-	nestlevel = begin_ddl();
+	nestlevel = pges_begin_ddl();
 	create_append_trigger(store->trigger, store->qualified_name,
 						  pges_parse_notifications(mode), channel);
-	end_ddl(nestlevel);
+	pges_end_ddl(nestlevel);
 	return PointerGetDatum(trigdata->tg_trigtuple);
 }
 
@@ -575,11 +435,11 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
 	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
 	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
-	nestlevel = begin_ddl();
+	nestlevel = pges_begin_ddl();
 	if (has_dumped_options(store))
 		set_default_store_options(mode, channel);
 	else
 		create_append_trigger(store->trigger, store->qualified_name, mode, channel);
-	end_ddl(nestlevel);
+	pges_end_ddl(nestlevel);
 	PG_RETURN_VOID();
 }

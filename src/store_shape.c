@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "check.h"
 #include "store.h"
 
 typedef struct ColumnShape
@@ -470,6 +471,7 @@ pges_describe_store(Relation rel)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
 	store->plain = is_plain(rel, store);
+	store->checks_compiled = store->plain && pges_compile_checks(rel, &store->checks);
 	return store;
 }
 

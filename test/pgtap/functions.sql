@@ -76,7 +76,7 @@ INSERT INTO wanted VALUES
  'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('advance_watermark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('create_store',
- 'name text, notifications text DEFAULT ''worker''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true',
+ 'name text, notifications text DEFAULT ''worker''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true, indexes text[] DEFAULT NULL::text[]',
  'regclass', 'volatile', 'unsafe', 'called on null', 0),
 ('drop_store', 'store regclass, force boolean DEFAULT false', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('set_notifications',

@@ -44,7 +44,7 @@ SELECT set_eq($$
     'function eventstore.append_events(jsonb,integer,regclass)',
     'function eventstore.append_to_aggregate(text,text[],jsonb[],integer,text,jsonb[],text[],timestamp with time zone[],text,text,regclass)',
     'function eventstore.apply_default_store_options()',
-    'function eventstore.create_store(text,text,text,boolean)',
+    'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
     'function eventstore.get_aggregate_version(text,regclass)',
     'function eventstore.get_event(text,regclass)',

@@ -35,7 +35,28 @@ SELECT eventstore.append_event('e', '1', 'a');
 SELECT eventstore.append_event('e', '1', 'a');
 \echo :LAST_ERROR_SQLSTATE
 ROLLBACK;
+
+-- its function may be replaced while a session appends
+CREATE OR REPLACE FUNCTION reg_direct.small() RETURNS boolean LANGUAGE sql
+  AS 'SELECT true';
+SELECT eventstore.append_event('e', '1', 'a');
+CREATE OR REPLACE FUNCTION reg_direct.small() RETURNS boolean LANGUAGE sql
+  AS 'SELECT false';
+SELECT eventstore.append_event('e', '1', 'a');
+\echo :LAST_ERROR_SQLSTATE
 ALTER TABLE reg_direct.s DROP CONSTRAINT small;
+
+-- columns that come to need a value, and a constraint that is null, not false
+SELECT eventstore.create_store('reg_direct.strict', 'off');
+ALTER TABLE reg_direct.strict ALTER metadata SET NOT NULL,
+  ADD CONSTRAINT open CHECK (metadata->>'secret' = 'no');
+SELECT eventstore.append_event('e', '1', 'b', store => 'reg_direct.strict');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.append_event('e', '1', 'b', metadata => '{}', store => 'reg_direct.strict');
+SELECT eventstore.append_event('e', '1', 'b', metadata => '{"secret": "yes"}', store => 'reg_direct.strict');
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE reg_direct.strict ALTER metadata DROP NOT NULL, DROP CONSTRAINT open;
+SELECT eventstore.append_event('e', '1', 'b', store => 'reg_direct.strict');
 
 -- a foreign key, an exclusion constraint, an index that is unique, deferred
 CREATE TABLE reg_direct.types (event_type varchar(255) COLLATE "C" PRIMARY KEY);

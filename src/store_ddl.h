@@ -1,0 +1,34 @@
+/*
+ * store_ddl.h
+ *		Creating the parts of a store.
+ */
+#ifndef PGES_STORE_DDL_H
+#define PGES_STORE_DDL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "nodes/bitmapset.h"
+
+#include "store.h"
+
+/* What create_store() is to create. */
+typedef struct PgesNewStore
+{
+	char	   *schema;
+	char	   *table;
+	char	   *qualified_name;
+	PgesNotifications notifications;
+	char	   *channel;
+	Bitmapset  *indexes;		/* which of those in store_table.c */
+} PgesNewStore;
+
+extern int	pges_begin_ddl(void);
+extern void pges_end_ddl(int nestlevel);
+extern void pges_run_ddl(const char *command);
+extern void pges_comment_on(const char *object, const char *comment);
+extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);
+extern void pges_set_defaults(const PgesNewStore *store, const char *sequence);
+extern void pges_create_table(const PgesNewStore *store);
+
+#endif							/* PGES_STORE_DDL_H */
