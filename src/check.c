@@ -1,98 +1,116 @@
 /*
  * check.c
- *		The CHECK constraints of a store, compiled once.
+ *		Recognises the CHECK constraint that every store has.
  *
  * PostgreSQL reads and compiles the constraints of a table anew for each
- * statement, which would be a tenth of the work of appending one event.  So
- * the description of a store keeps them compiled, as the type cache does with
- * the constraints of domains.  Only constraints that call nothing but built-in
- * functions are kept, since any other function may be replaced without the
- * table noticing.
+ * statement, which would be a tenth of the work of appending one event.  An
+ * append gives an event a version, 1 or more, exactly when it has an aggregate,
+ * so what the constraint of create_store() asks for holds by construction, and
+ * where a table has no other constraint there is nothing to evaluate.
  *
- * What is asked here is only whether an event passes.  One that does not, and
- * one whose constraints are not kept, goes to ExecConstraints(), which raises
- * PostgreSQL's own errors.
+ * The constraint is recognised by its expression:
+ *
+ *		(aggregate_id IS NULL) = (aggregate_version IS NULL)
+ *		AND aggregate_version > 0
+ *
+ * A table with any other constraint has all of them evaluated by the executor.
  */
 #include "postgres.h"
 
-#include "access/transam.h"
 #include "access/tupdesc.h"
-#include "executor/executor.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
+#include "catalog/pg_type.h"
+#include "nodes/primnodes.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "check.h"
-#include "compat.h"
 
-/* Whether a function is none of PostgreSQL's own. */
+/* Whether an expression is a column. */
 static bool
-is_replaceable(Oid function, void *context)
+is_column(const void *node, AttrNumber attnum)
 {
-	return function >= FirstUnpinnedObjectId;
+	return IsA(node, Var) && ((const Var *) node)->varattno == attnum;
 }
 
-/* Whether an expression calls any function that may be replaced. */
+/* Whether an expression is the number 0. */
 static bool
-calls_replaceable(Node *node, void *context)
+is_zero(const void *node)
 {
-	if (node == NULL)
+	const Const *constant = node;
+
+	return IsA(node, Const) && constant->consttype == INT4OID &&
+		!constant->constisnull && DatumGetInt32(constant->constvalue) == 0;
+}
+
+/* Whether an expression is: column IS NULL. */
+static bool
+is_null_test(const void *node, AttrNumber attnum)
+{
+	const NullTest *test = node;
+
+	return IsA(node, NullTest) && test->nulltesttype == IS_NULL &&
+		is_column(test->arg, attnum);
+}
+
+/* The operands of an expression that calls a function by a binary operator. */
+static const List *
+operands(const void *node, Oid function)
+{
+	const OpExpr *operation = node;
+
+	if (!IsA(node, OpExpr) || list_length(operation->args) != 2 ||
+		get_opcode(operation->opno) != function)
+		return NIL;
+	return operation->args;
+}
+
+/* Whether an expression is that of the constraint all stores have. */
+static bool
+is_own_check(const void *node, const PgesStore *store)
+{
+	AttrNumber	id = store->attnums[PGES_AGGREGATE_ID];
+	AttrNumber	version = store->attnums[PGES_AGGREGATE_VERSION];
+	const BoolExpr *both = node;
+	const List *same;
+	const List *positive;
+
+	if (!IsA(node, BoolExpr) || both->boolop != AND_EXPR || list_length(both->args) != 2)
 		return false;
-	return check_functions_in_node(node, is_replaceable, context) ||
-		expression_tree_walker(node, calls_replaceable, context);
+	same = operands(linitial(both->args), F_BOOLEQ);
+	positive = operands(lsecond(both->args), F_INT4GT);
+	return same != NIL && positive != NIL &&
+		is_null_test(linitial(same), id) && is_null_test(lsecond(same), version) &&
+		is_column(linitial(positive), version) && is_zero(lsecond(positive));
 }
 
-/*
- * Compile the constraints of a table in the current memory context, into a
- * list of ExprState; false when they cannot be kept.
- */
+/* Whether a table has no CHECK constraint but the one all stores have. */
 bool
-pges_compile_checks(Relation rel, List **checks)
+pges_has_only_own_check(Relation rel, const PgesStore *store)
 {
 	const TupleConstr *constr = RelationGetDescr(rel)->constr;
 
-	*checks = NIL;
 	for (int i = 0; constr != NULL && i < constr->num_check; i++)
 	{
-		Expr	   *expression = stringToNode(constr->check[i].ccbin);
-
-		if (!pges_check_is_enforced_compat(&constr->check[i]))
-			continue;
-		if (calls_replaceable((Node *) expression, NULL))
+		if (!is_own_check(stringToNode(constr->check[i].ccbin), store))
 			return false;
-		*checks = lappend(*checks, ExecInitExpr(expression_planner(expression), NULL));
 	}
 	return true;
 }
 
-/* Whether a row has a value in each column that needs one. */
-static bool
-has_needed_values(TupleTableSlot *slot)
+/*
+ * Whether an event, all of whose values are in the slot, is known to satisfy
+ * the table.
+ */
+bool
+pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *slot)
 {
 	TupleDesc	desc = slot->tts_tupleDescriptor;
 
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = 0; store->only_own_check && i < desc->natts; i++)
 	{
 		if (TupleDescAttr(desc, i)->attnotnull && slot->tts_isnull[i])
 			return false;
 	}
-	return true;
-}
-
-/* Whether a row, all of whose values are in the slot, is known to pass. */
-bool
-pges_passes_checks(const PgesStore *store, TupleTableSlot *slot,
-				   ExprContext *econtext)
-{
-	ListCell   *lc;
-
-	if (!store->checks_compiled || !has_needed_values(slot))
-		return false;
-	econtext->ecxt_scantuple = slot;
-	foreach(lc, store->checks)
-	{
-		if (!ExecCheck(lfirst(lc), econtext))
-			return false;
-	}
-	return true;
+	return store->only_own_check;
 }

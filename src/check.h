@@ -1,6 +1,6 @@
 /*
  * check.h
- *		The CHECK constraints of a store, compiled once.
+ *		Recognises the CHECK constraint that every store has.
  */
 #ifndef PGES_CHECK_H
 #define PGES_CHECK_H
@@ -8,14 +8,12 @@
 #include "postgres.h"
 
 #include "executor/tuptable.h"
-#include "nodes/execnodes.h"
-#include "nodes/pg_list.h"
 #include "utils/relcache.h"
 
 #include "store.h"
 
-extern bool pges_compile_checks(Relation rel, List **checks);
-extern bool pges_passes_checks(const PgesStore *store, TupleTableSlot *slot,
-							   ExprContext *econtext);
+extern bool pges_has_only_own_check(Relation rel, const PgesStore *store);
+extern bool pges_is_known_to_pass(const PgesStore *store,
+								  const TupleTableSlot *slot);
 
 #endif							/* PGES_CHECK_H */

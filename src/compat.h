@@ -139,17 +139,6 @@ pges_numeric_int4_compat(Numeric number, int32 *result)
 #endif
 }
 
-/* Whether a CHECK constraint counts; since 18 it can be NOT ENFORCED. */
-static inline bool
-pges_check_is_enforced_compat(const ConstrCheck *check)
-{
-#if PG_VERSION_NUM >= 180000
-	return check->ccenforced;
-#else
-	return true;
-#endif
-}
-
 /* A JSON value under construction. */
 typedef struct PgesJsonBuilder
 {

@@ -126,7 +126,7 @@ insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
 	{
 		fill_slot(store, &events[i], slots[i]);
 		slots[i]->tts_tableOid = RelationGetRelid(rel);
-		if (!pges_passes_checks(store, slots[i], GetPerTupleExprContext(estate)))
+		if (!pges_is_known_to_pass(store, slots[i]))
 			ExecConstraints(table, slots[i], estate);
 		ResetPerTupleExprContext(estate);
 	}

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
@@ -63,8 +62,7 @@ typedef struct PgesStore
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
 	bool		plain;			/* see direct.c */
-	bool		checks_compiled;	/* see check.c */
-	List	   *checks;			/* of ExprState */
+	bool		only_own_check; /* see check.c */
 } PgesStore;
 
 /* A store's options, as far as they can be read also when its shape is lost. */

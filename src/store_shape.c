@@ -471,7 +471,7 @@ pges_describe_store(Relation rel)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
 	store->plain = is_plain(rel, store);
-	store->checks_compiled = store->plain && pges_compile_checks(rel, &store->checks);
+	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
 }
 

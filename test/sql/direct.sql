@@ -46,6 +46,34 @@ SELECT eventstore.append_event('e', '1', 'a');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE reg_direct.s DROP CONSTRAINT small;
 
+-- the whole row, and a domain that changes
+CREATE DOMAIN reg_direct.number AS integer CHECK (value > 0);
+ALTER TABLE reg_direct.s ADD CONSTRAINT whole CHECK (to_jsonb(s) ? 'data'),
+  ADD CONSTRAINT number CHECK ((metadata->>'n')::reg_direct.number <> 7);
+SELECT eventstore.append_event('e', '1', 'a', metadata => '{"n": 50}');
+SELECT eventstore.append_event('e', '1', 'a', metadata => '{"n": 50}');
+ALTER DOMAIN reg_direct.number ADD CONSTRAINT small CHECK (value < 10);
+SELECT eventstore.append_event('e', '1', 'a', metadata => '{"n": 50}');
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE reg_direct.s DROP CONSTRAINT whole, DROP CONSTRAINT number;
+
+-- a constraint that fails to be evaluated harms those who append, and nobody else
+ALTER TABLE reg_direct.s ADD CONSTRAINT broken CHECK (1 / 0 > 1) NOT VALID;
+SELECT count(*) > 0 AS readable FROM eventstore.read_events();
+SELECT eventstore.append_event('e', '1', 'a');
+\echo :LAST_ERROR_SQLSTATE
+ALTER TABLE reg_direct.s DROP CONSTRAINT broken;
+
+-- the store's own constraint, another in its stead, none at all
+ALTER TABLE reg_direct.s DROP CONSTRAINT s_aggregate_version_check,
+  ADD CHECK ((aggregate_id IS NULL) = (aggregate_version IS NULL) AND aggregate_version > 1) NOT VALID;
+SELECT eventstore.append_event('e', '1', 'first');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.append_event('e', '1', 'a');
+ALTER TABLE reg_direct.s DROP CONSTRAINT s_check;
+SELECT eventstore.append_event('e', '1', 'a');
+ALTER TABLE reg_direct.s ADD CHECK ((aggregate_id IS NULL) = (aggregate_version IS NULL) AND aggregate_version > 0);
+
 -- columns that come to need a value, and a constraint that is null, not false
 SELECT eventstore.create_store('reg_direct.strict', 'off');
 ALTER TABLE reg_direct.strict ALTER metadata SET NOT NULL,
