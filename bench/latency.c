@@ -36,7 +36,7 @@ static const char *const usage_text =
 "  --rate N      appends a second (500)\n"
 "  --seconds N   how long to append, at least 2; the first second is not counted (20)\n"
 "  --commit      append to the store bench.commit, not to eventstore.events\n"
-"The environment names the database, which bench/sql/setup.sql has prepared.\n"
+"The environment names the database, which bench/sql/setup/eventstore.sql has prepared.\n"
 "Prints milliseconds until the listener has the event in hand.\n";
 
 /* What the command line says. */

@@ -1,0 +1,250 @@
+# Reads what the benchmark measured and the tables that describe it, and takes
+# medians and ratios. The columns of a table are separated by tabs, and have
+# their names in the first line; lines that begin with # are comments.
+package BenchRuns;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+
+our @EXPORT_OK = qw(load_bench title label events_each rates ratios values_of summary);
+
+# What makes two measurements belong to the same case.
+my @key = qw(group case variables clients cores fsync);
+my %columns = (
+  contestants => [qw(name folder database options label)],
+  cases => [ @key, qw(seconds contestants) ],
+  bars => [ @key, qw(contestant base at_least) ],
+  indexes => [qw(name serves)],
+  runs => [ @key, qw(contestant round metric value) ],
+  machine => [qw(key value)]);
+
+# What a column has to look like, where it matters.
+my %shape = (
+  clients => qr/[1-9]\d*|-/,
+  cores => qr/[1-9]\d*|all|-/,
+  fsync => qr/on|off|-/,
+  round => qr/[1-9]\d*/,
+  metric => qr/\w+/,
+  value => qr/\d+(?:\.\d*)?(?:e[-+]?\d+)?/i,
+  at_least => qr/\d+(?:\.\d+)?/);
+
+# What a case is called; # stands for the number in its name, or its variable n.
+my %titles = (
+  append => 'Append # events',
+  form => 'Append # events by each function',
+  hot => 'Append single events to # aggregates',
+  conflict => 'Append with a wrong expected version',
+  conflicts => 'Append with a wrong expected version',
+  read_aggregate => 'Read an aggregate of # events',
+  read_type => 'Read events of a type',
+  read_correlation => 'Read the events of one correlation',
+  read_latest => 'Read the latest events',
+  read_log => 'Read a page of the log');
+
+# The rows of a table, each with "at", the file and line it stands in. What
+# machine.tsv says is text, whatever it looks like.
+sub read_table
+{
+  my ($file, $kind) = @_;
+  my (@names, @rows);
+
+  open my $in, '<:encoding(UTF-8)', $file or die "$file: $!\n";
+  while (my $line = <$in>)
+  {
+    chomp $line;
+    next if $line =~ /^#/ || $line eq '';
+    my @fields = split /\t/, $line, -1;
+    my $at = "$file, line $.";
+    if (!@names)
+    {
+      @names = @fields;
+      next if "@{[ sort @names ]}" eq "@{[ sort @{ $columns{$kind} } ]}";
+      die "$at: the columns have to be: @{ $columns{$kind} }\n";
+    }
+    die sprintf "%s: %d columns, not %d\n", $at, scalar @fields, scalar @names if @fields != @names;
+    my %row = (at => $at);
+    @row{@names} = @fields;
+    check_shapes(\%row) if $kind ne 'machine';
+    push @rows, \%row;
+  }
+  die "$file: empty\n" if !@names;
+  return @rows;
+}
+
+# Die unless the fields of a row look as they should.
+sub check_shapes
+{
+  my ($row) = @_;
+  for my $name (sort keys %shape)
+  {
+    next if !defined $row->{$name} || $row->{$name} =~ /^$shape{$name}$/;
+    die qq{$row->{at}: "$row->{$name}" is no $name\n};
+  }
+  return;
+}
+
+# The case that a row of any table belongs to, as one string.
+sub key_of
+{
+  my ($row) = @_;
+  return join "\t", @{$row}{@key};
+}
+
+# Everything there is to report: the measured cases in the order of the table
+# of cases, the contestants by name, bars, indexes and facts of the machine.
+sub load_bench
+{
+  my ($results, $tables) = @_;
+  my %bench = map { $_ => [ read_table("$tables/$_.tsv", $_) ] } qw(contestants cases bars indexes);
+
+  $bench{machine} = [ read_table("$results/machine.tsv", 'machine') ];
+  $bench{contestants} = { map { ($_->{name} => $_) } @{ $bench{contestants} } };
+  check_tables(\%bench);
+  $bench{cases} = [ collect_runs($bench{cases}, read_table("$results/runs.tsv", 'runs')) ];
+  $bench{by_key} = { map { (key_of($_) => $_) } @{ $bench{cases} } };
+  $_->{measured} = $bench{by_key}{ key_of($_) } for @{ $bench{bars} };
+  return \%bench;
+}
+
+# Die where one table names what another one does not have.
+sub check_tables
+{
+  my ($bench) = @_;
+  my %listed;
+
+  for my $case (@{ $bench->{cases} })
+  {
+    for my $name (split ' ', $case->{contestants})
+    {
+      die qq{$case->{at}: there is no contestant "$name"\n} if !$bench->{contestants}{$name};
+      $listed{ key_of($case) }{$name} = 1;
+    }
+  }
+  for my $bar (@{ $bench->{bars} })
+  {
+    my $names = $listed{ key_of($bar) } or die "$bar->{at}: there is no such case\n";
+    for my $name (@{$bar}{qw(contestant base)})
+    {
+      die qq{$bar->{at}: the case has no contestant "$name"\n} if !$names->{$name};
+    }
+  }
+  return;
+}
+
+# The cases that were measured, each with its contestants in their order and
+# with values: metric, contestant, round. A case that the table does not have
+# takes the order in which its contestants ran, and comes after the others.
+sub collect_runs
+{
+  my ($table, @runs) = @_;
+  my (%cases, @order);
+
+  for my $case (@$table)
+  {
+    push @order, key_of($case);
+    $cases{ $order[-1] } = { %$case, contestants => [ split ' ', $case->{contestants} ] };
+  }
+  for my $run (@runs)
+  {
+    my $key = key_of($run);
+    if (!$cases{$key})
+    {
+      push @order, $key;
+      $cases{$key} = { %{$run}{ @key, 'at' }, contestants => [] };
+    }
+    my ($case, $name) = ($cases{$key}, $run->{contestant});
+    my $seen = $case->{values}{ $run->{metric} }{$name} //= {};
+    die "$run->{at}: measured twice\n" if exists $seen->{ $run->{round} };
+    $seen->{ $run->{round} } = $run->{value};
+    push @{ $case->{contestants} }, $name if !grep { $_ eq $name } @{ $case->{contestants} };
+  }
+  return map { drop_absent($_) } grep { $_->{values} } @cases{@order};
+}
+
+# Leave out the contestants of a case that were not measured.
+sub drop_absent
+{
+  my ($case) = @_;
+  my %there = map { ($_ => 1) } map { keys %$_ } values %{ $case->{values} };
+  $case->{contestants} = [ grep { $there{$_} } @{ $case->{contestants} } ];
+  return $case;
+}
+
+# The name of a case for people.
+sub title
+{
+  my ($case) = @_;
+  my ($stem, $count) = $case->{case} =~ /^(.*?)(?:_(\d+))?$/;
+  my $text = $titles{$stem} or return $case->{case};
+  my %variable = map { /(.*?)=(.*)/ } split /,/, $case->{variables};
+
+  $count //= $variable{n};
+  return $case->{case} if $text =~ /#/ && !defined $count;
+  $text =~ s/# (\w+)s\b/$count eq '1' ? "1 $1" : "$count $1s"/e;
+  return $text;
+}
+
+# The name of a contestant for people.
+sub label
+{
+  my ($bench, $name) = @_;
+  my $contestant = $bench->{contestants}{$name};
+  return $contestant ? $contestant->{label} : $name;
+}
+
+
+# How many events one transaction of a case appends; 0 if it appends none.
+sub events_each
+{
+  my ($case) = @_;
+  return $case->{case} =~ /^(?:append|form)_(\d+)$/ ? $1 : 0;
+}
+
+# The rates of a contestant by round: events a second where it appends, and
+# else transactions a second.
+sub rates
+{
+  my ($case, $name) = @_;
+  my $each = events_each($case) || 1;
+  my $tps = $case->{values}{tps}{$name};
+
+  return $case->{values}{events_per_second}{$name} // {} if !$tps;
+  return { map { ($_ => $tps->{$_} * $each) } keys %$tps };
+}
+
+# How many times as fast one contestant is as another, in each round that has
+# both of them.
+sub ratios
+{
+  my ($case, $name, $base) = @_;
+  my ($rates, $bases) = (rates($case, $name), rates($case, $base));
+
+  return map { $rates->{$_} / $bases->{$_} }
+    grep { $bases->{$_} } sort { $a <=> $b } keys %$rates;
+}
+
+# The values of a metric of a contestant, over the rounds.
+sub values_of
+{
+  my ($case, $metric, $name) = @_;
+  return values %{ $case->{values}{$metric}{$name} // {} };
+}
+
+# Median, least and greatest of some numbers; undef if there are none. Of an
+# even number the median is the mean of the two in the middle.
+sub summary
+{
+  my @sorted = sort { $a <=> $b } @_;
+  my $half = int(@sorted / 2);
+
+  return undef if !@sorted;
+  return {
+    rounds => scalar @sorted,
+    median => @sorted % 2 ? $sorted[$half] : ($sorted[ $half - 1 ] + $sorted[$half]) / 2,
+    min => $sorted[0],
+    max => $sorted[-1] };
+}
+
+1;

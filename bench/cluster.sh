@@ -1,0 +1,174 @@
+# Part of script/bench: the cluster, the peers, the templates of the databases,
+# what the events are loaded into, and the facts of the machine.
+# shellcheck shell=bash disable=SC2154
+
+# sql DATABASE ARGUMENT...: run psql there, and show no results.
+sql() { as_pg psql -qX -v ON_ERROR_STOP=1 -o /dev/null -d "$@"; }
+
+# ask DATABASE QUERY: the values of the answer, separated by a tab.
+ask() { as_pg psql -qXAt -F $'\t' -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
+
+# options_of CONTESTANT: the options of its sessions, in this round.
+options_of() { say "${options[$1]//ROUND/${round:-1}}"; }
+
+# Build everything that measuring needs.
+prepare() {
+  mkdir "$dir/results"
+  printf 'group\tcase\tvariables\tclients\tcores\tfsync\tcontestant\tround\tmetric\tvalue\n' >"$dir/results/runs.tsv"
+  build "$dir"
+  build_latency
+  expand_scripts
+  start_cluster "$dir/data" "$dir" "$dir/dest" "$dir/server.log"
+  settings | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
+  as_pg pg_ctl -s -w -D "$dir/data" -l "$dir/server.log" restart </dev/null
+  allowed=$(taskset -cp $$ | sed 's/.*: //')
+  install_peers
+  make_templates
+  [ -n "$quick" ] || warm_wal
+}
+
+# The settings that differ from the defaults. Memory for all that is measured,
+# but for the largest store; so much WAL that no checkpoint comes in between,
+# and its files stay, to be written again instead of made.
+settings() {
+  local memory
+  memory=$(awk '/^MemTotal/ { quarter = int($2 / 4096); print quarter < 6144 ? quarter : 6144 }' /proc/meminfo)
+  say "shared_buffers = ${memory}MB"
+  say "max_wal_size = 8GB"
+  say "min_wal_size = 4GB"
+}
+
+# build_latency: the client program, with the libpq of this server.
+build_latency() {
+  local cc lib
+  read -ra cc < <("$pg_config" --cc)
+  lib=$("$pg_config" --libdir)
+  as_pg "${cc[@]}" -std=gnu11 -O2 -Wall -Wextra -Werror -I"$("$pg_config" --includedir)" \
+    -o "$dir/latency" "$dir/src/bench/latency.c" -L"$lib" -Wl,-rpath,"$lib" -lpq
+}
+
+# Write the scripts below $dir/sql, where what stands between "-- N times" and
+# "-- end" is repeated: pgbench has no loops, and a client sends each statement.
+expand_scripts() {
+  local file
+  as_pg cp -r "$dir/src/bench/sql" "$dir/sql"
+  for file in "$root"/bench/sql/*/*.sql; do
+    grep -q '^-- [0-9]* times$' "$file" || continue
+    awk '/^-- [0-9]+ times$/ { times = $2; block = ""; next }
+      /^-- end$/ { while (times-- > 0) printf "%s", block; times = 0; next }
+      times > 0 { block = block $0 "\n"; next }
+      { print }' "$file" | as_pg tee "$dir/sql/${file#"$root"/bench/sql/}" >/dev/null
+  done
+}
+
+# Fetch the peers' packages, and install each into a database of its own.
+install_peers() {
+  cp -r "$root/bench/peers" "$dir/peers"
+  npm install --loglevel=error --ignore-scripts --no-audit --no-fund --no-package-lock --prefix "$dir/peers" >/dev/null
+  chmod -R a+rX "$dir/peers"
+  as_pg env DATABASE_NAME=message_db \
+    bash "$dir/peers/node_modules/@eventide/message-db/database/install.sh" >/dev/null
+  as_pg createdb emmett
+  node "$dir/peers/emmett-schema.mjs" >"$dir/peers/emmett.sql"
+  sql emmett -f "$dir/peers/emmett.sql"
+}
+
+# Make the templates that are not a peer's.
+make_templates() {
+  local name
+  for name in eventstore seed indexes; do
+    as_pg createdb "$name"
+    sql "$name" -f "$dir/sql/setup/$name.sql"
+  done
+  sql postgres -f "$dir/sql/setup/copy.sql"
+}
+
+# Fill a copy of each template that reading needs with the same events.
+read_events=50000
+load_for_reading() {
+  local name
+  [ -z "$quick" ] || read_events=2000
+  for name in eventstore message_db emmett; do
+    as_pg createdb -T "$name" "loaded_$name"
+    as_pg env PGOPTIONS="$(options_of "$name")" psql -qX1 -o /dev/null -v ON_ERROR_STOP=1 -v events="$read_events" \
+      -f "$dir/sql/setup/load_events.sql" -f "$dir/sql/setup/load_$name.sql" -d "loaded_$name"
+    sql "loaded_$name" -c 'VACUUM (ANALYZE)'
+    [ "$(count_events "loaded_$name")" -eq $((3 * read_events)) ] || die "$name: not all events were loaded"
+  done
+}
+
+# growth_size CONTESTANT: how many events its store is to hold at the beginning.
+growth_size() {
+  case $1$quick in
+    *_100k) say 100000 ;; *_1m) say 1000000 ;; *_10m) say 10000000 ;;
+    *_100kyes) say 1000 ;; *_1myes) say 2000 ;; *_10myes) say 4000 ;;
+  esac
+}
+
+# Fill the stores of growth, the largest one first, as all of it does not stay
+# in memory, with autovacuum put off until the VACUUM that follows. There is a
+# small store for each round, as appending makes it a larger one.
+load_for_growth() {
+  local round
+  growth_loaders=2
+  as_pg createdb growth
+  sql growth -c 'CREATE EXTENSION pg_eventstore'
+  sql postgres -c 'ALTER SYSTEM SET autovacuum = off' -c 'SELECT pg_reload_conf()'
+  load_store eventstore_10m
+  load_store eventstore_1m
+  for ((round = 1; round <= rounds; round++)); do load_store eventstore_100k; done
+  sql postgres -c 'ALTER SYSTEM RESET autovacuum' -c 'SELECT pg_reload_conf()'
+}
+
+# load_store CONTESTANT: create its store for this round and fill it.
+load_store() {
+  local option size said
+  option=$(options_of "$1") size=$(growth_size "$1")
+  sql growth -c "SELECT eventstore.create_store('${option##*=}')"
+  said=$(as_pg env PGOPTIONS="$option" timeout 600 pgbench -n -M prepared -c "$growth_loaders" -j "$growth_loaders" \
+    -t $((size / 100 / growth_loaders)) -D k=0 -f "$dir/sql/growth/load.sql" growth 2>&1) ||
+    die "$1: the events were not loaded"$'\n'"$said"
+  sql growth -c "VACUUM (ANALYZE) ${option##*=}"
+}
+
+# Write the WAL that is kept once, as new files cost more than old ones.
+warm_wal() {
+  sql postgres -c "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 16000000)))
+    FROM generate_series(1, 200)" -c CHECKPOINT
+}
+
+# fact KEY VALUE...: a line of machine.tsv, if there is a value.
+fact() { [ -z "${*:2}" ] || printf '%s\t%s\n' "$1" "${*:2}"; }
+
+# peer_version PACKAGE: of the package that npm has installed.
+peer_version() {
+  node -p 'require(process.argv[1]).version' "$dir/peers/node_modules/$1/package.json"
+}
+
+# What the numbers depend on.
+machine_facts() {
+  local commit
+  commit=$(git -c safe.directory="$root" -C "$root" describe --always --dirty 2>/dev/null || say unknown)
+  fact key value
+  fact date "$(date -u +%Y-%m-%d)"
+  fact cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+  fact cores "$(nproc)"
+  fact memory "$(awk '/^MemTotal/ { printf "%.0f GB", $2 / 1048576 }' /proc/meminfo)"
+  fact kernel "$(uname -sr)"
+  fact filesystem "$(df --output=fstype "$dir" | tail -n 1)"
+  fact PostgreSQL "$(ask postgres 'SHOW server_version')"
+  fact pg_eventstore "$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" "$root/pg_eventstore.control"), commit $commit"
+  fact message-db "$(peer_version @eventide/message-db)"
+  fact Emmett "$(peer_version @event-driven-io/emmett-postgresql)"
+  fact pgbench "$(as_pg pgbench --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)"
+  fact gnuplot "$(gnuplot --version 2>/dev/null | cut -d ' ' -f 2- || true)"
+  fact valgrind "$(valgrind --version | sed 's/^valgrind-//')"
+  ask postgres "SELECT format('%s', name), current_setting(name) FROM pg_settings
+    WHERE source = 'configuration file' AND name NOT IN ('listen_addresses', 'port', 'unix_socket_directories',
+      'extension_destdir', 'extension_control_path', 'dynamic_library_path', 'fsync', 'log_timezone', 'TimeZone',
+      'lc_messages', 'lc_monetary', 'lc_numeric', 'lc_time', 'default_text_search_config', 'DateStyle',
+      'dynamic_shared_memory_type') AND setting IS DISTINCT FROM boot_val ORDER BY name"
+  fact fsync "as each case says"
+  fact rounds "$rounds"
+  fact duration "$(((SECONDS - began + 59) / 60)) minutes"
+}

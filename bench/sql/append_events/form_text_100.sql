@@ -1,0 +1,4 @@
+\if :ready = 0
+SELECT events::text AS events, 1 AS ready FROM bench.batches WHERE n = 1 \gset
+\endif
+SELECT eventstore.append_events(:events);

@@ -1,6 +1,0 @@
-\set a random(1, 1000000000000000)
-SELECT eventstore.append_events(jsonb_build_array(e, e, e, e, e, e, e, e, e, e) || jsonb_build_array(e, e, e, e, e, e, e, e, e, e)
-  || t || t || t || t)
-  FROM (SELECT e, jsonb_build_array(e, e, e, e, e, e, e, e, e, e, e, e, e, e, e, e, e, e, e, e) AS t
-    FROM (SELECT jsonb_build_object('event_type', 'order_placed', 'aggregate_id', 'order-' || :a,
-      'aggregate_type', 'Order', 'data', '{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'::jsonb) AS e) x) y;

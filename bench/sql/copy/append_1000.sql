@@ -1,0 +1,1 @@
+COPY bench.copied (event_type, aggregate_id, aggregate_type, data) FROM 'copy_1000.txt';

@@ -1,0 +1,3 @@
+\set a random(1, 1000000000000000)
+SELECT * FROM emt_append_to_stream(ARRAY[gen_random_uuid()::text], ARRAY['{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'::jsonb], ARRAY['{}'::jsonb],
+  ARRAY['1'], ARRAY['order_placed'], ARRAY['E'], 'order-' || :a, 'Order', NULL, 'emt' || chr(58) || 'default');

@@ -1,0 +1,3 @@
+\set h random(1, 100)
+SELECT * FROM emt_append_to_stream(ARRAY[gen_random_uuid()::text], ARRAY['{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'::jsonb], ARRAY['{}'::jsonb],
+  ARRAY['1'], ARRAY['order_placed'], ARRAY['E'], 'hot-' || :h, 'Order', 7, 'emt' || chr(58) || 'default');

@@ -1,0 +1,3 @@
+\set a random(1, 1000000000000000)
+SELECT eventstore.append_to_aggregate('order-' || :a, array_fill('order_placed'::text, ARRAY[1000]),
+  array_fill('{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'::jsonb, ARRAY[1000]), aggregate_type => 'Order');

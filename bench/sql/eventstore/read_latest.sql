@@ -1,0 +1,1 @@
+SELECT * FROM eventstore.get_latest_events(100);

@@ -1,0 +1,2 @@
+\set p random(0, 3 * :events - 1000)
+SELECT * FROM eventstore.read_events(:p, 1000);

@@ -1,4 +1,0 @@
-\set a random(1, 1000000000000000)
-INSERT INTO bench.unique_only (event_type, aggregate_id, aggregate_type, aggregate_version, data)
-SELECT 'order_placed', 'order-' || :a, 'Order', i, d
-  FROM unnest(array_fill('{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'::jsonb, ARRAY[100])) WITH ORDINALITY u (d, i);

@@ -1,0 +1,2 @@
+\set h random(1, 100)
+SELECT conflict('hot-' || :h);

@@ -1,0 +1,13 @@
+-- The files that COPY reads, in the server's folder.
+DO $$
+DECLARE
+  n integer;
+BEGIN
+  FOREACH n IN ARRAY '{10,100,1000}'::integer[] LOOP
+    EXECUTE format($query$
+      COPY (SELECT 'order_placed', 'order-1', 'Order',
+          '{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'
+        FROM generate_series(1, %s)) TO %L $query$,
+      n, format('%s/copy_%s.txt', current_setting('data_directory'), n));
+  END LOOP;
+END $$;
