@@ -3,9 +3,11 @@
 CREATE EXTENSION pg_eventstore;
 CREATE SCHEMA bench;
 
--- stores that announce nothing, and in the transaction
+-- stores that announce nothing, that announce in the transaction, and without
+-- the indexes that can be left out
 SELECT eventstore.create_store('bench.quiet', 'off');
 SELECT eventstore.create_store('bench.commit', 'commit');
+SELECT eventstore.create_store('bench.bare', indexes => '{}');
 
 CREATE SEQUENCE bench.positions;
 CREATE TABLE bench.events (LIKE eventstore.events INCLUDING ALL EXCLUDING DEFAULTS);
