@@ -22,7 +22,7 @@ prepare() {
   settings | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   as_pg pg_ctl -s -w -D "$dir/data" -l "$dir/server.log" restart </dev/null
   allowed=$(taskset -cp $$ | sed 's/.*: //')
-  install_peers
+  if [ -n "$peers" ]; then install_peers; fi
   make_templates
   [ -n "$quick" ] || warm_wal
 }
@@ -88,7 +88,7 @@ read_events=50000
 load_for_reading() {
   local name
   [ -z "$quick" ] || read_events=2000
-  for name in eventstore message_db emmett; do
+  for name in eventstore ${peers:+message_db emmett}; do
     as_pg createdb -T "$name" "loaded_$name"
     as_pg env PGOPTIONS="$(options_of "$name")" psql -qX1 -o /dev/null -v ON_ERROR_STOP=1 -v events="$read_events" \
       -f "$dir/sql/setup/load_events.sql" -f "$dir/sql/setup/load_$name.sql" -d "loaded_$name"
@@ -158,8 +158,10 @@ machine_facts() {
   fact filesystem "$(df --output=fstype "$dir" | tail -n 1)"
   fact PostgreSQL "$(ask postgres 'SHOW server_version')"
   fact pg_eventstore "$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" "$root/pg_eventstore.control"), commit $commit"
-  fact message-db "$(peer_version @eventide/message-db)"
-  fact Emmett "$(peer_version @event-driven-io/emmett-postgresql)"
+  if [ -n "$peers" ]; then
+    fact message-db "$(peer_version @eventide/message-db)"
+    fact Emmett "$(peer_version @event-driven-io/emmett-postgresql)"
+  fi
   fact pgbench "$(as_pg pgbench --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)"
   fact gnuplot "$(gnuplot --version 2>/dev/null | cut -d ' ' -f 2- || true)"
   fact valgrind "$(valgrind --version | sed 's/^valgrind-//')"

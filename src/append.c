@@ -239,7 +239,9 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 
 /*
  * Look up the type of an aggregate whose last event has none.  The append
- * functions leave no such event after one with a type, but INSERT may.
+ * functions leave no such event after one with a type, but INSERT may.  Where no
+ * event has a type this reads all of them, so it is done only for an append that
+ * brings one, the first of its kind.
  */
 static void
 look_up_type(const PgesStore *store, const PgesBatch *batch,
@@ -287,7 +289,7 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 
 		if (aggregate->id)
 			look_up_version(store, batch, aggregate);
-		if (aggregate->version > 0 && aggregate->type == NULL)
+		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
 			look_up_type(store, batch, aggregate);
 		if (conflict == NULL && has_conflict(aggregate))
 			conflict = aggregate;

@@ -259,6 +259,7 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 					 errmsg("events of one append must be of one aggregate"),
 					 errdetail("Key \"aggregate_id\" of event %d differs from that of event 1.", i + 1),
 					 errhint("Use eventstore.append() for events of several aggregates.")));
+		aggregate->brings_type |= batch->events[i].aggregate_type != NULL;
 	}
 	if (expected_given && id == NULL && batch->nevents > 0)
 		ereport(ERROR,
@@ -373,6 +374,7 @@ pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 			aggregate->first_event = index[i];
 		}
 		aggregate->nevents++;
+		aggregate->brings_type |= event->aggregate_type != NULL;
 		event->aggregate = batch->naggregates - 1;
 	}
 	pfree(index);

@@ -48,6 +48,7 @@ typedef struct PgesAggregate
 	int32		expected;
 	int			nevents;
 	int			first_event;
+	bool		brings_type;	/* any of its events has one */
 	/* filled in by the append */
 	int32		version;
 	text	   *type;			/* of the aggregate so far */

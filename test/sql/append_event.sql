@@ -75,6 +75,18 @@ DEALLOCATE one;
 SELECT eventstore.get_aggregate_version('p');
 
 SELECT count(*), max(position) FROM reg_append_event.events;
+
+-- an append reads the last event of its aggregate and no other, with or without a type
+SELECT eventstore.append_to_aggregate('long', array_fill('t'::text, ARRAY[1000]), array_fill('1'::jsonb, ARRAY[1000]));
+SELECT eventstore.append_to_aggregate('typed', array_fill('t'::text, ARRAY[1000]), array_fill('1'::jsonb, ARRAY[1000]), aggregate_type => 'Long');
+BEGIN;
+SELECT pg_stat_get_xact_tuples_fetched('reg_append_event.idx_events_aggregate_id'::regclass) AS before \gset
+SELECT eventstore.append_event('t', '1', 'long', 1000);
+SELECT eventstore.append_event('t', '1', 'typed', 1000);
+SELECT eventstore.append_events('[{"event_type": "t", "aggregate_id": "long", "data": 1}, {"event_type": "t", "aggregate_id": "long", "data": 1}]', 1001);
+SELECT count(*) FROM eventstore.append('[{"event_type": "t", "aggregate_id": "long", "data": 1}, {"event_type": "t", "aggregate_id": "typed", "data": 1}]');
+SELECT pg_stat_get_xact_tuples_fetched('reg_append_event.idx_events_aggregate_id'::regclass) - :before AS read;
+COMMIT;
 RESET pg_eventstore.store;
 SELECT eventstore.drop_store('reg_append_event.events', force => true);
 DROP SCHEMA reg_append_event;
