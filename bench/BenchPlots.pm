@@ -34,7 +34,7 @@ my @plots = (
   { name => 'read', draw => \&draw_lines, group => 'read', log_y => 1, format => '%.0f',
     title => 'Read an aggregate, 1 client', y => 'reads a second (logarithmic)',
     label => 'events of the aggregate (logarithmic)',
-    of => sub { $_[0]{case} eq 'read_aggregate' && $_[0]{variables} =~ /\bn=\d+/ },
+    of => sub { $_[0]{case} eq 'read_aggregate' && $_[0]{cores} eq 'all' && $_[0]{variables} =~ /\bn=\d+/ },
     x => sub { $_[0]{variables} =~ /\bn=(\d+)/; $1 },
     value => \&rate },
   { name => 'growth', draw => \&draw_bars, group => 'growth', format => '%.1f',
