@@ -182,7 +182,7 @@ sub draw_lines
   for my $i (0 .. $#names)
   {
     my ($title, $colour) = map { quoted($_) } label($bench, $names[$i]), $paint{ $names[$i] };
-    push @parts, "\$data$i using 1:2:3:4 with yerrorlines linewidth 2 pointtype 7 pointsize 0.5"
+    unshift @parts, "\$data$i using 1:2:3:4 with yerrorlines linewidth 2 pointtype 7 pointsize 0.5"
       . " linecolor rgb $colour title $title";
   }
   return <<"GNUPLOT" . plot_command(@parts);

@@ -34,6 +34,7 @@ my %shape = (
 my %titles = (
   append => 'Append # events',
   form => 'Append # events by each function',
+  form_text => 'Append # events, sent as text, by each function',
   hot => 'Append single events to # aggregates',
   conflict => 'Append with a wrong expected version',
   conflicts => 'Append with a wrong expected version',
@@ -183,6 +184,7 @@ sub title
   $count //= $variable{n};
   return $case->{case} if $text =~ /#/ && !defined $count;
   $text =~ s/# (\w+)s\b/$count eq '1' ? "1 $1" : "$count $1s"/e;
+  $text .= ' just after a checkpoint' if $variable{checkpoint};
   return $text;
 }
 
@@ -199,7 +201,7 @@ sub label
 sub events_each
 {
   my ($case) = @_;
-  return $case->{case} =~ /^(?:append|form)_(\d+)$/ ? $1 : 0;
+  return $case->{case} =~ /^(?:append|form|form_text)_(\d+)$/ ? $1 : 0;
 }
 
 # The rates of a contestant by round: events a second where it appends, and

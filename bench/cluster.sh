@@ -24,7 +24,7 @@ prepare() {
   allowed=$(taskset -cp $$ | sed 's/.*: //')
   if [ -n "$peers" ]; then install_peers; fi
   make_templates
-  [ -n "$quick" ] || warm_wal
+  [ -n "$quick" ] || warm_up
 }
 
 # The settings that differ from the defaults. Memory for all that is measured,
@@ -131,10 +131,16 @@ load_store() {
   sql growth -c "VACUUM (ANALYZE) ${option##*=}"
 }
 
-# Write the WAL that is kept once, as new files cost more than old ones.
-warm_wal() {
-  sql postgres -c "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 16000000)))
-    FROM generate_series(1, 200)" -c CHECKPOINT
+# Make the server as one that has run for long: use all of its shared memory and
+# write the WAL that is kept once, as new pages of memory and new files cost more
+# than old ones, and most where most is written.
+warm_up() {
+  sql postgres -c 'CREATE UNLOGGED TABLE filler (t text)' -c 'ALTER TABLE filler ALTER t SET STORAGE PLAIN' \
+    -c "INSERT INTO filler SELECT repeat('x', 7000) FROM generate_series(1,
+      (SELECT setting::integer FROM pg_settings WHERE name = 'shared_buffers'))" \
+    -c 'DROP TABLE filler' \
+    -c "SELECT count(pg_logical_emit_message(false, 'bench', repeat('x', 16000000)))
+      FROM generate_series(1, 200)" -c CHECKPOINT
 }
 
 # fact KEY VALUE...: a line of machine.tsv, if there is a value.
