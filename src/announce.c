@@ -56,6 +56,7 @@ typedef struct NotifiedStore
 	char		channel[NAMEDATALEN];
 	TimestampTz paused_until;	/* after an error */
 	TimestampTz recorded_at;
+	int64		last;			/* position that was taken at the last look */
 	int64		announced;		/* the mark that was announced last */
 	int64		recorded;		/* the mark that the watermark has as
 								 * announced */
@@ -352,6 +353,7 @@ record_if_due(NotifiedStore *store, int64 mark, bool announced, PgesOutlook *out
 static void
 announce_store(NotifiedStore *store, PgesOutlook *outlook)
 {
+	int64		last;
 	int64		mark;
 	bool		announced;
 
@@ -365,8 +367,11 @@ announce_store(NotifiedStore *store, PgesOutlook *outlook)
 		pges_is_subscribed(store->relid))
 		return;
 	mark = pges_probe_mark(store->relid, store->sequence);
-	if (mark < pges_next_of_sequence(store->sequence) - 1)
+	last = pges_next_of_sequence(store->sequence) - 1;
+	if (mark < last)
 		outlook->open_appends = true;
+	outlook->taken += last - store->last;
+	store->last = last;
 	announced = mark > store->announced && has_event(store, mark);
 	if (announced)
 	{

@@ -13,6 +13,7 @@ typedef struct PgesOutlook
 	bool		announced;		/* something was */
 	bool		open_appends;	/* hold a mark back */
 	bool		unrecorded;		/* a watermark is to be written soon */
+	int64		taken;			/* positions, since the last look */
 	int			failures;		/* so many in a row */
 } PgesOutlook;
 

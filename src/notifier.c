@@ -50,6 +50,8 @@
 #define SOON_MS 100				/* when a watermark is to be written */
 #define MAX_BACKOFF_MS 10000	/* between two failures */
 #define MAX_OPEN_WAIT_MS 100	/* while an open append holds a mark back */
+#define CROWD 8					/* so many appends make it rest for longer */
+#define MAX_REST_MS 16			/* between two looks, if the tick is shorter */
 
 /* Whether this notifier leaves by itself, so that nobody has to take over. */
 static bool resigned = false;
@@ -218,10 +220,26 @@ wait_for_work(const PgesOutlook *outlook, int open_wait)
 	return (events & WL_LATCH_SET) == 0;
 }
 
+/*
+ * How long to rest after a look: the tick, and ever longer while many positions were
+ * taken from look to look.  A commit that does not wait for the disk wakes the WAL
+ * writer, which then is in the way of those who flush.
+ */
+static int
+next_rest(int rest, const PgesOutlook *outlook)
+{
+	if (outlook->failures > 0)
+		return Min(SOON_MS << outlook->failures, MAX_BACKOFF_MS);
+	if (outlook->taken < CROWD)
+		return pges_notifier_tick;
+	return Max(pges_notifier_tick, Min(Max(rest, 1) * 2, MAX_REST_MS));
+}
+
 /* Announce until there has been nothing to do for a while, or asked to end. */
 static void
 work(void)
 {
+	int			rest = 1;
 	int			open_wait = 1;
 
 	while (!ShutdownRequestPending)
@@ -230,7 +248,8 @@ work(void)
 		bool		timed_out;
 
 		look_around(&outlook);
-		nap(outlook.failures > 0 ? Min(SOON_MS << outlook.failures, MAX_BACKOFF_MS) : pges_notifier_tick);
+		rest = next_rest(rest, &outlook);
+		nap(rest);
 		timed_out = wait_for_work(&outlook, open_wait);
 		open_wait = timed_out ? Min(open_wait * 2, MAX_OPEN_WAIT_MS) : 1;
 		if (timed_out && !outlook.open_appends && !outlook.unrecorded && leave())

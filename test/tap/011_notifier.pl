@@ -469,7 +469,8 @@ for my $round (1 .. 3)
 {
   my $listener = new_database('tick');
   my $script = "$PostgreSQL::Test::Utils::tmp_check/tick.sql";
-  append_to_file($script, "SELECT eventstore.append_event('e', '1');\n\\sleep 5 ms\n");
+  my $append = "SELECT eventstore.append_event('e', '1');\n";
+  append_to_file($script, "$append\\sleep 5 ms\n");
   # how often a burst is announced, and how long it lasts
   my $burst = sub {
     my $start = time;
@@ -482,6 +483,10 @@ for my $round (1 .. 3)
   };
   my ($count, $seconds) = $burst->();
   cmp_ok($count, '>', 4 * ($seconds + 1), 'a burst is announced often');
+  $script = "$PostgreSQL::Test::Utils::tmp_check/crowd.sql";
+  append_to_file($script, $append);
+  ($count, $seconds) = $burst->();
+  cmp_ok($count, '<', 120 * ($seconds + 1), 'one without pauses, in larger lots');
   my $keeper = keep_notifier('tick');
   $node->append_conf('postgresql.conf', 'pg_eventstore.notifier_tick = 500');
   $node->reload;
