@@ -2,6 +2,9 @@
  * trigger.c
  *		The triggers of a store: one announces appends, one keeps events
  *		immutable.
+ *
+ * Only the functions of this extension that archive and erase may change
+ * events, by pges_execute_change().
  */
 #include "postgres.h"
 
@@ -16,6 +19,9 @@
 #include "position.h"
 #include "store.h"
 #include "trigger.h"
+
+/* The store whose events a statement may change just now, or InvalidOid. */
+static Oid	changing = InvalidOid;
 
 /* Raise unless called as a trigger of the expected kind. */
 static void
@@ -101,6 +107,39 @@ command_of(TriggerData *trigdata)
 	return "TRUNCATE";
 }
 
+/* The row that a trigger lets through; NULL for one of statements. */
+static HeapTuple
+row_of(TriggerData *trigdata)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
+}
+
+/*
+ * Run a statement that changes events of a store, as pges_execute() does.  Who
+ * may call the function that wants this, and change the table, is for the caller
+ * and for the privileges of the table to say.
+ */
+int
+pges_execute_change(const PgesStore *store, const PgesStatement *statement,
+					const Datum *values, const bool *nulls)
+{
+	Oid			outer = changing;
+	int			result;
+
+	PG_TRY();
+	{
+		changing = store->relid;
+		result = pges_execute(store, statement, values, nulls, false, NULL);
+	}
+	PG_FINALLY();
+	{
+		changing = outer;
+	}
+	PG_END_TRY();
+	return result;
+}
+
 PG_FUNCTION_INFO_V1(pges_refuse_change);
 
 /* Trigger, before UPDATE, DELETE and TRUNCATE: refuses them. */
@@ -112,6 +151,9 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 	check_trigger(fcinfo, "refuse_change",
 				  CALLED_AS_TRIGGER(fcinfo) &&
 				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
+	if (RelationGetRelid(trigdata->tg_relation) == changing &&
+		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot %s events of store \"%s\"",
