@@ -100,13 +100,13 @@ check_lengths(const PgesStore *store, const PgesBatch *batch)
 	{
 		const PgesEvent *event = &batch->events[i];
 
-		pges_current_event = i + 1;
-		check_length(store, PGES_EVENT_ID, event->event_id, i + 1);
-		check_length(store, PGES_EVENT_TYPE, event->event_type, i + 1);
-		check_length(store, PGES_CORRELATION_ID, event->correlation_id, i + 1);
-		check_length(store, PGES_CAUSATION_ID, event->causation_id, i + 1);
-		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, i + 1);
-		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, i + 1);
+		pges_current_event = event->ordinal;
+		check_length(store, PGES_EVENT_ID, event->event_id, event->ordinal);
+		check_length(store, PGES_EVENT_TYPE, event->event_type, event->ordinal);
+		check_length(store, PGES_CORRELATION_ID, event->correlation_id, event->ordinal);
+		check_length(store, PGES_CAUSATION_ID, event->causation_id, event->ordinal);
+		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, event->ordinal);
+		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, event->ordinal);
 	}
 	pges_current_event = 0;
 }
@@ -276,7 +276,22 @@ may_be_retry(const PgesStore *store, const PgesBatch *batch,
 		first->event_id_given && pges_event_exists(store, first->event_id);
 }
 
-/* Look up and check the versions; true when the events stand there already. */
+/* Look up the versions and types of all aggregates of a batch. */
+static void
+look_up_aggregates(const PgesStore *store, PgesBatch *batch)
+{
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		PgesAggregate *aggregate = &batch->aggregates[i];
+
+		if (aggregate->id)
+			look_up_version(store, batch, aggregate);
+		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
+			look_up_type(store, batch, aggregate);
+	}
+}
+
+/* Check the versions; true when the events stand there already. */
 static bool
 check_versions(const PgesStore *store, PgesBatch *batch)
 {
@@ -287,10 +302,6 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 	{
 		PgesAggregate *aggregate = &batch->aggregates[i];
 
-		if (aggregate->id)
-			look_up_version(store, batch, aggregate);
-		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
-			look_up_type(store, batch, aggregate);
 		if (conflict == NULL && has_conflict(aggregate))
 			conflict = aggregate;
 		if (suspect == NULL && may_be_retry(store, batch, aggregate))
@@ -302,14 +313,13 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 		pges_report_conflict(store, conflict);
 	if (suspect)
 		pges_report_duplicate(store, &batch->events[suspect->first_event],
-							  suspect->first_event + 1,
 							  "The event is stored, but not all events of this call are, one after another.");
 	return false;
 }
 
 /* Give an event its aggregate's type, or raise if it has another one. */
 static void
-check_type(PgesEvent *event, int ordinal, PgesAggregate *aggregate)
+check_type(PgesEvent *event, PgesAggregate *aggregate)
 {
 	if (event->aggregate_type == NULL)
 		event->aggregate_type = aggregate->type;
@@ -321,28 +331,28 @@ check_type(PgesEvent *event, int ordinal, PgesAggregate *aggregate)
 				 errmsg("aggregate \"%s\" is of type \"%s\"",
 						text_to_cstring(aggregate->id),
 						text_to_cstring(aggregate->type)),
-				 errdetail("Key \"aggregate_type\" of event %d is \"%s\".", ordinal,
+				 errdetail("Key \"aggregate_type\" of event %d is \"%s\".", event->ordinal,
 						   text_to_cstring(event->aggregate_type)),
 				 errhint("Aggregate ids are unique in a store, whatever the type.")));
 }
 
 /* Give an event the next version of its aggregate. */
 static void
-assign_version(PgesEvent *event, int ordinal, PgesAggregate *aggregate)
+assign_version(PgesEvent *event, PgesAggregate *aggregate)
 {
 	if (aggregate->version == PG_INT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("aggregate \"%s\" cannot have more events",
 						text_to_cstring(aggregate->id)),
-				 errdetail("Event %d would exceed version %d.", ordinal, PG_INT32_MAX)));
+				 errdetail("Event %d would exceed version %d.", event->ordinal, PG_INT32_MAX)));
 	event->version = ++aggregate->version;
 	if (event->given_version > 0 && event->given_version != event->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("aggregate version of an event does not fit"),
 				 errdetail("Key \"aggregate_version\" of event %d is %d, but the event would get version %d of aggregate \"%s\".",
-						   ordinal, event->given_version, event->version,
+						   event->ordinal, event->given_version, event->version,
 						   text_to_cstring(aggregate->id))));
 }
 
@@ -355,13 +365,13 @@ complete_events(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = i + 1;
+		pges_current_event = event->ordinal;
 		if (event->aggregate_id)
 		{
 			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 
-			check_type(event, i + 1, aggregate);
-			assign_version(event, i + 1, aggregate);
+			check_type(event, aggregate);
+			assign_version(event, aggregate);
 		}
 		if (!event->event_id_given)
 			event->event_id = pges_make_event_id();
@@ -383,12 +393,9 @@ allocate_positions(const PgesStore *store, PgesBatch *batch)
 	pfree(positions);
 }
 
-/*
- * Append a batch, and fill in what its events got: ids, versions, positions.
- * Nothing is stored unless all of it is.
- */
-void
-pges_append_batch(const PgesStore *store, PgesBatch *batch)
+/* Lock the aggregates of a batch and find out where they are: 1 and 2. */
+static void
+begin_batch(const PgesStore *store, PgesBatch *batch)
 {
 	check_lengths(store, batch);
 	lock_aggregates(store, batch);
@@ -397,8 +404,14 @@ pges_append_batch(const PgesStore *store, PgesBatch *batch)
 	/* what this transaction did before is to be seen too */
 	CommandCounterIncrement();
 	SPI_connect();
-	batch->deduplicated = check_versions(store, batch);
-	if (!batch->deduplicated && batch->nevents > 0)
+	look_up_aggregates(store, batch);
+}
+
+/* Store the events of a batch, if any: 4 and 5. */
+static void
+finish_batch(const PgesStore *store, PgesBatch *batch)
+{
+	if (batch->nevents > 0)
 	{
 		MemoryContext spi = MemoryContextSwitchTo(batch->context);
 
@@ -408,4 +421,34 @@ pges_append_batch(const PgesStore *store, PgesBatch *batch)
 		pges_insert_events(store, batch);
 	}
 	SPI_finish();
+}
+
+/*
+ * Append a batch, and fill in what its events got: ids, versions, positions.
+ * Nothing is stored unless all of it is.
+ */
+void
+pges_append_batch(const PgesStore *store, PgesBatch *batch)
+{
+	begin_batch(store, batch);
+	batch->deduplicated = check_versions(store, batch);
+	if (batch->deduplicated)
+		SPI_finish();
+	else
+		finish_batch(store, batch);
+}
+
+/*
+ * Append those events of a batch that are not stored already, and return how
+ * many are.  They leave the batch.
+ */
+int
+pges_import_batch(const PgesStore *store, PgesBatch *batch)
+{
+	int			stored;
+
+	begin_batch(store, batch);
+	stored = pges_drop_stored(store, batch);
+	finish_batch(store, batch);
+	return stored;
 }

@@ -63,16 +63,37 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 			 errstore(store)));
 }
 
+/*
+ * Raise the conflict that an event's version is taken: by another event, or by
+ * this one, without an id to tell.
+ */
+void
+pges_report_taken(const PgesStore *store, const PgesEvent *event,
+				  const PgesAggregate *aggregate)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version %d of aggregate \"%s\" is taken", event->given_version, id),
+			 errdetail("Event %d is to be version %d, but the aggregate is at version %d in store %s, and its event of that version %s.\n%s",
+					   event->ordinal, event->given_version, aggregate->version,
+					   store->qualified_name,
+					   event->event_id_given ? "has another id" : "cannot be compared with one that has no id",
+					   conflict_json(id, event->given_version - 1, aggregate->version)),
+			 errstore(store)));
+}
+
 /* Raise the error that an event id exists and this event is another one. */
 void
 pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
-					  int ordinal, const char *detail)
+					  const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("event id \"%s\" already exists in store %s",
 					text_to_cstring(event->event_id), store->qualified_name),
-			 errdetail("Key \"event_id\" of event %d: %s", ordinal, detail),
+			 errdetail("Key \"event_id\" of event %d: %s", event->ordinal, detail),
 			 errhint("Give every event an id of its own; repeat a call only with the same ids and the same content."),
 			 errstore(store)));
 }
@@ -147,7 +168,7 @@ void
 pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 							 const ErrorData *error)
 {
-	const PgesEvent *event;
+	const PgesEvent *event = NULL;
 
 	if (error->constraint_name == NULL || error->table_name == NULL ||
 		error->schema_name == NULL ||
@@ -159,14 +180,18 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 		report_position(store, error);
 	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
 		(event = find_duplicate(batch, error)) != NULL)
-		pges_report_duplicate(store, event, event - batch->events + 1,
+	{
+		pges_current_event = event->ordinal;
+		pges_report_duplicate(store, event,
 							  "An event with this id stands at another place, or was stored concurrently.");
+	}
 	if (strcmp(error->constraint_name, store->version_index) == 0 &&
 		(event = find_conflict(batch, error)) != NULL)
 	{
 		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 		char	   *id = text_to_cstring(event->aggregate_id);
 
+		pges_current_event = event->ordinal;
 		ereport(ERROR,
 				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
 				 errmsg("version conflict on aggregate \"%s\"", id),

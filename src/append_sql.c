@@ -57,15 +57,29 @@ append_context(void *arg)
 }
 
 /*
- * Begin an append: find the store, and say what goes on in errors from now.
- * The privilege is checked before any lock that others may have to wait for.
- * Then the store is locked in the mode of the INSERT that is to come.
+ * Open a store that is locked for reading for an append.  The privilege is
+ * checked before any lock that others may have to wait for.  Then the store is
+ * locked in the mode of the INSERT that is to come.
  */
+const PgesStore *
+pges_open_for_append(const PgesStore *store)
+{
+	Oid			relid = store->relid;
+
+	PreventCommandIfReadOnly("an append of events");
+	if (!pges_may_insert(relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+
+	/* not both locks at a time: to wait for one with the other may deadlock */
+	UnlockRelationOid(relid, AccessShareLock);
+	LockRelationOid(relid, RowExclusiveLock);
+	return pges_store(relid);
+}
+
+/* Begin an append: find the store, and say what goes on in errors from now. */
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
-	Oid			relid;
-
 	context->store = pges_store_argument(fcinfo, store_arg, AccessShareLock);
 	context->batch = NULL;
 	context->callback.callback = append_context;
@@ -74,16 +88,7 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	error_context_stack = &context->callback;
 	context->outer_event = pges_current_event;
 	pges_current_event = 0;
-
-	PreventCommandIfReadOnly("an append of events");
-	relid = context->store->relid;
-	if (!pges_may_insert(relid))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, context->store->table);
-
-	/* not both locks at a time: to wait for one with the other may deadlock */
-	UnlockRelationOid(relid, AccessShareLock);
-	LockRelationOid(relid, RowExclusiveLock);
-	context->store = pges_store(relid);
+	context->store = pges_open_for_append(context->store);
 }
 
 /* Append what was read. */
@@ -291,6 +296,7 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 
 		CHECK_FOR_INTERRUPTS();
 		*event = shared;
+		event->ordinal = i + 1;
 		event->event_id = text_element(&ids, i);
 		event->event_type = text_element(&types, i);
 		event->data = json_element(&data, i);

@@ -38,6 +38,8 @@ pges_batch_create(int nevents)
 	batch->events = MemoryContextAllocExtended(CurrentMemoryContext,
 											   sizeof(PgesEvent) * Max(nevents, 1),
 											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int n = 0; n < nevents; n++)
+		batch->events[n].ordinal = n + 1;
 	return batch;
 }
 
@@ -116,8 +118,10 @@ check_not_null(int ordinal, PgesColumn key, const void *value)
 
 /* Check what one event alone can tell. */
 static void
-check_event(const PgesEvent *event, int ordinal)
+check_event(const PgesEvent *event)
 {
+	int			ordinal = event->ordinal;
+
 	check_not_null(ordinal, PGES_EVENT_TYPE, event->event_type);
 	check_not_null(ordinal, PGES_DATA, event->data);
 	check_not_empty(ordinal, PGES_EVENT_ID, event->event_id);
@@ -181,14 +185,17 @@ check_ids(PgesBatch *batch)
 	{
 		const text *id = batch->events[index[i]].event_id;
 
+		pges_current_event = batch->events[index[i]].ordinal;
 		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("event id \"%s\" comes twice in one append",
 							pges_clip(text_to_cstring(id))),
 					 errdetail("Key \"event_id\" of event %d is that of event %d.",
-							   index[i] + 1, index[i - 1] + 1)));
+							   batch->events[index[i]].ordinal,
+							   batch->events[index[i - 1]].ordinal)));
 	}
+	pges_current_event = 0;
 	pfree(index);
 }
 
@@ -214,8 +221,8 @@ pges_batch_check(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = i + 1;
-		check_event(event, i + 1);
+		pges_current_event = event->ordinal;
+		check_event(event);
 		if (event->metadata && is_json_null(event->metadata))
 			event->metadata = NULL;
 		event->event_id_given = event->event_id != NULL;

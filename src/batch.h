@@ -19,6 +19,7 @@
  */
 typedef struct PgesEvent
 {
+	int			ordinal;		/* its number in the call, from 1 */
 	text	   *event_id;
 	bool		event_id_given;
 	text	   *event_type;
@@ -72,6 +73,7 @@ extern int	pges_current_event;
 
 extern PgesBatch *pges_batch_create(int nevents);
 extern PgesBatch *pges_batch_from_json(Jsonb *events);
+extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 									 bool expected_given, int32 expected);
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);

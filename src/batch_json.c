@@ -311,3 +311,20 @@ pges_batch_from_json(Jsonb *events)
 	pges_batch_check(batch);
 	return batch;
 }
+
+/* Read one event from JSON that has to be an object. */
+void
+pges_event_from_json(PgesEvent *event, Jsonb *json)
+{
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &json->root;
+		if (JB_ROOT_IS_SCALAR(json))
+			(void) JsonbExtractScalar(&json->root, &value);
+		report_no_object(event->ordinal, &value);
+	}
+	read_event(event, event->ordinal, &json->root);
+}

@@ -16,6 +16,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
+#include "utils/backend_status.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #if PG_VERSION_NUM >= 160000
@@ -120,6 +121,19 @@ pges_may_create_schemas_compat(Oid roleid)
 #else
 	return pg_database_aclcheck(MyDatabaseId, roleid, ACL_CREATE) == ACLCHECK_OK;
 #endif
+}
+
+/* What the n-th process, from 1, tells of itself; NULL for none. */
+static inline const PgBackendStatus *
+pges_backend_status_compat(int n)
+{
+#if PG_VERSION_NUM >= 160000
+	LocalPgBackendStatus *local = pgstat_get_local_beentry_by_index(n);
+#else
+	LocalPgBackendStatus *local = pgstat_fetch_stat_local_beentry(n);
+#endif
+
+	return local ? &local->backendStatus : NULL;
 }
 
 /* Round a number to an integer; false when it does not fit. */

@@ -8,11 +8,15 @@
  * the call is that one again: it is answered as the first one was, and nothing
  * is stored.  Content that a call left to the store (time, position, version,
  * an aggregate's type) is not compared.
+ *
+ * An import that is begun again is many such calls, of which the last one was
+ * not finished: there each event is told apart by itself.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -120,7 +124,7 @@ take_over(PgesEvent *event)
  * other content.
  */
 static bool
-find_event(const PgesStore *store, PgesEvent *event, int ordinal)
+find_event(const PgesStore *store, PgesEvent *event)
 {
 	Datum		id = PointerGetDatum(event->event_id);
 	PgesColumn	difference;
@@ -130,7 +134,7 @@ find_event(const PgesStore *store, PgesEvent *event, int ordinal)
 	take_over(event);
 	difference = first_difference(event);
 	if (difference != PGES_NUM_COLUMNS)
-		pges_report_duplicate(store, event, ordinal,
+		pges_report_duplicate(store, event,
 							  psprintf("The event at position " INT64_FORMAT " has this id and another \"%s\".",
 									   event->position, pges_column_name(difference)));
 	SPI_freetuptable(SPI_tuptable);
@@ -174,10 +178,60 @@ pges_is_retry(const PgesStore *store, PgesBatch *batch)
 	if (!batch->all_ids_given || batch->nevents == 0)
 		return false;
 	for (int i = 0; i < batch->nevents; i++)
-		found += find_event(store, &batch->events[i], i + 1);
+		found += find_event(store, &batch->events[i]);
 	if (found == batch->nevents && stand_in_order(batch))
 		return true;
 	for (int i = 0; i < batch->nevents; i++)
 		batch->events[i].version = 0;
 	return false;
+}
+
+/*
+ * Whether an event that is imported is stored already; raises when another one
+ * stands in its place.  One whose version is still to come, or whose aggregate is
+ * new, is not looked for: the unique index would find it.
+ */
+static bool
+is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggregate)
+{
+	int32		given = event->given_version;
+
+	if (given > aggregate->version || (event->aggregate_id && aggregate->version == 0))
+		return false;
+	if (event->event_id_given && find_event(store, event))
+	{
+		if (given > 0 && given != event->version)
+			pges_report_duplicate(store, event,
+								  psprintf("It is stored as version %d of its aggregate, not %d.",
+										   event->version, given));
+		return true;
+	}
+	if (given > 0)
+		pges_report_taken(store, event, aggregate);
+	return false;
+}
+
+/*
+ * Drop from a batch what is stored already, by event id and content, and return
+ * how many events that were.  The versions of the aggregates have been looked up.
+ */
+int
+pges_drop_stored(const PgesStore *store, PgesBatch *batch)
+{
+	int			n = 0;
+	int			stored;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		pges_current_event = event->ordinal;
+		if (!is_stored(store, event, &batch->aggregates[event->aggregate]))
+			batch->events[n++] = *event;
+	}
+	pges_current_event = 0;
+	stored = batch->nevents - n;
+	batch->nevents = n;
+	return stored;
 }

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(128);
+SELECT plan(136);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -24,7 +24,8 @@ INSERT INTO appends VALUES
 ('append_events', $$SELECT eventstore.append_events('{"event_type": "T", "aggregate_id": "a"}')$$),
 ('append_event', $$SELECT eventstore.append_event('T', '1', 'a')$$),
 ('append_to_aggregate', $$SELECT eventstore.append_to_aggregate('a', '{T,T}', '{1,2}')$$),
-('append', $$SELECT * FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
+('append', $$SELECT * FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$),
+('import_events', $$SELECT * FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
 -- those that store nothing
 CREATE TEMP TABLE checks (label text, command text);
 INSERT INTO checks VALUES
@@ -43,6 +44,7 @@ INSERT INTO reads VALUES
 ('get_event', $$SELECT * FROM eventstore.get_event('e')$$),
 ('get_aggregate_version', $$SELECT eventstore.get_aggregate_version('a')$$),
 ('read_events', $$SELECT * FROM eventstore.read_events()$$),
+('export_events', $$SELECT * FROM eventstore.export_events()$$),
 ('read_events, filtered', $$SELECT * FROM eventstore.read_events(0, 10, '{T}', '{A}', true)$$),
 ('wait_for_events', $$SELECT eventstore.wait_for_events(0, '0')$$),
 ('high_water_mark', $$SELECT eventstore.high_water_mark()$$);
@@ -83,7 +85,7 @@ SELECT lives_ok(command, 'writer: ' || label) FROM checks;
 SELECT lives_ok(command, 'writer: ' || label) FROM reads;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'writer: INSERT');
 SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'writer: next_position');
-SELECT is(eventstore.get_aggregate_version('a'), 5, 'writer: all of it was appended');
+SELECT is(eventstore.get_aggregate_version('a'), 6, 'writer: all of it was appended');
 SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no ' || label) FROM administration;
 SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '42501', NULL, 'writer: no UPDATE');
 SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '42501', NULL, 'writer: the sequence cannot be set back');

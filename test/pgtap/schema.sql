@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(90);
+SELECT plan(94);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -46,6 +46,7 @@ SELECT set_eq($$
     'function eventstore.apply_default_store_options()',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
+    'function eventstore.export_events(bigint,integer,regclass)',
     'function eventstore.get_aggregate_version(text,regclass)',
     'function eventstore.get_event(text,regclass)',
     'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass)',
@@ -55,11 +56,13 @@ SELECT set_eq($$
     'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass)',
     'function eventstore.get_latest_events(integer,regclass)',
     'function eventstore.high_water_mark(regclass)',
+    'function eventstore.import_events(text,regclass)',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass)',
     'function eventstore.read_support(internal)',
     'function eventstore.refuse_change()',
+    'function eventstore.reported_progress()',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.store_options(regclass)',
     'function eventstore.wait_for_events(bigint,interval,regclass)',
@@ -69,12 +72,13 @@ SELECT set_eq($$
     'table eventstore.watermarks',
     'type eventstore.event',
     'view eventstore.open_appends',
+    'view eventstore.progress',
     'view eventstore.stores'
   ], 'the members of the extension are those listed here');
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r watermarks', 'v open_appends', 'v stores', 'i watermarks_pkey',
+    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -225,6 +229,19 @@ SELECT is_empty($$
   SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.open_appends'::regclass AND attnum > 0
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of its columns has a comment');
+
+-- the view of long work
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.progress'::regclass AND attnum > 0),
+          ARRAY['pid integer', 'store regclass', 'work text', 'done bigint', 'skipped bigint', 'total bigint',
+                'started_at timestamp with time zone'],
+          'the columns of the view of progress');
+SELECT ok(obj_description('eventstore.progress'::regclass, 'pg_class') <> '', 'the view has a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.progress'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of its columns has a comment');
+SELECT is_empty($$SELECT * FROM eventstore.progress$$, 'nothing long is under way');
 SELECT is_empty($$SELECT * FROM eventstore.open_appends WHERE store = 'eventstore.events'::regclass$$, 'nobody appends to the default store');
 SELECT eventstore.append_event('T', '1', store => 'eventstore.events') AS appended \gset
 SELECT results_eq($$
@@ -246,7 +263,7 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['open_appends SELECT', 'stores SELECT', 'watermarks SELECT'],
+          ARRAY['open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
           'PUBLIC may read the views and the watermarks, and no other table or sequence');
 
 -- the settings

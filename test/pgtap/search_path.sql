@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(52);
+SELECT plan(56);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -117,7 +117,11 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
-  ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8')
+  ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1)$$, '10'),
+  ($$SELECT imported FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
+  ($$SELECT present FROM eventstore.import_events('pgtap_victim.events')$$, '12'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0')
   ) v(c, wanted);
 SELECT matches(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0)$$, '^40V01: '),

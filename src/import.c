@@ -1,0 +1,421 @@
+/*
+ * import.c
+ *		Imports events from a query, a table or JSON.
+ *
+ * The rows of a query are fetched by a cursor, some at a time, and each lot is
+ * a batch that is appended like any other: with the same locks, checks and
+ * inserts.  So memory stays flat, however many there are.  What is stored
+ * already, by event id and content, is left out, so an import that was broken
+ * off is begun again as it was (retry.c).
+ *
+ * All of it is one transaction's work: all or nothing.  Its guard holds back
+ * readers of the log until it ends, so who imports much does it in parts.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "append.h"
+#include "argument.h"
+#include "batch.h"
+#include "progress.h"
+#include "store.h"
+
+#define LOT 1000				/* rows that are fetched at once */
+#define LOT_BYTES (16 * 1024 * 1024)	/* a batch ends when it is as large */
+
+/* A column that holds a whole event as JSON, and one that tells its origin. */
+#define EVENT_COLUMN "event"
+#define LINE_COLUMN "line"
+
+/* What is being imported. */
+typedef struct Import
+{
+	ErrorContextCallback callback;
+	const PgesStore *store;
+	TupleDesc	desc;			/* of the rows */
+	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: there is none */
+	int			event_column;
+	int			line_column;
+	int64	   *lines;			/* of the events of the batch, by ordinal */
+	int64		done;			/* events before the batch */
+	int64		stored;			/* how many of them were there already */
+	MemoryContext context;		/* of a batch */
+} Import;
+
+/* Tell what was going on when an error was raised. */
+static void
+import_context(void *arg)
+{
+	const Import *import = arg;
+	const char *store = import->store->qualified_name;
+	int			n = pges_current_event;
+
+	if (n > import->done && import->line_column > 0)
+		errcontext("importing event %d, line " INT64_FORMAT ", to store %s", n,
+				   import->lines[n - import->done - 1], store);
+	else if (n > 0)
+		errcontext("importing event %d to store %s", n, store);
+	else
+		errcontext("importing events to store %s", store);
+}
+
+/* Raise the error that a column is none of an event's. */
+static void
+report_column(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" is none of an event's", name),
+			 errdetail("The columns of the rows to import are those of an event, or \"%s\" with a whole event as JSON, and \"%s\".",
+					   EVENT_COLUMN, LINE_COLUMN),
+			 errhint("Name the columns of the query, or leave some out.")));
+}
+
+/* Note which column of the rows is which of an event's. */
+static void
+note_column(Import *import, int number)
+{
+	const char *name = NameStr(TupleDescAttr(import->desc, number - 1)->attname);
+
+	if (strcmp(name, EVENT_COLUMN) == 0)
+		import->event_column = number;
+	else if (strcmp(name, LINE_COLUMN) == 0)
+		import->line_column = number;
+	else
+	{
+		int			column = 0;
+
+		while (column < PGES_NUM_COLUMNS && strcmp(name, pges_column_name(column)) != 0)
+			column++;
+		if (column == PGES_NUM_COLUMNS)
+			report_column(name);
+		import->columns[column] = number;
+	}
+}
+
+/* Find out what the rows bring. */
+static void
+note_columns(Import *import, TupleDesc desc)
+{
+	import->desc = desc;
+	for (int i = 1; i <= desc->natts; i++)
+	{
+		if (!TupleDescAttr(desc, i - 1)->attisdropped)
+			note_column(import, i);
+	}
+	if (import->event_column == 0 && import->columns[PGES_EVENT_TYPE] == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("rows to import need a column \"%s\" or \"%s\"",
+						pges_column_name(PGES_EVENT_TYPE), EVENT_COLUMN)));
+}
+
+/*
+ * The value of a column of a row as one of the wanted type; false when it is
+ * null or there is none.  What is of another type comes by way of its text.
+ */
+static bool
+row_value(const Import *import, HeapTuple row, int number, Oid wanted, Datum *value)
+{
+	Oid			type;
+	Oid			function;
+	Oid			ioparam;
+	bool		isvarlena;
+	bool		isnull = true;
+
+	if (number > 0)
+		*value = SPI_getbinval(row, import->desc, number, &isnull);
+	if (isnull)
+		return false;
+	type = SPI_gettypeid(import->desc, number);
+	if (type == wanted || (wanted == TEXTOID && type == VARCHAROID))
+		return true;
+	getTypeOutputInfo(type, &function, &isvarlena);
+	*value = CStringGetDatum(OidOutputFunctionCall(function, *value));
+	getTypeInputInfo(wanted, &function, &ioparam);
+	*value = OidInputFunctionCall(function, DatumGetCString(*value), ioparam, -1);
+	return true;
+}
+
+/* A column of a row that is text. */
+static text *
+row_text(const Import *import, HeapTuple row, PgesColumn column)
+{
+	Datum		value;
+
+	return row_value(import, row, import->columns[column], TEXTOID, &value) ?
+		DatumGetTextPP(value) : NULL;
+}
+
+/* A column of a row that is JSON. */
+static Jsonb *
+row_json(const Import *import, HeapTuple row, int number)
+{
+	Datum		value;
+
+	return row_value(import, row, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
+}
+
+/* The version in a row; 0 for none. */
+static int32
+row_version(const Import *import, HeapTuple row, const PgesEvent *event)
+{
+	Datum		value;
+
+	if (!row_value(import, row, import->columns[PGES_AGGREGATE_VERSION], INT4OID, &value))
+		return 0;
+	if (DatumGetInt32(value) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"aggregate_version\" of an event must be a whole number from 1 to %d", PG_INT32_MAX),
+				 errdetail("Key \"aggregate_version\" of event %d is %d.",
+						   event->ordinal, DatumGetInt32(value))));
+	return DatumGetInt32(value);
+}
+
+/* Read an event from the columns of a row. */
+static void
+read_columns(const Import *import, HeapTuple row, PgesEvent *event)
+{
+	Datum		value;
+
+	event->event_id = row_text(import, row, PGES_EVENT_ID);
+	event->event_type = row_text(import, row, PGES_EVENT_TYPE);
+	event->correlation_id = row_text(import, row, PGES_CORRELATION_ID);
+	event->causation_id = row_text(import, row, PGES_CAUSATION_ID);
+	event->aggregate_id = row_text(import, row, PGES_AGGREGATE_ID);
+	event->aggregate_type = row_text(import, row, PGES_AGGREGATE_TYPE);
+	event->given_version = row_version(import, row, event);
+	event->data = row_json(import, row, import->columns[PGES_DATA]);
+	event->metadata = row_json(import, row, import->columns[PGES_METADATA]);
+	event->occurred_at_given = row_value(import, row, import->columns[PGES_OCCURRED_AT],
+										 TIMESTAMPTZOID, &value);
+	if (event->occurred_at_given)
+		event->occurred_at = DatumGetTimestampTz(value);
+}
+
+/* Read an event from the JSON in a row. */
+static void
+read_json(const Import *import, HeapTuple row, PgesEvent *event)
+{
+	Jsonb	   *json = row_json(import, row, import->event_column);
+
+	if (json == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an event must be a JSON object"),
+				 errdetail("Event %d is null.", event->ordinal)));
+	pges_event_from_json(event, json);
+}
+
+/* Read one row into an event. */
+static void
+read_row(Import *import, HeapTuple row, PgesEvent *event, int64 *line)
+{
+	Datum		value;
+
+	*line = row_value(import, row, import->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
+	if (import->event_column > 0)
+		read_json(import, row, event);
+	else
+		read_columns(import, row, event);
+}
+
+/* Make a batch of n rows that SPI has fetched, from one on. */
+static PgesBatch *
+read_rows(Import *import, uint64 first, int n)
+{
+	PgesBatch  *batch = pges_batch_create(n);
+
+	if (import->done > PG_INT32_MAX - LOT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot import more than %d events at once", PG_INT32_MAX)));
+	import->lines = palloc0(sizeof(int64) * n);
+	for (int i = 0; i < n; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		pges_current_event = event->ordinal = import->done + i + 1;
+		read_row(import, SPI_tuptable->vals[first + i], event, &import->lines[i]);
+	}
+	pges_current_event = 0;
+	pges_batch_check(batch);
+	pges_batch_group(batch, NULL);
+	return batch;
+}
+
+/* How many of the fetched rows, from one on, make a batch. */
+static int
+rows_of_batch(uint64 first, uint64 fetched)
+{
+	uint64		next = first;
+	Size		size = 0;
+
+	while (next < fetched && size < LOT_BYTES)
+		size += SPI_tuptable->vals[next++]->t_len;
+	return next - first;
+}
+
+/* Import the rows that SPI has fetched. */
+static void
+import_rows(Import *import)
+{
+	uint64		fetched = SPI_processed;
+	SPITupleTable *rows = SPI_tuptable;
+	uint64		first = 0;
+
+	while (first < fetched)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(import->context);
+		int			n = rows_of_batch(first, fetched);
+		PgesBatch  *batch = read_rows(import, first, n);
+
+		import->stored += pges_import_batch(import->store, batch);
+		MemoryContextSwitchTo(caller);
+		SPI_tuptable = rows;
+		import->done += n;
+		first += n;
+		MemoryContextReset(import->context);
+		pges_progress_update(import->done, import->stored);
+	}
+	SPI_freetuptable(rows);
+}
+
+/* Import all rows of a query. */
+static void
+import_query(Import *import, const char *query, int nargs, Oid *types, Datum *values)
+{
+	Portal		portal;
+
+	SPI_connect();
+	portal = SPI_cursor_open_with_args(NULL, query, nargs, types, values, NULL, false, 0);
+	note_columns(import, portal->tupDesc);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, LOT);
+		if (SPI_processed == 0)
+			break;
+		import_rows(import);
+	}
+	SPI_cursor_close(portal);
+	SPI_finish();
+}
+
+/* The query that reads a table, in the order of its positions if it has any. */
+static char *
+query_of_table(List *names)
+{
+	Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, false);
+	bool		ordered = get_attnum(relid, pges_column_name(PGES_POSITION)) != InvalidAttrNumber;
+
+	return psprintf("SELECT * FROM %s%s",
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+											   get_rel_name(relid)),
+					ordered ? " ORDER BY position" : "");
+}
+
+/* The query that a source is, or that reads the table it names. */
+static char *
+query_of(char *source)
+{
+	char	   *copy = pstrdup(source);
+	List	   *parts;
+
+	if (SplitIdentifierString(copy, '.', &parts) && list_length(parts) > 0 && list_length(parts) <= 3)
+		return query_of_table(textToQualifiedNameList(cstring_to_text(source)));
+	return source;
+}
+
+/* Whether a source is JSON: no query and no name begins like this. */
+static bool
+is_json(const char *source)
+{
+	source += strspn(source, " \t\r\n");
+	return *source == '[' || *source == '{';
+}
+
+/* The number of imported events, and of those that were there already. */
+static Datum
+counts(FunctionCallInfo fcinfo, const Import *import)
+{
+	TupleDesc	desc;
+	Datum		values[2];
+	bool		nulls[2] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = Int64GetDatum(import->done - import->stored);
+	values[1] = Int64GetDatum(import->stored);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* Import what a query brings, to the store of the second argument. */
+static Datum
+run_import(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *types, Datum *values)
+{
+	Import		import = {.done = 0};
+	int			outer_event = pges_current_event;
+
+	import.store = pges_store_argument(fcinfo, 1, AccessShareLock);
+	import.callback.callback = import_context;
+	import.callback.arg = &import;
+	import.callback.previous = error_context_stack;
+	error_context_stack = &import.callback;
+	pges_current_event = 0;
+	import.store = pges_open_for_append(import.store);
+	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
+										   ALLOCSET_DEFAULT_SIZES);
+
+	pges_progress_begin(PGES_IMPORT, import.store->relid, 0);
+	import_query(&import, query, nargs, types, values);
+	pges_progress_end();
+	MemoryContextDelete(import.context);
+	error_context_stack = import.callback.previous;
+	pges_current_event = outer_event;
+	return counts(fcinfo, &import);
+}
+
+/* Import an array of event objects, or one. */
+static Datum
+import_json(FunctionCallInfo fcinfo, Datum events)
+{
+	Oid			type = JSONBOID;
+
+	return run_import(fcinfo,
+					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
+					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
+					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
+					  1, &type, &events);
+}
+
+PG_FUNCTION_INFO_V1(pges_import_events);
+
+/* SQL: import events from a query, a table or JSON, given as text. */
+Datum
+pges_import_events(PG_FUNCTION_ARGS)
+{
+	char	   *source;
+
+	pges_require_argument(fcinfo, 0, "source");
+	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (source[strspn(source, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"source\" must not be empty")));
+	if (is_json(source))
+		return import_json(fcinfo, DirectFunctionCall1(jsonb_in, CStringGetDatum(source)));
+	return run_import(fcinfo, query_of(source), 0, NULL, NULL);
+}
