@@ -70,10 +70,15 @@ import_context(void *arg)
 		errcontext("importing events to store %s", store);
 }
 
-/* Raise the error that a column is none of an event's. */
-static void
-report_column(const char *name)
+/* The column of an event that has a name; raises when there is none. */
+static PgesColumn
+column_of(const char *name)
 {
+	for (PgesColumn column = 0; column < PGES_NUM_COLUMNS; column++)
+	{
+		if (strcmp(name, pges_column_name(column)) == 0)
+			return column;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" is none of an event's", name),
@@ -93,15 +98,7 @@ note_column(Import *import, int number)
 	else if (strcmp(name, LINE_COLUMN) == 0)
 		import->line_column = number;
 	else
-	{
-		int			column = 0;
-
-		while (column < PGES_NUM_COLUMNS && strcmp(name, pges_column_name(column)) != 0)
-			column++;
-		if (column == PGES_NUM_COLUMNS)
-			report_column(name);
-		import->columns[column] = number;
-	}
+		import->columns[column_of(name)] = number;
 }
 
 /* Find out what the rows bring. */

@@ -125,7 +125,7 @@ pges_execute_change(const PgesStore *store, const PgesStatement *statement,
 					const Datum *values, const bool *nulls)
 {
 	Oid			outer = changing;
-	int			result;
+	int			result = 0;
 
 	PG_TRY();
 	{
