@@ -172,6 +172,30 @@ lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
 		batch->events[aggregate->first_event].event_id;
 }
 
+/* What stands for the subject of a lock, an aggregate or an event of none. */
+static uint64
+lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
+{
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
+							   VARSIZE_ANY_EXHDR(subject),
+							   ((uint64) store->relid << 1) | !is_aggregate);
+}
+
+/*
+ * Lock an aggregate, or an event of none, as an append does: appends to it that
+ * are open have ended then, and others wait.
+ */
+void
+pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text *event_id)
+{
+	AggregateLock lock;
+
+	lock.hash = lock_hash(store, aggregate_id ? aggregate_id : event_id, aggregate_id != NULL);
+	lock.mode = ExclusiveLock;
+	lock.written = false;		/* the unique index is no help */
+	take_lock(&lock);
+}
+
 /* Lock all aggregates of a batch, in the order of their hashes. */
 static void
 lock_aggregates(const PgesStore *store, const PgesBatch *batch)
@@ -186,9 +210,7 @@ lock_aggregates(const PgesStore *store, const PgesBatch *batch)
 
 		if (subject == NULL)
 			continue;
-		locks[n].hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
-											VARSIZE_ANY_EXHDR(subject),
-											((uint64) store->relid << 1) | (aggregate->id == NULL));
+		locks[n].hash = lock_hash(store, subject, aggregate->id != NULL);
 		locks[n].written = aggregate->nevents > 0;
 		locks[n].mode = locks[n].written || batch->nevents == 0 ?
 			ExclusiveLock : ShareLock;

@@ -12,6 +12,8 @@
 
 extern void pges_append_batch(const PgesStore *store, PgesBatch *batch);
 extern int	pges_import_batch(const PgesStore *store, PgesBatch *batch);
+extern void pges_lock_aggregate(const PgesStore *store, const text *aggregate_id,
+								const text *event_id);
 
 /* in append_sql.c */
 extern const PgesStore *pges_open_for_append(const PgesStore *store);

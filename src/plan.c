@@ -254,6 +254,17 @@ make_params(const PgesStatement *statement, const Datum *values,
 }
 
 /*
+ * Run a plan that changes rows, under a snapshot of now.  What others changed
+ * since is waited for, and in REPEATABLE READ then is a serialization failure.
+ */
+static int
+execute_latest(SPIPlanPtr plan, const Datum *values)
+{
+	return SPI_execute_snapshot(plan, unconstify(Datum *, values), NULL,
+								GetLatestSnapshot(), InvalidSnapshot, false, true, 0);
+}
+
+/*
  * Run a statement on a store; SPI must be connected.  Rows go to a receiver,
  * or without one to SPI_tuptable.  "nulls" may be NULL.  Returns SPI's code.
  *
@@ -270,7 +281,8 @@ pges_execute(const PgesStore *store, const PgesStatement *statement,
 	int			result;
 
 	options.params = make_params(statement, values, nulls);
-	result = SPI_execute_plan_extended(plan, &options);
+	result = statement->latest ? execute_latest(plan, values) :
+		SPI_execute_plan_extended(plan, &options);
 	if (!is_about(plan, store))
 		report_renamed(store);
 	return result;

@@ -25,6 +25,9 @@ typedef struct PgesStatement
 	int			nparams;
 	Oid			types[PGES_MAX_PARAMS];
 	bool		custom;			/* plan each execution for its parameters */
+	bool		latest;			/* change what is there now, also in
+								 * REPEATABLE READ; no parameter is null, no
+								 * receiver */
 } PgesStatement;
 
 extern int	pges_execute(const PgesStore *store, const PgesStatement *statement,
