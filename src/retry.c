@@ -7,7 +7,8 @@
  * another in their aggregates and where the expected versions would put them,
  * the call is that one again: it is answered as the first one was, and nothing
  * is stored.  Content that a call left to the store (time, position, version,
- * an aggregate's type) is not compared.
+ * an aggregate's type) is not compared, nor are the data and metadata of an event
+ * that was erased: the call was answered before that, and gets this answer again.
  *
  * An import that is begun again is many such calls, of which the last one was
  * not finished: there each event is told apart by itself.
@@ -22,6 +23,7 @@
 #include "utils/jsonb.h"
 
 #include "append.h"
+#include "erase.h"
 #include "plan.h"
 
 static const PgesStatement exists_statement = {
@@ -76,6 +78,16 @@ same_json(PgesColumn column, Jsonb *wanted)
 	return compareJsonbContainers(&DatumGetJsonbP(value)->root, &wanted->root) == 0;
 }
 
+/* Whether data and metadata of the stored event were erased. */
+static bool
+is_erased(void)
+{
+	bool		isnull;
+	Datum		metadata = stored_value(PGES_METADATA, &isnull);
+
+	return !isnull && pges_is_tombstone(DatumGetJsonbP(metadata));
+}
+
 /* Whether the stored time is that of an event. */
 static bool
 same_time(TimestampTz wanted)
@@ -93,9 +105,9 @@ first_difference(const PgesEvent *event)
 		return PGES_AGGREGATE_ID;
 	if (!same_text(PGES_EVENT_TYPE, event->event_type))
 		return PGES_EVENT_TYPE;
-	if (!same_json(PGES_DATA, event->data))
+	if (!same_json(PGES_DATA, event->data) && !is_erased())
 		return PGES_DATA;
-	if (!same_json(PGES_METADATA, event->metadata))
+	if (!same_json(PGES_METADATA, event->metadata) && !is_erased())
 		return PGES_METADATA;
 	if (!same_text(PGES_CORRELATION_ID, event->correlation_id))
 		return PGES_CORRELATION_ID;

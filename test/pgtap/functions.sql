@@ -93,6 +93,12 @@ INSERT INTO wanted VALUES
 ('store_options',
  'store regclass, OUT notifications text, OUT channel text, OUT position_sequence regclass',
  'record', 'stable', 'safe', 'strict', 0),
+('erase_aggregate',
+ 'aggregate_id text, reason text, store regclass DEFAULT NULL::regclass', 'integer', 'volatile', 'unsafe', 'called on null', 0),
+('redact_event',
+ 'event_id text, reason text, data jsonb DEFAULT NULL::jsonb, metadata jsonb DEFAULT NULL::jsonb, store regclass DEFAULT NULL::regclass',
+ 'boolean', 'volatile', 'unsafe', 'called on null', 0),
+('keep_erasures', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('apply_default_store_options', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('after_append', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('refuse_change', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0);
@@ -108,11 +114,11 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * 29 + 8);
+SELECT plan(6 * 32 + 8);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
-SELECT is((SELECT count(*) FROM actual), 29::bigint, 'no function has an overload');
+SELECT is((SELECT count(*) FROM actual), 32::bigint, 'no function has an overload');
 
 SELECT is(a.arguments, w.arguments, w.name || ': arguments')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;

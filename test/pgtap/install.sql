@@ -4,7 +4,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(17);
+SELECT plan(19);
 
 DROP EXTENSION pg_eventstore CASCADE;
 SELECT has_schema('eventstore', 'DROP EXTENSION leaves the schema');
@@ -49,10 +49,12 @@ RESET ROLE;
 SELECT schema_owner_is('eventstore', 'pgtap_installer');
 SELECT table_owner_is('eventstore', 'events', 'pgtap_installer', 'who installs it owns the default store');
 SELECT table_owner_is('eventstore', 'watermarks', 'pgtap_installer', 'and the watermarks');
+SELECT table_owner_is('eventstore', 'erasures', 'pgtap_installer', 'and the records of erasures');
 SET LOCAL ROLE pgtap_installer;
 SELECT is(eventstore.append_event('T', '1', 'a', 0), 1, 'and may append');
 SELECT is((SELECT count(*) FROM eventstore.get_events_by_aggregate('a')), 1::bigint, 'and read');
 SELECT is(eventstore.advance_watermark(), 1::bigint, 'and advance the watermark');
+SELECT is(eventstore.erase_aggregate('a', 'request'), 1, 'and erase');
 SELECT lives_ok($$SELECT eventstore.set_notifications('eventstore.events', 'off')$$, 'and change its notifications');
 SELECT is(eventstore.create_store('second')::text, 'eventstore.second', 'and create stores');
 GRANT USAGE ON SCHEMA eventstore TO pgtap_other;

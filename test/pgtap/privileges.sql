@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(136);
+SELECT plan(164);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -52,7 +52,18 @@ CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
 ('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
-GRANT SELECT ON appends, checks, reads, administration TO PUBLIC;
+CREATE TEMP TABLE erasures (label text, command text);
+INSERT INTO erasures VALUES
+('erase_aggregate', $$SELECT eventstore.erase_aggregate('a', 'r')$$),
+('redact_event', $$SELECT eventstore.redact_event('e', 'r')$$);
+CREATE TEMP TABLE tampering (label text, command text);
+INSERT INTO tampering VALUES
+('SELECT', 'SELECT * FROM eventstore.erasures'),
+('INSERT', $$INSERT INTO eventstore.erasures VALUES ('i', now(), 'x', 'x', 's', 'a', NULL, 1, false, 'r')$$),
+('UPDATE', $$UPDATE eventstore.erasures SET reason = 'r'$$),
+('DELETE', 'DELETE FROM eventstore.erasures'),
+('TRUNCATE', 'TRUNCATE eventstore.erasures');
+GRANT SELECT ON appends, checks, reads, administration, erasures, tampering TO PUBLIC;
 -- the role that writes watermarks by hand, as an operator's job does
 CREATE ROLE pgtap_operator;
 GRANT USAGE ON SCHEMA eventstore TO pgtap_operator;
@@ -162,6 +173,29 @@ SET LOCAL ROLE pgtap_reader;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'INSERT on columns is enough for an INSERT');
 SET LOCAL ROLE pgtap_nobody;
 SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'USAGE on the sequence is enough for next_position');
+
+-- erasing needs SELECT on the table and UPDATE on two of its columns; the
+-- records are written for everybody, and open to nobody
+RESET ROLE;
+CREATE ROLE pgtap_officer;
+GRANT USAGE ON SCHEMA eventstore, pgtap_stores TO pgtap_officer;
+GRANT SELECT, UPDATE (data, metadata) ON pgtap_stores.events TO pgtap_officer;
+SELECT eventstore.append_event('T', '1', event_id => 'e') AS a \gset
+SET LOCAL ROLE pgtap_officer;
+SELECT lives_ok(command, 'officer: ' || label) FROM erasures;
+SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '0A000', NULL, 'officer: no UPDATE');
+SELECT throws_ok($$DELETE FROM pgtap_stores.events$$, '42501', NULL, 'officer: no DELETE');
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'officer: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table erasures', 'officer: no ' || label || ' on the records') FROM tampering;
+SET LOCAL ROLE pgtap_owner;
+SELECT lives_ok(command, 'owner: ' || label) FROM erasures;
+SELECT throws_ok(command, '42501', 'permission denied for table erasures', 'owner: no ' || label || ' on the records') FROM tampering;
+SET LOCAL ROLE pgtap_writer;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'writer: no ' || label) FROM erasures;
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM erasures;
+RESET ROLE;
+SELECT throws_ok(command, '0A000', NULL, 'a superuser: no ' || label || ' on the records') FROM tampering WHERE label IN ('UPDATE', 'DELETE', 'TRUNCATE');
 
 -- row security, in one session that changes roles
 RESET ROLE;

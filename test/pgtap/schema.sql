@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(94);
+SELECT plan(100);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,9 +24,9 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.n) FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options'], 'pg_dump carries the events, their sequence and the options');
+          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options', 'eventstore.erasures'], 'pg_dump carries the events, their sequence, the options and the records of erasures');
 SELECT is((SELECT e.extcondition FROM pg_extension e WHERE e.extname = 'pg_eventstore'),
-          ARRAY['', '', ''], 'every row of them');
+          ARRAY['', '', '', ''], 'every row of them');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on
@@ -46,6 +46,7 @@ SELECT set_eq($$
     'function eventstore.apply_default_store_options()',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
+    'function eventstore.erase_aggregate(text,text,regclass)',
     'function eventstore.export_events(bigint,integer,regclass)',
     'function eventstore.get_aggregate_version(text,regclass)',
     'function eventstore.get_event(text,regclass)',
@@ -57,10 +58,12 @@ SELECT set_eq($$
     'function eventstore.get_latest_events(integer,regclass)',
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
+    'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass)',
     'function eventstore.read_support(internal)',
+    'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
     'function eventstore.reported_progress()',
     'function eventstore.set_notifications(regclass,text,text)',
@@ -68,6 +71,7 @@ SELECT set_eq($$
     'function eventstore.wait_for_events(bigint,interval,regclass)',
     'sequence eventstore.events_position_seq',
     'table eventstore.default_store_options',
+    'table eventstore.erasures',
     'table eventstore.events',
     'table eventstore.watermarks',
     'type eventstore.event',
@@ -78,7 +82,7 @@ SELECT set_eq($$
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -215,6 +219,25 @@ SELECT is_empty($$
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of their columns has a comment');
 SELECT table_owner_is('eventstore', 'watermarks',
+                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+                      'they have the owner of the default store');
+
+-- the records of erasures
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.erasures'::regclass AND attnum > 0),
+          ARRAY['erasure_id character varying(36) t', 'erased_at timestamp with time zone t', 'erased_by name t', 'session_role name t',
+                'store text t', 'aggregate_id text f', 'event_id text f', 'events integer t', 'values_given boolean t', 'reason text t'],
+          'the columns of the records of erasures');
+SELECT col_is_pk('eventstore', 'erasures', 'erasure_id', 'a record has an id');
+SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.erasures'::regclass)),
+          'CREATE TRIGGER keep_erasures BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.erasures FOR EACH STATEMENT '
+          'EXECUTE FUNCTION eventstore.keep_erasures()', 'nobody changes them');
+SELECT ok(obj_description('eventstore.erasures'::regclass, 'pg_class') <> '', 'they have a comment');
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.erasures'::regclass AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT table_owner_is('eventstore', 'erasures',
                       (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
                       'they have the owner of the default store');
 

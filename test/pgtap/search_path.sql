@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(56);
+SELECT plan(60);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -56,6 +56,7 @@ CREATE COLLATION pgtap_hostile."C" (LOCALE = 'POSIX');
 CREATE TEMP TABLE events (trap int);
 CREATE TEMP TABLE pg_class (trap int);
 CREATE TEMP TABLE watermarks (trap int);
+CREATE TEMP TABLE erasures (trap int);
 
 -- runs a command under the hostile path; an error is a result too
 CREATE FUNCTION public.pgtap_attacked(command pg_catalog.text) RETURNS pg_catalog.text
@@ -121,7 +122,11 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1)$$, '10'),
   ($$SELECT imported FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
   ($$SELECT present FROM eventstore.import_events('pgtap_victim.events')$$, '12'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0')
+  ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0'),
+  ($$SELECT eventstore.erase_aggregate('a', 'r')$$, '8'),
+  ($$SELECT eventstore.redact_event('one', 'r', '3')$$, 'true'),
+  ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.erasures WHERE store OPERATOR(pg_catalog.=) 'pgtap_victim.events'$$, '2')
   ) v(c, wanted);
 SELECT matches(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0)$$, '^40V01: '),
