@@ -160,6 +160,6 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 					command_of(trigdata),
 					RelationGetRelationName(trigdata->tg_relation)),
 			 errdetail("Events are immutable."),
-			 errhint("Append an event that corrects the earlier one. To remove a whole store, use eventstore.drop_store().")));
+			 errhint("Append an event that corrects the earlier one. To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
 	return PointerGetDatum(NULL);	/* not reached */
 }
