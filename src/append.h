@@ -15,6 +15,8 @@ extern void pges_append_batch(const PgesStore *store, PgesBatch *batch);
 /* in append_error.c */
 extern void pges_report_conflict(const PgesStore *store,
 								 const PgesAggregate *aggregate);
+extern void pges_report_archived(const PgesStore *store,
+								 const PgesAggregate *aggregate, int32 version);
 extern void pges_report_duplicate(const PgesStore *store,
 								  const PgesEvent *event, int ordinal,
 								  const char *detail);

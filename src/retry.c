@@ -7,7 +7,7 @@
  * another in their aggregates and where the expected versions would put them,
  * the call is that one again: it is answered as the first one was, and nothing
  * is stored.  Content that a call left to the store (time, position, version,
- * an aggregate's type) is not compared.
+ * an aggregate's type) is not compared.  It may be in the archive by now.
  */
 #include "postgres.h"
 
@@ -36,7 +36,7 @@ bool
 pges_event_exists(const PgesStore *store, const text *event_id)
 {
 	Datum		id = PointerGetDatum(event_id);
-	bool		found = pges_find_row(store, &exists_statement, &id);
+	bool		found = pges_find_row_in(store, pges_whole(store), &exists_statement, &id);
 
 	SPI_freetuptable(SPI_tuptable);
 	return found;
@@ -125,7 +125,7 @@ find_event(const PgesStore *store, PgesEvent *event, int ordinal)
 	Datum		id = PointerGetDatum(event->event_id);
 	PgesColumn	difference;
 
-	if (!pges_find_row(store, &get_statement, &id))
+	if (!pges_find_row_in(store, pges_whole(store), &get_statement, &id))
 		return false;
 	take_over(event);
 	difference = first_difference(event);

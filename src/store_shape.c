@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "archive.h"
 #include "check.h"
 #include "store.h"
 
@@ -65,6 +66,11 @@ static const ColumnShape columns[PGES_NUM_COLUMNS] = {
 	[PGES_METADATA] = {"metadata", JSONBOID, false,
 	"what else is to be kept with it"},
 };
+
+/* The columns of the unique indexes. */
+static const PgesColumn id_key[] = {PGES_EVENT_ID};
+static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
+static const PgesColumn position_key[] = {PGES_POSITION};
 
 /* The name of a store's column. */
 const char *
@@ -267,6 +273,16 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 	return InvalidOid;			/* not reached */
 }
 
+/* Check that a table has what an archive needs. */
+void
+pges_check_archive(Relation rel)
+{
+	pges_check_columns(rel);
+	(void) find_unique_index(rel, id_key, lengthof(id_key));
+	(void) find_unique_index(rel, version_key, lengthof(version_key));
+	(void) find_unique_index(rel, position_key, lengthof(position_key));
+}
+
 /* The sequence that the default of the position column names, or InvalidOid. */
 static Oid
 sequence_of_default(Relation rel, AttrNumber attnum)
@@ -434,16 +450,45 @@ is_plain(Relation rel, const PgesStore *store)
 		!form->relrowsecurity && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition && has_plain_columns(rel) &&
 		has_plain_triggers(rel, store->trigger) &&
-		has_plain_index(store->version_index_oid);
+		has_plain_index(store->version_index_oid) &&
+		(!OidIsValid(store->archive.relid) || store->archive.plain);
+}
+
+/* Describe the archive of a store; raise if it has lost its shape. */
+static void
+describe_archive(Relation rel, PgesArchive *archive)
+{
+	pges_check_archive(rel);
+	archive->relid = RelationGetRelid(rel);
+	archive->qualified_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+														 RelationGetRelationName(rel));
+	archive->version_index_oid = find_unique_index(rel, version_key, lengthof(version_key));
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
+	archive->plain = rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!rel->rd_rel->relrowsecurity && !rel->rd_rel->relhassubclass &&
+		has_plain_index(archive->version_index_oid);
+}
+
+/* Find and describe the archive of a store, if it has one. */
+static void
+find_archive(PgesStore *store)
+{
+	PgesArchiveRow row;
+	Relation	rel;
+
+	(void) pges_read_archive_row(store->relid, &row);
+	rel = OidIsValid(row.archive) ? try_relation_open(row.archive, AccessShareLock) : NULL;
+	if (rel == NULL)
+		return;
+	describe_archive(rel, &store->archive);
+	relation_close(rel, AccessShareLock);
 }
 
 /* Describe a table in the current memory context; raise if it is no store. */
 PgesStore *
 pges_describe_store(Relation rel)
 {
-	static const PgesColumn id[] = {PGES_EVENT_ID};
-	static const PgesColumn version[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
-	static const PgesColumn position[] = {PGES_POSITION};
 	PgesStore  *store = palloc0(sizeof(PgesStore));
 	PgesStoreOptions trigger = require_append_trigger(rel);
 
@@ -455,10 +500,10 @@ pges_describe_store(Relation rel)
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = find_sequence(rel);
-	store->event_id_index = get_rel_name(find_unique_index(rel, id, lengthof(id)));
-	store->version_index_oid = find_unique_index(rel, version, lengthof(version));
+	store->event_id_index = get_rel_name(find_unique_index(rel, id_key, lengthof(id_key)));
+	store->version_index_oid = find_unique_index(rel, version_key, lengthof(version_key));
 	store->version_index = get_rel_name(store->version_index_oid);
-	store->position_index = get_rel_name(find_unique_index(rel, position, lengthof(position)));
+	store->position_index = get_rel_name(find_unique_index(rel, position_key, lengthof(position_key)));
 	store->trigger = trigger.trigger;
 	store->notifications = pges_parse_notifications(trigger.notifications);
 	store->channel = trigger.channel;
@@ -470,6 +515,7 @@ pges_describe_store(Relation rel)
 		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
+	find_archive(store);
 	store->plain = is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
@@ -496,13 +542,12 @@ pges_read_options(Relation rel, PgesStoreOptions *options)
 Oid
 pges_position_index(Relation rel)
 {
-	static const PgesColumn position[] = {PGES_POSITION};
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
 	foreach(lc, indexes)
 	{
-		if (index_is_on(rel, lfirst_oid(lc), position, lengthof(position)))
+		if (index_is_on(rel, lfirst_oid(lc), position_key, lengthof(position_key)))
 			return lfirst_oid(lc);
 	}
 	return InvalidOid;

@@ -13,6 +13,9 @@
 extern void pges_notify(const char *channel, const char *store,
 						int64 position, int64 count);
 extern void pges_announce(const PgesStore *store);
+extern int	pges_execute_change_in(const PgesStore *store, PgesScope scope,
+								   const PgesStatement *statement,
+								   const Datum *values, const bool *nulls);
 extern int	pges_execute_change(const PgesStore *store, const PgesStatement *statement,
 								const Datum *values, const bool *nulls);
 
