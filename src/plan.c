@@ -310,10 +310,13 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 				const Datum *values, const bool *nulls, bool read_only,
 				DestReceiver *receiver)
 {
-	SPIPlanPtr	plan = find_plan(store, scope, statement);
+	SPIPlanPtr	plan;
 	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
 	int			result;
 
+	if (scope != PGES_LIVE)
+		pges_require_archive(store);
+	plan = find_plan(store, scope, statement);
 	options.params = make_params(statement, values, nulls);
 	result = SPI_execute_plan_extended(plan, &options);
 	if (!is_about(plan, store, scope))

@@ -50,6 +50,7 @@ typedef struct PgesArchive
 	char	   *qualified_name;
 	Oid			version_index_oid;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
+	bool		complete;		/* has all its unique indexes */
 	bool		plain;			/* see direct.c */
 } PgesArchive;
 
@@ -106,6 +107,7 @@ extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
+extern void pges_require_archive(const PgesStore *store);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);

@@ -251,20 +251,30 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 	return matches;
 }
 
-/* The unique index on some columns, which must be there. */
+/* The unique index on some columns, or InvalidOid. */
 static Oid
-find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
-	StringInfoData names;
 
 	foreach(lc, indexes)
 	{
 		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
 			return lfirst_oid(lc);
 	}
+	return InvalidOid;
+}
 
+/* The unique index on some columns, which must be there. */
+static Oid
+find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+{
+	Oid			index = look_for_index(rel, wanted, nwanted);
+	StringInfoData names;
+
+	if (OidIsValid(index))
+		return index;
 	initStringInfo(&names);
 	for (int i = 0; i < nwanted; i++)
 		appendStringInfo(&names, "%s%s", i ? ", " : "",
@@ -454,20 +464,39 @@ is_plain(Relation rel, const PgesStore *store)
 		(!OidIsValid(store->archive.relid) || store->archive.plain);
 }
 
-/* Describe the archive of a store; raise if it has lost its shape. */
+/*
+ * Describe the archive of a store.  While a dump is restored, it has no indexes
+ * yet; who needs it then gets the error of pges_require_archive().
+ */
 static void
 describe_archive(Relation rel, PgesArchive *archive)
 {
-	pges_check_archive(rel);
+	pges_check_columns(rel);
 	archive->relid = RelationGetRelid(rel);
 	archive->qualified_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 														 RelationGetRelationName(rel));
-	archive->version_index_oid = find_unique_index(rel, version_key, lengthof(version_key));
+	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
+	archive->complete = OidIsValid(archive->version_index_oid) &&
+		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
+		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
-	archive->plain = rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
 		!rel->rd_rel->relrowsecurity && !rel->rd_rel->relhassubclass &&
 		has_plain_index(archive->version_index_oid);
+}
+
+/* Raise unless the archive of a store is there, and has its shape. */
+void
+pges_require_archive(const PgesStore *store)
+{
+	Relation	rel;
+
+	if (store->archive.complete)
+		return;
+	rel = pges_open_table(store->archive.relid);
+	pges_check_archive(rel);
+	relation_close(rel, AccessShareLock);
 }
 
 /* Find and describe the archive of a store, if it has one. */
@@ -542,15 +571,7 @@ pges_read_options(Relation rel, PgesStoreOptions *options)
 Oid
 pges_position_index(Relation rel)
 {
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		if (index_is_on(rel, lfirst_oid(lc), position_key, lengthof(position_key)))
-			return lfirst_oid(lc);
-	}
-	return InvalidOid;
+	return look_for_index(rel, position_key, lengthof(position_key));
 }
 
 PG_FUNCTION_INFO_V1(pges_store_options);
