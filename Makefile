@@ -50,7 +50,7 @@ endif
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
 
 pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) pg_eventstore.control Makefile
-	sed 's/^CREATE OR REPLACE FUNCTION/CREATE FUNCTION/' $(SQL_PARTS) >$@
+	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@
 
 check-style:
 	PG_CONFIG='$(PG_CONFIG)' ci/style

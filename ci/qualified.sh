@@ -1,12 +1,14 @@
 #!/bin/bash
 # SQL text in C names schemas, as a saved plan is parsed again under whatever
 # search_path its caller has: those of tables, functions, cast types, operators.
-# A file that sets search_path for its statements is let off.
+# A file that sets search_path for its statements is let off, and so are the names
+# that WITH gives to queries: they hide tables.
 find src -maxdepth 1 -name '*.c' -print0 | xargs -0r perl -0777 -ne '
   next if /"search_path"/;
   my $string = qr/"(?:\\.|[^"\\])*"/;
   s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;
   s{\berr(?:msg|detail|hint)\w*\s*(\((?:[^()"]|$string|(?1))*\))}{$& =~ tr/\n//cdr}ge;
+  my %with = map { $_ => 1 } /(\w+) AS (?:MATERIALIZED )?\(/g;
   while (/$string(?:\s*(?:[A-Z_]+\s*)?$string)*/g)
   {
     my ($sql, $at) = ($&, $-[0]);
@@ -14,7 +16,8 @@ find src -maxdepth 1 -name '*.c' -print0 | xargs -0r perl -0777 -ne '
     $sql =~ s/"\s*[A-Z_]*\s*"|\\n/ /g;
     $sql =~ s/(?:\bSET|,)\s+\w+ = |DISTINCT FROM|SELECT \*//g;
     my @wrong;
-    push @wrong, "table $1" if $sql =~ /\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?([a-z_]\w*)\b(?!\.)/;
+    push @wrong, map { "table $_" } grep { !$with{$_} }
+      $sql =~ /\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?([a-z_]\w*)\b(?!\.)/g;
     push @wrong, "function $1" if $sql =~ /(?<![.\w\$%])((?!varchar)[a-z_]\w*)\(/;
     push @wrong, "type $1" if $sql =~ /::\s*((?!(?:bigint|integer|smallint|boolean|varchar)\b)[a-z_]\w*)\b(?!\.)/;
     push @wrong, "operator $1" if $sql =~ /[\w)\]] ([-+*\/<>=~!@|]+) [\w(\$%\x27]/;

@@ -25,6 +25,13 @@
  * somebody may insert without these functions; then 5 meets a duplicate key.
  * That error is replaced by a clearer one, never swallowed, so that no
  * subtransaction is needed.
+ *
+ * What was moved to the archive is out of these indexes.  So versions and ids
+ * are looked up there too, in both tables under one snapshot.  What only the
+ * indexes would have found is looked for in the archive after 5, see
+ * check_archive(): an event with the same key that was in the store when ours was
+ * inserted made that fail, or was waited for; one that had been moved before
+ * that is visible in the archive to a snapshot taken after it.
  */
 #include "postgres.h"
 
@@ -59,6 +66,12 @@ static const PgesStatement type_statement = {
 	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
 	"ORDER BY aggregate_version DESC LIMIT 1",
 	1, {TEXTOID}
+};
+
+static const PgesStatement archived_id_statement = {
+	"SELECT event_id FROM %1$s "
+	"WHERE event_id OPERATOR(pg_catalog.=) ANY ($1) LIMIT 1",
+	1, {TEXTARRAYOID}
 };
 
 /* A lock on an aggregate that is to be taken. */
@@ -145,20 +158,21 @@ aggregate_lock_count(void)
 /*
  * Take one lock on an aggregate.  Past the limit, an aggregate that is written
  * is left to the unique index; nothing else would protect one that is only
- * checked.
+ * checked.  Whether it is locked.
  */
-static void
+static bool
 take_lock(const AggregateLock *lock)
 {
 	int		   *count = aggregate_lock_count();
 	LOCKTAG		tag;
 
 	if (lock->written && *count >= pges_max_aggregate_locks)
-		return;
+		return false;
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32),
 						 (uint32) lock->hash, PGES_LOCK_AGGREGATE);
 	if (LockAcquire(&tag, lock->mode, false, false) == LOCKACQUIRE_OK)
 		(*count)++;
+	return true;
 }
 
 /*
@@ -198,7 +212,7 @@ pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text
 
 /* Lock all aggregates of a batch, in the order of their hashes. */
 static void
-lock_aggregates(const PgesStore *store, const PgesBatch *batch)
+lock_aggregates(const PgesStore *store, PgesBatch *batch)
 {
 	AggregateLock *locks = palloc(sizeof(AggregateLock) * Max(batch->naggregates, 1));
 	int			n = 0;
@@ -218,7 +232,7 @@ lock_aggregates(const PgesStore *store, const PgesBatch *batch)
 	}
 	qsort(locks, n, sizeof(AggregateLock), compare_locks);
 	for (int i = 0; i < n; i++)
-		take_lock(&locks[i]);
+		batch->unlocked |= !take_lock(&locks[i]);
 	pfree(locks);
 }
 
@@ -249,7 +263,7 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 		pges_direct_version(store, batch, aggregate);
 		return;
 	}
-	if (pges_find_row(store, &version_statement, &id))
+	if (pges_find_row(store, pges_whole(store), &version_statement, &id))
 	{
 		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 														 SPI_tuptable->tupdesc,
@@ -271,7 +285,7 @@ look_up_type(const PgesStore *store, const PgesBatch *batch,
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (pges_find_row(store, &type_statement, &id))
+	if (pges_find_row(store, pges_whole(store), &type_statement, &id))
 		aggregate->type = found_text(batch, 1);
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -403,6 +417,81 @@ complete_events(PgesBatch *batch)
 	pges_current_event = 0;
 }
 
+/* The ids that the events of a batch were given, as an array; NULL for none. */
+static ArrayType *
+given_ids(const PgesBatch *batch)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * batch->nevents);
+	int			n = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		if (batch->events[i].event_id_given)
+			ids[n++] = PointerGetDatum(batch->events[i].event_id);
+	}
+	return n > 0 ? construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
+}
+
+/* Raise when an event in the archive has the id of one in the batch. */
+static void
+check_archived_ids(const PgesStore *store, const PgesBatch *batch)
+{
+	ArrayType  *ids = given_ids(batch);
+	Datum		value = PointerGetDatum(ids);
+	text	   *id;
+
+	if (ids == NULL || !pges_find_row(store, PGES_ARCHIVED, &archived_id_statement, &value))
+		return;
+	id = found_text(batch, 1);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		if (pges_text_equal(batch->events[i].event_id, id))
+		{
+			pges_current_event = batch->events[i].ordinal;
+			pges_report_duplicate(store, &batch->events[i],
+								  "An event with this id is in the archive.");
+		}
+	}
+}
+
+/* Raise when an event in the archive has a version that a new one was given. */
+static void
+check_archived_versions(const PgesStore *store, const PgesBatch *batch)
+{
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		PgesAggregate *aggregate = &batch->aggregates[i];
+		Datum		id = PointerGetDatum(aggregate->id);
+		bool		isnull;
+
+		if (aggregate->id == NULL || aggregate->nevents == 0)
+			continue;
+		if (pges_find_row(store, PGES_ARCHIVED, &version_statement, &id))
+		{
+			int32		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+															  SPI_tuptable->tupdesc, 1, &isnull));
+
+			if (version >= batch->events[aggregate->first_event].version)
+				pges_report_archived(store, aggregate, version);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/*
+ * Check that what was inserted is not in the archive: ids, and the versions of
+ * aggregates that were not locked.
+ */
+static void
+check_archive(const PgesStore *store, const PgesBatch *batch)
+{
+	if (!OidIsValid(store->archive.relid))
+		return;
+	check_archived_ids(store, batch);
+	if (batch->unlocked)
+		check_archived_versions(store, batch);
+}
+
 /* Take the positions of all events. */
 static void
 allocate_positions(const PgesStore *store, PgesBatch *batch)
@@ -441,6 +530,7 @@ finish_batch(const PgesStore *store, PgesBatch *batch)
 		MemoryContextSwitchTo(spi);
 		allocate_positions(store, batch);
 		pges_insert_events(store, batch);
+		check_archive(store, batch);
 	}
 	SPI_finish();
 }

@@ -23,6 +23,8 @@ extern void pges_report_conflict(const PgesStore *store,
 								 const PgesAggregate *aggregate);
 extern void pges_report_taken(const PgesStore *store, const PgesEvent *event,
 							  const PgesAggregate *aggregate);
+extern void pges_report_archived(const PgesStore *store,
+								 const PgesAggregate *aggregate, int32 version);
 extern void pges_report_duplicate(const PgesStore *store,
 								  const PgesEvent *event, const char *detail);
 extern void pges_report_unique_violation(const PgesStore *store,

@@ -64,6 +64,25 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 }
 
 /*
+ * Raise the conflict that an aggregate got events that are archived already,
+ * since its version was looked up.
+ */
+void
+pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int32 version)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version conflict on aggregate \"%s\"", id),
+			 errdetail("Events up to version %d were appended to store %s and archived concurrently.\n%s",
+					   version, store->qualified_name,
+					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, version)),
+			 errhint("Call again."),
+			 errstore(store)));
+}
+
+/*
  * Raise the conflict that an event's version is taken: by another event, or by
  * this one, without an id to tell.
  */

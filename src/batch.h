@@ -64,6 +64,7 @@ typedef struct PgesBatch
 	int			naggregates;
 	bool		all_ids_given;
 	/* by the append */
+	bool		unlocked;		/* not all aggregates are locked */
 	bool		direct;			/* past the executor */
 	bool		deduplicated;	/* the events stood there already */
 } PgesBatch;

@@ -42,6 +42,15 @@
 /* So many events go to the table at once. */
 #define CHUNK 64
 
+/* Whether the user may read an archive, if there is one. */
+static bool
+may_look_up_in(const PgesArchive *archive)
+{
+	return !OidIsValid(archive->relid) ||
+		(pg_class_aclcheck(archive->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		 pges_may_use_schema_compat(get_rel_namespace(archive->relid), GetUserId()));
+}
+
 /* Whether an append to a store can go this way, as things are now. */
 bool
 pges_direct_is_possible(const PgesStore *store)
@@ -51,30 +60,65 @@ pges_direct_is_possible(const PgesStore *store)
 		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
 		pg_class_aclmask(store->relid, GetUserId(), ACL_INSERT | ACL_SELECT,
 						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT) &&
+		may_look_up_in(&store->archive) &&
 		pges_may_use_schema_compat(get_rel_namespace(store->relid), GetUserId());
 }
 
 /* Copy the version and type of an aggregate from its last event. */
 static void
-copy_version(const PgesStore *store, const PgesBatch *batch,
+copy_version(const AttrNumber *attnums, const PgesBatch *batch,
 			 PgesAggregate *aggregate, HeapTuple tuple, TupleDesc desc)
 {
-	MemoryContext caller = MemoryContextSwitchTo(batch->context);
 	bool		isnull;
+	int32		version = DatumGetInt32(heap_getattr(tuple, attnums[PGES_AGGREGATE_VERSION],
+													 desc, &isnull));
+	MemoryContext caller;
 	Datum		type;
 
-	aggregate->version = DatumGetInt32(heap_getattr(tuple,
-													store->attnums[PGES_AGGREGATE_VERSION],
-													desc, &isnull));
-	type = heap_getattr(tuple, store->attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
+	if (version <= aggregate->version)
+		return;					/* that is of the other table */
+	caller = MemoryContextSwitchTo(batch->context);
+	aggregate->version = version;
+	type = heap_getattr(tuple, attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
 	aggregate->type = isnull ? NULL : DatumGetTextPCopy(type);
 	MemoryContextSwitchTo(caller);
 }
 
+/* Look up the version and type of an aggregate in one table. */
+static void
+look_up_in(Relation rel, Relation index, const AttrNumber *attnums, Snapshot snapshot,
+		   const PgesBatch *batch, PgesAggregate *aggregate)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
+				F_TEXTEQ, PointerGetDatum(aggregate->id));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		copy_version(attnums, batch, aggregate, tuple, RelationGetDescr(rel));
+	systable_endscan_ordered(scan);
+}
+
+/* The same in the archive. */
+static void
+look_up_in_archive(const PgesArchive *archive, Snapshot snapshot,
+				   const PgesBatch *batch, PgesAggregate *aggregate)
+{
+	Relation	rel = table_open(archive->relid, AccessShareLock);
+	Relation	index = index_open(archive->version_index_oid, AccessShareLock);
+
+	look_up_in(rel, index, archive->attnums, snapshot, batch, aggregate);
+	index_close(index, NoLock);
+	table_close(rel, NoLock);
+}
+
 /*
- * Look up the version and type of an aggregate, under a snapshot of now.  The
- * caller has locked the table for the INSERT to come; the index is locked as
- * that will lock it.
+ * Look up the version and type of an aggregate, in the store and in its archive,
+ * under one snapshot of now.  The caller has locked the table for the INSERT to
+ * come; the index is locked as that will lock it.
  */
 void
 pges_direct_version(const PgesStore *store, const PgesBatch *batch,
@@ -83,17 +127,10 @@ pges_direct_version(const PgesStore *store, const PgesBatch *batch,
 	Relation	rel = table_open(store->relid, NoLock);
 	Relation	index = index_open(store->version_index_oid, RowExclusiveLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
 
-	ScanKeyInit(&key, store->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
-				F_TEXTEQ, PointerGetDatum(aggregate->id));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
-		copy_version(store, batch, aggregate, tuple, RelationGetDescr(rel));
-	systable_endscan_ordered(scan);
+	look_up_in(rel, index, store->attnums, snapshot, batch, aggregate);
+	if (OidIsValid(store->archive.relid))
+		look_up_in_archive(&store->archive, snapshot, batch, aggregate);
 	UnregisterSnapshot(snapshot);
 	index_close(index, NoLock);
 	table_close(rel, NoLock);

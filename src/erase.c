@@ -219,13 +219,17 @@ begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 }
 
 /*
- * The tables that hold a store's events.  An event that moves from one to the
- * next is found: each is looked at under a snapshot later than the one before.
+ * The scopes in which events are looked for, one after another: the store, and
+ * its archive if it has one.  An event that moves from one to the other is found,
+ * as each is looked at under a snapshot later than the one before.
  */
-static List *
-tables_of(const PgesStore *store)
+static const PgesScope scopes[] = {PGES_LIVE, PGES_ARCHIVED};
+
+/* How many of these scopes a store has. */
+static int
+number_of_scopes(const PgesStore *store)
 {
-	return list_make1(unconstify(PgesStore *, store));
+	return OidIsValid(store->archive.relid) ? 2 : 1;
 }
 
 /* Raise the error that there is nothing of the kind in the store. */
@@ -256,23 +260,16 @@ static void
 find_aggregate(Erasure *erasure, MemoryContext context)
 {
 	Datum		id = PointerGetDatum(erasure->event_id);
-	ListCell   *lc;
+	bool		isnull;
+	Datum		value;
+	MemoryContext spi;
 
-	foreach(lc, tables_of(erasure->store))
-	{
-		bool		isnull;
-		Datum		value;
-		MemoryContext spi;
-
-		if (!pges_find_row(lfirst(lc), &aggregate_of_event, &id))
-			continue;
-		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-		spi = MemoryContextSwitchTo(context);
-		erasure->aggregate_id = isnull ? NULL : DatumGetTextPCopy(value);
-		MemoryContextSwitchTo(spi);
-		return;
-	}
-	report_missing(erasure);
+	if (!pges_find_row(erasure->store, pges_whole(erasure->store), &aggregate_of_event, &id))
+		report_missing(erasure);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	spi = MemoryContextSwitchTo(context);
+	erasure->aggregate_id = isnull ? NULL : DatumGetTextPCopy(value);
+	MemoryContextSwitchTo(spi);
 }
 
 /* The parameters of the statements: the key, and the new values. */
@@ -290,12 +287,11 @@ change_events(const Erasure *erasure)
 {
 	Datum		values[3];
 	int64		changed = 0;
-	ListCell   *lc;
 
 	set_values(erasure, values);
-	foreach(lc, tables_of(erasure->store))
+	for (int i = 0; i < number_of_scopes(erasure->store); i++)
 	{
-		(void) pges_execute_change(lfirst(lc),
+		(void) pges_execute_change(erasure->store, scopes[i],
 								   erasure->event_id ? &change_event : &change_aggregate,
 								   values, NULL);
 		changed += SPI_processed;
@@ -308,15 +304,18 @@ change_events(const Erasure *erasure)
  * may see them.
  */
 static int64
-count_by_index(const PgesStore *table, const text *aggregate_id)
+count_by_index(const PgesStore *store, PgesScope scope, const text *aggregate_id)
 {
-	Relation	rel = table_open(table->relid, AccessShareLock);
-	Relation	index = index_open(table->version_index_oid, AccessShareLock);
+	bool		live = scope == PGES_LIVE;
+	const AttrNumber *attnums = live ? store->attnums : store->archive.attnums;
+	Relation	rel = table_open(live ? store->relid : store->archive.relid, AccessShareLock);
+	Relation	index = index_open(live ? store->version_index_oid : store->archive.version_index_oid,
+								   AccessShareLock);
 	int64		count = 0;
 	ScanKeyData key;
 	SysScanDesc scan;
 
-	ScanKeyInit(&key, table->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
+	ScanKeyInit(&key, attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
 				F_TEXTEQ, PointerGetDatum(aggregate_id));
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 1, &key);
 	while (HeapTupleIsValid(systable_getnext_ordered(scan, ForwardScanDirection)))
@@ -342,7 +341,7 @@ found_number(int column)
 
 /* Raise the error that not all was erased. */
 static void
-report_left(const PgesStore *table, int64 left, bool by_security)
+report_left(const char *table, int64 left, bool by_security)
 {
 	char	   *detail = psprintf("Of the events that are to be erased, " INT64_FORMAT " could not be. Nothing was erased.",
 								  left);
@@ -350,14 +349,12 @@ report_left(const PgesStore *table, int64 left, bool by_security)
 	if (by_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row security of store %s keeps events from being erased",
-						table->qualified_name),
+				 errmsg("row security of table %s keeps events from being erased", table),
 				 errdetail("%s", detail),
 				 errhint("The policies of the store must let you see and change all events of an aggregate, or none.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("a trigger of store %s keeps events from being erased",
-					table->qualified_name),
+			 errmsg("a trigger of table %s keeps events from being erased", table),
 			 errdetail("%s", detail)));
 }
 
@@ -367,25 +364,28 @@ report_left(const PgesStore *table, int64 left, bool by_security)
  * counted past it, under the same snapshot; who sees none is told of none.
  */
 static int64
-check_table(const Erasure *erasure, const PgesStore *table)
+check_scope(const Erasure *erasure, PgesScope scope)
 {
-	bool		secured = check_enable_rls(table->relid, InvalidOid, true) == RLS_ENABLED;
+	const PgesStore *store = erasure->store;
+	bool		live = scope == PGES_LIVE;
+	bool		secured = check_enable_rls(live ? store->relid : store->archive.relid,
+										   InvalidOid, true) == RLS_ENABLED;
 	int64		visible;
 	int64		left;
 	Datum		values[3];
 
 	set_values(erasure, values);
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_execute(table, erasure->event_id ? &count_event : &count_aggregate,
-						values, NULL, true, NULL);
+	(void) pges_execute_in(store, scope, erasure->event_id ? &count_event : &count_aggregate,
+						   values, NULL, true, NULL);
 	visible = found_number(1);
 	left = found_number(2);
 	if (secured && erasure->event_id == NULL && visible > 0)
-		left += count_by_index(table, erasure->aggregate_id) - visible;
+		left += count_by_index(store, scope, erasure->aggregate_id) - visible;
 	PopActiveSnapshot();
 	SPI_freetuptable(SPI_tuptable);
 	if (left > 0)
-		report_left(table, left, secured);
+		report_left(live ? store->qualified_name : store->archive.qualified_name, left, secured);
 	return visible;
 }
 
@@ -394,10 +394,9 @@ static void
 check_erased(const Erasure *erasure)
 {
 	int64		visible = 0;
-	ListCell   *lc;
 
-	foreach(lc, tables_of(erasure->store))
-		visible += check_table(erasure, lfirst(lc));
+	for (int i = 0; i < number_of_scopes(erasure->store); i++)
+		visible += check_scope(erasure, scopes[i]);
 	if (visible == 0)
 		report_missing(erasure);
 }

@@ -2,8 +2,8 @@
  * export.c
  *		Exports events as JSON, in the shape in which they can be imported.
  *
- * The log is read by a cursor up to the high-water mark, under a snapshot that
- * is taken after it (mark.c).
+ * The log is read a page at a time up to the high-water mark, under one snapshot
+ * that is taken after it (mark.c).
  */
 #include "postgres.h"
 
@@ -24,11 +24,21 @@
 
 #include "compat.h"
 #include "mark.h"
+#include "plan.h"
 #include "progress.h"
 #include "read.h"
 #include "store.h"
 
-#define LOT 1000				/* rows that are fetched at once */
+#define LOT 1000				/* events that are read at once */
+
+/* 1: after, 2: mark, 3: limit */
+static const PgesStatement page = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE position OPERATOR(pg_catalog.>) $1 "
+	"AND position OPERATOR(pg_catalog.<=) $2 "
+	"ORDER BY position LIMIT $3",
+	3, {INT8OID, INT8OID, INT8OID}
+};
 
 /* Add a key to an event object. */
 static void
@@ -95,10 +105,12 @@ event_json(HeapTuple row, TupleDesc desc)
 	return JsonbValueToJsonb(builder.result);
 }
 
-/* Put the events that SPI has fetched into the result set. */
-static void
+/* Put the events that SPI has found into the result set; the last position. */
+static Datum
 return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 {
+	Datum		position = (Datum) 0;
+
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -107,42 +119,37 @@ return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 		bool		nulls[2] = {false};
 
 		CHECK_FOR_INTERRUPTS();
-		values[0] = SPI_getbinval(row, SPI_tuptable->tupdesc, PGES_POSITION + 1, &nulls[0]);
+		values[0] = position = SPI_getbinval(row, SPI_tuptable->tupdesc, PGES_POSITION + 1, &nulls[0]);
 		values[1] = JsonbPGetDatum(event_json(row, SPI_tuptable->tupdesc));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 	}
+	return position;
 }
 
 /* Put the events after a position, up to the mark, into the result set. */
 static void
-export_range(ReturnSetInfo *rsinfo, const PgesStore *store, Datum *bounds)
+export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, PgesParams *params)
 {
-	Oid			types[] = {INT8OID, INT8OID, INT8OID};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore export",
 												  ALLOCSET_DEFAULT_SIZES);
-	Portal		portal;
+	int64		left = DatumGetInt64(params->values[2]);
 	int64		done = 0;
+	uint64		found = LOT;
 
 	SPI_connect();
-	portal = SPI_cursor_open_with_args(NULL,
-									   psprintf("SELECT " PGES_COLUMNS " FROM %s "
-												"WHERE position OPERATOR(pg_catalog.>) $1 "
-												"AND position OPERATOR(pg_catalog.<=) $2 "
-												"ORDER BY position LIMIT $3", store->qualified_name),
-									   lengthof(types), types, bounds, NULL, true, 0);
-	for (;;)
+	while (found == LOT && done < left)
 	{
-		SPI_cursor_fetch(portal, true, LOT);
-		if (SPI_processed == 0)
-			break;
-		return_rows(rsinfo, context);
-		done += SPI_processed;
+		params->values[2] = Int64GetDatum(Min(left - done, LOT));
+		(void) pges_execute_in(store, scope, &page, params->values, params->nulls, true, NULL);
+		found = SPI_processed;
+		if (found > 0)
+			params->values[0] = return_rows(rsinfo, context);
+		done += found;
 		pges_progress_update(done, 0);
 		SPI_freetuptable(SPI_tuptable);
 	}
-	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextDelete(context);
 }
@@ -154,16 +161,17 @@ Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock);
+	PgesScope	scope = pges_scope_to_read(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	int64		mark = pges_high_water_mark(store);
-	PgesParams	bounds = {.n = 0};
+	PgesParams	params = {.n = 0};
 
-	pges_add_param(&bounds, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
-	pges_add_param(&bounds, Int64GetDatum(mark));
-	pges_add_max_count(&bounds, fcinfo, 1, PG_INT32_MAX);
+	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
+	pges_add_param(&params, Int64GetDatum(mark));
+	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);
 	PushActiveSnapshot(GetLatestSnapshot());
 	pges_progress_begin(PGES_EXPORT, store->relid, 0);
-	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, bounds.values);
+	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params);
 	pges_progress_end();
 	PopActiveSnapshot();
 	return (Datum) 0;

@@ -1,11 +1,12 @@
 /*
  * plan.c
- *		The cache of saved plans: one for each statement and store.
+ *		The cache of saved plans: one for each statement, scope and store.
  *
  * It works in the manner of ri_triggers.c: a plan is found by its key, used
  * while SPI says that it is valid, and made anew from the store's present name
  * otherwise.  A relcache invalidation of the store (any ALTER, RENAME, new
- * index) makes its plans invalid, as does one of pg_namespace.
+ * index) makes its plans invalid, as does one of pg_namespace.  The same goes for
+ * the archive of a store, in the plans of statements that are about it.
  *
  * All plans are generic, and planned as soon as they are prepared, with
  * sequential and bitmap scans and full sorts off: a plan made while the store
@@ -32,6 +33,9 @@
 typedef struct PlanKey
 {
 	Oid			relid;
+	Oid			archive;		/* InvalidOid when the statement is not about
+								 * it */
+	PgesScope	scope;
 	const PgesStatement *statement;
 } PlanKey;
 
@@ -89,13 +93,14 @@ plan_ahead(SPIPlanPtr plan)
 	AtEOXact_GUC(true, nestlevel);
 }
 
-/* Whether a plan is about the table of a store, and not another of its name. */
+/* Whether a plan is about the tables of a store, and not others of their names. */
 static bool
-is_about(SPIPlanPtr plan, const PgesStore *store)
+is_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
-	return list_member_oid(source->relationOids, store->relid);
+	return (scope == PGES_ARCHIVED || list_member_oid(source->relationOids, store->relid)) &&
+		(scope == PGES_LIVE || list_member_oid(source->relationOids, store->archive.relid));
 }
 
 /* Raise the error that a name has come to stand for another table. */
@@ -109,17 +114,55 @@ report_renamed(const PgesStore *store)
 }
 
 /*
- * Parse a statement on a store.  The store's name is looked up anew: while
- * the caller waited for a lock, the schema may have got another one.
+ * The name of a table of a store.  It is looked up anew: while the caller waited
+ * for a lock, the schema may have got another one, and nothing has kept an
+ * archive from being dropped.
  */
-static SPIPlanPtr
-parse(const PgesStore *store, const PgesStatement *statement)
+static char *
+present_name(const PgesStore *store, Oid relid)
 {
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->relid)),
-												  get_rel_name(store->relid));
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the archive of store %s was dropped concurrently",
+						store->qualified_name),
+				 errhint("Call again.")));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+}
+
+/* The text of a statement on a store. */
+static char *
+statement_text(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
+{
+	char	   *live = present_name(store, store->relid);
+	char	   *archive = scope == PGES_LIVE ? NULL : present_name(store, store->archive.relid);
+
+	switch (scope)
+	{
+		case PGES_LIVE:
+			return psprintf(statement->sql, live);
+		case PGES_ARCHIVED:
+			return psprintf(statement->sql, archive);
+		case PGES_ALL:
+			return psprintf(statement->sql,
+							psprintf("(SELECT " PGES_COLUMNS " FROM %s "
+									 "UNION ALL SELECT " PGES_COLUMNS " FROM %s) e",
+									 live, archive));
+		case PGES_EACH:
+			break;
+	}
+	return psprintf(statement->sql, live, archive);
+}
+
+/* Parse a statement on a store. */
+static SPIPlanPtr
+parse(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
+{
 	SPIPlanPtr	plan;
 
-	plan = SPI_prepare_cursor(psprintf(statement->sql, name), statement->nparams,
+	plan = SPI_prepare_cursor(statement_text(store, scope, statement), statement->nparams,
 							  (Oid *) statement->types,
 							  statement->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
@@ -132,11 +175,11 @@ parse(const PgesStore *store, const PgesStatement *statement)
 
 /* Prepare a statement on a store and keep the plan. */
 static SPIPlanPtr
-prepare(const PgesStore *store, const PgesStatement *statement)
+prepare(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
-	SPIPlanPtr	plan = parse(store, statement);
+	SPIPlanPtr	plan = parse(store, scope, statement);
 
-	if (!is_about(plan, store))
+	if (!is_about(plan, store, scope))
 		report_renamed(store);
 	SPI_keepplan(plan);
 	PG_TRY();
@@ -200,7 +243,7 @@ sweep_plans(void)
 
 /* Find or make the entry of a statement on a store. */
 static PlanEntry *
-plan_entry(const PgesStore *store, const PgesStatement *statement)
+plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
 	PlanKey		key;
 	PlanEntry  *entry;
@@ -210,6 +253,8 @@ plan_entry(const PgesStore *store, const PgesStatement *statement)
 		create_plan_table();
 	memset(&key, 0, sizeof(key));	/* the key is hashed with its padding */
 	key.relid = store->relid;
+	key.archive = scope == PGES_LIVE ? InvalidOid : store->archive.relid;
+	key.scope = scope;
 	key.statement = statement;
 	entry = hash_search(plans, &key, HASH_FIND, NULL);
 	if (entry)
@@ -222,17 +267,17 @@ plan_entry(const PgesStore *store, const PgesStatement *statement)
 
 /* The plan of a statement on a store. */
 static SPIPlanPtr
-find_plan(const PgesStore *store, const PgesStatement *statement)
+find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
 	PlanEntry  *entry;
 
 	free_stale_plans();
-	entry = plan_entry(store, statement);
+	entry = plan_entry(store, scope, statement);
 	if (entry->plan && SPI_plan_is_valid(entry->plan))
 		return entry->plan;
 	if (entry->plan)
 		retire(entry);
-	entry->plan = prepare(store, statement);
+	entry->plan = prepare(store, scope, statement);
 	return entry->plan;
 }
 
@@ -272,20 +317,32 @@ execute_latest(SPIPlanPtr plan, const Datum *values)
  * If the name stands for another table by then, what was done is undone.
  */
 int
+pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
+				const Datum *values, const bool *nulls, bool read_only,
+				DestReceiver *receiver)
+{
+	SPIPlanPtr	plan;
+	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
+	int			result;
+
+	if (scope != PGES_LIVE)
+		pges_require_archive(store);
+	plan = find_plan(store, scope, statement);
+	options.params = make_params(statement, values, nulls);
+	result = statement->latest ? execute_latest(plan, values) :
+		SPI_execute_plan_extended(plan, &options);
+	if (!is_about(plan, store, scope))
+		report_renamed(store);
+	return result;
+}
+
+/* The same for a statement that is not about the archive. */
+int
 pges_execute(const PgesStore *store, const PgesStatement *statement,
 			 const Datum *values, const bool *nulls, bool read_only,
 			 DestReceiver *receiver)
 {
-	SPIPlanPtr	plan = find_plan(store, statement);
-	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
-	int			result;
-
-	options.params = make_params(statement, values, nulls);
-	result = statement->latest ? execute_latest(plan, values) :
-		SPI_execute_plan_extended(plan, &options);
-	if (!is_about(plan, store))
-		report_renamed(store);
-	return result;
+	return pges_execute_in(store, PGES_LIVE, statement, values, nulls, read_only, receiver);
 }
 
 /*
@@ -293,13 +350,13 @@ pges_execute(const PgesStore *store, const PgesStatement *statement,
  * others have committed is seen also in REPEATABLE READ.  Whether there is one.
  */
 bool
-pges_find_row(const PgesStore *store, const PgesStatement *statement,
-			  const Datum *values)
+pges_find_row(const PgesStore *store, PgesScope scope,
+			  const PgesStatement *statement, const Datum *values)
 {
 	bool		found;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_execute(store, statement, values, NULL, true, NULL);
+	(void) pges_execute_in(store, scope, statement, values, NULL, true, NULL);
 	found = SPI_processed > 0;
 	PopActiveSnapshot();
 	return found;

@@ -15,6 +15,7 @@
 #define PGES_LOCK_CREATE	0x4543
 #define PGES_LOCK_NOTIFIER	0x454E
 #define PGES_LOCK_WATERMARK	0x4557
+#define PGES_LOCK_ARCHIVE	0x4541
 
 /* Positions of one bucket share a guard. */
 #define PGES_BUCKET_BITS	6

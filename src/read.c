@@ -6,6 +6,9 @@
  * into the function's tuplestore, and every bound is a parameter, so LIMIT
  * stops the scan.  The functions are stable: they read under the snapshot of
  * the query that calls them.  Those that read the ordered log are in read_log.c.
+ *
+ * With the archive included, the same statement reads the store and its archive
+ * as one, under one snapshot: an event is in exactly one of them.
  */
 #include "postgres.h"
 
@@ -16,6 +19,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "argument.h"
@@ -114,11 +118,32 @@ pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 i
 	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
 }
 
-/* Run a statement, its rows being the function's result. */
+/*
+ * What to read, with or without the archive; to be asked under the snapshot that
+ * is read with.  The lock of a reader does not keep an archive from being made.
+ * But nothing is in it before all can know of it, so who looks for news now
+ * knows it if the snapshot sees any event there.
+ */
+PgesScope
+pges_scope_to_read(const PgesStore **store, bool include_archived)
+{
+	if (!include_archived)
+		return PGES_LIVE;
+	AcceptInvalidationMessages();
+	*store = pges_store((*store)->relid);
+	return pges_whole(*store);
+}
+
+/*
+ * Run a statement, its rows being the function's result.  An argument of the
+ * function tells whether to include the archive.
+ */
 Datum
-pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store,
+pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, int include_arg,
 				   const PgesStatement *statement, const PgesParams *params)
 {
+	bool		include = !PG_ARGISNULL(include_arg) && PG_GETARG_BOOL(include_arg);
+	PgesScope	scope = pges_scope_to_read(&store, include);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
 
@@ -127,7 +152,7 @@ pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store,
 									rsinfo->econtext->ecxt_per_query_memory,
 									false, NULL, NULL);
 	SPI_connect();
-	(void) pges_execute(store, statement, params->values, params->nulls, true, receiver);
+	(void) pges_execute_in(store, scope, statement, params->values, params->nulls, true, receiver);
 	SPI_finish();
 	return (Datum) 0;
 }
@@ -145,12 +170,15 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	pges_add_max_count(&params, fcinfo, 3, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock),
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock), 6,
 							  backwards ? &by_aggregate_backwards : &by_aggregate,
 							  &params);
 }
 
-/* Read by one text column: arguments value, start_date, max_count, store. */
+/*
+ * Read by one text column: arguments value, start_date, max_count, store,
+ * include_archived.
+ */
 static Datum
 get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 			  const char *column)
@@ -161,7 +189,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
 				   PG_GETARG_DATUM(1));
 	pges_add_max_count(&params, fcinfo, 2, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), statement, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), 4, statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -209,7 +237,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &latest, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), 2, &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -221,23 +249,24 @@ pges_get_event(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), &by_event_id, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), 2, &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
 
-/* SQL: the version of an aggregate, 0 when it has no event. */
+/* SQL: the version of an aggregate, archived or not; 0 when it has no event. */
 Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {
 	PgesParams	params = {.n = 0};
 	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock);
+	PgesScope	scope = pges_scope_to_read(&store, true);
 	bool		isnull;
 	int32		version = 0;
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	SPI_connect();
-	(void) pges_execute(store, &aggregate_version, params.values, params.nulls, true, NULL);
+	(void) pges_execute_in(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
 	if (SPI_processed > 0)
 		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 											  SPI_tuptable->tupdesc, 1, &isnull));

@@ -23,9 +23,13 @@ typedef struct PgesParams
 extern void pges_add_param(PgesParams *params, Datum value);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 							   int arg, int32 if_null);
+extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
 extern Datum pges_return_events(FunctionCallInfo fcinfo,
-								const PgesStore *store,
+								const PgesStore *store, int include_arg,
 								const PgesStatement *statement,
 								const PgesParams *params);
+
+/* in read_log.c */
+extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
 
 #endif							/* PGES_READ_H */

@@ -159,7 +159,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 		add_nullable(&params, fcinfo, 3);
 	}
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_return_events(fcinfo, store,
+	(void) pges_return_events(fcinfo, store, 6,
 							  choose_statement(store, is_backwards, filtered, start, mark),
 							  &params);
 	PopActiveSnapshot();
@@ -167,8 +167,8 @@ pges_read_events(PG_FUNCTION_ARGS)
 }
 
 /* The store of an argument, which the user must be allowed to read. */
-static const PgesStore *
-readable_store_argument(FunctionCallInfo fcinfo, int arg)
+const PgesStore *
+pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock);
 
@@ -184,7 +184,7 @@ PG_FUNCTION_INFO_V1(pges_sql_high_water_mark);
 Datum
 pges_sql_high_water_mark(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(pges_high_water_mark(readable_store_argument(fcinfo, 0)));
+	PG_RETURN_INT64(pges_high_water_mark(pges_readable_store_argument(fcinfo, 0)));
 }
 
 PG_FUNCTION_INFO_V1(pges_advance_watermark);
@@ -197,7 +197,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	int64		mark;
 
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
-	store = readable_store_argument(fcinfo, 0);
+	store = pges_readable_store_argument(fcinfo, 0);
 	if (pg_class_aclmask(pges_watermarks_table(false), GetUserId(),
 						 ACL_INSERT | ACL_UPDATE, ACLMASK_ALL) != (ACL_INSERT | ACL_UPDATE))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "watermarks");
@@ -217,13 +217,14 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 
 /* Whether there is an event between two positions that the user may see. */
 static bool
-has_event(const PgesStore *store, int64 after, int64 mark)
+has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
 {
+	PgesScope	scope = pges_scope_to_read(&store, include_archived);
 	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(mark)};
 	bool		found;
 
 	SPI_connect();
-	found = pges_find_row(store, &any_between, values);
+	found = pges_find_row(store, scope, &any_between, values);
 	SPI_finish();
 	return found;
 }
@@ -260,6 +261,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 	int64		timeout = timeout_argument(fcinfo, 1);
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock);
+	bool		include_archived = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int64		fruitless = -1; /* a mark below which there is nothing new */
 
@@ -272,7 +274,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 		{
 			int64		mark = pges_common_mark(store, known);
 
-			if (mark > after && has_event(store, after, mark))
+			if (mark > after && has_event(store, include_archived, after, mark))
 				PG_RETURN_INT64(mark);
 			if (mark == known)
 				fruitless = known;

@@ -9,6 +9,7 @@
  * is stored.  Content that a call left to the store (time, position, version,
  * an aggregate's type) is not compared, nor are the data and metadata of an event
  * that was erased: the call was answered before that, and gets this answer again.
+ * It may all be in the archive by now.
  *
  * An import that is begun again is many such calls, of which the last one was
  * not finished: there each event is told apart by itself.
@@ -42,7 +43,7 @@ bool
 pges_event_exists(const PgesStore *store, const text *event_id)
 {
 	Datum		id = PointerGetDatum(event_id);
-	bool		found = pges_find_row(store, &exists_statement, &id);
+	bool		found = pges_find_row(store, pges_whole(store), &exists_statement, &id);
 
 	SPI_freetuptable(SPI_tuptable);
 	return found;
@@ -141,7 +142,7 @@ find_event(const PgesStore *store, PgesEvent *event)
 	Datum		id = PointerGetDatum(event->event_id);
 	PgesColumn	difference;
 
-	if (!pges_find_row(store, &get_statement, &id))
+	if (!pges_find_row(store, pges_whole(store), &get_statement, &id))
 		return false;
 	take_over(event);
 	difference = first_difference(event);
@@ -233,14 +234,20 @@ pges_drop_stored(const PgesStore *store, PgesBatch *batch)
 	int			n = 0;
 	int			stored;
 
+	for (int i = 0; i < batch->naggregates; i++)
+		batch->aggregates[i].nevents = 0;
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
+		PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 
 		CHECK_FOR_INTERRUPTS();
 		pges_current_event = event->ordinal;
-		if (!is_stored(store, event, &batch->aggregates[event->aggregate]))
-			batch->events[n++] = *event;
+		if (is_stored(store, event, aggregate))
+			continue;
+		if (aggregate->nevents++ == 0)
+			aggregate->first_event = n;
+		batch->events[n++] = *event;
 	}
 	pges_current_event = 0;
 	stored = batch->nevents - n;

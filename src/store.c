@@ -7,7 +7,7 @@
  * when the table is dumped, renamed, moved or dropped.
  *
  * A description is made on first use and cached.  Invalidations of the table's
- * relcache entry, of namespaces and of sequences mark it; the next use makes
+ * relcache entry, or that of its archive, of namespaces and of sequences mark it; the next use makes
  * it anew.  The old one may still be in use further up the call stack, so it
  * is handed to the transaction's memory context, which frees it at the end.
  */
@@ -36,6 +36,7 @@
 typedef struct StoreEntry
 {
 	Oid			relid;			/* hash key */
+	Oid			archive;		/* as described */
 	bool		valid;
 	MemoryContext context;		/* holds the description, or NULL */
 	PgesStore  *store;
@@ -48,7 +49,10 @@ typedef struct StoreEntry
 static HTAB *stores = NULL;
 static uint64 invalidations = 0;
 
-/* Mark the description of one table, or all of them, as to be made anew. */
+/*
+ * Mark the descriptions in which a table stands, as the store or its archive, or
+ * all of them, as to be made anew.
+ */
 static void
 invalidate(Oid relid)
 {
@@ -56,16 +60,12 @@ invalidate(Oid relid)
 	StoreEntry *entry;
 
 	invalidations++;
-	if (OidIsValid(relid))
-	{
-		entry = hash_search(stores, &relid, HASH_FIND, NULL);
-		if (entry)
-			entry->valid = false;
-		return;
-	}
 	hash_seq_init(&status, stores);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->valid = false;
+	{
+		if (!OidIsValid(relid) || entry->relid == relid || entry->archive == relid)
+			entry->valid = false;
+	}
 }
 
 /* Relcache callback: something about a table changed. */
@@ -134,6 +134,7 @@ refresh(StoreEntry *entry)
 		MemoryContextSetParent(entry->context, TopTransactionContext);
 	entry->context = context;
 	entry->store = store;
+	entry->archive = store->archive.relid;
 	entry->valid = (generation == invalidations);
 	relation_close(rel, AccessShareLock);
 }
@@ -168,6 +169,7 @@ store_entry(Oid relid)
 		return entry;
 	sweep_stores();
 	entry = hash_search(stores, &relid, HASH_ENTER, &found);
+	entry->archive = InvalidOid;
 	entry->valid = false;
 	entry->context = NULL;
 	entry->store = NULL;

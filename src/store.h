@@ -42,6 +42,19 @@ typedef enum PgesNotifications
 } PgesNotifications;
 
 /*
+ * The archive of a store: the table to which archive.c moves events.
+ */
+typedef struct PgesArchive
+{
+	Oid			relid;			/* InvalidOid: the store has none */
+	char	   *qualified_name;
+	Oid			version_index_oid;
+	AttrNumber	attnums[PGES_NUM_COLUMNS];
+	bool		complete;		/* has all its unique indexes */
+	bool		plain;			/* see direct.c */
+} PgesArchive;
+
+/*
  * The description of a store.  A caller may use it until its transaction
  * ends, even when the table changes meanwhile.
  */
@@ -61,6 +74,7 @@ typedef struct PgesStore
 	char	   *channel;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
+	PgesArchive archive;
 	bool		plain;			/* see direct.c */
 	bool		only_own_check; /* see check.c */
 } PgesStore;
@@ -92,6 +106,8 @@ extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
 extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
+extern void pges_check_archive(Relation rel);
+extern void pges_require_archive(const PgesStore *store);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);

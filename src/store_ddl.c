@@ -27,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "archive.h"
 #include "argument.h"
 #include "compat.h"
 #include "mark.h"
@@ -105,20 +106,20 @@ create_append_trigger(const char *trigger, const char *table,
  * Create the triggers that keep events immutable.  A statement on a parent
  * table fires only the triggers of rows here.
  */
-static void
-create_immutability_triggers(const PgesNewStore *store)
+void
+pges_create_immutability_triggers(const char *table)
 {
 	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
 						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
 						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
-						  store->qualified_name));
+						  table));
 	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
 						  "BEFORE UPDATE OR DELETE ON %s "
 						  "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
-						  store->qualified_name));
-	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", store->qualified_name),
+						  table));
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", table),
 					"refuses UPDATE, DELETE and TRUNCATE");
-	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", store->qualified_name),
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", table),
 					"refuses UPDATE, DELETE through a parent table");
 }
 
@@ -176,7 +177,7 @@ adopt_table(const PgesNewStore *store, Oid relid)
 	if (!table.has_default)
 		restore_defaults(store, relid);
 	if (!table.is_immutable)
-		create_immutability_triggers(store);
+		pges_create_immutability_triggers(store->qualified_name);
 	if (!table.is_store)
 		create_append_trigger("eventstore_append", store->qualified_name,
 							  store->notifications, store->channel);
@@ -244,11 +245,12 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		pges_create_table(store);
 		create_append_trigger("eventstore_append", store->qualified_name,
 							  store->notifications, store->channel);
-		create_immutability_triggers(store);
+		pges_create_immutability_triggers(store->qualified_name);
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);
 		pges_forget_watermark(relid);	/* of an earlier table of this OID */
+		pges_forget_archive(relid);
 	}
 	pges_end_ddl(nestlevel);
 	return relid;
@@ -281,8 +283,8 @@ pges_create_store(PG_FUNCTION_ARGS)
 }
 
 /* The description of a store that the user must own. */
-static const PgesStore *
-own_store(Oid relid)
+const PgesStore *
+pges_own_store(Oid relid)
 {
 	const PgesStore *store = pges_store(relid);
 
@@ -299,16 +301,16 @@ own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
 
 	pges_require_argument(fcinfo, arg, "store");
 	relid = PG_GETARG_OID(arg);
-	(void) own_store(relid);
+	(void) pges_own_store(relid);
 	LockRelationOid(relid, mode);
-	return own_store(relid);
+	return pges_own_store(relid);
 }
 
-/* Raise when a store holds events. */
+/* Raise when a store, or its archive, holds events. */
 static void
 check_empty(const PgesStore *store)
 {
-	if (pges_find_row(store, &any_event, NULL))
+	if (pges_find_row(store, pges_whole(store), &any_event, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop store %s because it holds events",
@@ -337,6 +339,9 @@ pges_drop_store(PG_FUNCTION_ARGS)
 		check_empty(store);
 	}
 	pges_forget_watermark(store->relid);
+	pges_forget_archive(store->relid);
+	if (OidIsValid(store->archive.relid))
+		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));
 	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
 	pges_end_ddl(nestlevel);
 	PG_RETURN_VOID();

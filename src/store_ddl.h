@@ -31,4 +31,8 @@ extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_set_defaults(const PgesNewStore *store, const char *sequence);
 extern void pges_create_table(const PgesNewStore *store);
 
+/* in store_ddl.c */
+extern void pges_create_immutability_triggers(const char *table);
+extern const PgesStore *pges_own_store(Oid relid);
+
 #endif							/* PGES_STORE_DDL_H */

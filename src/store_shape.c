@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "archive.h"
 #include "check.h"
 #include "store.h"
 
@@ -65,6 +66,11 @@ static const ColumnShape columns[PGES_NUM_COLUMNS] = {
 	[PGES_METADATA] = {"metadata", JSONBOID, false,
 	"what else is to be kept with it"},
 };
+
+/* The columns of the unique indexes. */
+static const PgesColumn id_key[] = {PGES_EVENT_ID};
+static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
+static const PgesColumn position_key[] = {PGES_POSITION};
 
 /* The name of a store's column. */
 const char *
@@ -245,26 +251,46 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 	return matches;
 }
 
-/* The unique index on some columns, which must be there. */
+/* The unique index on some columns, or InvalidOid. */
 static Oid
-find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
-	StringInfoData names;
 
 	foreach(lc, indexes)
 	{
 		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
 			return lfirst_oid(lc);
 	}
+	return InvalidOid;
+}
 
+/* The unique index on some columns, which must be there. */
+static Oid
+find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+{
+	Oid			index = look_for_index(rel, wanted, nwanted);
+	StringInfoData names;
+
+	if (OidIsValid(index))
+		return index;
 	initStringInfo(&names);
 	for (int i = 0; i < nwanted; i++)
 		appendStringInfo(&names, "%s%s", i ? ", " : "",
 						 columns[wanted[i]].name);
 	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
 	return InvalidOid;			/* not reached */
+}
+
+/* Check that a table has what an archive needs. */
+void
+pges_check_archive(Relation rel)
+{
+	pges_check_columns(rel);
+	(void) find_unique_index(rel, id_key, lengthof(id_key));
+	(void) find_unique_index(rel, version_key, lengthof(version_key));
+	(void) find_unique_index(rel, position_key, lengthof(position_key));
 }
 
 /* The sequence that the default of the position column names, or InvalidOid. */
@@ -434,16 +460,64 @@ is_plain(Relation rel, const PgesStore *store)
 		!form->relrowsecurity && !form->relhasrules && !form->relhassubclass &&
 		!form->relispartition && has_plain_columns(rel) &&
 		has_plain_triggers(rel, store->trigger) &&
-		has_plain_index(store->version_index_oid);
+		has_plain_index(store->version_index_oid) &&
+		(!OidIsValid(store->archive.relid) || store->archive.plain);
+}
+
+/*
+ * Describe the archive of a store.  While a dump is restored, it has no indexes
+ * yet; who needs it then gets the error of pges_require_archive().
+ */
+static void
+describe_archive(Relation rel, PgesArchive *archive)
+{
+	pges_check_columns(rel);
+	archive->relid = RelationGetRelid(rel);
+	archive->qualified_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+														 RelationGetRelationName(rel));
+	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
+	archive->complete = OidIsValid(archive->version_index_oid) &&
+		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
+		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
+	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!rel->rd_rel->relrowsecurity && !rel->rd_rel->relhassubclass &&
+		has_plain_index(archive->version_index_oid);
+}
+
+/* Raise unless the archive of a store is there, and has its shape. */
+void
+pges_require_archive(const PgesStore *store)
+{
+	Relation	rel;
+
+	if (store->archive.complete)
+		return;
+	rel = pges_open_table(store->archive.relid);
+	pges_check_archive(rel);
+	relation_close(rel, AccessShareLock);
+}
+
+/* Find and describe the archive of a store, if it has one. */
+static void
+find_archive(PgesStore *store)
+{
+	PgesArchiveRow row;
+	Relation	rel;
+
+	(void) pges_read_archive_row(store->relid, &row);
+	rel = OidIsValid(row.archive) ? try_relation_open(row.archive, AccessShareLock) : NULL;
+	if (rel == NULL)
+		return;
+	describe_archive(rel, &store->archive);
+	relation_close(rel, AccessShareLock);
 }
 
 /* Describe a table in the current memory context; raise if it is no store. */
 PgesStore *
 pges_describe_store(Relation rel)
 {
-	static const PgesColumn id[] = {PGES_EVENT_ID};
-	static const PgesColumn version[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
-	static const PgesColumn position[] = {PGES_POSITION};
 	PgesStore  *store = palloc0(sizeof(PgesStore));
 	PgesStoreOptions trigger = require_append_trigger(rel);
 
@@ -455,10 +529,10 @@ pges_describe_store(Relation rel)
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = find_sequence(rel);
-	store->event_id_index = get_rel_name(find_unique_index(rel, id, lengthof(id)));
-	store->version_index_oid = find_unique_index(rel, version, lengthof(version));
+	store->event_id_index = get_rel_name(find_unique_index(rel, id_key, lengthof(id_key)));
+	store->version_index_oid = find_unique_index(rel, version_key, lengthof(version_key));
 	store->version_index = get_rel_name(store->version_index_oid);
-	store->position_index = get_rel_name(find_unique_index(rel, position, lengthof(position)));
+	store->position_index = get_rel_name(find_unique_index(rel, position_key, lengthof(position_key)));
 	store->trigger = trigger.trigger;
 	store->notifications = pges_parse_notifications(trigger.notifications);
 	store->channel = trigger.channel;
@@ -470,6 +544,7 @@ pges_describe_store(Relation rel)
 		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
+	find_archive(store);
 	store->plain = is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
@@ -496,16 +571,7 @@ pges_read_options(Relation rel, PgesStoreOptions *options)
 Oid
 pges_position_index(Relation rel)
 {
-	static const PgesColumn position[] = {PGES_POSITION};
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		if (index_is_on(rel, lfirst_oid(lc), position, lengthof(position)))
-			return lfirst_oid(lc);
-	}
-	return InvalidOid;
+	return look_for_index(rel, position_key, lengthof(position_key));
 }
 
 PG_FUNCTION_INFO_V1(pges_store_options);

@@ -12,6 +12,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/rel.h"
 
@@ -20,8 +21,12 @@
 #include "store.h"
 #include "trigger.h"
 
-/* The store whose events a statement may change just now, or InvalidOid. */
-static Oid	changing = InvalidOid;
+/*
+ * The store whose events a statement may change just now, or NULL, and how deep
+ * in triggers that statement runs: those that it fires change nothing.
+ */
+static const PgesStore *changing = NULL;
+static int	changing_depth = 0;
 
 /* Raise unless called as a trigger of the expected kind. */
 static void
@@ -115,29 +120,47 @@ row_of(TriggerData *trigdata)
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 }
 
+/* How many triggers are running, one within another. */
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
 /*
- * Run a statement that changes events of a store, as pges_execute() does.  Who
- * may call the function that wants this, and change the table, is for the caller
- * and for the privileges of the table to say.
+ * Run a statement that changes events of a store or its archive, as
+ * pges_execute_in() does.  Who may call the function that wants this, and change
+ * the tables, is for the caller and for the privileges of the tables to say.
  */
 int
-pges_execute_change(const PgesStore *store, const PgesStatement *statement,
+pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
 					const Datum *values, const bool *nulls)
 {
-	Oid			outer = changing;
+	const PgesStore *outer = changing;
+	int			outer_depth = changing_depth;
 	int			result = 0;
 
 	PG_TRY();
 	{
-		changing = store->relid;
-		result = pges_execute(store, statement, values, nulls, false, NULL);
+		changing = store;
+		changing_depth = trigger_depth();
+		result = pges_execute_in(store, scope, statement, values, nulls, false, NULL);
 	}
 	PG_FINALLY();
 	{
 		changing = outer;
+		changing_depth = outer_depth;
 	}
 	PG_END_TRY();
 	return result;
+}
+
+/* Whether a statement of pges_execute_change() may change a table just now. */
+static bool
+may_change(Oid relid)
+{
+	return changing && trigger_depth() == changing_depth + 1 &&
+		(relid == changing->relid || relid == changing->archive.relid);
 }
 
 PG_FUNCTION_INFO_V1(pges_refuse_change);
@@ -151,7 +174,7 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 	check_trigger(fcinfo, "refuse_change",
 				  CALLED_AS_TRIGGER(fcinfo) &&
 				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
-	if (RelationGetRelid(trigdata->tg_relation) == changing &&
+	if (may_change(RelationGetRelid(trigdata->tg_relation)) &&
 		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
@@ -160,6 +183,6 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 					command_of(trigdata),
 					RelationGetRelationName(trigdata->tg_relation)),
 			 errdetail("Events are immutable."),
-			 errhint("Append an event that corrects the earlier one. To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
+			 errhint("Append an event that corrects the earlier one. To move old events to an archive, use eventstore.archive_events(). To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
 	return PointerGetDatum(NULL);	/* not reached */
 }

@@ -13,7 +13,8 @@
 extern void pges_notify(const char *channel, const char *store,
 						int64 position, int64 count);
 extern void pges_announce(const PgesStore *store);
-extern int	pges_execute_change(const PgesStore *store, const PgesStatement *statement,
+extern int	pges_execute_change(const PgesStore *store, PgesScope scope,
+								const PgesStatement *statement,
 								const Datum *values, const bool *nulls);
 
 #endif							/* PGES_TRIGGER_H */

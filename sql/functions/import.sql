@@ -18,17 +18,19 @@ Errors: 42703 a column that is none of an event''s; 40V01 a version that another
 CREATE OR REPLACE FUNCTION eventstore.export_events(
   after_position bigint DEFAULT 0,
   max_count integer DEFAULT NULL,
-  store regclass DEFAULT NULL)
+  store regclass DEFAULT NULL,
+  include_archived boolean DEFAULT false)
 RETURNS TABLE (
   "position" bigint,
   event jsonb)
 AS 'MODULE_PATHNAME', 'pges_export_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1000;
 
-COMMENT ON FUNCTION eventstore.export_events(bigint, integer, regclass) IS
+COMMENT ON FUNCTION eventstore.export_events(bigint, integer, regclass, boolean) IS
 'The ordered log as JSON: each event as an object that import_events() and append() take. Keys that have no value are left out, and times have the session''s time zone.
 after_position: only events after it; 0 or NULL means from the start.
 max_count: how many; NULL means all up to the high-water mark.
 store: NULL means the setting pg_eventstore.store.
+include_archived: whether the events of the store''s archive come, too.
 It reads under a snapshot of now at every isolation level.
 Errors: as read_events().';

@@ -4,18 +4,20 @@ CREATE OR REPLACE FUNCTION eventstore.read_events(
   event_types text[] DEFAULT NULL,
   aggregate_types text[] DEFAULT NULL,
   backwards boolean DEFAULT false,
-  store regclass DEFAULT NULL)
+  store regclass DEFAULT NULL,
+  include_archived boolean DEFAULT false)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_read_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT eventstore.read_support;
 
-COMMENT ON FUNCTION eventstore.read_events(bigint, integer, text[], text[], boolean, regclass) IS
+COMMENT ON FUNCTION eventstore.read_events(bigint, integer, text[], text[], boolean, regclass, boolean) IS
 'The ordered log: the events after a position, up to the high-water mark, in the order of their positions. Who goes on from the position of the last event it got sees every event once and in order.
 after_position: the position of the last event seen; 0 or NULL means from the start, or with backwards from the end.
 max_count: how many; NULL means the setting pg_eventstore.batch_size (100).
 event_types, aggregate_types: only events of one of these; NULL means all.
 backwards: newest first; then after_position is the lowest position seen.
 store: NULL means the setting pg_eventstore.store.
+include_archived: also events that were moved to the archive.
 It reads under a snapshot of now at every isolation level. On a standby and on a logical subscriber the mark is that of eventstore.watermarks.
 Errors: 22023 when max_count is negative; 55000 when a subscription brings the store but not eventstore.watermarks, or brings them in binary; 42P01, 42809 no such store.';
 
@@ -33,16 +35,18 @@ Errors: 42501 without SELECT on the store; 55000 when a subscription brings the 
 CREATE OR REPLACE FUNCTION eventstore.wait_for_events(
   after_position bigint DEFAULT 0,
   timeout interval DEFAULT '10 seconds',
-  store regclass DEFAULT NULL)
+  store regclass DEFAULT NULL,
+  include_archived boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_wait_for_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION eventstore.wait_for_events(bigint, interval, regclass) IS
+COMMENT ON FUNCTION eventstore.wait_for_events(bigint, interval, regclass, boolean) IS
 'Waits until read_events() has an event after a position, in whatever session it is called. Needs no LISTEN, so it works through any pooler, and on a standby.
 after_position: the position of the last event seen; NULL means 0.
 timeout: how long to wait; more than 60 seconds count as 60.
 store: NULL means the setting pg_eventstore.store.
+include_archived: also events that were moved to the archive.
 Returns the high-water mark, or NULL when no event came in time.
 Errors: 22004 when timeout is NULL; 22023 when it is negative; others as read_events().';
 

@@ -39,47 +39,47 @@ INSERT INTO wanted VALUES
 ('read_support', 'internal', 'internal', 'immutable', 'safe', 'strict', 0),
 ('get_events_by_aggregate',
  'aggregate_id text, from_version integer DEFAULT 0, to_version integer DEFAULT NULL::integer, '
- 'max_count integer DEFAULT NULL::integer, backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
 ('get_events_by_type',
  'event_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
 ('get_events_by_aggregate_type',
  'aggregate_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
 ('get_events_by_correlation_id',
  'correlation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
 ('get_events_by_causation_id',
  'causation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
 ('get_latest_events',
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
 ('get_event',
- 'event_id text, store regclass DEFAULT NULL::regclass',
+ 'event_id text, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1),
 ('get_aggregate_version',
  'aggregate_id text, store regclass DEFAULT NULL::regclass',
  'integer', 'stable', 'safe', 'called on null', 0),
 ('read_events',
  'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, event_types text[] DEFAULT NULL::text[], '
- 'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass',
+ 'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'SETOF eventstore.event', 'volatile', 'unsafe', 'called on null', 100),
 ('high_water_mark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('wait_for_events',
- 'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, store regclass DEFAULT NULL::regclass',
+ 'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('advance_watermark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('import_events',
  'source text, store regclass DEFAULT NULL::regclass, OUT imported bigint, OUT present bigint',
  'record', 'volatile', 'unsafe', 'called on null', 0),
 ('export_events',
- 'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'TABLE("position" bigint, event jsonb)', 'volatile', 'unsafe', 'called on null', 1000),
 ('reported_progress',
  'OUT pid integer, OUT store regclass, OUT work text, OUT done bigint, OUT skipped bigint, OUT total bigint, OUT started_at timestamp with time zone',
@@ -101,7 +101,28 @@ INSERT INTO wanted VALUES
 ('keep_erasures', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('apply_default_store_options', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('after_append', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
-('refuse_change', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0);
+('refuse_change', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('create_archive',
+ 'store regclass DEFAULT NULL::regclass, name text DEFAULT NULL::text, tablespace text DEFAULT NULL::text',
+ 'regclass', 'volatile', 'unsafe', 'called on null', 0),
+('archive_events',
+ 'store regclass DEFAULT NULL::regclass, before_position bigint DEFAULT NULL::bigint, '
+ 'before_time timestamp with time zone DEFAULT NULL::timestamp with time zone, aggregate_ids text[] DEFAULT NULL::text[], '
+ 'max_count integer DEFAULT NULL::integer, dry_run boolean DEFAULT false',
+ 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('archive_all', -- a procedure
+ 'IN store regclass DEFAULT NULL::regclass, IN before_position bigint DEFAULT NULL::bigint, '
+ 'IN before_time timestamp with time zone DEFAULT NULL::timestamp with time zone, IN aggregate_ids text[] DEFAULT NULL::text[], '
+ 'IN batch_size integer DEFAULT 10000',
+ NULL, 'volatile', 'unsafe', 'called on null', 0),
+('archive_limit', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('set_retention',
+ 'store regclass, max_age interval DEFAULT NULL::interval, max_count_per_aggregate integer DEFAULT NULL::integer',
+ 'void', 'volatile', 'unsafe', 'called on null', 0),
+('apply_retention',
+ 'store regclass DEFAULT NULL::regclass, dry_run boolean DEFAULT true, max_count integer DEFAULT NULL::integer',
+ 'TABLE(rule text, events bigint)', 'volatile', 'unsafe', 'called on null', 2),
+('archives_changed', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0);
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,
@@ -114,11 +135,11 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * 32 + 8);
+SELECT plan(6 * 39 + 8);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
-SELECT is((SELECT count(*) FROM actual), 32::bigint, 'no function has an overload');
+SELECT is((SELECT count(*) FROM actual), 39::bigint, 'no function has an overload');
 
 SELECT is(a.arguments, w.arguments, w.name || ': arguments')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
@@ -141,8 +162,8 @@ SELECT is_empty('SELECT name FROM actual WHERE prosecdef', 'no function is SECUR
 SELECT is_empty('SELECT name FROM actual WHERE proleakproof', 'no function claims to be leakproof');
 SELECT is_empty('SELECT name FROM actual WHERE proconfig IS NOT NULL', 'no function has settings of its own');
 SELECT set_eq($$SELECT name FROM actual WHERE prosupport <> 0$$,
-              $$SELECT name FROM wanted WHERE arguments LIKE '%max_count%' AND name <> 'export_events'$$,
-              'the readers that take max_count, but for the one that returns all, have a support function');
+              $$SELECT name FROM wanted WHERE arguments LIKE '%max_count%' AND result = 'SETOF eventstore.event'$$,
+              'the readers that take max_count have a support function');
 SELECT is((SELECT array_agg(DISTINCT prosupport::text) FROM actual WHERE prosupport <> 0),
           ARRAY['eventstore.read_support'], 'and it is read_support()');
 
@@ -150,7 +171,7 @@ SELECT is((SELECT array_agg(DISTINCT prosupport::text) FROM actual WHERE prosupp
 -- function whose comment tells it; what appenders call for themselves needs none
 SELECT is_empty($$
   SELECT a.name, m[1]
-    FROM actual a, regexp_matches(a.arguments, '(?:^|, )(?!OUT)(\w+) ', 'g') m
+    FROM actual a, regexp_matches(a.arguments, '(?:^|, )(?!OUT)(?:IN )?(\w+) ', 'g') m
    WHERE a.name NOT IN ('append_event', 'append_to_aggregate', 'read_support', 'store_options', 'drop_store')
      AND m[1] NOT IN ('aggregate_id', 'event_type', 'aggregate_type', 'correlation_id', 'causation_id', 'event_id')
      AND NOT (a.name IN ('set_notifications') AND m[1] = 'store')

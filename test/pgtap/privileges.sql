@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(164);
+SELECT plan(198);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -51,6 +51,8 @@ INSERT INTO reads VALUES
 CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
+('create_archive', $$SELECT eventstore.create_archive('pgtap_stores.events')$$),
+('set_retention', $$SELECT eventstore.set_retention('pgtap_stores.events', '1 day')$$),
 ('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
 CREATE TEMP TABLE erasures (label text, command text);
 INSERT INTO erasures VALUES
@@ -227,6 +229,45 @@ SET LOCAL ROLE pgtap_owner;
 ALTER TABLE pgtap_stores.events FORCE ROW LEVEL SECURITY;
 SELECT throws_ok($$SELECT eventstore.drop_store('pgtap_stores.events')$$, '42501', NULL,
                  'row security: events that are hidden from the owner still keep a store from being dropped');
+
+-- archives: the owner's to make, whoever may read the store may read them, and
+-- moving takes DELETE there and INSERT here
+ALTER TABLE pgtap_stores.events NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+SELECT lives_ok($$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$, 'owner: set_notifications, for what follows');
+SELECT lives_ok($$SELECT eventstore.create_archive('pgtap_stores.events')$$, 'owner: create_archive');
+SELECT lives_ok($$SELECT eventstore.set_retention('pgtap_stores.events', '1 day', 100)$$, 'owner: set_retention');
+SELECT lives_ok($$SELECT eventstore.archive_events(before_position => 2)$$, 'owner: archive_events');
+SET LOCAL ROLE pgtap_reader;
+SELECT lives_ok($$SELECT * FROM eventstore.read_events(include_archived => true)$$, 'reader: reads the archive');
+SELECT lives_ok($$SELECT eventstore.archive_limit(), eventstore.archive_events(before_position => 2, dry_run => true)$$, 'reader: sees what would be moved');
+SELECT lives_ok($$SELECT * FROM eventstore.apply_retention()$$, 'reader: and what is due');
+SELECT throws_ok(c, '42501', 'permission denied for table events', 'reader: no ' || c)
+  FROM unnest(ARRAY['SELECT eventstore.archive_events(before_position => 2)', 'SELECT * FROM eventstore.apply_retention(dry_run => false)']) c;
+SELECT throws_ok(c, '42501', 'permission denied for table ' || t, 'reader: no ' || c) FROM (VALUES
+  ($$INSERT INTO pgtap_stores.events_archive SELECT * FROM pgtap_stores.events$$, 'events_archive'),
+  ($$INSERT INTO eventstore.archives VALUES ('pgtap_stores.events')$$, 'archives'), ($$DELETE FROM eventstore.archives$$, 'archives'),
+  ($$UPDATE eventstore.archives SET archive = NULL$$, 'archives'), ($$TRUNCATE eventstore.archives$$, 'archives'),
+  ($$INSERT INTO eventstore.archive_holds VALUES ('pgtap_stores.events', 'x', 0)$$, 'archive_holds'), ($$DELETE FROM eventstore.archive_holds$$, 'archive_holds')) v(c, t);
+SET LOCAL ROLE pgtap_writer;
+SELECT lives_ok($$SELECT eventstore.append_event('T', '1', 'a')$$, 'writer: goes on appending');
+SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table events', 'writer: no archive_events');
+SET LOCAL ROLE pgtap_owner;
+GRANT DELETE ON pgtap_stores.events TO pgtap_writer;
+SET LOCAL ROLE pgtap_writer;
+SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table events_archive', 'writer: not with DELETE alone');
+SELECT throws_ok($$DELETE FROM pgtap_stores.events$$, '0A000', NULL, 'writer: and DELETE is refused still');
+SET LOCAL ROLE pgtap_owner;
+GRANT INSERT ON pgtap_stores.events_archive TO pgtap_writer;
+SET LOCAL ROLE pgtap_writer;
+SELECT lives_ok($$SELECT eventstore.archive_events(before_position => 3)$$, 'writer: but with INSERT on the archive too');
+SET LOCAL ROLE pgtap_owner;
+REVOKE SELECT ON pgtap_stores.events_archive FROM pgtap_writer, pgtap_reader;
+SET LOCAL ROLE pgtap_writer;
+SELECT throws_ok(command, '42501', 'permission denied for table events_archive', 'writer: without the archive no ' || label) FROM appends;
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok($$SELECT * FROM eventstore.read_events(include_archived => true)$$, '42501', 'permission denied for table events_archive', 'reader: not the archive any more');
+SELECT lives_ok($$SELECT * FROM eventstore.read_events()$$, 'reader: the store still');
+SET LOCAL ROLE pgtap_owner;
 
 -- the owner
 SELECT lives_ok($$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$, 'owner: set_notifications');

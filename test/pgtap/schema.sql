@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(100);
+SELECT plan(111);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,9 +24,13 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.n) FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options', 'eventstore.erasures'], 'pg_dump carries the events, their sequence, the options and the records of erasures');
+          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options',
+                'eventstore.erasures', 'eventstore.archives', 'eventstore.archive_holds'],
+          'pg_dump carries the events, their sequence, the options, the records of erasures and the archives');
 SELECT is((SELECT e.extcondition FROM pg_extension e WHERE e.extname = 'pg_eventstore'),
-          ARRAY['', '', '', ''], 'every row of them');
+          ARRAY['', '', '', '',
+                'WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c) AND (archive IS NULL OR archive::oid IN (SELECT c.oid FROM pg_catalog.pg_class c))',
+                'WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c)'], 'every row of them, but for those of tables that are gone');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on
@@ -44,32 +48,41 @@ SELECT set_eq($$
     'function eventstore.append_events(jsonb,integer,regclass)',
     'function eventstore.append_to_aggregate(text,text[],jsonb[],integer,text,jsonb[],text[],timestamp with time zone[],text,text,regclass)',
     'function eventstore.apply_default_store_options()',
+    'function eventstore.apply_retention(regclass,boolean,integer)',
+    'function eventstore.archive_all(regclass,bigint,timestamp with time zone,text[],integer)',
+    'function eventstore.archive_events(regclass,bigint,timestamp with time zone,text[],integer,boolean)',
+    'function eventstore.archive_limit(regclass)',
+    'function eventstore.archives_changed()',
+    'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
     'function eventstore.erase_aggregate(text,text,regclass)',
-    'function eventstore.export_events(bigint,integer,regclass)',
+    'function eventstore.export_events(bigint,integer,regclass,boolean)',
     'function eventstore.get_aggregate_version(text,regclass)',
-    'function eventstore.get_event(text,regclass)',
-    'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass)',
-    'function eventstore.get_events_by_aggregate_type(text,timestamp with time zone,integer,regclass)',
-    'function eventstore.get_events_by_causation_id(text,timestamp with time zone,integer,regclass)',
-    'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,integer,regclass)',
-    'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass)',
-    'function eventstore.get_latest_events(integer,regclass)',
+    'function eventstore.get_event(text,regclass,boolean)',
+    'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass,boolean)',
+    'function eventstore.get_events_by_aggregate_type(text,timestamp with time zone,integer,regclass,boolean)',
+    'function eventstore.get_events_by_causation_id(text,timestamp with time zone,integer,regclass,boolean)',
+    'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,integer,regclass,boolean)',
+    'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass,boolean)',
+    'function eventstore.get_latest_events(integer,regclass,boolean)',
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
     'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',
-    'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass)',
+    'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
     'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
     'function eventstore.reported_progress()',
     'function eventstore.set_notifications(regclass,text,text)',
+    'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.store_options(regclass)',
-    'function eventstore.wait_for_events(bigint,interval,regclass)',
+    'function eventstore.wait_for_events(bigint,interval,regclass,boolean)',
     'sequence eventstore.events_position_seq',
+    'table eventstore.archive_holds',
+    'table eventstore.archives',
     'table eventstore.default_store_options',
     'table eventstore.erasures',
     'table eventstore.events',
@@ -82,6 +95,7 @@ SELECT set_eq($$
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
+    'r archives', 'i archives_pkey', 'i archives_archive_key', 'r archive_holds', 'i archive_holds_pkey',
     'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
@@ -240,6 +254,29 @@ SELECT is_empty($$
 SELECT table_owner_is('eventstore', 'erasures',
                       (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
                       'they have the owner of the default store');
+-- the archives
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.archives'::regclass AND attnum > 0),
+          ARRAY['store regclass t', 'archive regclass f', 'max_age interval f', 'max_count_per_aggregate integer f'], 'the columns of the archives');
+SELECT col_is_pk('eventstore', 'archives', 'store', 'a store has one archive');
+SELECT col_is_unique('eventstore', 'archives', 'archive', 'which is that of one store');
+SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.archives'::regclass)),
+          'CREATE TRIGGER archives_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON eventstore.archives FOR EACH STATEMENT '
+          'EXECUTE FUNCTION eventstore.archives_changed()', 'all sessions see a change');
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.archive_holds'::regclass AND attnum > 0),
+          ARRAY['store regclass t', 'name text t', 'position bigint t'], 'the columns of what holds back');
+SELECT col_is_pk('eventstore', 'archive_holds', ARRAY['store', 'name'], 'each name holds a store back once');
+SELECT ok(obj_description(format('eventstore.%s', t)::regclass, 'pg_class') <> '', t || ' has a comment')
+  FROM unnest(ARRAY['archives', 'archive_holds']) t;
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid IN ('eventstore.archives'::regclass, 'eventstore.archive_holds'::regclass) AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT table_owner_is('eventstore', t,
+                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
+                      t || ' has the owner of the default store')
+  FROM unnest(ARRAY['archives', 'archive_holds']::name[]) t;
 
 -- the view of open appends
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
@@ -286,8 +323,8 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
-          'PUBLIC may read the views and the watermarks, and no other table or sequence');
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          'PUBLIC may read the views, the watermarks and the archives, and no other table or sequence');
 
 -- the settings
 SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset

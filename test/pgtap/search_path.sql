@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(60);
+SELECT plan(74);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -118,10 +118,24 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
+  ($$SELECT eventstore.create_archive()$$, 'pgtap_victim.events_archive'),
+  ($$SELECT eventstore.archive_limit()$$, '11'),
+  ($$SELECT eventstore.archive_events(before_position => 3, before_time => 'infinity', aggregate_ids => '{a}', dry_run => true)$$, '2'),
+  ($$SELECT eventstore.archive_events(before_position => 3, before_time => 'infinity', aggregate_ids => '{a}')$$, '2'),
+  ($$SELECT eventstore.set_retention('pgtap_victim.events', '1 day', 3)$$, ''),
+  ($$SELECT pg_catalog.sum(events) FROM eventstore.apply_retention()$$, '2'),
+  ($$SELECT pg_catalog.sum(events) FROM eventstore.apply_retention(dry_run => false)$$, '2'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(include_archived => true)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(event_types => '{T}', include_archived => true, backwards => true)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true)$$, '7'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_type('T', include_archived => true)$$, '10'),
+  ($$SELECT event_id FROM eventstore.get_event('one', include_archived => true)$$, 'one'),
+  ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
+  ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1, include_archived => true)$$, '10'),
   ($$SELECT imported FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
-  ($$SELECT present FROM eventstore.import_events('pgtap_victim.events')$$, '12'),
+  ($$SELECT present FROM eventstore.import_events('SELECT event FROM eventstore.export_events(include_archived => true)')$$, '12'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0'),
   ($$SELECT eventstore.erase_aggregate('a', 'r')$$, '8'),
   ($$SELECT eventstore.redact_event('one', 'r', '3')$$, 'true'),

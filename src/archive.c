@@ -1,0 +1,492 @@
+/*
+ * archive.c
+ *		Moves events from a store to its archive.
+ *
+ * A batch is moved by one statement, so an event is in exactly one of the two
+ * tables for every snapshot.  Whoever reads both reads them under one snapshot,
+ * and so misses and repeats nothing while events move.
+ *
+ * Events go in the order of their positions, and only those at or below a limit:
+ * below the high-water mark, so that nothing can appear among them later, below
+ * what the notifier has announced, and below what others hold back by rows of
+ * eventstore.archive_holds.  Of an aggregate only the oldest events go, without
+ * a gap: an event stays where one of a lower version stays.
+ *
+ * An append takes no lock that a batch waits for, nor the other way round: a
+ * batch deletes rows that no append touches.  What an append has to look up, it
+ * looks up in both tables under one snapshot.  What is decided by the unique
+ * indexes of the store alone, without a lock on the aggregate, is checked again
+ * in the archive after the insert, see append.c.
+ *
+ * One transaction at a time archives events of a store.  The rows of one batch
+ * are found by going on from the last position of the batch before, so that
+ * events which have to stay are not looked at again and again.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "archive.h"
+#include "mark.h"
+#include "plan.h"
+#include "progress.h"
+#include "read.h"
+#include "store.h"
+#include "trigger.h"
+
+/* So many events are moved by one statement. */
+#define BATCH 10000
+
+/* The parameters of a rule: what is due, from where on, and how much of it. */
+typedef enum RuleParam
+{
+	RULE_AFTER,					/* positions after this one */
+	RULE_UP_TO,					/* and up to this one */
+	RULE_BEFORE_TIME,			/* null: any */
+	RULE_AGGREGATES,			/* null: any, and none */
+	RULE_KEEP,					/* the newest of each aggregate; null: none */
+	RULE_LIMIT,					/* null: no limit */
+	RULE_NUM_PARAMS
+} RuleParam;
+
+#define RULE_TYPES {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID, INT8OID}
+
+typedef struct Rule
+{
+	Datum		values[RULE_NUM_PARAMS];
+	bool		nulls[RULE_NUM_PARAMS];
+} Rule;
+
+/*
+ * What is due by a rule: "candidates" are what meets its conditions, "cuts" the
+ * first event of each aggregate that is too young, at and after which all stay.
+ */
+#define DUE \
+	"WITH candidates AS MATERIALIZED (" \
+	"SELECT c.position, c.aggregate_id, c.aggregate_version FROM %1$s c " \
+	"WHERE c.position OPERATOR(pg_catalog.>) $1 " \
+	"AND c.position OPERATOR(pg_catalog.<=) $2 " \
+	"AND ($3 IS NULL OR c.occurred_at OPERATOR(pg_catalog.<) $3) " \
+	"AND ($4 IS NULL OR c.aggregate_id OPERATOR(pg_catalog.=) ANY ($4)) " \
+	"AND ($5 IS NULL OR c.aggregate_version OPERATOR(pg_catalog.+) $5 " \
+	"OPERATOR(pg_catalog.<=) (" \
+	"SELECT n.aggregate_version FROM %1$s n " \
+	"WHERE n.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
+	"ORDER BY n.aggregate_version DESC LIMIT 1)) " \
+	"ORDER BY c.position LIMIT $6), " \
+	"cuts AS MATERIALIZED (" \
+	"SELECT a.aggregate_id, (" \
+	"SELECT y.aggregate_version FROM %1$s y " \
+	"WHERE y.aggregate_id OPERATOR(pg_catalog.=) a.aggregate_id " \
+	"AND y.occurred_at OPERATOR(pg_catalog.>=) $3 " \
+	"ORDER BY y.aggregate_version LIMIT 1) AS version " \
+	"FROM (SELECT DISTINCT aggregate_id FROM candidates " \
+	"WHERE $3 IS NOT NULL AND aggregate_id IS NOT NULL) a), " \
+	"due AS MATERIALIZED (" \
+	"SELECT c.position FROM candidates c LEFT JOIN cuts k " \
+	"ON k.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
+	"WHERE k.version IS NULL OR c.aggregate_version OPERATOR(pg_catalog.<) k.version)"
+
+/* How many events are due. */
+static const PgesStatement count_statement = {
+	DUE " SELECT pg_catalog.count(*) FROM due",
+	RULE_NUM_PARAMS, RULE_TYPES,.custom = true
+};
+
+/* Move those that are due: how many were, how many went, the last candidate. */
+static const PgesStatement move_statement = {
+	DUE ", moved AS ("
+	"DELETE FROM %1$s e USING due d "
+	"WHERE e.position OPERATOR(pg_catalog.=) d.position "
+	"RETURNING e.position, e.event_id, e.event_type, e.occurred_at, e.correlation_id, "
+	"e.causation_id, e.aggregate_id, e.aggregate_type, e.aggregate_version, e.data, e.metadata), "
+	"stored AS ("
+	"INSERT INTO %2$s (" PGES_COLUMNS ") SELECT " PGES_COLUMNS " FROM moved RETURNING 1) "
+	"SELECT (SELECT pg_catalog.count(*) FROM due), "
+	"(SELECT pg_catalog.count(*) FROM stored), "
+	"(SELECT pg_catalog.max(position) FROM candidates)",
+	RULE_NUM_PARAMS, RULE_TYPES,.custom = true
+};
+
+/* The position up to which events of a store may be archived now. */
+static int64
+archive_limit(const PgesStore *store)
+{
+	int64		limit = Min(pges_high_water_mark(store), pges_lowest_hold(store->relid));
+	PgesWatermark watermark;
+
+	if (store->notifications == PGES_NOTIFY_WORKER)
+	{
+		(void) pges_read_watermark(store->relid, true, &watermark);
+		limit = Min(limit, watermark.announced);
+	}
+	return limit;
+}
+
+PG_FUNCTION_INFO_V1(pges_archive_limit);
+
+/* SQL: the position up to which events of a store may be archived now. */
+Datum
+pges_archive_limit(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(archive_limit(pges_readable_store_argument(fcinfo, 0)));
+}
+
+/* A rule under which everything up to a position is due. */
+static Rule
+make_rule(int64 up_to)
+{
+	Rule		rule = {
+		.values = {[RULE_UP_TO] = Int64GetDatum(up_to)},
+		.nulls = {[RULE_BEFORE_TIME] = true,[RULE_AGGREGATES] = true,[RULE_KEEP] = true,[RULE_LIMIT] = true}
+	};
+
+	return rule;
+}
+
+/* Set a parameter of a rule. */
+static void
+set_param(Rule *rule, RuleParam param, Datum value)
+{
+	rule->values[param] = value;
+	rule->nulls[param] = false;
+}
+
+/*
+ * The rule that the arguments before_position, before_time and aggregate_ids
+ * make, from one of them on.
+ */
+static Rule
+rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
+{
+	Rule		rule = make_rule(limit);
+
+	if (!PG_ARGISNULL(arg) && PG_GETARG_INT64(arg) <= limit)
+		set_param(&rule, RULE_UP_TO, Int64GetDatum(Max(PG_GETARG_INT64(arg), 1) - 1));
+	if (!PG_ARGISNULL(arg + 1))
+		set_param(&rule, RULE_BEFORE_TIME, PG_GETARG_DATUM(arg + 1));
+	if (!PG_ARGISNULL(arg + 2))
+		set_param(&rule, RULE_AGGREGATES, PointerGetDatum(PG_GETARG_ARRAYTYPE_P_COPY(arg + 2)));
+	return rule;
+}
+
+/* Whether none of these arguments is given. */
+static bool
+no_conditions(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) && PG_ARGISNULL(arg + 1) && PG_ARGISNULL(arg + 2);
+}
+
+/* A column of the row that SPI found; 0 for null. */
+static int64
+found_number(int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+
+	return isnull ? 0 : DatumGetInt64(value);
+}
+
+/* Count what is due by a rule. */
+static int64
+count_due(const PgesStore *store, const Rule *rule)
+{
+	int64		count;
+
+	SPI_connect();
+	(void) pges_execute(store, &count_statement, rule->values, rule->nulls, true, NULL);
+	count = found_number(1);
+	SPI_finish();
+	return count;
+}
+
+/*
+ * Move a batch of what is due by a rule, and let the rule go on after it; false
+ * when there is nothing more.
+ */
+static bool
+move_batch(const PgesStore *store, Rule *rule, int64 limit, int64 *moved)
+{
+	int64		due;
+	int64		stored;
+	int64		last;
+
+	set_param(rule, RULE_LIMIT, Int64GetDatum(limit));
+	SPI_connect();
+	(void) pges_execute_change(store, PGES_EACH, &move_statement, rule->values, rule->nulls);
+	due = found_number(1);
+	stored = found_number(2);
+	last = found_number(3);
+	SPI_finish();
+	if (stored != due)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("store %s did not give all events to its archive", store->qualified_name),
+				 errdetail("It gave " INT64_FORMAT " of " INT64_FORMAT ".", stored, due),
+				 errhint("Look for a trigger on the store or on the archive that discards rows.")));
+	*moved += stored;
+	set_param(rule, RULE_AFTER, Int64GetDatum(last));
+	return last > 0;
+}
+
+/* Move what is due by a rule, at most so many events; how many it were. */
+static int64
+move_due(const PgesStore *store, Rule *rule, int64 max_count)
+{
+	int64		moved = 0;
+
+	set_param(rule, RULE_AFTER, Int64GetDatum(0));
+	pges_progress_begin(PGES_ARCHIVE, store->relid, 0);
+	while (moved < max_count && move_batch(store, rule, Min(max_count - moved, BATCH), &moved))
+	{
+		CHECK_FOR_INTERRUPTS();
+		pges_progress_update(moved, 0);
+	}
+	pges_progress_end();
+	return moved;
+}
+
+/* Raise unless the user may take events out of a store. */
+static void
+check_may_archive(const PgesStore *store)
+{
+	AclMode		wanted = ACL_DELETE | ACL_SELECT;
+
+	if (pg_class_aclmask(store->relid, GetUserId(), wanted, ACLMASK_ALL) != wanted)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+}
+
+/*
+ * Get ready to move events of a store, and make its archive if there is none.
+ * If this transaction has made it, readers are locked out, as they would not
+ * know that there is one; see archive_ddl.c.
+ */
+static const PgesStore *
+begin_archiving(Oid relid)
+{
+	const PgesStore *store;
+	PgesArchiveRow row;
+
+	LockRelationOid(relid, AccessShareLock);
+	store = pges_store(relid);
+	check_may_archive(store);
+	pges_lock_archiving(store);
+	AcceptInvalidationMessages();
+	store = pges_store(relid);
+	if (!OidIsValid(store->archive.relid))
+		(void) pges_create_archive_of(store, NULL, NULL);
+	(void) pges_read_archive_row(relid, &row);
+	LockRelationOid(relid, row.is_new ? AccessExclusiveLock : RowExclusiveLock);
+	LockRelationOid(row.archive, RowExclusiveLock);
+	return pges_store(relid);
+}
+
+/* An argument that counts events, or what its null stands for. */
+static int64
+count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if_null)
+{
+	if (PG_ARGISNULL(arg))
+		return if_null;
+	if (PG_GETARG_INT32(arg) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be more than zero", name),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
+}
+
+/* Raise the error that nothing tells what to archive. */
+static void
+report_no_condition(const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("no condition tells which events to archive"),
+			 errhint("%s", hint)));
+}
+
+PG_FUNCTION_INFO_V1(pges_archive_events);
+
+/* SQL: move events to the archive, in one transaction. */
+Datum
+pges_archive_events(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	int64		max_count = count_argument(fcinfo, 4, "max_count", PG_INT64_MAX);
+	bool		dry_run = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
+	Rule		rule;
+
+	if (no_conditions(fcinfo, 1))
+		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or use eventstore.apply_retention().");
+	if (!dry_run)
+	{
+		PreventCommandIfReadOnly("eventstore.archive_events()");
+		store = begin_archiving(store->relid);
+	}
+	rule = rule_of_arguments(fcinfo, 1, archive_limit(store));
+	if (dry_run)
+		PG_RETURN_INT64(Min(count_due(store, &rule), max_count));
+	PG_RETURN_INT64(move_due(store, &rule, max_count));
+}
+
+/* The rules of a store's retention, and their names; how many there are. */
+static int
+retention_rules(const PgesStore *store, Rule rules[2], const char *names[2])
+{
+	int64		limit = archive_limit(store);
+	PgesArchiveRow row;
+	int			n = 0;
+
+	(void) pges_read_archive_row(store->relid, &row);
+	if (row.max_age)
+	{
+		names[n] = "max_age";
+		rules[n] = make_rule(limit);
+		set_param(&rules[n++], RULE_BEFORE_TIME,
+				  DirectFunctionCall2(timestamptz_mi_interval,
+									  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+									  IntervalPGetDatum(row.max_age)));
+	}
+	if (row.max_count > 0)
+	{
+		names[n] = "max_count_per_aggregate";
+		rules[n] = make_rule(limit);
+		set_param(&rules[n++], RULE_KEEP, Int64GetDatum(row.max_count));
+	}
+	return n;
+}
+
+PG_FUNCTION_INFO_V1(pges_apply_retention);
+
+/* SQL: move what is over by the retention of a store, or count it. */
+Datum
+pges_apply_retention(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+	int64		left = count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
+	Rule		rules[2];
+	const char *names[2];
+	int			n = retention_rules(store, rules, names);
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (n > 0 && !dry_run)
+	{
+		PreventCommandIfReadOnly("eventstore.apply_retention()");
+		store = begin_archiving(store->relid);
+		n = retention_rules(store, rules, names);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		int64		count = dry_run ? Min(count_due(store, &rules[i]), left) :
+			move_due(store, &rules[i], left);
+		Datum		values[] = {CStringGetTextDatum(names[i]), Int64GetDatum(count)};
+		bool		nulls[] = {false, false};
+
+		left -= dry_run ? 0 : count;
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* Raise unless a procedure may commit. */
+static void
+check_may_commit(FunctionCallInfo fcinfo)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		((CallContext *) fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("eventstore.archive_all() cannot run in a transaction block"),
+				 errdetail("It commits each batch."),
+				 errhint("Call it by itself, or use eventstore.archive_events().")));
+}
+
+/* Tell how far archiving has come, once a batch is done. */
+static void
+report_progress(const PgesStore *store, int64 moved)
+{
+	pges_progress_update(moved, 0);
+	ereport(NOTICE,
+			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+			 errmsg("archived " INT64_FORMAT " events of store %s",
+					moved, store->qualified_name)));
+}
+
+/* Move what is due by a rule, a batch in each transaction. */
+static void
+archive_by_rule(Oid relid, Rule *rule, int64 batch_size, int64 *moved)
+{
+	int64		up_to = DatumGetInt64(rule->values[RULE_UP_TO]);
+	bool		more = true;
+
+	while (more)
+	{
+		const PgesStore *store;
+
+		CHECK_FOR_INTERRUPTS();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		store = begin_archiving(relid);
+		set_param(rule, RULE_UP_TO, Int64GetDatum(Min(up_to, archive_limit(store))));
+		more = move_batch(store, rule, batch_size, moved);
+		if (more)
+			report_progress(store, *moved);
+		PopActiveSnapshot();
+		SPI_commit();
+	}
+}
+
+PG_FUNCTION_INFO_V1(pges_archive_all);
+
+/*
+ * SQL: move events to the archive, batch after batch.  What the first
+ * transaction finds is due, also when the clock goes on.  Memory of the call
+ * outlives its transactions.
+ */
+Datum
+pges_archive_all(PG_FUNCTION_ARGS)
+{
+	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock)->relid;
+	int64		batch_size = count_argument(fcinfo, 4, "batch_size", BATCH);
+	Rule		rules[2];
+	const char *names[2];
+	int			n = 1;
+	int64		moved = 0;
+	const PgesStore *store;
+
+	check_may_commit(fcinfo);
+	PreventCommandIfReadOnly("eventstore.archive_all()");
+	store = begin_archiving(relid);
+	if (no_conditions(fcinfo, 1))
+		n = retention_rules(store, rules, names);
+	else
+		rules[0] = rule_of_arguments(fcinfo, 1, archive_limit(store));
+	if (n == 0)
+		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or set rules with eventstore.set_retention().");
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	SPI_commit();				/* a new archive is there for all from here on */
+	pges_progress_begin(PGES_ARCHIVE, relid, 0);
+	for (int i = 0; i < n; i++)
+		archive_by_rule(relid, &rules[i], batch_size, &moved);
+	pges_progress_end();
+	SPI_finish();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,288 @@
+/*
+ * archive_ddl.c
+ *		Creates the archive of a store, and sets what is to go there.
+ *
+ * The archive is a table like that of the store: its columns, constraints,
+ * indexes and the triggers that keep events immutable, but neither defaults nor
+ * the trigger that makes a table a store.  Who may read the store may read it.
+ *
+ * The versions of aggregates go on in the store from what is in the archive, so
+ * nobody may append without knowing that there is one.  To create it therefore
+ * takes a lock that no append is past: see create_archive().
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/defrem.h"
+#include "commands/tablespace.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "archive.h"
+#include "argument.h"
+#include "compat.h"
+#include "position.h"
+#include "store_ddl.h"
+
+/* Let only one transaction at a time archive events of a store. */
+void
+pges_lock_archiving(const PgesStore *store)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store->relid, 0, PGES_LOCK_ARCHIVE);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+/*
+ * Raise when a table is not made for what archiving does to it: columns that
+ * the archive has not would be lost, and where a policy hides events, so would
+ * be the versions of their aggregates.
+ */
+static void
+check_can_be_archived(const PgesStore *store)
+{
+	Relation	rel = relation_open(store->relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		row_security = rel->rd_rel->relrowsecurity;
+	int			live = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		live += !TupleDescAttr(desc, i)->attisdropped;
+	relation_close(rel, AccessShareLock);
+	if (live > PGES_NUM_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot archive events of store %s", store->qualified_name),
+				 errdetail("It has columns that an archive has not.")));
+	if (row_security)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot archive events of store %s", store->qualified_name),
+				 errdetail("It has row security, which an archive cannot have.")));
+}
+
+/* Grant the right to read the archive to all who may read the store. */
+static void
+copy_grants(const PgesStore *store, const char *archive)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
+	bool		isnull;
+	Datum		value;
+	Acl		   *acl;
+
+	value = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
+	acl = isnull ? NULL : DatumGetAclPCopy(value);
+	ReleaseSysCache(tuple);
+	for (int i = 0; acl && i < ACL_NUM(acl); i++)
+	{
+		const AclItem *item = &ACL_DAT(acl)[i];
+		char	   *role = item->ai_grantee == ACL_ID_PUBLIC ? NULL :
+			GetUserNameFromId(item->ai_grantee, true);
+
+		if ((ACLITEM_GET_PRIVS(*item) & ACL_SELECT) == 0 ||
+			(role == NULL && item->ai_grantee != ACL_ID_PUBLIC))
+			continue;
+		pges_run_ddl(psprintf("GRANT SELECT ON %s TO %s", archive,
+							  role ? quote_identifier(role) : "PUBLIC"));
+	}
+}
+
+/* Give a table to the owner of the store. */
+static void
+copy_owner(const PgesStore *store, const char *archive)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	if (owner != GetUserId())
+		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", archive,
+							  quote_identifier(GetUserNameFromId(owner, false))));
+}
+
+/* Create the table of an archive. */
+static void
+create_table(const PgesStore *store, const char *archive, const char *tablespace)
+{
+	if (tablespace)
+	{
+		(void) get_tablespace_oid(tablespace, false);
+		(void) set_config_option("default_tablespace", quote_identifier(tablespace),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	}
+	pges_run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION "
+						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
+						  archive, store->qualified_name));
+	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
+	pges_create_immutability_triggers(archive);
+	copy_grants(store, archive);
+	copy_owner(store, archive);
+}
+
+/*
+ * Make a table that is there an archive, such as one that was an archive until
+ * somebody dropped the extension.
+ */
+static void
+adopt_table(const PgesStore *store, Oid relid, const char *archive)
+{
+	Relation	rel = pges_open_table(relid);
+	bool		is_immutable = pges_is_immutable(rel);
+
+	if (!pges_owns_table_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
+	pges_check_archive(rel);
+	if (pges_is_store(rel) || pges_is_archive(relid) || rel->rd_rel->relrowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be an archive", RelationGetRelationName(rel)),
+				 errdetail("It is a store, an archive already, or has row security."),
+				 errhint("Give another name for the archive of store %s.", store->qualified_name)));
+	relation_close(rel, NoLock);
+	if (!is_immutable)
+		pges_create_immutability_triggers(archive);
+}
+
+/* Make the table and link it to its store. */
+static Oid
+create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace)
+{
+	Oid			namespace = get_namespace_oid(schema, false);
+	char	   *name = quote_qualified_identifier(schema, table);
+	PgesArchiveRow row;
+	int			nestlevel = pges_begin_ddl();
+	Oid			present = get_relname_relid(table, namespace);
+
+	if (OidIsValid(present))
+		adopt_table(store, present, name);
+	else
+		create_table(store, name, tablespace);
+	pges_end_ddl(nestlevel);
+	CommandCounterIncrement();
+	(void) pges_read_archive_row(store->relid, &row);
+	row.archive = get_relname_relid(table, namespace);
+	pges_write_archive_row(&row);
+	return row.archive;
+}
+
+/*
+ * Create the archive of a store, which the caller has locked against others who
+ * archive; its OID.  The table lock waits for all who have appended, and whoever
+ * appends next waits for it, and then learns of the archive.  Readers are not
+ * locked out: nothing is moved before this transaction has ended, or else the
+ * one who moves locks them out.
+ */
+Oid
+pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace)
+{
+	char	   *schema;
+	char	   *table;
+
+	(void) pges_own_store(store->relid);
+	LockRelationOid(store->relid, ShareRowExclusiveLock);
+	store = pges_own_store(store->relid);
+	check_can_be_archived(store);
+	if (name)
+		pges_parse_store_name(name, &schema, &table);
+	else
+	{
+		schema = store->schema;
+		table = makeObjectName(store->table, NULL, "archive");
+	}
+	return create_archive(store, schema, table, tablespace);
+}
+
+/* A text argument, or NULL. */
+static char *
+optional_text(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+PG_FUNCTION_INFO_V1(pges_create_archive);
+
+/* SQL: create the archive of a store. */
+Datum
+pges_create_archive(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.create_archive()");
+	store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	relid = pges_own_store(store->relid)->relid;
+	pges_lock_archiving(store);
+	AcceptInvalidationMessages();
+	store = pges_store(relid);
+	if (!OidIsValid(store->archive.relid))
+		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
+											 optional_text(fcinfo, 2)));
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("store %s already has an archive, skipping", store->qualified_name)));
+	PG_RETURN_OID(store->archive.relid);
+}
+
+/* The age of an event's retention, or NULL. */
+static Interval *
+age_argument(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *age = PG_ARGISNULL(arg) ? NULL : PG_GETARG_INTERVAL_P(arg);
+	Interval	none = {0};
+
+	if (age && !DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
+												 IntervalPGetDatum(&none))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_age\" must be more than zero")));
+	return age;
+}
+
+/* The number of events of an aggregate that are to stay, or 0. */
+static int32
+count_argument(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return 0;
+	if (PG_GETARG_INT32(arg) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count_per_aggregate\" must be more than zero"),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_retention);
+
+/* SQL: set what is to go to the archive of a store. */
+Datum
+pges_set_retention(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	PgesArchiveRow row;
+
+	PreventCommandIfReadOnly("eventstore.set_retention()");
+	pges_require_argument(fcinfo, 0, "store");
+	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock)->relid);
+	check_can_be_archived(store);
+	pges_lock_archiving(store);
+	(void) pges_read_archive_row(store->relid, &row);
+	row.max_age = age_argument(fcinfo, 1);
+	row.max_count = count_argument(fcinfo, 2);
+	pges_write_archive_row(&row);
+	PG_RETURN_VOID();
+}
