@@ -216,6 +216,53 @@ count_due(const PgesStore *store, const Rule *rule)
 	return count;
 }
 
+/* Raise, instead of an error about a row of the archive, one that tells what to do. */
+static void
+report_refused(const PgesStore *store, const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("an event of store %s is in archive %s already",
+						store->qualified_name, store->archive.qualified_name),
+				 error->detail ? errdetail("%s", error->detail) : 0,
+				 errhint("A plain INSERT into the store has brought an id, a version or a position that the archive has.")));
+	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("an event of store %s is too long for archive %s",
+						store->qualified_name, store->archive.qualified_name),
+				 errdetail("The archive says: %s.", error->message),
+				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
+						 store->archive.qualified_name)));
+}
+
+/* Run the statement that moves a batch. */
+static void
+run_move(const PgesStore *store, const Rule *rule)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		(void) pges_execute_change(store, PGES_EACH, &move_statement,
+									  rule->values, rule->nulls);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
+			error->sqlerrcode != ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
+			PG_RE_THROW();
+		FlushErrorState();
+		report_refused(store, error);
+	}
+	PG_END_TRY();
+}
+
 /*
  * Move a batch of what is due by a rule, and let the rule go on after it; false
  * when there is nothing more.
@@ -229,7 +276,7 @@ move_batch(const PgesStore *store, Rule *rule, int64 limit, int64 *moved)
 
 	set_param(rule, RULE_LIMIT, Int64GetDatum(limit));
 	SPI_connect();
-	(void) pges_execute_change(store, PGES_EACH, &move_statement, rule->values, rule->nulls);
+	run_move(store, rule);
 	due = found_number(1);
 	stored = found_number(2);
 	last = found_number(3);

@@ -18,6 +18,7 @@
 #include "catalog/namespace.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
+#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -133,6 +134,20 @@ create_table(const PgesStore *store, const char *archive, const char *tablespace
 	copy_owner(store, archive);
 }
 
+/* Let the positions of a store go on after those of a table. */
+static void
+advance_sequence(const PgesStore *store, const char *archive)
+{
+	char	   *sequence = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->sequence)),
+													  get_rel_name(store->sequence));
+
+	SPI_execute(psprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, a.last) FROM "
+						 "(SELECT pg_catalog.max(position) AS last FROM %s) a "
+						 "WHERE a.last OPERATOR(pg_catalog.>=) " INT64_FORMAT,
+						 quote_literal_cstr(sequence), archive,
+						 pges_next_of_sequence(store->sequence)), false, 0);
+}
+
 /*
  * Make a table that is there an archive, such as one that was an archive until
  * somebody dropped the extension.
@@ -155,6 +170,7 @@ adopt_table(const PgesStore *store, Oid relid, const char *archive)
 	relation_close(rel, NoLock);
 	if (!is_immutable)
 		pges_create_immutability_triggers(archive);
+	advance_sequence(store, archive);
 }
 
 /* Make the table and link it to its store. */

@@ -187,28 +187,35 @@ pges_forget_archive(Oid store)
 	CommandCounterIncrement();
 }
 
-/* Whether a table is the archive of a store that is still there. */
+/*
+ * Whether a table is the archive of a store that is still there.  What it was to
+ * a store that is gone is forgotten.
+ */
 bool
 pges_is_archive(Oid relid)
 {
 	Oid			schema = get_namespace_oid("eventstore", false);
-	Relation	rel = table_open(get_relname_relid("archives", schema), AccessShareLock);
+	Relation	rel = table_open(get_relname_relid("archives", schema), RowExclusiveLock);
+	TupleDesc	desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tuple;
 	bool		found = false;
 
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		PgesArchiveRow row = {0};
 		bool		isnull;
+		Oid			store = DatumGetObjectId(heap_getattr(tuple, ARCHIVES_STORE, desc, &isnull));
+		Oid			archive = DatumGetObjectId(heap_getattr(tuple, ARCHIVES_ARCHIVE, desc, &isnull));
 
-		read_columns(tuple, RelationGetDescr(rel), &row);
-		row.store = DatumGetObjectId(heap_getattr(tuple, ARCHIVES_STORE,
-												  RelationGetDescr(rel), &isnull));
-		found = row.archive == relid && get_rel_relkind(row.store) != '\0';
+		if (isnull || archive != relid)
+			continue;
+		found = get_rel_relkind(store) != '\0';
+		if (!found)
+			CatalogTupleDelete(rel, &tuple->t_self);
 	}
 	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
 	return found;
 }
 

@@ -4,7 +4,7 @@
  *		whatever the writers do.
  *
  * Writers append in all ways, roll back, prepare, dawdle; connections are
- * ended, the server crashes.  Meanwhile subscribers follow the log.  At the
+ * ended, the server crashes, old events move to the archive.  Meanwhile subscribers follow the log.  At the
  * end what each has seen is compared with the tables.  Each role is a process;
  * they share a piece of memory and write what they have seen to files without
  * a name.
@@ -165,6 +165,8 @@ make_stores(void)
 		die("could not connect");
 	must_run(&client, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	must_run(&client, "SELECT eventstore.create_store('chaos.second')");
+	must_run(&client, "SELECT eventstore.create_archive('eventstore.events')");
+	must_run(&client, "SELECT eventstore.create_archive('chaos.second')");
 	must_run(&client, "CREATE TABLE chaos.unrelated (n integer)");
 	must_run(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	client_close(&client);
@@ -228,6 +230,11 @@ start_readers(void)
 		bystander_main();
 		leave();
 	}
+	if (start())
+	{
+		archiver_main();
+		leave();
+	}
 }
 
 /* Start those who append or disturb. */
@@ -264,7 +271,8 @@ slowest_lag(int64_t mark)
 	{
 		int64_t		position = shared->subscribers[i].position;
 
-		if (subscribers[i].store == 0 && subscribers[i].kind != NAIVE && mark - position > lag)
+		if (subscribers[i].store == 0 && subscribers[i].kind != NAIVE &&
+			subscribers[i].pause == 0 && mark - position > lag)
 			lag = mark - position;
 	}
 	return lag;
@@ -389,7 +397,7 @@ finish_all(void)
 			left += shared->slots[slot].state != FREE;
 		if (left == 0 && client_run(&client, "SELECT FROM pg_prepared_xacts UNION ALL "
 									"SELECT FROM pg_stat_activity WHERE datname = 'chaos' AND "
-									"backend_xid IS NOT NULL AND application_name <> 'chaos bystander'") == OK &&
+									"backend_xid IS NOT NULL AND application_name NOT IN ('chaos bystander', 'chaos archiver')") == OK &&
 			PQntuples(client.result) == 0)
 			break;
 	}
@@ -434,6 +442,8 @@ judge(bool well, bool processes_well)
 		printf("FAILED: a process of this program did not end well\n");
 	else if (seconds >= 30 && shared->naive_lost == 0)
 		printf("FAILED: the naive reader lost nothing, so this run proves nothing\n");
+	else if (seconds >= 30 && shared->archived == 0)
+		printf("FAILED: nothing was archived, so this run proves nothing\n");
 	else
 		return 0;
 	return 1;

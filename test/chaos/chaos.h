@@ -112,6 +112,7 @@ typedef struct Shared
 	atomic_long rollbacks;
 	atomic_long prepared;
 	atomic_long kills;
+	atomic_long archived;
 	atomic_long first_id_free[MAX_WRITERS + 1];
 	SubscriberState subscribers[MAX_SUBSCRIBERS];
 	Prepared	slots[MAX_PREPARED];
@@ -146,6 +147,7 @@ typedef enum SubscriberKind
 	REACTOR,					/* reads in transactions that append */
 	WATERMARK,					/* plain SQL up to the watermark row */
 	LISTENER,					/* reads when notified, and not otherwise */
+	ARCHIVED,					/* a pager that includes the archive */
 	NAIVE						/* plain SQL beyond the last position seen */
 } SubscriberKind;
 
@@ -156,6 +158,7 @@ typedef struct Subscriber
 	int			store;
 	int			page;
 	int			pages;			/* a fresh connection after so many; 0 never */
+	int			pause;			/* ms after each page, while there are writers */
 	FILE	   *log;			/* of Event */
 } Subscriber;
 
@@ -213,6 +216,7 @@ extern Event row_event(const PGresult *result, int row);
 /* disturb.c */
 extern void killer_main(void);
 extern void bystander_main(void);
+extern void archiver_main(void);
 extern void quiet_writer_main(void);
 extern void quiet_listener_main(void);
 

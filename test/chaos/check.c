@@ -83,16 +83,17 @@ add_line(Table *table, char *line)
 	table->count++;
 }
 
-/* Load a store's table. */
+/* Load a store's table and its archive. */
 static void
 load_table(Client *client, int store)
 {
-	char		sql[200];
+	char		sql[400];
 	char	   *line;
 	PGresult   *result;
 
 	snprintf(sql, sizeof sql, "COPY (SELECT position, aggregate_id, aggregate_version, "
-			 "event_type, event_id FROM %s ORDER BY position) TO STDOUT", stores[store]);
+			 "event_type, event_id FROM (SELECT * FROM %s UNION ALL SELECT * FROM %s_archive) e "
+			 "ORDER BY position) TO STDOUT", stores[store], stores[store]);
 	result = PQexec(client->conn, sql);
 	if (PQresultStatus(result) != PGRES_COPY_OUT)
 		die("%s", PQerrorMessage(client->conn));
@@ -110,7 +111,10 @@ load_table(Client *client, int store)
 	}
 }
 
-/* In the table, too, versions ascend with positions and leave no gap. */
+/*
+ * In the table, too, versions ascend with positions and leave no gap, and no
+ * event is there twice.
+ */
 static void
 check_versions(Table *table)
 {
@@ -120,6 +124,8 @@ check_versions(Table *table)
 	{
 		const Event *event = &table->events[i];
 
+		if (i > 0 && event->position == table->events[i - 1].position)
+			table->disorder++;	/* in the store and in its archive */
 		if (event->aggregate > 0 && event->version != ++last[event->aggregate])
 		{
 			table->disorder++;
@@ -335,9 +341,9 @@ check(int writers, FILE *const *range_logs, int nrange_logs)
 	events = tables[0].count + tables[1].count;
 	naive = compare_all(&sum);
 	check_fates(writers, &acknowledged, &vanished, &undead);
-	printf("the tables: %lld versions out of order; of %lld acknowledged events %lld are missing; "
+	printf("the tables: %ld events archived; %lld versions out of order; of %lld acknowledged events %lld are missing; "
 		   "%lld that were rolled back are there\n",
-		   (long long) (tables[0].disorder + tables[1].disorder),
+		   (long) shared->archived, (long long) (tables[0].disorder + tables[1].disorder),
 		   (long long) acknowledged, (long long) vanished, (long long) undead);
 	printf("quiet database: %ld events, one by one, %ld not notified of within 5 s, "
 		   "slowest of the others %.1f ms\n",

@@ -1,7 +1,7 @@
 /*
  * disturb.c
  *		What disturbs the others: ended connections, a write transaction that
- *		never ends; and a database so quiet that every notification counts.
+ *		never ends, events that move to the archive; and a database so quiet that every notification counts.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 #define APPEND_QUIET "SELECT position FROM eventstore.append('{\"event_type\": \"quiet\", \"data\": {}}')"
 
-/* End the connection of a random writer, or of a subscriber or the notifier. */
+/* End the connection of a random writer, a subscriber, the archiver or the notifier. */
 void
 killer_main(void)
 {
@@ -27,6 +27,7 @@ killer_main(void)
 				 "SELECT pid FROM pg_stat_activity WHERE datname = 'chaos' AND %s "
 				 "ORDER BY random() LIMIT 1) AS victim",
 				 dice == 0 ? "backend_type = 'pg_eventstore notifier'" :
+				 dice == 1 ? "application_name = 'chaos archiver'" :
 				 dice < 5 ? "application_name LIKE 'chaos subscriber%'" :
 				 "application_name LIKE 'chaos writer%'");
 		if (!running(RUN) || !client_connect(&client))
@@ -50,6 +51,59 @@ bystander_main(void)
 		client_run(&client, "INSERT INTO chaos.unrelated VALUES (1)");
 		for (int i = 0; i < 20 && running(DRAIN); i++)
 			sleep_ms(100);
+	}
+	client_close(&client);
+}
+
+/* The position of the slowest subscriber to a store that does not read its archive. */
+static int64_t
+slowest_position(int store)
+{
+	int64_t		slowest = INT64_MAX;
+
+	for (int i = 0; i < nsubscribers; i++)
+	{
+		int64_t		position = shared->subscribers[i].position;
+
+		if (subscribers[i].store == store && subscribers[i].kind != ARCHIVED &&
+			position < slowest)
+			slowest = position;
+	}
+	return slowest;
+}
+
+/* Archive a batch of old events of a store, or those of a hot aggregate. */
+static void
+archive(Client *client, int store)
+{
+	char		sql[400];
+
+	snprintf(sql, sizeof sql, "INSERT INTO eventstore.archive_holds VALUES ('%s', 'chaos', %lld) "
+			 "ON CONFLICT (store, name) DO UPDATE SET position = excluded.position",
+			 stores[store], (long long) slowest_position(store));
+	if (client_run(client, sql) != OK)
+		return;
+	snprintf(sql, sizeof sql, "SELECT eventstore.archive_events('%s', "
+			 "eventstore.high_water_mark('%s') - 500, max_count => %d, aggregate_ids => %s)",
+			 stores[store], stores[store], 1 + below(chance(80) ? 3000 : 10),
+			 chance(80) ? "NULL" : "ARRAY['a' || 1 + trunc(random() * 8)]");
+	if (client_run(client, sql) == OK)
+		shared->archived += client_number(client, 0, 0);
+}
+
+/*
+ * Archive what all have seen who do not read the archive, until the subscribers
+ * have reached the end.
+ */
+void
+archiver_main(void)
+{
+	Client		client = {.name = "chaos archiver"};
+
+	while (running(DRAIN) && client_connect(&client))
+	{
+		archive(&client, below(STORES));
+		sleep_ms(below(50));
 	}
 	client_close(&client);
 }

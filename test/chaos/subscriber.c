@@ -13,20 +13,23 @@
 #include "chaos.h"
 
 Subscriber	subscribers[MAX_SUBSCRIBERS] = {
-	{"pages of 100", PAGER, 0, 100, 0, NULL},
-	{"pages of 7", PAGER, 0, 7, 0, NULL},
-	{"pages of 1000, often reconnecting", PAGER, 0, 1000, 10, NULL},
-	{"pages of 250", PAGER, 1, 250, 0, NULL},
-	{"in REPEATABLE READ", REPEATABLE, 0, 300, 0, NULL},
-	{"of two event types", TYPES, 0, 200, 0, NULL},
-	{"with wait_for_events", WAITER, 0, 500, 0, NULL},
-	{"that appends, too", REACTOR, 0, 400, 0, NULL},
-	{"SQL up to the watermark", WATERMARK, 0, 500, 0, NULL},
-	{"by NOTIFY only", LISTENER, 0, 500, 0, NULL},
-	{"by NOTIFY only", LISTENER, 1, 100, 0, NULL},
-	{"naive SQL", NAIVE, 0, 500, 0, NULL},
+	{"pages of 100", PAGER, 0, 100, 0, 0, NULL},
+	{"pages of 7", PAGER, 0, 7, 0, 0, NULL},
+	{"pages of 1000, often reconnecting", PAGER, 0, 1000, 10, 0, NULL},
+	{"pages of 250", PAGER, 1, 250, 0, 0, NULL},
+	{"in REPEATABLE READ", REPEATABLE, 0, 300, 0, 0, NULL},
+	{"of two event types", TYPES, 0, 200, 0, 0, NULL},
+	{"with wait_for_events", WAITER, 0, 500, 0, 0, NULL},
+	{"that appends, too", REACTOR, 0, 400, 0, 0, NULL},
+	{"SQL up to the watermark", WATERMARK, 0, 500, 0, 0, NULL},
+	{"by NOTIFY only", LISTENER, 0, 500, 0, 0, NULL},
+	{"by NOTIFY only", LISTENER, 1, 100, 0, 0, NULL},
+	{"with the archive", ARCHIVED, 0, 100, 10, 0, NULL},
+	{"with the archive, far behind", ARCHIVED, 0, 1000, 0, 200, NULL},
+	{"with the archive, far behind", ARCHIVED, 1, 77, 0, 50, NULL},
+	{"naive SQL", NAIVE, 0, 500, 0, 0, NULL},
 };
-int			nsubscribers = 12;
+int			nsubscribers = 15;
 
 /* What one process follows. */
 static int	self;
@@ -72,6 +75,8 @@ page_statement(const Subscriber *subscriber)
 		case NAIVE:
 			return COLUMNS "eventstore.events WHERE position > $1 AND $3 IS NOT NULL "
 				"ORDER BY position LIMIT $2";
+		case ARCHIVED:
+			return COLUMNS "eventstore.read_events($1, $2, store => $3, include_archived => true)";
 		default:
 			return COLUMNS "eventstore.read_events($1, $2, store => $3)";
 	}
@@ -175,6 +180,8 @@ follow(void)
 
 		if (rows == 0 && subscriber->kind != WAITER)
 			sleep_ms(2);
+		if (shared->phase == RUN)
+			sleep_ms(subscriber->pause);
 		nothing = drain && rows == 0 ? nothing + 1 : 0;
 
 		/*

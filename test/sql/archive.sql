@@ -253,6 +253,13 @@ ALTER TABLE renamed DROP CONSTRAINT "Odd Archive_position_key";
 SELECT eventstore.append_event('t', '1', 'a-0');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE renamed ADD UNIQUE (position);
+-- what a plain INSERT has brought in spite of the archive
+INSERT INTO lots (event_id, event_type, data) SELECT event_id, 'again', '1' FROM renamed ORDER BY position LIMIT 1;
+\set VERBOSITY terse
+SELECT eventstore.archive_events(before_position => 9999);
+\set VERBOSITY default
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM renamed;
 -- one that a table in the way does not become, and one that becomes it
 CREATE TABLE announced_archive2 (LIKE announced);
 SELECT eventstore.create_store('reg_archive.more', 'off');
@@ -300,6 +307,16 @@ SELECT eventstore.get_aggregate_version('a-1', store => 'events');
 BEGIN;
 SELECT eventstore.create_archive('times') IS NOT NULL;
 ROLLBACK;
+-- a store that was dropped and came again takes its archive again
+SELECT eventstore.create_store('reg_archive.again', 'off');
+SELECT eventstore.append_to_aggregate('g', '{t,t,t}', '{1,2,3}', store => 'again');
+SELECT eventstore.archive_events('again', 10);
+DROP TABLE again;
+SELECT eventstore.create_store('reg_archive.again', 'off');
+SELECT eventstore.get_aggregate_version('g', store => 'again');
+SELECT eventstore.create_archive('again'), eventstore.get_aggregate_version('g', store => 'again');
+SELECT position, aggregate_version FROM eventstore.append('{"event_type": "t", "aggregate_id": "g"}', store => 'again');
+SELECT eventstore.archive_events('again', 10);
 -- rolled back with what was moved
 BEGIN;
 SELECT eventstore.create_store('reg_archive.undone', 'off');
