@@ -219,6 +219,8 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
 				 aggregate->expected_given ?
 				 errhint("Read the aggregate again, decide anew, and append with the version it has now.") :
+				 event->given_version > 0 ?
+				 errhint("Call again: it may be this very event that was stored.") :
 				 errhint("Call again: no version was expected, so the events get the next ones."),
 				 errstore(store)));
 	}

@@ -26,17 +26,20 @@ typedef struct AppendContext
 	const PgesStore *store;
 	const PgesBatch *batch;		/* NULL until it is read */
 	int			outer_event;	/* of the append whose trigger this one is in */
+	const void *outer_owner;
 } AppendContext;
 
 /* What is being appended, for people: "event 2 of 3", "1 event", "events". */
 static char *
-describe_events(const PgesBatch *batch)
+describe_events(const AppendContext *context)
 {
+	const PgesBatch *batch = context->batch;
+	int			event = pges_current_owner == context ? pges_current_event : 0;
+
 	if (batch == NULL)
-		return pges_current_event > 0 ? psprintf("event %d", pges_current_event) :
-			pstrdup("events");
-	if (pges_current_event > 0)
-		return psprintf("event %d of %d", pges_current_event, batch->nevents);
+		return event > 0 ? psprintf("event %d", event) : pstrdup("events");
+	if (event > 0)
+		return psprintf("event %d of %d", event, batch->nevents);
 	return psprintf("%d %s", batch->nevents, batch->nevents == 1 ? "event" : "events");
 }
 
@@ -50,10 +53,10 @@ append_context(void *arg)
 
 	if (batch != NULL && batch->naggregates == 1 && batch->aggregates[0].id)
 		errcontext("appending %s to aggregate \"%s\" of store %s",
-				   describe_events(batch),
+				   describe_events(context),
 				   pges_clip(text_to_cstring(batch->aggregates[0].id)), store);
 	else
-		errcontext("appending %s to store %s", describe_events(batch), store);
+		errcontext("appending %s to store %s", describe_events(context), store);
 }
 
 /*
@@ -87,7 +90,9 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	context->callback.previous = error_context_stack;
 	error_context_stack = &context->callback;
 	context->outer_event = pges_current_event;
+	context->outer_owner = pges_current_owner;
 	pges_current_event = 0;
+	pges_current_owner = context;
 	context->store = pges_open_for_append(context->store);
 }
 
@@ -99,6 +104,7 @@ finish_append(AppendContext *context, PgesBatch *batch)
 	pges_append_batch(context->store, batch);
 	error_context_stack = context->callback.previous;
 	pges_current_event = context->outer_event;
+	pges_current_owner = context->outer_owner;
 }
 
 /* A text argument, or NULL. */

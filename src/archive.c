@@ -297,15 +297,16 @@ static int64
 move_due(const PgesStore *store, Rule *rule, int64 max_count)
 {
 	int64		moved = 0;
+	PgesProgress progress;
 
 	set_param(rule, RULE_AFTER, Int64GetDatum(0));
-	pges_progress_begin(PGES_ARCHIVE, store->relid, 0);
+	pges_progress_begin(&progress, PGES_ARCHIVE, store->relid);
 	while (moved < max_count && move_batch(store, rule, Min(max_count - moved, BATCH), &moved))
 	{
 		CHECK_FOR_INTERRUPTS();
-		pges_progress_update(moved, 0);
+		pges_progress_update(&progress, moved, 0);
 	}
-	pges_progress_end();
+	pges_progress_end(&progress);
 	return moved;
 }
 
@@ -468,9 +469,9 @@ check_may_commit(FunctionCallInfo fcinfo)
 
 /* Tell how far archiving has come, once a batch is done. */
 static void
-report_progress(const PgesStore *store, int64 moved)
+report_progress(const PgesStore *store, const PgesProgress *progress, int64 moved)
 {
-	pges_progress_update(moved, 0);
+	pges_progress_update(progress, moved, 0);
 	ereport(NOTICE,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 			 errmsg("archived " INT64_FORMAT " events of store %s",
@@ -479,7 +480,7 @@ report_progress(const PgesStore *store, int64 moved)
 
 /* Move what is due by a rule, a batch in each transaction. */
 static void
-archive_by_rule(Oid relid, Rule *rule, int64 batch_size, int64 *moved)
+archive_by_rule(Oid relid, Rule *rule, int64 batch_size, const PgesProgress *progress, int64 *moved)
 {
 	int64		up_to = DatumGetInt64(rule->values[RULE_UP_TO]);
 	bool		more = true;
@@ -494,7 +495,7 @@ archive_by_rule(Oid relid, Rule *rule, int64 batch_size, int64 *moved)
 		set_param(rule, RULE_UP_TO, Int64GetDatum(Min(up_to, archive_limit(store))));
 		more = move_batch(store, rule, batch_size, moved);
 		if (more)
-			report_progress(store, *moved);
+			report_progress(store, progress, *moved);
 		PopActiveSnapshot();
 		SPI_commit();
 	}
@@ -517,6 +518,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 	int			n = 1;
 	int64		moved = 0;
 	const PgesStore *store;
+	PgesProgress progress;
 
 	check_may_commit(fcinfo);
 	PreventCommandIfReadOnly("eventstore.archive_all()");
@@ -530,10 +532,10 @@ pges_archive_all(PG_FUNCTION_ARGS)
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	SPI_commit();				/* a new archive is there for all from here on */
-	pges_progress_begin(PGES_ARCHIVE, relid, 0);
+	pges_progress_begin(&progress, PGES_ARCHIVE, relid);
 	for (int i = 0; i < n; i++)
-		archive_by_rule(relid, &rules[i], batch_size, &moved);
-	pges_progress_end();
+		archive_by_rule(relid, &rules[i], batch_size, &progress, &moved);
+	pges_progress_end(&progress);
 	SPI_finish();
 	PG_RETURN_VOID();
 }

@@ -27,6 +27,13 @@
  */
 int			pges_current_event = 0;
 
+/*
+ * Whose event that is: the context of the append or import which began last.
+ * One that is nested in another takes it over, and gives it back unless it
+ * fails.  It is only compared, never followed.
+ */
+const void *pges_current_owner = NULL;
+
 /* An empty batch with room for n events, in the current memory context. */
 PgesBatch *
 pges_batch_create(int nevents)
@@ -175,6 +182,27 @@ sorted_events(PgesBatch *batch, qsort_arg_comparator order)
 	return index;
 }
 
+/*
+ * The index of the first event whose id another one before it has; the number of
+ * events if there is none.
+ */
+int
+pges_first_repeated(PgesBatch *batch)
+{
+	int		   *index = sorted_events(batch, compare_event_ids);
+	int			first = batch->nevents;
+
+	for (int i = 1; i < batch->nevents; i++)
+	{
+		const text *id = batch->events[index[i]].event_id;
+
+		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
+			first = Min(first, index[i]);
+	}
+	pfree(index);
+	return first;
+}
+
 /* Check that no event id comes twice. */
 static void
 check_ids(PgesBatch *batch)
@@ -200,8 +228,8 @@ check_ids(PgesBatch *batch)
 }
 
 /* Whether a JSON value is null. */
-static bool
-is_json_null(Jsonb *json)
+bool
+pges_is_json_null(Jsonb *json)
 {
 	JsonbValue	value;
 
@@ -223,7 +251,7 @@ pges_batch_check(PgesBatch *batch)
 		CHECK_FOR_INTERRUPTS();
 		pges_current_event = event->ordinal;
 		check_event(event);
-		if (event->metadata && is_json_null(event->metadata))
+		if (event->metadata && pges_is_json_null(event->metadata))
 			event->metadata = NULL;
 		event->event_id_given = event->event_id != NULL;
 		any_id_given |= event->event_id_given;

@@ -71,6 +71,7 @@ typedef struct PgesBatch
 
 /* The number of the event that is being worked on, 0 for none; see batch.c. */
 extern int	pges_current_event;
+extern const void *pges_current_owner;
 
 extern PgesBatch *pges_batch_create(int nevents);
 extern PgesBatch *pges_batch_from_json(Jsonb *events);
@@ -79,6 +80,8 @@ extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 									 bool expected_given, int32 expected);
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
 extern void pges_batch_check(PgesBatch *batch);
+extern int	pges_first_repeated(PgesBatch *batch);
+extern bool pges_is_json_null(Jsonb *json);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);
 extern char *pges_clip(char *string);
 extern bool pges_text_equal(const text *a, const text *b);

@@ -37,12 +37,8 @@
  */
 static PgesNotifier known = {NULL, 0};
 
-/*
- * Whether the present transaction has called, and found a notifier then; its end
- * resets these.
- */
+/* Whether the present transaction has called; its end resets this. */
 static bool called = false;
-static bool answered = false;
 
 /* The slot of time whose start lock this session holds, or 0. */
 static uint32 start_slot = 0;
@@ -187,8 +183,7 @@ start_notifier(void)
 static bool
 ensure_notifier(void)
 {
-	answered = is_known() || pges_find_notifier(&known);
-	if (answered)
+	if (is_known() || pges_find_notifier(&known))
 	{
 		release_start_lock();
 		return true;
@@ -212,9 +207,9 @@ pges_call_notifier(void)
 }
 
 /*
- * Transaction callback.  What may fail is done before the commit: if there was
- * none when the transaction called, a notifier may have come since.  One that is
- * not known even then is just coming up, and looks around when it has.  A transaction
+ * Transaction callback.  What may fail is done before the commit: a notifier
+ * may have come or gone since the transaction called.  One that is not known
+ * even then is just coming up, and looks around when it has.  A transaction
  * that is rolled back may have held others back, so it wakes the notifier, too.
  */
 static void
@@ -226,8 +221,7 @@ transaction_ends(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			if (!answered)
-				(void) ensure_notifier();
+			(void) ensure_notifier();
 			return;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:

@@ -130,7 +130,8 @@ return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 
 /* Put the events after a position, up to the mark, into the result set. */
 static void
-export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, PgesParams *params)
+export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, PgesParams *params,
+			 const PgesProgress *progress)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore export",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -147,7 +148,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 		if (found > 0)
 			params->values[0] = return_rows(rsinfo, context);
 		done += found;
-		pges_progress_update(done, 0);
+		pges_progress_update(progress, done, 0);
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_finish();
@@ -164,15 +165,16 @@ pges_export_events(PG_FUNCTION_ARGS)
 	PgesScope	scope = pges_scope_to_read(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	int64		mark = pges_high_water_mark(store);
 	PgesParams	params = {.n = 0};
+	PgesProgress progress;
 
 	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
 	pges_add_param(&params, Int64GetDatum(mark));
 	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);
 	PushActiveSnapshot(GetLatestSnapshot());
-	pges_progress_begin(PGES_EXPORT, store->relid, 0);
-	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params);
-	pges_progress_end();
+	pges_progress_begin(&progress, PGES_EXPORT, store->relid);
+	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
+	pges_progress_end(&progress);
 	PopActiveSnapshot();
 	return (Datum) 0;
 }

@@ -4,24 +4,28 @@
  *
  * The rows of a query are fetched by a cursor, some at a time, and each lot is
  * a batch that is appended like any other: with the same locks, checks and
- * inserts.  So memory stays flat, however many there are.  What is stored
- * already, by event id and content, is left out, so an import that was broken
- * off is begun again as it was (retry.c).
+ * inserts.  So memory stays flat, however many there are, or how large: large
+ * rows come in smaller lots.  What is stored already, by event id and content,
+ * is left out, so an import that was broken off is begun again as it was
+ * (retry.c).
  *
  * All of it is one transaction's work: all or nothing.  Its guard holds back
  * readers of the log until it ends, so who imports much does it in parts.
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
@@ -31,8 +35,9 @@
 #include "progress.h"
 #include "store.h"
 
-#define LOT 1000				/* rows that are fetched at once */
-#define LOT_BYTES (16 * 1024 * 1024)	/* a batch ends when it is as large */
+#define FIRST_LOT 10			/* rows that are fetched at first */
+#define MAX_LOT 1000			/* and at most at once, if they are small */
+#define LOT_BYTES (8 * 1024 * 1024) /* so large a lot may be */
 
 /* A column that holds a whole event as JSON, and one that tells its origin. */
 #define EVENT_COLUMN "event"
@@ -42,32 +47,42 @@
 typedef struct Import
 {
 	ErrorContextCallback callback;
+	Oid			relid;
 	const PgesStore *store;
 	TupleDesc	desc;			/* of the rows */
 	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: there is none */
 	int			event_column;
 	int			line_column;
-	int64	   *lines;			/* of the events of the batch, by ordinal */
+	int64	   *lines;			/* of the batch's events; NULL without one */
+	int			nlines;
+	int			reading;		/* the column that is being read, or 0 */
 	int64		done;			/* events before the batch */
 	int64		stored;			/* how many of them were there already */
 	MemoryContext context;		/* of a batch */
+	PgesProgress progress;
 } Import;
 
-/* Tell what was going on when an error was raised. */
+/*
+ * Tell what was going on when an error was raised.  An append or import within
+ * the query or a trigger, even if its error was caught, may have left its own
+ * number of the current event.
+ */
 static void
 import_context(void *arg)
 {
 	const Import *import = arg;
 	const char *store = import->store->qualified_name;
-	int			n = pges_current_event;
+	int64		n = pges_current_owner == import ? pges_current_event - import->done : 0;
+	char	   *column = import->reading == 0 ? "" :
+		psprintf(", column \"%s\",", NameStr(TupleDescAttr(import->desc, import->reading - 1)->attname));
 
-	if (n > import->done && import->line_column > 0)
-		errcontext("importing event %d, line " INT64_FORMAT ", to store %s", n,
-				   import->lines[n - import->done - 1], store);
-	else if (n > 0)
-		errcontext("importing event %d to store %s", n, store);
-	else
+	if (n < 1 || n > import->nlines)
 		errcontext("importing events to store %s", store);
+	else if (import->lines[n - 1] > 0)
+		errcontext("importing event %d, line " INT64_FORMAT "%s to store %s",
+				   pges_current_event, import->lines[n - 1], column, store);
+	else
+		errcontext("importing event %d%s to store %s", pges_current_event, column, store);
 }
 
 /* The column of an event that has a name; raises when there is none. */
@@ -92,13 +107,34 @@ static void
 note_column(Import *import, int number)
 {
 	const char *name = NameStr(TupleDescAttr(import->desc, number - 1)->attname);
+	int		   *place;
 
 	if (strcmp(name, EVENT_COLUMN) == 0)
-		import->event_column = number;
+		place = &import->event_column;
 	else if (strcmp(name, LINE_COLUMN) == 0)
-		import->line_column = number;
+		place = &import->line_column;
 	else
-		import->columns[column_of(name)] = number;
+		place = &import->columns[column_of(name)];
+	if (*place > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column \"%s\" comes twice in the rows to import", name)));
+	*place = number;
+}
+
+/* Raise when a row has an event as JSON and some of its keys as columns. */
+static void
+check_event_column(const Import *import)
+{
+	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
+	{
+		if (import->event_column > 0 && import->columns[column] > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" cannot stand beside column \"%s\" in the rows to import",
+							pges_column_name(column), EVENT_COLUMN),
+					 errdetail("Column \"%s\" holds whole events.", EVENT_COLUMN)));
+	}
 }
 
 /* Find out what the rows bring. */
@@ -111,6 +147,7 @@ note_columns(Import *import, TupleDesc desc)
 		if (!TupleDescAttr(desc, i - 1)->attisdropped)
 			note_column(import, i);
 	}
+	check_event_column(import);
 	if (import->event_column == 0 && import->columns[PGES_EVENT_TYPE] == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -118,36 +155,98 @@ note_columns(Import *import, TupleDesc desc)
 						pges_column_name(PGES_EVENT_TYPE), EVENT_COLUMN)));
 }
 
-/*
- * The value of a column of a row as one of the wanted type; false when it is
- * null or there is none.  What is of another type comes by way of its text.
- */
-static bool
-row_value(const Import *import, HeapTuple row, int number, Oid wanted, Datum *value)
+/* Raise the error that a column's type is none that can be imported. */
+static void
+report_type(const Import *import, int number, Oid wanted)
 {
-	Oid			type;
+	bool		json = wanted == JSONBOID;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of the rows to import cannot be of type %s",
+					NameStr(TupleDescAttr(import->desc, number - 1)->attname),
+					format_type_be(SPI_gettypeid(import->desc, number))),
+			 json ? errhint("Make it JSON: to_jsonb(...).") :
+			 errhint("Cast it to %s.", format_type_be(wanted))));
+}
+
+/* A value by way of its text. */
+static Datum
+by_text(Datum value, Oid type, Oid wanted)
+{
 	Oid			function;
 	Oid			ioparam;
 	bool		isvarlena;
+	char	   *string;
+
+	getTypeOutputInfo(type, &function, &isvarlena);
+	string = OidOutputFunctionCall(function, value);
+	getTypeInputInfo(wanted, &function, &ioparam);
+	return OidInputFunctionCall(function, string, ioparam, -1);
+}
+
+/*
+ * A value of some type as one of the wanted type, as a cast in SQL makes it, but
+ * JSON from what its text is JSON of.
+ */
+static Datum
+convert(const Import *import, int number, Datum value, Oid type, Oid wanted)
+{
+	char		category;
+	bool		preferred;
+	Oid			function;
+
+	get_type_category_preferred(type, &category, &preferred);
+	if (wanted == TEXTOID && type == BPCHAROID)
+		return DirectFunctionCall1(rtrim1, value);
+	if (wanted == TEXTOID || type == UNKNOWNOID)
+		return by_text(value, type, wanted);
+	if (wanted == JSONBOID)
+	{
+		if (type != JSONOID && category != TYPCATEGORY_STRING && category != TYPCATEGORY_NUMERIC)
+			report_type(import, number, wanted);
+		return by_text(value, type, wanted);
+	}
+	switch (find_coercion_pathway(wanted, type, COERCION_EXPLICIT, &function))
+	{
+		case COERCION_PATH_FUNC:
+			return OidFunctionCall1(function, value);
+		case COERCION_PATH_RELABELTYPE:
+			return value;
+		case COERCION_PATH_COERCEVIAIO:
+			return by_text(value, type, wanted);
+		default:
+			report_type(import, number, wanted);
+	}
+	pg_unreachable();
+}
+
+/*
+ * The value of a column of a row as one of the wanted type; false when it is
+ * null or there is none.
+ */
+static bool
+row_value(Import *import, HeapTuple row, int number, Oid wanted, Datum *value)
+{
+	Oid			type;
 	bool		isnull = true;
 
 	if (number > 0)
 		*value = SPI_getbinval(row, import->desc, number, &isnull);
 	if (isnull)
 		return false;
-	type = SPI_gettypeid(import->desc, number);
+	type = getBaseType(SPI_gettypeid(import->desc, number));
 	if (type == wanted || (wanted == TEXTOID && type == VARCHAROID))
 		return true;
-	getTypeOutputInfo(type, &function, &isvarlena);
-	*value = CStringGetDatum(OidOutputFunctionCall(function, *value));
-	getTypeInputInfo(wanted, &function, &ioparam);
-	*value = OidInputFunctionCall(function, DatumGetCString(*value), ioparam, -1);
+	import->reading = number;
+	*value = convert(import, number, *value, type, wanted);
+	import->reading = 0;
 	return true;
 }
 
 /* A column of a row that is text. */
 static text *
-row_text(const Import *import, HeapTuple row, PgesColumn column)
+row_text(Import *import, HeapTuple row, PgesColumn column)
 {
 	Datum		value;
 
@@ -157,7 +256,7 @@ row_text(const Import *import, HeapTuple row, PgesColumn column)
 
 /* A column of a row that is JSON. */
 static Jsonb *
-row_json(const Import *import, HeapTuple row, int number)
+row_json(Import *import, HeapTuple row, int number)
 {
 	Datum		value;
 
@@ -166,7 +265,7 @@ row_json(const Import *import, HeapTuple row, int number)
 
 /* The version in a row; 0 for none. */
 static int32
-row_version(const Import *import, HeapTuple row, const PgesEvent *event)
+row_version(Import *import, HeapTuple row, const PgesEvent *event)
 {
 	Datum		value;
 
@@ -183,7 +282,7 @@ row_version(const Import *import, HeapTuple row, const PgesEvent *event)
 
 /* Read an event from the columns of a row. */
 static void
-read_columns(const Import *import, HeapTuple row, PgesEvent *event)
+read_columns(Import *import, HeapTuple row, PgesEvent *event)
 {
 	Datum		value;
 
@@ -204,7 +303,7 @@ read_columns(const Import *import, HeapTuple row, PgesEvent *event)
 
 /* Read an event from the JSON in a row. */
 static void
-read_json(const Import *import, HeapTuple row, PgesEvent *event)
+read_json(Import *import, HeapTuple row, PgesEvent *event)
 {
 	Jsonb	   *json = row_json(import, row, import->event_column);
 
@@ -235,78 +334,126 @@ read_rows(Import *import, uint64 first, int n)
 {
 	PgesBatch  *batch = pges_batch_create(n);
 
-	if (import->done > PG_INT32_MAX - LOT)
+	if (import->done > PG_INT32_MAX - MAX_LOT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("cannot import more than %d events at once", PG_INT32_MAX)));
 	import->lines = palloc0(sizeof(int64) * n);
+	import->nlines = n;
 	for (int i = 0; i < n; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
+		pges_current_owner = import;
 		pges_current_event = event->ordinal = import->done + i + 1;
 		read_row(import, SPI_tuptable->vals[first + i], event, &import->lines[i]);
 	}
 	pges_current_event = 0;
-	pges_batch_check(batch);
-	pges_batch_group(batch, NULL);
 	return batch;
 }
 
-/* How many of the fetched rows, from one on, make a batch. */
+/* How large a row is when nothing of it is toasted any more. */
+static Size
+size_of_row(const Import *import, HeapTuple row)
+{
+	Size		size = row->t_len;
+
+	for (int i = 1; i <= import->desc->natts; i++)
+	{
+		bool		isnull;
+		Datum		value = SPI_getbinval(row, import->desc, i, &isnull);
+
+		if (!isnull && TupleDescAttr(import->desc, i - 1)->attlen == -1 &&
+			VARATT_IS_EXTENDED(DatumGetPointer(value)))
+			size += toast_raw_datum_size(value);
+	}
+	return size;
+}
+
+/* How many of the fetched rows, from one on, make a batch; how large it is. */
 static int
-rows_of_batch(uint64 first, uint64 fetched)
+rows_of_batch(const Import *import, uint64 first, uint64 fetched, Size *size)
 {
 	uint64		next = first;
-	Size		size = 0;
 
-	while (next < fetched && size < LOT_BYTES)
-		size += SPI_tuptable->vals[next++]->t_len;
+	*size = 0;
+	while (next < fetched && *size < LOT_BYTES)
+		*size += size_of_row(import, SPI_tuptable->vals[next++]);
 	return next - first;
 }
 
-/* Import the rows that SPI has fetched. */
-static void
+/*
+ * Import the first of n rows that SPI has fetched, from one on, as a batch, and
+ * return how many.  An id that comes again begins another batch, which finds it
+ * stored.  The store is looked up each time: the query, or a trigger, may do
+ * anything to it.
+ */
+static int
+import_batch(Import *import, uint64 first, int n)
+{
+	MemoryContext caller = MemoryContextSwitchTo(import->context);
+	PgesBatch  *batch = read_rows(import, first, n);
+
+	n = batch->nevents = pges_first_repeated(batch);
+	pges_batch_check(batch);
+	pges_batch_group(batch, NULL);
+	import->store = pges_store(import->relid);
+	import->stored += pges_import_batch(import->store, batch);
+	import->lines = NULL;
+	import->nlines = 0;
+	pges_current_event = 0;
+	import->done += n;
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(import->context);
+	return n;
+}
+
+/* Import the rows that SPI has fetched; how many are to be fetched next. */
+static long
 import_rows(Import *import)
 {
 	uint64		fetched = SPI_processed;
 	SPITupleTable *rows = SPI_tuptable;
+	Size		size = 0;
+	Size		total = 0;
 	uint64		first = 0;
 
 	while (first < fetched)
 	{
-		MemoryContext caller = MemoryContextSwitchTo(import->context);
-		int			n = rows_of_batch(first, fetched);
-		PgesBatch  *batch = read_rows(import, first, n);
+		int			n = rows_of_batch(import, first, fetched, &size);
 
-		import->stored += pges_import_batch(import->store, batch);
-		MemoryContextSwitchTo(caller);
+		total += size;
+		first += import_batch(import, first, n);
 		SPI_tuptable = rows;
-		import->done += n;
-		first += n;
-		MemoryContextReset(import->context);
-		pges_progress_update(import->done, import->stored);
+		pges_progress_update(&import->progress, import->done, import->stored);
 	}
 	SPI_freetuptable(rows);
+	return Max(1, Min(Min(MAX_LOT, 2 * fetched), LOT_BYTES / Max(total / fetched, 1)));
 }
 
-/* Import all rows of a query. */
+/*
+ * Import all rows of a query.  Its portal is pinned, as what the query or a
+ * trigger does could close it.
+ */
 static void
 import_query(Import *import, const char *query, int nargs, Oid *types, Datum *values)
 {
 	Portal		portal;
+	long		lot = FIRST_LOT;
 
 	SPI_connect();
 	portal = SPI_cursor_open_with_args(NULL, query, nargs, types, values, NULL, false, 0);
+	PinPortal(portal);
 	note_columns(import, portal->tupDesc);
 	for (;;)
 	{
-		SPI_cursor_fetch(portal, true, LOT);
+		SPI_cursor_fetch(portal, true, lot);
 		if (SPI_processed == 0)
 			break;
-		import_rows(import);
+		lot = import_rows(import);
 	}
+	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	SPI_finish();
 }
@@ -336,27 +483,16 @@ query_of(char *source)
 	return source;
 }
 
-/* Whether a source is JSON: no query and no name begins like this. */
-static bool
-is_json(const char *source)
-{
-	source += strspn(source, " \t\r\n");
-	return *source == '[' || *source == '{';
-}
-
 /* The number of imported events, and of those that were there already. */
 static Datum
-counts(FunctionCallInfo fcinfo, const Import *import)
+counts(TupleDesc desc, const Import *import)
 {
-	TupleDesc	desc;
 	Datum		values[2];
 	bool		nulls[2] = {false};
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	values[0] = Int64GetDatum(import->done - import->stored);
 	values[1] = Int64GetDatum(import->stored);
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /* Import what a query brings, to the store of the second argument. */
@@ -365,8 +501,14 @@ run_import(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *types, Da
 {
 	Import		import = {.done = 0};
 	int			outer_event = pges_current_event;
+	const void *outer_owner = pges_current_owner;
+	TupleDesc	desc;
 
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
 	import.store = pges_store_argument(fcinfo, 1, AccessShareLock);
+	import.relid = import.store->relid;
 	import.callback.callback = import_context;
 	import.callback.arg = &import;
 	import.callback.previous = error_context_stack;
@@ -376,31 +518,19 @@ run_import(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *types, Da
 	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
 										   ALLOCSET_DEFAULT_SIZES);
 
-	pges_progress_begin(PGES_IMPORT, import.store->relid, 0);
+	pges_progress_begin(&import.progress, PGES_IMPORT, import.relid);
 	import_query(&import, query, nargs, types, values);
-	pges_progress_end();
+	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
 	error_context_stack = import.callback.previous;
 	pges_current_event = outer_event;
-	return counts(fcinfo, &import);
-}
-
-/* Import an array of event objects, or one. */
-static Datum
-import_json(FunctionCallInfo fcinfo, Datum events)
-{
-	Oid			type = JSONBOID;
-
-	return run_import(fcinfo,
-					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
-					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
-					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
-					  1, &type, &events);
+	pges_current_owner = outer_owner;
+	return counts(desc, &import);
 }
 
 PG_FUNCTION_INFO_V1(pges_import_events);
 
-/* SQL: import events from a query, a table or JSON, given as text. */
+/* SQL: import events from a query or a table. */
 Datum
 pges_import_events(PG_FUNCTION_ARGS)
 {
@@ -412,7 +542,23 @@ pges_import_events(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"source\" must not be empty")));
-	if (is_json(source))
-		return import_json(fcinfo, DirectFunctionCall1(jsonb_in, CStringGetDatum(source)));
 	return run_import(fcinfo, query_of(source), 0, NULL, NULL);
+}
+
+PG_FUNCTION_INFO_V1(pges_import_json);
+
+/* SQL: import events from JSON, an array of event objects, or one. */
+Datum
+pges_import_json(PG_FUNCTION_ARGS)
+{
+	Oid			type = JSONBOID;
+	Datum		events;
+
+	pges_require_argument(fcinfo, 0, "events");
+	events = PG_GETARG_DATUM(0);
+	return run_import(fcinfo,
+					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
+					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
+					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
+					  1, &type, &events);
 }

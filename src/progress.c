@@ -32,7 +32,6 @@ enum
 	PARAM_WORK,
 	PARAM_DONE,
 	PARAM_SKIPPED,
-	PARAM_TOTAL,				/* 0: not known */
 	PARAM_STARTED
 };
 
@@ -43,27 +42,49 @@ static const char *const work_names[PGES_NUM_WORKS] = {
 	[PGES_ERASE] = "erase",
 };
 
-/* Begin to report; a total of 0 is not known. */
-void
-pges_progress_begin(PgesWork work, Oid store, int64 total)
+/* Tell what is going on; nothing of it is done yet. */
+static void
+start(const PgesProgress *progress)
 {
-	const int	params[] = {PARAM_WORK, PARAM_TOTAL, PARAM_STARTED};
+	const int	params[] = {PARAM_WORK, PARAM_STARTED};
 	int64		values[lengthof(params)];
 
-	values[0] = work;
-	values[1] = total;
-	values[2] = GetCurrentTimestamp();
-	pgstat_progress_start_command(COMMAND, store);
+	values[0] = progress->work;
+	values[1] = progress->started;
+	pgstat_progress_start_command(COMMAND, progress->store);
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
-/* Report how many events are done, and how many of them needed no work. */
+/*
+ * Begin to report.  A process reports one thing, so within a command that does,
+ * such as COPY or another import, this is not told of.
+ */
 void
-pges_progress_update(int64 done, int64 skipped)
+pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
+{
+	progress->work = work;
+	progress->store = store;
+	progress->started = GetCurrentTimestamp();
+	progress->reporting = MyBEEntry && MyBEEntry->st_progress_command == PROGRESS_COMMAND_INVALID;
+	if (progress->reporting)
+		start(progress);
+}
+
+/*
+ * Report how many events are done, and how many of them needed no work.  What
+ * was started may be forgotten: a command within this work, or an error there
+ * that was caught, ends the report.
+ */
+void
+pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
 {
 	const int	params[] = {PARAM_DONE, PARAM_SKIPPED};
 	int64		values[lengthof(params)];
 
+	if (!progress->reporting)
+		return;
+	if (MyBEEntry->st_progress_command != COMMAND)
+		start(progress);
 	values[0] = done;
 	values[1] = skipped;
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
@@ -71,9 +92,10 @@ pges_progress_update(int64 done, int64 skipped)
 
 /* Report no more. */
 void
-pges_progress_end(void)
+pges_progress_end(const PgesProgress *progress)
 {
-	pgstat_progress_end_command();
+	if (progress->reporting)
+		pgstat_progress_end_command();
 }
 
 /* Whether the user may see what a process does. */
@@ -89,8 +111,8 @@ static void
 return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
 {
 	const int64 *params = status->st_progress_param;
-	Datum		values[7];
-	bool		nulls[7] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	if (params[PARAM_WORK] < 0 || params[PARAM_WORK] >= PGES_NUM_WORKS)
 		return;
@@ -99,9 +121,7 @@ return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
 	values[2] = CStringGetTextDatum(work_names[params[PARAM_WORK]]);
 	values[3] = Int64GetDatum(params[PARAM_DONE]);
 	values[4] = Int64GetDatum(params[PARAM_SKIPPED]);
-	values[5] = Int64GetDatum(params[PARAM_TOTAL]);
-	nulls[5] = params[PARAM_TOTAL] == 0;
-	values[6] = TimestampTzGetDatum(params[PARAM_STARTED]);
+	values[5] = TimestampTzGetDatum(params[PARAM_STARTED]);
 	if (!may_see(status))
 		memset(&nulls[1], true, sizeof(nulls) - sizeof(nulls[0]));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);

@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+
 /* What is going on; the names stand in progress.c. */
 typedef enum PgesWork
 {
@@ -17,8 +19,17 @@ typedef enum PgesWork
 	PGES_NUM_WORKS
 } PgesWork;
 
-extern void pges_progress_begin(PgesWork work, Oid store, int64 total);
-extern void pges_progress_update(int64 done, int64 skipped);
-extern void pges_progress_end(void);
+/* A report of this process. */
+typedef struct PgesProgress
+{
+	PgesWork	work;
+	Oid			store;
+	TimestampTz started;
+	bool		reporting;		/* false within other work that reports */
+} PgesProgress;
+
+extern void pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store);
+extern void pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped);
+extern void pges_progress_end(const PgesProgress *progress);
 
 #endif							/* PGES_PROGRESS_H */

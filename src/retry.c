@@ -74,6 +74,8 @@ same_json(PgesColumn column, Jsonb *wanted)
 	bool		isnull;
 	Datum		value = stored_value(column, &isnull);
 
+	if (!isnull && column == PGES_METADATA)
+		isnull = pges_is_json_null(DatumGetJsonbP(value));	/* by an INSERT */
 	if (isnull || wanted == NULL)
 		return isnull && wanted == NULL;
 	return compareJsonbContainers(&DatumGetJsonbP(value)->root, &wanted->root) == 0;

@@ -8,12 +8,14 @@
  */
 #include "postgres.h"
 
+#include "catalog/partition.h"
 #include "commands/async.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "notifier.h"
@@ -155,10 +157,15 @@ pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement
 	return result;
 }
 
-/* Whether a statement of pges_execute_change() may change a table just now. */
+/*
+ * Whether a statement of pges_execute_change() may change a table, or partition,
+ * just now.
+ */
 static bool
 may_change(Oid relid)
 {
+	while (changing && relid != changing->relid && get_rel_relispartition(relid))
+		relid = get_partition_parent(relid, true);
 	return changing && trigger_depth() == changing_depth + 1 &&
 		(relid == changing->relid || relid == changing->archive.relid);
 }

@@ -4,7 +4,6 @@ CREATE OR REPLACE FUNCTION eventstore.reported_progress(
   OUT work text,
   OUT done bigint,
   OUT skipped bigint,
-  OUT total bigint,
   OUT started_at timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'pges_progress'

@@ -78,11 +78,14 @@ INSERT INTO wanted VALUES
 ('import_events',
  'source text, store regclass DEFAULT NULL::regclass, OUT imported bigint, OUT present bigint',
  'record', 'volatile', 'unsafe', 'called on null', 0),
+('import_json',
+ 'events jsonb, store regclass DEFAULT NULL::regclass, OUT imported bigint, OUT present bigint',
+ 'record', 'volatile', 'unsafe', 'called on null', 0),
 ('export_events',
  'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
  'TABLE("position" bigint, event jsonb)', 'volatile', 'unsafe', 'called on null', 1000),
 ('reported_progress',
- 'OUT pid integer, OUT store regclass, OUT work text, OUT done bigint, OUT skipped bigint, OUT total bigint, OUT started_at timestamp with time zone',
+ 'OUT pid integer, OUT store regclass, OUT work text, OUT done bigint, OUT skipped bigint, OUT started_at timestamp with time zone',
  'SETOF record', 'volatile', 'restricted', 'called on null', 10),
 ('create_store',
  'name text, notifications text DEFAULT ''worker''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true, indexes text[] DEFAULT NULL::text[]',
@@ -135,11 +138,11 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * 39 + 8);
+SELECT plan(6 * 40 + 8);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
-SELECT is((SELECT count(*) FROM actual), 39::bigint, 'no function has an overload');
+SELECT is((SELECT count(*) FROM actual), 40::bigint, 'no function has an overload');
 
 SELECT is(a.arguments, w.arguments, w.name || ': arguments')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;

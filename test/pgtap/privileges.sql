@@ -25,7 +25,7 @@ INSERT INTO appends VALUES
 ('append_event', $$SELECT eventstore.append_event('T', '1', 'a')$$),
 ('append_to_aggregate', $$SELECT eventstore.append_to_aggregate('a', '{T,T}', '{1,2}')$$),
 ('append', $$SELECT * FROM eventstore.append('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$),
-('import_events', $$SELECT * FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
+('import_json', $$SELECT * FROM eventstore.import_json('[{"event_type": "T", "aggregate_id": "a"}, {"event_type": "T"}]')$$);
 -- those that store nothing
 CREATE TEMP TABLE checks (label text, command text);
 INSERT INTO checks VALUES

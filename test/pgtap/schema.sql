@@ -68,6 +68,7 @@ SELECT set_eq($$
     'function eventstore.get_latest_events(integer,regclass,boolean)',
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
+    'function eventstore.import_json(jsonb,regclass)',
     'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',
@@ -293,7 +294,7 @@ SELECT is_empty($$
 -- the view of long work
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.progress'::regclass AND attnum > 0),
-          ARRAY['pid integer', 'store regclass', 'work text', 'done bigint', 'skipped bigint', 'total bigint',
+          ARRAY['pid integer', 'store regclass', 'work text', 'done bigint', 'skipped bigint',
                 'started_at timestamp with time zone'],
           'the columns of the view of progress');
 SELECT ok(obj_description('eventstore.progress'::regclass, 'pg_class') <> '', 'the view has a comment');

@@ -134,7 +134,7 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1, include_archived => true)$$, '10'),
-  ($$SELECT imported FROM eventstore.import_events('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
+  ($$SELECT imported FROM eventstore.import_json('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
   ($$SELECT present FROM eventstore.import_events('SELECT event FROM eventstore.export_events(include_archived => true)')$$, '12'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0'),
   ($$SELECT eventstore.erase_aggregate('a', 'r')$$, '8'),

@@ -23,9 +23,9 @@ SELECT imported, present FROM eventstore.import_events($$
   SELECT 'e-' || n AS event_id, 'counted' AS event_type, timestamptz '2026-01-01Z' + n * interval '1 day' AS occurred_at,
          CASE WHEN n % 5 > 0 THEN 'agg-' || n % 2 END AS aggregate_id, to_jsonb(n) AS data
     FROM generate_series(1, 25) n $$);
-SELECT imported, present FROM eventstore.import_events('[{"event_id": "e-1", "event_type": "counted", "aggregate_id": "agg-1", "aggregate_version": 1, "data": 2}]');
-SELECT imported, present FROM eventstore.import_events('[{"event_id": "other", "event_type": "counted", "aggregate_id": "agg-1", "aggregate_version": 1, "data": 1}]');
-SELECT imported, present FROM eventstore.import_events('[{"event_id": "e-1", "event_type": "counted", "aggregate_id": "new", "data": 1}]');
+SELECT imported, present FROM eventstore.import_json('[{"event_id": "e-1", "event_type": "counted", "aggregate_id": "agg-1", "aggregate_version": 1, "data": 2}]');
+SELECT imported, present FROM eventstore.import_json('[{"event_id": "other", "event_type": "counted", "aggregate_id": "agg-1", "aggregate_version": 1, "data": 1}]');
+SELECT imported, present FROM eventstore.import_json('[{"event_id": "e-1", "event_type": "counted", "aggregate_id": "new", "data": 1}]');
 -- also past the limit of locks, with an event of the same aggregate that is new
 SET pg_eventstore.max_aggregate_locks = 0;
 SELECT imported, present FROM eventstore.import_events($$

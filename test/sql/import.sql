@@ -34,11 +34,11 @@ SELECT event_type, occurred_at, aggregate_version, data FROM eventstore.get_even
 -- a query without rows
 SELECT * FROM eventstore.import_events('SELECT 1 AS event_type WHERE false');
 
--- from JSON: as text, in rows
-SELECT * FROM eventstore.import_events('[{"event_id": "j-1", "event_type": "t", "aggregate_id": "j", "n": 1}, {"event_id": "j-2", "event_type": "t", "aggregate_id": "j", "n": 2}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "j-2", "event_type": "t", "aggregate_id": "j", "n": 2}, {"event_id": "j-3", "event_type": "t", "aggregate_id": "j", "n": 3}]'::jsonb::text);
-SELECT * FROM eventstore.import_events(' {"event_id": "j-4", "event_type": "t", "aggregate_id": "j", "aggregate_version": 4, "n": 4}');
-SELECT * FROM eventstore.import_events('[]');
+-- from JSON, and from rows of it
+SELECT * FROM eventstore.import_json('[{"event_id": "j-1", "event_type": "t", "aggregate_id": "j", "n": 1}, {"event_id": "j-2", "event_type": "t", "aggregate_id": "j", "n": 2}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "j-2", "event_type": "t", "aggregate_id": "j", "n": 2}, {"event_id": "j-3", "event_type": "t", "aggregate_id": "j", "n": 3}]');
+SELECT * FROM eventstore.import_json(' {"event_id": "j-4", "event_type": "t", "aggregate_id": "j", "aggregate_version": 4, "n": 4}');
+SELECT * FROM eventstore.import_json('[]');
 SELECT * FROM eventstore.import_events($$ SELECT 7 AS line, '{"event_id": "j-5", "event_type": "t", "aggregate_id": "j"}' AS event $$);
 SELECT event_id, aggregate_version, data FROM eventstore.get_events_by_aggregate('j');
 
@@ -62,13 +62,13 @@ SELECT * FROM eventstore.import_events('reg_import.lines');
 \set SHOW_CONTEXT errors
 SELECT count(*) FROM reg_import.target WHERE aggregate_id = 'w';
 -- other content, another id, another version, no id
-SELECT * FROM eventstore.import_events('[{"event_id": "e-1", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 2}}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "e-9", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 1}}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "e-1", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 2, "data": {"n": 1}}]');
-SELECT * FROM eventstore.import_events('[{"event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 1}}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "e-1", "event_type": "t", "aggregate_id": "new"}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "x", "event_type": "t"}, {"event_id": "x", "event_type": "t"}]');
-SELECT * FROM eventstore.import_events('[{"event_id": "y", "event_type": "t", "aggregate_id": "a", "aggregate_type": "Other"}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "e-1", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 2}}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "e-9", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 1}}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "e-1", "event_type": "opened", "aggregate_id": "a", "aggregate_version": 2, "data": {"n": 1}}]');
+SELECT * FROM eventstore.import_json('[{"event_type": "opened", "aggregate_id": "a", "aggregate_version": 1, "data": {"n": 1}}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "e-1", "event_type": "t", "aggregate_id": "new"}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "x", "event_type": "t"}, {"event_id": "x", "event_type": "t"}]');
+SELECT * FROM eventstore.import_json('[{"event_id": "y", "event_type": "t", "aggregate_id": "a", "aggregate_type": "Other"}]');
 -- columns
 SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, 2 AS colour');
 SELECT * FROM eventstore.import_events('SELECT 1 AS line');
@@ -81,6 +81,9 @@ SELECT * FROM eventstore.import_events('CREATE TABLE reg_import.t ()');
 SELECT * FROM eventstore.import_events('SELECT 1; SELECT 2');
 SELECT * FROM eventstore.import_events('');
 SELECT * FROM eventstore.import_events(NULL);
+SELECT * FROM eventstore.import_json(NULL);
+SELECT * FROM eventstore.import_json('5');
+SELECT * FROM eventstore.import_events('[]');
 SELECT * FROM eventstore.import_events('reg_import.source', 'reg_import.lines');
 START TRANSACTION READ ONLY;
 SELECT * FROM eventstore.import_events('reg_import.source');
@@ -106,15 +109,74 @@ SELECT * FROM eventstore.import_events($$ SELECT 'shout' AS event_type, 'new' AS
 SELECT event_type, count(*), max(aggregate_version) FROM reg_import.many WHERE aggregate_id = 'new' GROUP BY 1;
 
 SET client_min_messages = warning;
+-- columns of other types
+CREATE DOMAIN reg_import.moment AS timestamptz;
+SET DateStyle = 'SQL, DMY';
+SET TimeZone = 'Asia/Kolkata';
+SELECT * FROM eventstore.import_events($$
+  SELECT 'typed-1'::char(12) AS event_id, 'padded'::char(20) AS event_type, 'typed'::char(30) AS aggregate_id, 1.0 AS aggregate_version,
+         '2026-02-01 12:00Z'::reg_import.moment AS occurred_at, 2.50 AS data
+  UNION ALL SELECT 'typed-2', 'padded', 'typed', 2, '2026-02-01 12:00Z', 'NaN' WHERE false $$, 'reg_import.many');
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, date '2026-02-03' AS occurred_at, '{"a": 1}'::json AS data, 'typed-3'::name AS event_id $$, 'reg_import.many');
+RESET DateStyle;
+SET TimeZone = 'UTC';
+SELECT '<' || event_id || '>' AS event_id, event_type, aggregate_id, occurred_at, data FROM reg_import.many WHERE event_id LIKE 'typed%' ORDER BY event_id;
+SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, true AS data');
+SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, ARRAY[1] AS data');
+SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, 20260203 AS occurred_at, 1 AS data');
+SELECT * FROM eventstore.import_events($$ SELECT 1 AS event_type, 'z' AS aggregate_version, 1 AS data, 8 AS line $$);
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'u' AS event_type, 1 AS data $$);
+SELECT * FROM eventstore.import_events($$ SELECT '{}' AS event, 'a' AS aggregate_id $$);
+
+-- the same id twice is there already the second time, wherever it stands
+SELECT * FROM eventstore.import_events($$ SELECT 'twice-' || n % 10 AS event_id, 't' AS event_type, n % 10 AS data FROM generate_series(0, 24) n $$);
+SELECT * FROM eventstore.import_events($$ SELECT 'again-' || n % 1500 AS event_id, 't' AS event_type, n % 1500 AS data FROM generate_series(0, 2999) n $$);
+SELECT * FROM eventstore.import_events($$ SELECT 'third-' || n % 10 AS event_id, 't' AS event_type, n AS data FROM generate_series(0, 24) n $$);
+
+-- metadata that an INSERT made JSON null
+INSERT INTO reg_import.target (event_id, event_type, data, metadata) VALUES ('null-1', 't', '1', 'null');
+SELECT * FROM eventstore.import_events($$ SELECT event_id, event_type, data, metadata FROM reg_import.target WHERE event_id = 'null-1' $$);
+
+-- what a query or a trigger may do meanwhile
+CREATE FUNCTION reg_import.nested(n integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  BEGIN
+    PERFORM eventstore.append_to_aggregate('nested', array_fill('t'::text, ARRAY[5000]) || '', array_fill('1'::jsonb, ARRAY[5001]));
+  EXCEPTION WHEN OTHERS THEN NULL;
+  END;
+  IF n = 30 THEN RAISE 'row %', n; END IF;
+  RETURN 't';
+END $$;
+SELECT * FROM eventstore.import_events('SELECT 1 AS line, reg_import.nested(n) AS event_type, n AS data FROM generate_series(1, 20) n');
+SELECT * FROM eventstore.import_events('SELECT 1 AS line, reg_import.nested(n) AS event_type, n AS data FROM generate_series(1, 31) n');
+SELECT * FROM eventstore.import_events($$ SELECT 1 AS line, eventstore.append_event('', '1') AS event_type, 1 AS data $$);
+SELECT * FROM eventstore.import_events($$ SELECT 1 AS line, (SELECT imported FROM eventstore.import_json('[{"event_type": ""}]')) AS event_type, 1 AS data $$);
+SELECT eventstore.create_store('reg_import.moving', 'off');
+CREATE FUNCTION reg_import.ddl(n integer, command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  IF n = 1500 THEN EXECUTE command; END IF;
+  RETURN 't';
+END $$;
+SELECT * FROM eventstore.import_events($$ SELECT reg_import.ddl(n, 'CLOSE ALL') AS event_type, n AS data FROM generate_series(1, 2500) n $$, 'reg_import.moving');
+SELECT * FROM eventstore.import_events($$ SELECT reg_import.ddl(n, 'ALTER TABLE reg_import.moving ALTER data TYPE text') AS event_type, n AS data FROM generate_series(1, 2500) n $$, 'reg_import.moving');
+\set VERBOSITY sqlstate
+SELECT * FROM eventstore.import_events($$ SELECT reg_import.ddl(n, 'ALTER TABLE reg_import.moving ADD CHECK (data < ''2000'') NOT VALID') AS event_type, n AS data FROM generate_series(1, 2500) n $$, 'reg_import.moving');
+SELECT * FROM eventstore.import_events($$ SELECT reg_import.ddl(n, 'DROP TABLE reg_import.moving') AS event_type, n AS data FROM generate_series(1, 2500) n $$, 'reg_import.moving');
+CREATE FUNCTION reg_import.close_all() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CLOSE ALL'; RETURN NEW; END $$;
+CREATE TRIGGER close_all BEFORE INSERT ON reg_import.moving FOR EACH ROW EXECUTE FUNCTION reg_import.close_all();
+SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, n AS data FROM generate_series(1, 2500) n', 'reg_import.moving');
+\set VERBOSITY default
+SELECT count(*) FROM reg_import.moving;
+
 -- privileges: those of an append, and of the query
 CREATE ROLE reg_import_role;
 GRANT USAGE ON SCHEMA reg_import, eventstore TO reg_import_role;
 SET ROLE reg_import_role;
-SELECT * FROM eventstore.import_events('[]', 'reg_import.target');
+SELECT * FROM eventstore.import_json('[]', 'reg_import.target');
 RESET ROLE;
 GRANT INSERT, SELECT ON reg_import.target TO reg_import_role;
 SET ROLE reg_import_role;
-SELECT * FROM eventstore.import_events('[]', 'reg_import.target');
+SELECT * FROM eventstore.import_json('[]', 'reg_import.target');
 SELECT * FROM eventstore.import_events('reg_import.source', 'reg_import.target');
 SELECT * FROM eventstore.export_events(store => 'reg_import.source');
 RESET ROLE;
@@ -131,10 +193,12 @@ SELECT count(*), count(DISTINCT event) FROM eventstore.export_events(store => 'r
 -- a store's own past, which does not grow while it is read
 SELECT imported, present FROM eventstore.import_events('SELECT event_type, data FROM reg_import.target ORDER BY position');
 
--- the progress of this session's work, seen from inside it
+-- the progress of this session's work, the outermost of it, seen from inside
 SELECT * FROM eventstore.progress;
 SELECT * FROM eventstore.import_events($$ SELECT 'p' AS event_type, to_jsonb(p.work) AS data FROM (SELECT work FROM eventstore.progress) p $$);
-SELECT data FROM reg_import.target WHERE event_type = 'p';
+SELECT * FROM eventstore.import_events($$ SELECT 'p' AS event_type, to_jsonb(x.count) AS data FROM (SELECT count(*) FROM eventstore.export_events()) x
+  UNION ALL SELECT 'p', to_jsonb(p.work) AS data FROM (SELECT work FROM eventstore.progress) p $$);
+SELECT DISTINCT data FROM reg_import.target WHERE event_type = 'p' AND data <> '0' AND jsonb_typeof(data) = 'string';
 
 SET client_min_messages = warning;
 DROP SCHEMA reg_import CASCADE;
