@@ -246,7 +246,7 @@ run_move(const PgesStore *store, const Rule *rule)
 	PG_TRY();
 	{
 		(void) pges_execute_change(store, PGES_EACH, &move_statement,
-									  rule->values, rule->nulls);
+								   rule->values, rule->nulls);
 	}
 	PG_CATCH();
 	{

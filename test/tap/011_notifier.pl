@@ -636,6 +636,15 @@ for my $case (
   append($writer);
   ok(wait_for_notifiers('crammed', 1), 'by a notifier again');
   $writer->run('COMMIT');
+
+  # one that is ended finds no slot for its successor while it is there itself
+  $writer->run('BEGIN');
+  $position = append($writer);
+  $node->safe_psql('postgres', "SELECT pg_terminate_backend($_)") for notifiers('crammed');
+  ok(wait_for_notifiers('crammed', 0), 'a notifier is ended while a transaction relies on it');
+  sleep 1.5;
+  $writer->run('COMMIT');
+  is(is_told($listener, $position), 1, 'which is announced nevertheless');
   $_->quit for $keeper, $writer, $listener;
 }
 
