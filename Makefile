@@ -52,7 +52,18 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
 pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) pg_eventstore.control Makefile
 	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@
 
+# the client programs, each with a Makefile of its own
+PROGRAMS = $(patsubst %/Makefile,%,$(wildcard src/bin/*/Makefile))
+all: all-programs
+install: install-programs
+uninstall: uninstall-programs
+clean: clean-programs
+all-programs install-programs uninstall-programs clean-programs:
+	for program in $(PROGRAMS); do \
+	  $(MAKE) -C "$$program" PG_CONFIG='$(PG_CONFIG)' $(@:-programs=) || exit; \
+	done
+
 check-style:
 	PG_CONFIG='$(PG_CONFIG)' ci/style
 
-.PHONY: check-style
+.PHONY: check-style all-programs install-programs uninstall-programs clean-programs

@@ -1,0 +1,199 @@
+/*
+ * file.c
+ *		Reads events from a file of JSON Lines, or from the standard input.
+ *
+ * The file is read in large pieces.  Of what was read, only the piece and the
+ * line that reaches beyond it are in memory.
+ */
+#include "migrate.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/logging.h"
+#include "mb/pg_wchar.h"
+
+#define PIECE (1024 * 1024)
+#define MAX_LINE (512 * 1024 * 1024)
+
+typedef struct FileState
+{
+	int			fd;
+	char	   *buffer;
+	size_t		capacity;
+	size_t		begin;			/* of what is not yet given */
+	size_t		end;			/* of what was read */
+	bool		at_end;			/* of the file */
+	int64		line;
+} FileState;
+
+/* Wait until there is something to read; a signal ends the wait. */
+static void
+wait_for_input(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd,.events = POLLIN};
+
+	while (poll(&poll_fd, 1, -1) < 0 && errno == EINTR)
+		stop_if_canceled();
+	stop_if_canceled();
+}
+
+/* Make room for a further piece behind what is not yet given. */
+static void
+make_room(Source *source, FileState *state)
+{
+	size_t		length = state->end - state->begin;
+
+	if (length > MAX_LINE)
+		pg_fatal("%s: line %lld: longer than %d bytes", source->name,
+				 (long long) state->line + 1, MAX_LINE);
+	memmove(state->buffer, state->buffer + state->begin, length);
+	state->begin = 0;
+	state->end = length;
+	if (state->capacity - length < PIECE)
+	{
+		state->capacity = Max(state->capacity * 2, length + PIECE);
+		state->buffer = pg_realloc(state->buffer, state->capacity);
+	}
+}
+
+/* Read a further piece of the file. */
+static void
+read_piece(Source *source, FileState *state)
+{
+	ssize_t		length;
+
+	make_room(source, state);
+	do
+	{
+		wait_for_input(state->fd);
+		length = read(state->fd, state->buffer + state->end, PIECE);
+	} while (length < 0 && errno == EINTR);
+	if (length < 0)
+		pg_fatal("could not read from %s: %m", source->name);
+	state->end += length;
+	source->bytes += length;
+	state->at_end = length == 0;
+}
+
+/* Find the next line, without its end; false at the end of the file. */
+static bool
+find_line(Source *source, FileState *state, Line *line)
+{
+	size_t		searched = 0;
+	char	   *newline;
+
+	for (;;)
+	{
+		newline = memchr(state->buffer + state->begin + searched, '\n',
+						 state->end - state->begin - searched);
+		if (newline != NULL || state->at_end)
+			break;
+		searched = state->end - state->begin;
+		read_piece(source, state);
+	}
+	if (state->begin == state->end)
+		return false;
+	line->text = state->buffer + state->begin;
+	line->length = (newline ? newline : state->buffer + state->end) - line->text;
+	line->number = ++state->line;
+	state->begin = Min(state->begin + line->length + 1, state->end);
+	return true;
+}
+
+/* Skip the mark that some programs put at the begin of a text file. */
+static void
+skip_byte_order_mark(Line *line)
+{
+	if (line->length >= 3 && memcmp(line->text, "\xEF\xBB\xBF", 3) == 0)
+	{
+		line->text +=3;
+		line->length -= 3;
+	}
+}
+
+/* Whether there is nothing in the line. */
+static bool
+is_blank(const Line *line)
+{
+	for (size_t i = 0; i < line->length; i++)
+	{
+		if (strchr(" \t\r", line->text[i]) == NULL || line->text[i] == '\0')
+			return false;
+	}
+	return true;
+}
+
+/* Stop at a line that cannot be sent to the server, or is of another format. */
+static void
+check_line(const Source *source, const Line *line)
+{
+	int			length = (int) line->length;
+
+	if (memchr(line->text, '\0', line->length) != NULL)
+		pg_fatal("%s: line %lld: contains a zero byte", source->name,
+				 (long long) line->number);
+	if (pg_encoding_verifymbstr(PG_UTF8, line->text, length) != length)
+		pg_fatal("%s: line %lld: is not valid UTF-8", source->name,
+				 (long long) line->number);
+	if (line->text[strspn(line->text, " \t\r")] != '[')
+		return;
+	pg_log_error("%s: line %lld: is an array, not an event", source->name,
+				 (long long) line->number);
+	pg_log_error_hint("Each line must be a JSON object. \"jq -c '.[]'\" makes such lines of an array.");
+	exit(1);
+}
+
+/* Give the next line that is not blank. */
+static bool
+next_line(Source *source, Line *line)
+{
+	FileState  *state = source->state;
+
+	do
+	{
+		if (!find_line(source, state, line))
+			return false;
+		if (line->number == 1)
+			skip_byte_order_mark(line);
+	} while (is_blank(line));
+	check_line(source, line);
+	source->events++;
+	return true;
+}
+
+/* The size of a regular file; 0 for any other. */
+static int64
+file_size(int fd)
+{
+	struct stat found;
+
+	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) ? (int64) found.st_size : 0;
+}
+
+/* Open a file, or the standard input for "-". */
+Source *
+open_file_source(const char *path)
+{
+	Source	   *source = pg_malloc0(sizeof(Source));
+	FileState  *state = pg_malloc0(sizeof(FileState));
+	bool		is_stdin = strcmp(path, "-") == 0;
+
+	state->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | PG_BINARY, 0);
+	if (state->fd < 0)
+	{
+		pg_log_error("could not open file \"%s\" for reading: %m", path);
+		pg_log_error_hint("A database is named by a connection string, such as \"dbname=shop\" or \"postgresql://host/shop\".");
+		exit(1);
+	}
+	state->capacity = 2 * PIECE;
+	state->buffer = pg_malloc(state->capacity);
+	source->name = is_stdin ? "standard input" : pg_strdup(path);
+	source->unit = "line";
+	source->size = file_size(state->fd);
+	source->next = next_line;
+	source->state = state;
+	return source;
+}

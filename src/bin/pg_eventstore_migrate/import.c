@@ -1,0 +1,205 @@
+/*
+ * import.c
+ *		Imports events into a store.
+ *
+ * Each batch comes to the server by COPY and is imported from there in a
+ * transaction of its own.  As long as events come in order, each behind its
+ * predecessors in its aggregate, that is all.  At the first one that does not,
+ * all that is left of the source is brought to the server, put in order there,
+ * and imported in batches from that.  The events end up in the same order as
+ * if all of them had been put in order before.
+ */
+#include "migrate.h"
+
+#include "common/logging.h"
+#include "fe_utils/cancel.h"
+
+typedef struct Import
+{
+	Source	   *source;
+	const End  *target;
+	char	   *store;			/* as a literal of SQL */
+	Counts	   *counts;
+} Import;
+
+/* Whether an error may come from events that are not in order. */
+static bool
+may_be_order(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state != NULL && (strcmp(state, "22023") == 0 ||
+							 strcmp(state, "23505") == 0 ||
+							 strcmp(state, "40V01") == 0);
+}
+
+/* Whether an event of the batch comes before its predecessor. */
+static bool
+out_of_order(const Import *import)
+{
+	return ask(import->target, psprintf(
+										"SELECT 1 FROM (SELECT aggregate_id, aggregate_version,"
+										" pg_catalog.lag(aggregate_version) OVER (PARTITION BY aggregate_id ORDER BY line) AS before"
+										" FROM " STAGE " WHERE aggregate_id IS NOT NULL) e"
+										" WHERE CASE WHEN before IS NULL THEN aggregate_version - 1 >"
+										" eventstore.get_aggregate_version(aggregate_id, %s)"
+										" ELSE aggregate_version <> before + 1 END LIMIT 1",
+										import->store)) != NULL;
+}
+
+/* The number that the context of an error names: "importing event 3, line 17, to". */
+static const char *
+number_in_context(const PGresult *result)
+{
+	static const char words[] = ", line ";
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	const char *event = context ? strstr(context, "importing event ") : NULL;
+	const char *at = event ? strstr(event, words) : NULL;
+	size_t		digits;
+
+	if (at == NULL)
+		return NULL;
+	at += strlen(words);
+	digits = strspn(at, "0123456789");
+	return digits > 0 ? pnstrdup(at, digits) : NULL;
+}
+
+/* Report why a batch was not imported, and end the program. */
+static void
+fail_batch(const Import *import, const PGresult *result)
+{
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *number = number_in_context(result);
+
+	if (import->counts->imported > 0 && !options.dry_run)
+		pg_log_info("%lld events were imported before, and stay",
+					(long long) import->counts->imported);
+	if (message != NULL && number != NULL)
+	{
+		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+		const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+
+		pg_log_error("%s: %s %s: %s", import->source->name, import->source->unit, number, message);
+		if (detail != NULL)
+			pg_log_error_detail("%s", detail);
+		if (hint != NULL)
+			pg_log_error_hint("%s", hint);
+		exit(1);
+	}
+	fail_query(import->target, result);
+}
+
+/* Import what a query returns; the error, if there is one. */
+static PGresult *
+import_query(const Import *import, const char *query)
+{
+	char	   *sql = psprintf("SELECT imported, present FROM eventstore.import_events('%s', %s)",
+							   query, import->store);
+	PGresult   *result = run(import->target, sql);
+
+	pg_free(sql);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		return result;
+	import->counts->imported += strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	import->counts->present += strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+	PQclear(result);
+	return NULL;
+}
+
+/*
+ * Import batch after batch, as long as events come in order; whether all did.
+ * A scan of the table gives them as they came, so that no sort is needed.
+ */
+static bool
+import_in_order(const Import *import)
+{
+	bool		truncate = false;
+
+	while (fill_stage(import->target, import->source, options.batch_size, truncate) > 0)
+	{
+		PGresult   *error = import_query(import, "SELECT line, event FROM " STAGE);
+
+		if (error != NULL && may_be_order(error) && out_of_order(import))
+		{
+			PQclear(error);
+			return false;
+		}
+		if (error != NULL)
+			fail_batch(import, error);
+		truncate = true;
+		progress_show(import->source->events);
+	}
+	return true;
+}
+
+/* Import the events that were put in order on the server. */
+static void
+import_ordered(const Import *import, const char *verb)
+{
+	int64		total = import->source->events;
+	int64		last = ask_number(import->target, "SELECT pg_catalog.count(*) FROM " ORDERED_STAGE);
+
+	progress_begin(import->source, verb, total - last);
+	for (int64 done = 0; done < last; done += options.batch_size)
+	{
+		char	   *query = psprintf("SELECT line, event FROM " ORDERED_STAGE
+									 " WHERE n > %lld"
+									 " AND n <= %lld ORDER BY n",
+									 (long long) done, (long long) done + options.batch_size);
+		PGresult   *error = import_query(import, query);
+
+		if (error != NULL)
+			fail_batch(import, error);
+		pg_free(query);
+		progress_show(total - last + Min(done + options.batch_size, last));
+	}
+	progress_end();
+}
+
+/* Bring all that is left of the source to the server, and put it in order. */
+static void
+stage_rest(const Import *import)
+{
+	progress_begin(import->source, "brought to the server", import->source->events);
+	(void) fill_stage(import->target, import->source, PG_INT64_MAX, false);
+	progress_end();
+	if (!options.quiet)
+		pg_log_info("putting the events in order");
+	order_stage(import->target);
+	import->source->expected = import->source->events;
+	import->source->size = 0;
+}
+
+/* Import everything in one transaction and roll it back. */
+static void
+try_import(const Import *import)
+{
+	stage_rest(import);
+	PQclear(must(import->target, run(import->target, "BEGIN")));
+	prepare_store(import->target);
+	import_ordered(import, "checked");
+	PQclear(must(import->target, run(import->target, "ROLLBACK")));
+}
+
+/* Import the events of a source into a store. */
+void
+import_events(Source *source, const End *target, Counts *counts)
+{
+	Import		import = {source, target, store_literal(target), counts};
+	bool		in_order;
+
+	create_stage(target);
+	if (options.dry_run)
+	{
+		try_import(&import);
+		return;
+	}
+	prepare_store(target);
+	progress_begin(source, "imported", 0);
+	in_order = import_in_order(&import);
+	progress_end();
+	if (in_order)
+		return;
+	stage_rest(&import);
+	import_ordered(&import, "imported");
+}

@@ -1,0 +1,128 @@
+/*
+ * verify.c
+ *		Compares the events of two ends.
+ *
+ * One end is a store.  The events of the other come into a temporary table
+ * beside it, and the server compares: each event by its id, key by key, and
+ * that positions follow versions in each aggregate.  A key that an event does
+ * not give is left to the store, so it is not compared.
+ */
+#include "migrate.h"
+
+#include "common/logging.h"
+
+#define SHOWN 10
+
+#define DIFFERENCES "pg_temp.eventstore_migrate_differences"
+
+/* the keys of an event that has the key "data" or not, as columns */
+#define GIVEN \
+	"SELECT line, e ->> 'event_id' AS event_id," \
+	" e ->> 'event_type' AS event_type," \
+	" (e ->> 'occurred_at')::pg_catalog.timestamptz AS occurred_at," \
+	" e ->> 'correlation_id' AS correlation_id," \
+	" e ->> 'causation_id' AS causation_id," \
+	" e ->> 'aggregate_id' AS aggregate_id," \
+	" e ->> 'aggregate_type' AS aggregate_type," \
+	" (e ->> 'aggregate_version')::integer AS aggregate_version," \
+	" CASE WHEN e ? 'data' THEN e -> 'data' ELSE" \
+	" e - '{position,event_id,event_type,occurred_at,correlation_id,causation_id," \
+	"aggregate_id,aggregate_type,aggregate_version,metadata}'::pg_catalog.text[] END AS data," \
+	" COALESCE(e -> 'metadata', 'null') AS metadata" \
+	" FROM (SELECT line, event::pg_catalog.jsonb AS e FROM " STAGE ") events"
+
+/* the events of the store */
+#define STORED \
+	"SELECT *, position < pg_catalog.lag(position)" \
+	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM %s"
+
+/* NAME, if the key differs */
+#define DIFFERS(name) \
+	"CASE WHEN g." name " IS DISTINCT FROM s." name " THEN '" name "' END"
+
+/* NAME, if the key differs and was given */
+#define GIVEN_DIFFERS(name) \
+	"CASE WHEN g." name " <> s." name " THEN '" name "' END"
+
+#define COMPARE \
+	"CREATE TEMPORARY TABLE eventstore_migrate_differences AS" \
+	" SELECT g.line, COALESCE(g.event_id, s.event_id) AS event_id," \
+	" g.line IS NULL AS lacks_given, s.position IS NULL AS lacks_stored," \
+	" pg_catalog.concat_ws(', '," \
+	DIFFERS("event_type") "," GIVEN_DIFFERS("occurred_at") "," \
+	DIFFERS("correlation_id") "," DIFFERS("causation_id") "," \
+	DIFFERS("aggregate_id") "," GIVEN_DIFFERS("aggregate_type") "," \
+	GIVEN_DIFFERS("aggregate_version") "," DIFFERS("data") "," \
+	"CASE WHEN g.metadata <> COALESCE(s.metadata, 'null') THEN 'metadata' END," \
+	"CASE WHEN s.too_early AND s.aggregate_id IS NOT NULL THEN 'order' END) AS keys" \
+	" FROM (" GIVEN ") g %s JOIN (" STORED ") s ON s.event_id = g.event_id"
+
+/* Report the first differences. */
+static void
+report_differences(const Source *given, const End *store)
+{
+	PGresult   *result = must(store, run(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys FROM " DIFFERENCES
+													 " WHERE lacks_given OR lacks_stored OR keys <> ''"
+													 " ORDER BY line, event_id LIMIT %d", SHOWN)));
+
+	for (int row = 0; row < PQntuples(result); row++)
+	{
+		const char *id = PQgetvalue(result, row, 1);
+		PQExpBufferData at;
+
+		initPQExpBuffer(&at);
+		if (!PQgetisnull(result, row, 0))
+			appendPQExpBuffer(&at, "%s: %s %s: ", given->name, given->unit, PQgetvalue(result, row, 0));
+		if (*PQgetvalue(result, row, 2) == 't')
+			pg_log_error("event \"%s\" is not in %s", id, given->name);
+		else if (*PQgetvalue(result, row, 3) == 't')
+			pg_log_error("%sevent \"%s\" is not in store %s of %s", at.data, id,
+						 store_name(store), store->name);
+		else
+			pg_log_error("%sevent \"%s\" differs: %s", at.data, id, PQgetvalue(result, row, 4));
+		termPQExpBuffer(&at);
+	}
+	PQclear(result);
+}
+
+/* Compare, and return how many events differ. */
+static int64
+compare(const Source *given, const End *store, bool given_is_source)
+{
+	int64		differences;
+
+	/*
+	 * Events that are in the target only may have been appended since, so
+	 * they are no difference.
+	 */
+	PQclear(must(store, run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT", store_name(store)))));
+	differences = ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
+							 " WHERE lacks_given OR lacks_stored OR keys <> ''");
+	report_differences(given, store);
+	if (differences > SHOWN)
+		pg_log_error("and %lld more", (long long) differences - SHOWN);
+	return differences;
+}
+
+/* Compare the source with the target, and return how many events differ. */
+int64
+verify_events(void)
+{
+	bool		given_is_source = !options.target.is_file;
+	const End  *store = given_is_source ? &options.target : &options.source;
+	Source	   *given = open_source(given_is_source ? &options.source : &options.target);
+	int64		differences;
+
+	if (!store_exists(store))
+		pg_fatal("%s has no store %s", store->name, store_name(store));
+	create_stage(store);
+	progress_begin(given, "read", 0);
+	(void) fill_stage(store, given, PG_INT64_MAX, false);
+	progress_end();
+	differences = compare(given, store, given_is_source);
+	if (!options.quiet)
+		pg_log_info("%lld events compared, %lld differ",
+					(long long) ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES),
+					(long long) differences);
+	return differences;
+}

@@ -1,0 +1,453 @@
+# pg_eventstore_migrate: events from files to stores, back, and between them.
+use strict;
+use warnings;
+
+use File::Copy qw(copy);
+use FindBin;
+use lib $FindBin::RealBin;
+use IPC::Run ();
+use PgesTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# The program as it was built here, or else the installed one.
+my $program = 'pg_eventstore_migrate';
+my $built = "$FindBin::RealBin/../../src/bin/$program";
+$ENV{PATH} = "$built:$ENV{PATH}" if -x "$built/$program";
+
+program_help_ok($program);
+program_version_ok($program);
+program_options_handling_ok($program);
+
+my $node = start_node('migrate');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $connstr = $node->connstr('postgres');
+delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
+
+# Run the program; its exit status, standard output and standard error.
+sub migrate
+{
+  my @arguments = @_;
+  my $in = ref $arguments[0] ? ${ shift @arguments } : '';
+  my ($out, $err) = ('', '');
+
+  IPC::Run::run([ $program, @arguments ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+  return ($? >> 8, $out, $err);
+}
+
+# The program does well, and says this.
+sub migrate_ok
+{
+  my ($name, $said, @arguments) = @_;
+  my ($status, $out, $err) = migrate(@arguments);
+
+  is($status, 0, "$name: exit status") or diag($err);
+  like($err, $said, "$name: what it says");
+  return $out;
+}
+
+# The program fails, and says this.
+sub migrate_fails
+{
+  my ($name, $said, @arguments) = @_;
+  my ($status, $out, $err) = migrate(@arguments);
+
+  is($status, 1, "$name: exit status");
+  like($err, $said, "$name: what it says");
+  return $err;
+}
+
+# Write a file of these lines; its path.
+sub file_of
+{
+  my ($name, @lines) = @_;
+  my $path = "$dir/$name.jsonl";
+
+  append_to_file($path, join('', map { "$_\n" } @lines));
+  return $path;
+}
+
+# The result of a query.
+sub query
+{
+  my ($sql, $dbname) = @_;
+  return $node->safe_psql($dbname // 'postgres', $sql);
+}
+
+# A store for one test; the options that name it.
+my $stores = 0;
+sub new_store
+{
+  my $name = 'store_' . ++$stores;
+  return ($name, '--schema=migrate', "--table=$name");
+}
+
+# An event of an aggregate as JSON.
+sub event
+{
+  my ($aggregate, $version, $more) = @_;
+  return sprintf('{"event_id": "%s-%d", "event_type": "t", "occurred_at": "2025-01-01T00:00:00Z", '
+      . '"aggregate_id": "%s", "aggregate_type": "T", "aggregate_version": %d, %s}',
+    $aggregate, $version, $aggregate, $version, $more // '"data": {"n": 1}');
+}
+
+# The command line.
+migrate_fails('no end', qr/neither --source nor --target is given/);
+migrate_fails('two files', qr/cannot both be files/, '--source=a.jsonl', '--target=-');
+migrate_fails('verify and dry run', qr/cannot be used together/, '--source=a.jsonl', '--verify', '--dry-run');
+migrate_fails('verify of a stream', qr/standard output cannot be verified/, '--target=-', '--verify');
+migrate_fails('an unknown format', qr/no source format "x"/, '--source=a.jsonl', '--source-format=x');
+migrate_fails('too many arguments', qr/too many command-line arguments \(first is "x"\)/, '--source=a.jsonl', 'x');
+migrate_fails('no batch', qr/--batch-size must be in range/, '--source=a.jsonl', '--batch-size=0');
+migrate_fails('no file', qr/could not open file "\S+none.jsonl" for reading: No such file.*hint: A database is named/s,
+  "--source=$dir/none.jsonl", "--target=$connstr");
+migrate_fails('no server', qr/connection to server .* failed/, "--source=$dir/none.jsonl", "--target=host=$dir dbname=x");
+
+# From a file to a store that is made for it, and back.
+my ($store, @store) = new_store();
+my @given = (
+  '{"event_id": "e-1", "event_type": "opened", "occurred_at": "2025-01-31T12:00:00.123456+02:00", "aggregate_id": "a", "aggregate_type": "Account", "aggregate_version": 1, "data": {"n": 1}}',
+  '',
+  '{"event_id": "e-2", "event_type": "noted", "occurred_at": "2024-01-31T12:00:00Z", "correlation_id": "c", "causation_id": "e-1", "data": [1, "\u00e9\n\"\\\\", null], "metadata": {"by": "me"}}',
+  "  {\"event_id\": \"e-3\", \"event_type\": \"closed\", \"occurred_at\": \"2025-02-28T12:00:00Z\", \"aggregate_id\": \"a\", \"aggregate_version\": 2, \"why\": \"\x{c3}\x{a9}\"}\r",
+  '{"event_id": "e-4", "event_type": "noted", "occurred_at": "2025-01-31T12:00:00Z", "aggregate_id": null, "data": null, "metadata": null}');
+my $file = file_of('given', @given);
+migrate_ok('file to store', qr/4 events imported, 0 were there already, in/, "--source=$file", "--target=$connstr", @store);
+is(query("SELECT string_agg(concat_ws('/', position, event_id, event_type, occurred_at AT TIME ZONE 'UTC', correlation_id, causation_id,
+    aggregate_id, aggregate_type, aggregate_version, data, metadata), E'\\n' ORDER BY position) FROM migrate.$store"),
+  join("\n",
+    '1/e-1/opened/2025-01-31 10:00:00.123456/a/Account/1/{"n": 1}',
+    "2/e-2/noted/2024-01-31 12:00:00/c/e-1/[1, \"\x{c3}\x{a9}\\n\\\"\\\\\", null]/{\"by\": \"me\"}",
+    "3/e-3/closed/2025-02-28 12:00:00/a/Account/2/{\"why\": \"\x{c3}\x{a9}\"}",
+    '4/e-4/noted/2025-01-31 12:00:00/null'),
+  'the events have their ids, times and versions');
+is(query("SELECT notifications FROM eventstore.stores WHERE store = 'migrate.$store'::regclass"), 'worker', 'the store notifies');
+migrate_ok('the same again', qr/0 events imported, 4 were there already/, "--source=$file", "--target=$connstr", @store);
+migrate_ok('verify', qr/4 events compared, 0 differ/, '--verify', "--source=$file", "--target=$connstr", @store);
+
+my $exported = "$dir/exported.jsonl";
+my $out = migrate_ok('store to file', qr/4 events exported/, "--source=$connstr", "--target=$exported", @store);
+is($out, '', 'nothing is written to the standard output');
+is(migrate_ok('store to standard output', qr/4 events exported/, "--source=$connstr", '--target=-', @store),
+  slurp_file($exported), 'the standard output gets the same');
+migrate_ok('verify an export', qr/4 events compared, 0 differ/, '--verify', "--source=$connstr", "--target=$exported", @store);
+my ($second, @second) = new_store();
+is((migrate(\slurp_file($exported), '--source=-', "--target=$connstr", '--quiet', @second))[2], '', '--quiet says nothing');
+is((migrate("--source=$connstr", '--target=-', @second))[1], slurp_file($exported), 'there and back, not a byte is changed');
+ok(!-e "$exported.partial", 'no part of a file is left');
+
+# The connection options, and a file without an end of line.
+{
+  local $ENV{PGHOST} = $node->host;
+  my ($third, @third) = new_store();
+  migrate_ok('the standard input and connection options', qr/1 events imported/, \event('a', 1),
+    '--source=-', '-p', $node->port, '-d', 'postgres', '--no-notifications', '-w', @third);
+  is(query("SELECT notifications FROM eventstore.stores WHERE store = 'migrate.$third'::regclass"), 'off', '--no-notifications');
+}
+
+# Events that do not come in order are put in order; else they stay as they are.
+my @mixed = (event('x', 1), event('y', 3), event('x', 3), '{"event_id": "n-1", "event_type": "t", "data": 1}',
+  event('y', 1), event('x', 2), event('z', 1), event('y', 2), '{"event_id": "n-2", "event_type": "t", "data": 1}', event('x', 4));
+my $in_order = 'x-1 n-1 y-1 x-2 x-3 z-1 y-2 y-3 n-2 x-4';
+for my $size (1, 2, 3, 10000)
+{
+  my ($name, @name) = new_store();
+  migrate_ok("disorder, batches of $size", qr/putting the events in order.*10 events imported, 0 were/s,
+    \join("\n", @mixed), '--source=-', "--target=$connstr", "--batch-size=$size", @name);
+  is(query("SELECT string_agg(event_id, ' ' ORDER BY position) FROM migrate.$name"), $in_order, "batches of $size: the order");
+  migrate_ok("disorder again, batches of $size", qr/0 events imported, 10 were/,
+    \join("\n", @mixed), '--source=-', "--target=$connstr", "--batch-size=$size", @name);
+}
+
+# Events without versions keep their order, those without ids get the same again.
+my ($plain, @plain) = new_store();
+my @without = map { qq({"event_type": "t", "aggregate_id": "p", "n": $_, "inner": {"event_id": "not mine"}}) } 1 .. 5;
+push @without, $without[0], '{"event_type": "t", "n": 9, "event_id": null}';
+migrate_ok('no versions, no ids', qr/7 events imported, 0 were/, \join("\n", @without), '--source=-', "--target=$connstr", @plain);
+is(query("SELECT string_agg(concat_ws(':', aggregate_version, data->>'n'), ' ' ORDER BY position) FROM migrate.$plain"),
+  '1:1 2:2 3:3 4:4 5:5 6:1 9', 'they stay in their order');
+migrate_ok('no versions, no ids, again', qr/0 events imported, 7 were/, \join("\n", @without), '--source=-', "--target=$connstr", @plain);
+
+# A store to a store, under another name and in another database.
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+migrate_ok('store to store', qr/10 events imported, 0 were/, "--source=$connstr", '--source-schema=migrate', '--source-table=store_6',
+  '--target=' . $node->connstr('other'), '--no-notifications');
+is(query("SELECT string_agg(event_id, ' ' ORDER BY position) FROM eventstore.events", 'other'), $in_order,
+  'the extension is made, and the default store gets the events');
+migrate_ok('store to store in a database', qr/10 events imported, 0 were/, "--source=$connstr", '--source-table=store_6',
+  "--target=$connstr", '--schema=migrate', '--table=copied');
+migrate_ok('verify two stores', qr/10 events compared, 0 differ/, '--verify', "--source=$connstr", '--source-table=store_6',
+  "--target=$connstr", '--schema=migrate', '--table=copied');
+migrate_fails('one store', qr/are the same store/, "--source=$connstr", "--target=$connstr", @store);
+migrate_fails('no store', qr/has no store migrate.nothing/, "--source=$connstr", '--target=-', '--schema=migrate', '--table=nothing');
+migrate_fails('no schema', qr/schema "nowhere" does not exist/, \event('a', 1), '--source=-', "--target=$connstr", '--schema=nowhere', '--no-create-schema');
+$node->safe_psql('postgres', 'CREATE DATABASE empty');
+migrate_fails('no extension', qr/schema "eventstore" does not exist/, \event('a', 1), '--source=-',
+  '--target=' . $node->connstr('empty'), '--no-create-schema');
+is(query('SELECT count(*) FROM pg_extension', 'empty'), '1', '--no-create-schema creates nothing');
+
+# Names that need quotes.
+migrate_ok('names', qr/1 events imported/, \event('a', 1), '--source=-', "--target=$connstr", q{--schema=It's "so"}, '--table=Some Events');
+is(query(q{SELECT count(*) FROM "It's ""so"""."Some Events"}), '1', 'are taken as they are');
+
+# Bad input of each kind: the file, the line, the key; the batch is not stored.
+my %bad = (
+  'no JSON' => [ '{"event_type": "t"', qr/invalid input syntax|JSON/ ],
+  'an array' => [ '[1]', qr/array.*jq -c/s ],
+  'a scalar' => [ '5', qr/must be a JSON object/ ],
+  'no type' => [ '{"data": 1}', qr/event_type/ ],
+  'a wrong kind' => [ '{"event_type": "t", "aggregate_id": 5, "data": 1}', qr/aggregate_id/ ],
+  'no time' => [ '{"event_type": "t", "occurred_at": "yesterdy", "data": 1}', qr/occurred_at.*yesterdy/s ],
+  'a version' => [ '{"event_type": "t", "aggregate_id": "b", "aggregate_version": -1, "data": 1}', qr/aggregate_version/ ],
+  'an unknown key' => [ '{"event_type": "t", "data": 1, "colour": 1}', qr/colour/ ],
+  'too long' => [ '{"event_type": "t", "aggregate_id": "' . 'x' x 37 . '", "data": 1}', qr/too long.*aggregate_id/s ],
+  'a hole' => [ event('g', 2), qr/aggregate_version|version/ ],
+  'another type' => [ '{"event_type": "t", "aggregate_id": "ok", "aggregate_type": "Other", "data": 1}', qr/type/ ],
+  'other content' => [ event('ok', 1, '"data": 7'), qr/ok-1/ ],
+  'zero' => [ "{\"event_type\": \"t\0\"}", qr/zero byte/ ],
+  'no UTF-8' => [ "{\"event_type\": \"t\xff\"}", qr/not valid UTF-8/ ]);
+my ($bad, @bad) = new_store();
+migrate_ok('the first one', qr/1 events imported/, \event('ok', 1), '--source=-', "--target=$connstr", @bad);
+my $n = 0;
+for my $kind (sort keys %bad)
+{
+  my $path = file_of('bad_' . ++$n, event('ok', 1), event('ok', 2), event('ok', 3), $bad{$kind}[0]);
+  my $said = migrate_fails("bad input: $kind", $bad{$kind}[1], "--source=$path", "--target=$connstr", @bad);
+  like($said, qr/^\S+ error: \Q$path\E: line 4: /m, "bad input: $kind: names file and line");
+  is(query("SELECT count(*) FROM migrate.$bad"), '1', "bad input: $kind: nothing of the batch is stored");
+}
+my $path = file_of('bad_later', event('ok', 1), event('ok', 2), event('ok', 3), '{"event_type": 5}');
+migrate_fails('a later batch', qr/1 events were imported before, and stay.*line 4:/s, "--source=$path", "--target=$connstr", '--batch-size=2', @bad);
+is(query("SELECT count(*) FROM migrate.$bad"), '2', 'what was imported before stays');
+
+# A dry run checks everything and keeps nothing, not even the store.
+my ($dry, @dry) = new_store();
+migrate_ok('dry run', qr/10 events would be imported, 0 are there already/, \join("\n", @mixed), '--source=-', '--dry-run', "--target=$connstr", @dry);
+is(query("SELECT to_regclass('migrate.$dry') IS NULL"), 't', 'the store is not made');
+migrate_fails('dry run of bad input', qr/line 4: key "event_type"/, "--source=$path", '--dry-run', "--target=$connstr", @dry);
+migrate_ok('dry run of an export', qr/4 events read/, "--source=$connstr", '--dry-run', "--target=$dir/dry.jsonl", @store);
+ok(!-e "$dir/dry.jsonl", 'no file is written');
+
+# Verify finds each difference.
+my ($kept, @kept) = new_store();
+my @original = map { event('v', $_, '"data": {"n": 1}, "metadata": {"m": 1}, "correlation_id": "c"') } 1 .. 14;
+migrate_ok('to be verified', qr/14 events imported/, \join("\n", @original), '--source=-', "--target=$connstr", @kept);
+my %changes = (
+  event_type => [ '"t"', '"u"' ], occurred_at => [ '2025', '2026' ], data => [ '"n": 1', '"n": 2' ], metadata => [ '"m": 1', '"m": 2' ],
+  correlation_id => [ '"c"', '"d"' ], aggregate_type => [ '"T"', '"U"' ], aggregate_version => [ 'version": 3', 'version": 2' ],
+  aggregate_id => [ 'aggregate_id": "v"', 'aggregate_id": "w"' ]);
+for my $key (sort keys %changes)
+{
+  my @changed = @original;
+  $changed[2] =~ s/$changes{$key}[0]/$changes{$key}[1]/;
+  migrate_fails("verify $key", qr/line 3: event "v-3" differs: $key\n.*14 events compared, 1 differ/s, \join("\n", @changed),
+    '--verify', '--source=-', "--target=$connstr", @kept);
+}
+migrate_fails('verify one that is missing', qr/line 15: event "v-15" is not in store.*15 events compared, 1 differ/s,
+  \join("\n", @original, event('v', 15)), '--verify', '--source=-', "--target=$connstr", @kept);
+migrate_ok('verify with more in the target', qr/13 events compared, 0 differ/,
+  \join("\n", @original[0 .. 12]), '--verify', '--source=-', "--target=$connstr", @kept);
+my $short = file_of('short', @original[0 .. 12]);
+migrate_fails('verify a file that lacks one', qr/event "v-14" .*is not in .*1 differ/s, '--verify', "--source=$connstr", "--target=$short", @kept);
+s/"t"/"u"/ for my @all = @original;
+my $many = migrate_fails('verify many differences', qr/and 4 more/, \join("\n", @all), '--verify', '--source=-', "--target=$connstr", @kept);
+is(scalar(() = $many =~ /differs:/g), 10, 'the first ten are shown');
+$node->safe_psql('postgres', "ALTER TABLE migrate.$kept DISABLE TRIGGER USER;
+  UPDATE migrate.$kept SET position = position + 1000 WHERE event_id = 'v-5'");
+migrate_fails('verify positions that do not follow versions', qr/event "v-6" differs: order/, \join("\n", @original),
+  '--verify', '--source=-', "--target=$connstr", @kept);
+
+# Broken off at any moment, by the end of the program or of its backend, it is
+# begun again: nothing is missing, nothing comes twice, the order is the same.
+my @history;
+for my $i (0 .. 39_999)
+{
+  push @history, event('k' . $i % 1000, 1 + int($i / 1000), qq("data": {"n": $i}));
+}
+@history[ 30_000, 31_000 ] = @history[ 31_000, 30_000 ];    # one that does not come in order
+my $history = file_of('history', @history);
+my ($whole, @whole) = new_store();
+migrate_ok('a history at once', qr/40000 events imported/, "--source=$history", "--target=$connstr", @whole);
+
+# What is in a store, as one value.
+sub content
+{
+  my ($name) = @_;
+  return query(qq{SELECT count(*), md5(string_agg(concat_ws('/', event_id, aggregate_version, data), ' ' ORDER BY position)) FROM migrate.$name});
+}
+
+# The backend of the program that runs.
+sub backend
+{
+  return query("SELECT pid FROM pg_stat_activity WHERE application_name = '$program'");
+}
+
+my ($broken, @broken) = new_store();
+my @resumable = ("--source=$history", "--target=$connstr", '--batch-size=500', '--quiet', @broken);
+my ($ended, %endings) = (0);
+for my $i (1 .. 10)
+{
+  my $err = '';
+  my $run = IPC::Run::start([ $program, @resumable ], '<', \undef, '2>', \$err);
+  $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program'")
+    or die 'it does not run';
+  select(undef, undef, undef, 0.02 + rand(0.08) * $i);
+  if ($i % 2)
+  {
+    $run->signal('KILL');
+  }
+  else
+  {
+    query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$program'");
+  }
+  eval { $run->finish };
+  $ended++ if $?;
+  $endings{$1}++ if $err =~ /error: (?:.*: )?(.*)/;
+  $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = '$program'")
+    or die 'its backend stays';
+}
+cmp_ok($ended, '>=', 5, "it was broken off $ended times");
+note("$_: $endings{$_}") for sort keys %endings;
+cmp_ok(query("SELECT count(*) FROM migrate.$broken"), '<=', 40_000, 'nothing came twice');
+migrate_ok('begun again', qr/^$/, @resumable);
+is(content($broken), content($whole), 'the history is whole and in its order');
+migrate_ok('and verified', qr/40000 events compared, 0 differ/, '--verify', "--source=$history", "--target=$connstr", @broken);
+
+# SIGINT cancels what the server does, and what the program waits for.
+for my $waits_for ('the server', 'its input')
+{
+  my ($name, @name) = new_store();
+  my ($in, $out, $err) = (event('a', 1), '', '');
+  migrate_ok("$waits_for: before", qr/1 events imported/, \$in, '--source=-', "--target=$connstr", @name);
+  my $session = session($node);
+  $session->run("BEGIN; LOCK TABLE migrate.$name") if $waits_for eq 'the server';
+  $in = event('a', 2) . "\n";
+  my $run = IPC::Run::start([ $program, '--source=-', "--target=$connstr", @name ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+  $run->pump_nb;
+  $run->pump until !length $in;
+  $run->close_stdin if $run->can('close_stdin');
+  if ($waits_for eq 'the server')
+  {
+    $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
+      or die 'it does not wait';
+  }
+  else
+  {
+    $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND query LIKE '%COPY%' AND state = 'active'")
+      or die 'it does not wait';
+  }
+  $run->signal('INT');
+  $run->finish;
+  is($run->result(0), 1, "SIGINT while it waits for $waits_for: exit status");
+  like($err, qr/cancel/i, "SIGINT while it waits for $waits_for: what it says");
+  $session->quit;
+  is(query("SELECT count(*) FROM migrate.$name"), '1', "SIGINT while it waits for $waits_for: nothing is stored");
+}
+
+# An output that is broken off leaves the old file.
+my $old = file_of('old', 'old');
+{
+  my $lock = session($node);
+  $lock->run("BEGIN; LOCK TABLE migrate.$whole");
+  my $run = IPC::Run::start([ $program, "--source=$connstr", "--target=$old", @whole ], '<', \undef, '2>', \my $err);
+  $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
+    or die 'it does not wait';
+  $run->signal('KILL');
+  eval { $run->finish };
+  $lock->quit;
+}
+is(slurp_file($old), "old\n", 'a file is not touched before it is whole');
+migrate_ok('a large export', qr/40000 events exported/, "--source=$connstr", "--target=$old", @whole);
+migrate_ok('a large export, verified', qr/40000 events compared, 0 differ/, '--verify', "--source=$connstr", "--target=$old", @whole);
+
+# A bar on a terminal.
+SKIP:
+{
+  eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 2;
+  my ($name, @name) = new_store();
+  my $seen = '';
+  IPC::Run::run([ $program, "--source=$history", "--target=$connstr", '--batch-size=500', @name ], '>pty>', \$seen, IPC::Run::timeout(180));
+  is($?, 0, 'on a terminal');
+  like($seen, qr/\r\[#+ +\] +\d+ %, \d+ events imported, \d+ a second, 0:00:\d\d left/, 'there is a bar');
+}
+
+# Passwords come from the file that libpq reads.
+query("CREATE ROLE keyed LOGIN SUPERUSER PASSWORD 'secret'");
+unlink $node->data_dir . '/pg_hba.conf';
+$node->append_conf('pg_hba.conf', "local all keyed scram-sha-256\nlocal all all trust");
+$node->reload;
+{
+  local $ENV{PGPASSFILE} = "$dir/pgpass";
+  my @as_keyed = (\event('a', 1), '--source=-', "--target=$connstr user=keyed", '-w', (new_store())[ 1, 2 ]);
+  migrate_fails('no password', qr/no password supplied/, @as_keyed);
+  append_to_file($ENV{PGPASSFILE}, "*:*:*:keyed:secret\n");
+  chmod 0600, $ENV{PGPASSFILE};
+  migrate_ok('a password file', qr/1 events imported/, @as_keyed);
+}
+
+# A role that may not do everything: a store that is there needs no more than to append.
+query("CREATE ROLE plain LOGIN; GRANT USAGE ON SCHEMA eventstore, migrate TO plain; GRANT SELECT, INSERT ON migrate.$plain TO plain");
+migrate_ok('a role that may append', qr/1 events imported/, \event('q', 1), '--source=-', "--target=$connstr user=plain", @plain);
+migrate_ok('a role that may read', qr/8 events exported/, "--source=$connstr user=plain", "--target=$dir/plain.jsonl", @plain);
+migrate_fails('a role that may not append', qr/permission denied for/, \event('q', 1), '--source=-', "--target=$connstr user=plain", @store);
+
+# The tables of other event stores, as their packages make them.
+SKIP:
+{
+  my $peers = "$dir/peers";
+  mkdir $peers;
+  copy($_, $peers) for glob "$FindBin::RealBin/../../bench/peers/*";
+  local $ENV{HOME} = $dir;
+  my @quietly = ('sh', '-c', 'said=$1; shift; "$@" </dev/null >"$said" 2>&1', 'sh', "$dir/said");
+  system(@quietly, 'npm', 'install', '--loglevel=error', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $peers) == 0
+    or skip 'npm does not install message-db and Emmett here', 21;
+
+  local $ENV{PGHOST} = $node->host;
+  local $ENV{PGPORT} = $node->port;
+  local $ENV{DATABASE_NAME} = 'message_db';
+  system(@quietly, 'bash', "$peers/node_modules/\@eventide/message-db/database/install.sh") == 0 or die slurp_file("$dir/said");
+  $node->safe_psql('message_db', q{
+    SET search_path = message_store;
+    SELECT write_message('a0000000-0000-4000-8000-000000000001', 'account-1', 'Opened', '{"owner": "Ada"}', '{"by": "me"}');
+    SELECT write_message('a0000000-0000-4000-8000-000000000002', 'account-2', 'Opened', '{"owner": "Bob"}');
+    SELECT write_message('a0000000-0000-4000-8000-000000000003', 'account-1', 'Paid', '{"amount": 1.50}', NULL, 0);
+    UPDATE messages SET time = '2024-05-01 12:00:00' WHERE global_position = 1});
+  my $message_db = '--source=' . $node->connstr('message_db');
+  my ($from_message_db, @from_message_db) = new_store();
+  migrate_ok('message-db', qr/3 events imported, 0 were/, $message_db, "--target=$connstr", @from_message_db);
+  is(query("SELECT string_agg(concat_ws('/', position, right(event_id, 1), event_type, aggregate_type, aggregate_id, aggregate_version, data, metadata), E'\\n' ORDER BY position)
+      FROM migrate.$from_message_db"),
+    qq(1/1/Opened/account/account-1/1/{"owner": "Ada"}/{"by": "me"}\n2/2/Opened/account/account-2/1/{"owner": "Bob"}\n3/3/Paid/account/account-1/2/{"amount": 1.50}),
+    'message-db: the events');
+  is(query("SELECT occurred_at AT TIME ZONE 'UTC' FROM migrate.$from_message_db WHERE position = 1"), '2024-05-01 12:00:00', 'message-db: its times are in UTC');
+  migrate_ok('message-db again', qr/0 events imported, 3 were/, $message_db, "--target=$connstr", @from_message_db);
+  migrate_ok('message-db verified', qr/3 events compared, 0 differ/, '--verify', $message_db, "--target=$connstr", @from_message_db);
+  like(migrate_ok('message-db to file', qr/3 events exported/, $message_db, '--source-format=message-db', '--target=-'),
+    qr/^\{.*"event_type": "Opened".*\}\n\{.*\}\n\{.*"amount": 1.50.*\}\n$/, 'message-db to file: the events');
+  $node->safe_psql('message_db', "SET search_path = message_store; SELECT write_message(gen_random_uuid()::text, 'account-' || gen_random_uuid(), 'Opened', '{}')");
+  migrate_fails('message-db, an id that is too long', qr/global position 4: .*aggregate_id/s, $message_db, "--target=$connstr", @from_message_db);
+  query(qq{ALTER TABLE migrate.$from_message_db ALTER aggregate_id TYPE varchar(255) COLLATE "C"});
+  migrate_ok('message-db, a wide column', qr/1 events imported, 3 were/, $message_db, "--target=$connstr", @from_message_db);
+
+  $node->safe_psql('postgres', 'CREATE DATABASE emmett');
+  system(@quietly, 'node', "$peers/emmett-schema.mjs") == 0 or die slurp_file("$dir/said");
+  $node->safe_psql('emmett', slurp_file("$dir/said"));
+  my $append = q{SELECT emt_append_to_stream(ARRAY['%s'], ARRAY['{"n": %d}'::jsonb], ARRAY['{"by": "me"}'::jsonb], ARRAY['1'], ARRAY['Done'], ARRAY['E'], '%s', 'Cart', NULL, 'emt:default')};
+  $node->safe_psql('emmett', sprintf($append, @$_)) for [ 'm-1', 1, 'cart-1' ], [ 'm-2', 2, 'cart-2' ], [ 'm-3', 3, 'cart-1' ];
+  my $emmett = '--source=' . $node->connstr('emmett');
+  my ($from_emmett, @from_emmett) = new_store();
+  migrate_ok('Emmett', qr/3 events imported, 0 were/, $emmett, "--target=$connstr", @from_emmett);
+  is(query("SELECT string_agg(concat_ws('/', position, event_id, event_type, aggregate_type, aggregate_id, aggregate_version, data, metadata), E'\\n' ORDER BY position)
+      FROM migrate.$from_emmett"),
+    qq(1/m-1/Done/Cart/cart-1/1/{"n": 1}/{"by": "me"}\n2/m-2/Done/Cart/cart-2/1/{"n": 2}/{"by": "me"}\n3/m-3/Done/Cart/cart-1/2/{"n": 3}/{"by": "me"}),
+    'Emmett: the events');
+  migrate_ok('Emmett again, verified', qr/3 events compared, 0 differ/, '--verify', $emmett, '--source-format=emmett', "--target=$connstr", @from_emmett);
+  # within a database, its own store is the target
+  migrate_ok('Emmett within its database', qr/3 events imported, 0 were/, $emmett, '--target=' . $node->connstr('emmett'));
+  migrate_fails('two kinds of tables', qr/has the tables of several event stores.*--source-format/s, $emmett, "--target=$connstr", '--table=events', '--schema=eventstore');
+  migrate_fails('no such tables', qr/has no table message_store.messages/, $emmett, '--source-format=message-db', '--target=-');
+}
+
+$node->stop;
+done_testing();
