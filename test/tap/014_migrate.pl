@@ -169,6 +169,43 @@ is(query("SELECT string_agg(concat_ws(':', aggregate_version, data->>'n'), ' ' O
   '1:1 2:2 3:3 4:4 5:5 6:1 9', 'they stay in their order');
 migrate_ok('no versions, no ids, again', qr/0 events imported, 7 were/, \join("\n", @without), '--source=-', "--target=$connstr", @plain);
 
+# Whatever a line is like, it is taken as import_events() takes it, or refused as there.
+my @odd = (
+  '{"event_type": "plain", "data": {"a": [1, "b", {"c": null}]}, "metadata": 5}',
+  '{"event_type": "escaped \u0074 \"", "data": "\u00e9\ud83d\ude00"}',
+  '{"event_\u0074ype": "a key", "data": 1}',
+  '{"event_type": "twice", "data": 1, "data": {"n": 2}, "metadata": 1, "metadata": null}',
+  '{"event_type": "a", "event_type": "b", "n": 1, "n": 2}',
+  '{"event_type":"no space","x":{"event_id":"inner"},"y":[]}',
+  "\t{ \"event_type\" : \"much space\" , \"position\" : 17 , \"data\" : null }  ",
+  '{"event_type": "position", "position": null}', '{"event_type": "position", "position": "x"}',
+  '{"event_type": "nulls", "correlation_id": null, "causation_id": null, "aggregate_type": null, "aggregate_version": null, "metadata": null, "n": 1}',
+  '{"event_type": "an aggregate", "aggregate_id": "odd \u0061", "aggregate_version": 1, "data": 1.50}',
+  '{"event_type": "an aggregate", "aggregate_id": "even", "data": {"": ""}}',
+  '{"event_type": "flat", "": 1, "Data": 2, "\u0064ata2": 3}',
+  '{"event_type": ""}', '{"event_type": null}', '{}', '{"event_type": "t",}', '{"event_type": "t"} x', '{"event_type": "t" "n": 1}',
+  '{"event_type": "t", n: 1}', '{"event_type": "t", "data": {"a": }}', '{"event_type": "t", "data": nul}', '{"event_type": "t", "data": [1}}',
+  '{"event_type": "t", "position": 01}', '{"event_type": "t", "position": 1-}', '{"event_type": "t", "x": tru}', '{"event_type": "t", "metadata": nulll}',
+  "{\"event_type\": \"a\ttab\"}", '{"event_type": "t", "data": "\u0000"}', '{"event_type": true}', '{"event_type": "t", "aggregate_version": 1}',
+  '{"event_type": "t", "aggregate_id": "v", "aggregate_version": 1.0}', '{"event_type": "t", "aggregate_id": "w", "aggregate_version": "1"}',
+  '{"event_type": "t", "aggregate_id": "z", "aggregate_version": 0}', '{"event_type": "t", "aggregate_id": "y", "aggregate_version": 4294967297}',
+  '{"event_type": "t", "data": 1, "colour": 2}', '{"event_type": "t", "occurred_at": 1}', '{"event_type": "t", "occurred_at": ""}', '"event_type"', 'null', '{', '{"', '{"event_type');
+my ($by_program, @by_program) = new_store();
+query("SELECT eventstore.create_store('migrate.by_sql'), eventstore.create_store('migrate.$by_program')");
+for my $number (0 .. $#odd)
+{
+  (my $line = $odd[$number]) =~ s/^(\s*\{)(?=\s*")/$1"event_id": "odd-$number", /;
+  (my $quoted = $line) =~ s/'/''/g;
+  my $expected = sqlstate($node, "SELECT eventstore.import_events(\$q\$SELECT 1 AS line, '$quoted' AS event\$q\$, 'migrate.by_sql')") eq '00000' ? 0 : 1;
+  my ($status, undef, $err) = migrate(\$line, '--source=-', "--target=$connstr", '--quiet', @by_program);
+  is($status, $expected, "odd line: $line") or diag($err);
+  like($err, $expected ? qr/error: standard input: line 1: / : qr/^$/, 'what it says');
+}
+my $columns = 'event_id, event_type, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata';
+cmp_ok(query("SELECT count(*) FROM migrate.$by_program"), '>=', 13, 'some are stored');
+is(query("(SELECT $columns FROM migrate.by_sql EXCEPT SELECT $columns FROM migrate.$by_program)
+    UNION ALL (SELECT $columns FROM migrate.$by_program EXCEPT SELECT $columns FROM migrate.by_sql)"), '', 'what is stored is the same');
+
 # A store to a store, under another name and in another database.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 migrate_ok('store to store', qr/10 events imported, 0 were/, "--source=$connstr", '--source-schema=migrate', '--source-table=store_6',
@@ -334,7 +371,7 @@ for my $waits_for ('the server', 'its input')
   }
   else
   {
-    $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND query LIKE '%COPY%' AND state = 'active'")
+    $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND query LIKE '%ALTER TABLE%_columns%' AND state = 'idle'")
       or die 'it does not wait';
   }
   $run->signal('INT');

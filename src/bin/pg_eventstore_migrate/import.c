@@ -107,26 +107,53 @@ import_query(const Import *import, const char *query)
 }
 
 /*
- * Import batch after batch, as long as events come in order; whether all did.
- * A scan of the table gives them as they came, so that no sort is needed.
+ * Import a batch the fast way; whether that went well.  A scan of the table gives
+ * the events as they came, so that no sort is needed.
  */
+static bool
+import_columns(const Import *import, Source *batch)
+{
+	PGresult   *error;
+	bool		done;
+
+	if (!fill_columns(import->target, batch))
+		return false;
+	error = import_query(import, COLUMNS_QUERY);
+	done = error == NULL;
+	PQclear(error);
+	return done;
+}
+
+/* Import a batch as text; false if its events do not come in order. */
+static bool
+import_text(const Import *import, Source *batch)
+{
+	PGresult   *error;
+
+	read_batch_again(batch);
+	fill_stage(import->target, batch, true, false);
+	error = import_query(import, "SELECT line, event FROM " STAGE);
+	if (error != NULL && may_be_order(error) && out_of_order(import))
+	{
+		PQclear(error);
+		return false;
+	}
+	if (error != NULL)
+		fail_batch(import, error);
+	return true;
+}
+
+/* Import batch after batch, as long as events come in order; whether all did. */
 static bool
 import_in_order(const Import *import)
 {
-	bool		truncate = false;
+	Source	   *batch = make_batch(import->source);
 
-	while (fill_stage(import->target, import->source, options.batch_size, truncate) > 0)
+	create_columns(import->target);
+	while (read_batch(batch))
 	{
-		PGresult   *error = import_query(import, "SELECT line, event FROM " STAGE);
-
-		if (error != NULL && may_be_order(error) && out_of_order(import))
-		{
-			PQclear(error);
+		if (!import_columns(import, batch) && !import_text(import, batch))
 			return false;
-		}
-		if (error != NULL)
-			fail_batch(import, error);
-		truncate = true;
 		progress_show(import->source->events);
 	}
 	return true;
@@ -161,7 +188,7 @@ static void
 stage_rest(const Import *import)
 {
 	progress_begin(import->source, "brought to the server", import->source->events);
-	(void) fill_stage(import->target, import->source, PG_INT64_MAX, false);
+	fill_stage(import->target, import->source, false, true);
 	progress_end();
 	if (!options.quiet)
 		pg_log_info("putting the events in order");

@@ -97,6 +97,27 @@ extern Source *open_database_source(const End *end);
 extern Source *open_source(const End *end);
 
 /* json.c */
+#define EVENT_ID_SIZE 37
+
+/* What is left of the text of an event. */
+typedef struct Scan
+{
+	const char *at;
+	const char *end;
+	bool		begun;			/* a key was looked for */
+	bool		broken;			/* there is no sense in it */
+} Scan;
+
+/* A key of an event, with its quotes, and its value, as they stand there. */
+typedef struct Pair
+{
+	const char *key;
+	const char *key_end;
+	const char *value;
+	const char *value_end;
+} Pair;
+
+/* What puts an event in order. */
 typedef struct EventKeys
 {
 	const char *aggregate_id;	/* as it stands in the JSON; NULL is none */
@@ -105,6 +126,13 @@ typedef struct EventKeys
 	bool		has_id;
 } EventKeys;
 
+extern bool begin_object(Scan *scan, const Line *line);
+extern bool next_pair(Scan *scan, Pair *pair);
+extern bool at_object_end(Scan *scan);
+extern bool is_key(const Pair *pair, const char *quoted);
+extern bool is_null(const Pair *pair);
+extern int32 version_of(const Pair *pair);
+extern void make_event_id(const Line *line, char id[EVENT_ID_SIZE]);
 extern void scan_event(const Line *line, EventKeys *keys);
 extern void add_event_id(const Line *line, PQExpBuffer event);
 
@@ -113,9 +141,27 @@ extern void add_event_id(const Line *line, PQExpBuffer event);
 #define ORDERED_STAGE "pg_temp.eventstore_migrate_ordered"
 
 extern void create_stage(const End *end);
-extern int64 fill_stage(const End *end, Source *source, int64 max_events,
-						bool truncate);
+extern void fill_stage(const End *end, Source *source, bool truncate, bool show);
 extern void order_stage(const End *end);
+extern void put_number(PQExpBuffer rows, int64 value, int size);
+extern void put_text(PQExpBuffer rows, const char *value, size_t length);
+extern void send_rows(const End *end, PQExpBuffer rows);
+extern void begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate);
+extern PGresult *end_copy(const End *end, PQExpBuffer rows, const char *why_not);
+
+/* batch.c */
+extern Source *make_batch(Source *origin);
+extern bool read_batch(Source *batch);
+extern void read_batch_again(Source *batch);
+
+/* columns.c */
+#define COLUMNS "pg_temp.eventstore_migrate_columns"
+#define COLUMNS_QUERY "SELECT line, event_id, event_type, occurred_at::pg_catalog.timestamptz," \
+	" correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version," \
+	" data, metadata FROM " COLUMNS
+
+extern void create_columns(const End *end);
+extern bool fill_columns(const End *end, Source *batch);
 
 /* import.c, export.c, verify.c */
 extern void import_events(Source *source, const End *target, Counts *counts);

@@ -13,8 +13,6 @@
 #include "port/pg_bswap.h"
 
 #define PIECE (64 * 1024)
-/* a batch of large events ends early, as the server has it in memory */
-#define MAX_BATCH_BYTES (32 * 1024 * 1024)
 
 /* Make the temporary table for events. */
 void
@@ -30,7 +28,7 @@ create_stage(const End *end)
 }
 
 /* Append a number of so many bytes, big end first. */
-static void
+void
 put_number(PQExpBuffer rows, int64 value, int size)
 {
 	uint64		bytes = pg_hton64((uint64) value);
@@ -39,7 +37,7 @@ put_number(PQExpBuffer rows, int64 value, int size)
 }
 
 /* Append a value with its length; NULL is a null. */
-static void
+void
 put_text(PQExpBuffer rows, const char *value, size_t length)
 {
 	put_number(rows, value ? (int64) length : -1, 4);
@@ -74,7 +72,7 @@ put_event(PQExpBuffer rows, const Line *line)
 }
 
 /* Send what has gathered. */
-static void
+void
 send_rows(const End *end, PQExpBuffer rows)
 {
 	if (PQExpBufferBroken(rows))
@@ -85,59 +83,62 @@ send_rows(const End *end, PQExpBuffer rows)
 }
 
 /* Begin to copy; the table is emptied in the same transaction if wanted. */
-static void
-begin_copy(const End *end, PQExpBuffer rows, bool truncate)
+void
+begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate)
 {
-	PQclear(must(end, run(end, truncate ?
-						  "TRUNCATE " STAGE "; COPY " STAGE " FROM STDIN (FORMAT binary)" :
-						  "COPY " STAGE " FROM STDIN (FORMAT binary)")));
+	char	   *sql = psprintf("%s%s; COPY %s FROM STDIN (FORMAT binary)",
+							   truncate ? "TRUNCATE " : "", truncate ? table : "", table);
+
+	PQclear(must(end, run(end, sql)));
+	pg_free(sql);
 	appendBinaryPQExpBuffer(rows, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
 }
 
-/* End the copy, and see that the server took it. */
-static void
-end_copy(const End *end, PQExpBuffer rows)
+/* End the copy, or break it off; the error, if the server did not take it. */
+PGresult *
+end_copy(const End *end, PQExpBuffer rows, const char *why_not)
 {
 	PGresult   *result;
+	PGresult   *error = NULL;
 
 	put_number(rows, -1, 2);
 	send_rows(end, rows);
-	if (PQputCopyEnd(end->conn, NULL) != 1)
+	if (PQputCopyEnd(end->conn, why_not) != 1)
 		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
 	SetCancelConn(end->conn);
 	while ((result = PQgetResult(end->conn)) != NULL)
-		PQclear(must(end, result));
+	{
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR && error == NULL)
+			error = result;
+		else
+			PQclear(result);
+	}
 	ResetCancelConn();
+	return error;
 }
 
-/*
- * Bring the next events of the source into the table, and return how many:
- * fewer than wanted only if they are large, none only at the end of the source.
- */
-int64
-fill_stage(const End *end, Source *source, int64 max_events, bool truncate)
+/* Bring all events of the source into the table. */
+void
+fill_stage(const End *end, Source *source, bool truncate, bool show)
 {
 	PQExpBuffer rows = createPQExpBuffer();
 	Line		line;
-	int64		events = 0;
-	size_t		bytes = 0;
-	size_t		max_bytes = max_events == PG_INT64_MAX ? SIZE_MAX : MAX_BATCH_BYTES;
+	PGresult   *error;
 
-	begin_copy(end, rows, truncate);
-	while (events < max_events && bytes < max_bytes && source->next(source, &line))
+	begin_copy(end, rows, STAGE, truncate);
+	while (source->next(source, &line))
 	{
 		stop_if_canceled();
 		put_event(rows, &line);
-		events++;
-		bytes += line.length;
 		if (rows->len >= PIECE)
 			send_rows(end, rows);
-		if (max_events == PG_INT64_MAX && events % 1024 == 0)
+		if (show && source->events % 1024 == 0)
 			progress_show(source->events);
 	}
-	end_copy(end, rows);
+	error = end_copy(end, rows, NULL);
+	if (error != NULL)
+		fail_query(end, error);
 	destroyPQExpBuffer(rows);
-	return events;
 }
 
 /*

@@ -26,7 +26,7 @@
 	" e ->> 'aggregate_type' AS aggregate_type," \
 	" (e ->> 'aggregate_version')::integer AS aggregate_version," \
 	" CASE WHEN e ? 'data' THEN e -> 'data' ELSE" \
-	" e - '{position,event_id,event_type,occurred_at,correlation_id,causation_id," \
+	" e - '{event_id,event_type,occurred_at,correlation_id,causation_id," \
 	"aggregate_id,aggregate_type,aggregate_version,metadata}'::pg_catalog.text[] END AS data," \
 	" COALESCE(e -> 'metadata', 'null') AS metadata" \
 	" FROM (SELECT line, event::pg_catalog.jsonb AS e FROM " STAGE ") events"
@@ -62,8 +62,8 @@ static void
 report_differences(const Source *given, const End *store)
 {
 	PGresult   *result = must(store, run(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys FROM " DIFFERENCES
-													 " WHERE lacks_given OR lacks_stored OR keys <> ''"
-													 " ORDER BY line, event_id LIMIT %d", SHOWN)));
+														 " WHERE lacks_given OR lacks_stored OR keys <> ''"
+														 " ORDER BY line, event_id LIMIT %d", SHOWN)));
 
 	for (int row = 0; row < PQntuples(result); row++)
 	{
@@ -117,7 +117,7 @@ verify_events(void)
 		pg_fatal("%s has no store %s", store->name, store_name(store));
 	create_stage(store);
 	progress_begin(given, "read", 0);
-	(void) fill_stage(store, given, PG_INT64_MAX, false);
+	fill_stage(store, given, false, true);
 	progress_end();
 	differences = compare(given, store, given_is_source);
 	if (!options.quiet)
