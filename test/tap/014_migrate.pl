@@ -20,7 +20,7 @@ program_help_ok($program);
 program_version_ok($program);
 program_options_handling_ok($program);
 
-my $node = start_node('migrate');
+my $node = start_node('migrate', 'restart_after_crash = on');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $connstr = $node->connstr('postgres');
 delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
@@ -295,8 +295,8 @@ $node->safe_psql('postgres', "ALTER TABLE migrate.$kept DISABLE TRIGGER USER;
 migrate_fails('verify positions that do not follow versions', qr/event "v-6" differs: order/, \join("\n", @original),
   '--verify', '--source=-', "--target=$connstr", @kept);
 
-# Broken off at any moment, by the end of the program or of its backend, it is
-# begun again: nothing is missing, nothing comes twice, the order is the same.
+# Broken off at any moment, by the end of the program, of its backend or of the
+# server, it is begun again: nothing is missing, nothing comes twice, the order is the same.
 my @history;
 for my $i (0 .. 39_999)
 {
@@ -314,12 +314,6 @@ sub content
   return query(qq{SELECT count(*), md5(string_agg(concat_ws('/', event_id, aggregate_version, data), ' ' ORDER BY position)) FROM migrate.$name});
 }
 
-# The backend of the program that runs.
-sub backend
-{
-  return query("SELECT pid FROM pg_stat_activity WHERE application_name = '$program'");
-}
-
 my ($broken, @broken) = new_store();
 my @resumable = ("--source=$history", "--target=$connstr", '--batch-size=500', '--quiet', @broken);
 my ($ended, %endings) = (0);
@@ -330,13 +324,20 @@ for my $i (1 .. 10)
   $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program'")
     or die 'it does not run';
   select(undef, undef, undef, 0.02 + rand(0.08) * $i);
-  if ($i % 2)
+  if ($i % 3 == 0)
   {
     $run->signal('KILL');
   }
-  else
+  elsif (my $backend = query("SELECT pid FROM pg_stat_activity WHERE application_name = '$program'"))
   {
-    query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '$program'");
+    if ($i % 3 == 1)
+    {
+      query("SELECT pg_terminate_backend($backend)");
+    }
+    else
+    {
+      kill 'KILL', $backend;    # the server recovers from that as from a crash
+    }
   }
   eval { $run->finish };
   $ended++ if $?;
@@ -437,7 +438,7 @@ SKIP:
   copy($_, $peers) for glob "$FindBin::RealBin/../../bench/peers/*";
   local $ENV{HOME} = $dir;
   my @quietly = ('sh', '-c', 'said=$1; shift; "$@" </dev/null >"$said" 2>&1', 'sh', "$dir/said");
-  system(@quietly, 'npm', 'install', '--loglevel=error', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $peers) == 0
+  system(@quietly, 'npm', 'install', '--loglevel=error', '--fetch-retries=0', '--fetch-timeout=30000', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $peers) == 0
     or skip 'npm does not install message-db and Emmett here', 21;
 
   local $ENV{PGHOST} = $node->host;

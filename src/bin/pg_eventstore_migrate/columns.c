@@ -216,6 +216,8 @@ fill_columns(const End *end, Source *batch)
 	plain = send_batch(end, batch, rows);
 	error = end_copy(end, rows, plain ? NULL : "not plain");
 	destroyPQExpBuffer(rows);
+	if (error != NULL && PQstatus(end->conn) == CONNECTION_BAD)
+		fail_query(end, error);
 	plain = plain && error == NULL;
 	PQclear(error);
 	return plain;

@@ -119,6 +119,8 @@ import_columns(const Import *import, Source *batch)
 	if (!fill_columns(import->target, batch))
 		return false;
 	error = import_query(import, COLUMNS_QUERY);
+	if (error != NULL && PQstatus(import->target->conn) == CONNECTION_BAD)
+		fail_batch(import, error);
 	done = error == NULL;
 	PQclear(error);
 	return done;
