@@ -3,8 +3,8 @@
  *		Reads events from the tables of a database by COPY TO.
  *
  * A query gives a row for each event, a number and the event as JSON, in the
- * order of the numbers.  A store of ours is read in pages, up to the
- * high-water mark that it has at the begin.  The tables of others are read by
+ * order of the numbers.  A store of ours is read in pages, with its archive, up
+ * to the high-water mark that it has at the begin.  The tables of others are read by
  * one query, as they have no mark that would tell where a page may end.
  */
 #include "migrate.h"
@@ -80,7 +80,7 @@ begin_query(CopyState *state)
 		query = psprintf("COPY (%s) TO STDOUT (FORMAT binary)", state->query);
 	else
 		query = psprintf("COPY (SELECT e.position, e.event::pg_catalog.text"
-						 " FROM eventstore.export_events(%lld, %d, %s) e) TO STDOUT (FORMAT binary)",
+						 " FROM eventstore.export_events(%lld, %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
 						 (long long) state->after, PAGE_EVENTS, state->store);
 	PQclear(must(state->end, run(state->end, query)));
 	pg_free(query);

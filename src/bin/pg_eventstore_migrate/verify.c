@@ -31,10 +31,10 @@
 	" COALESCE(e -> 'metadata', 'null') AS metadata" \
 	" FROM (SELECT line, event::pg_catalog.jsonb AS e FROM " STAGE ") events"
 
-/* the events of the store */
+/* the events of the store, archived or not */
 #define STORED \
 	"SELECT *, position < pg_catalog.lag(position)" \
-	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM %s"
+	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM (%s) kept"
 
 /* NAME, if the key differs */
 #define DIFFERS(name) \
@@ -56,6 +56,21 @@
 	"CASE WHEN g.metadata <> COALESCE(s.metadata, 'null') THEN 'metadata' END," \
 	"CASE WHEN s.too_early AND s.aggregate_id IS NOT NULL THEN 'order' END) AS keys" \
 	" FROM (" GIVEN ") g %s JOIN (" STORED ") s ON s.event_id = g.event_id"
+
+/* The query that reads a store, and its archive if it has one. */
+static char *
+query_of_store(const End *store)
+{
+	static const char columns[] = "SELECT position, event_id, event_type, occurred_at, correlation_id, causation_id,"
+		" aggregate_id, aggregate_type, aggregate_version, data, metadata FROM";
+	char	   *archive = ask(store, psprintf("SELECT archive FROM eventstore.archives"
+											  " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
+											  store_literal(store)));
+
+	if (archive == NULL)
+		return psprintf("%s %s", columns, store_name(store));
+	return psprintf("%s %s UNION ALL %s %s", columns, store_name(store), columns, archive);
+}
 
 /* Report the first differences. */
 static void
@@ -95,7 +110,7 @@ compare(const Source *given, const End *store, bool given_is_source)
 	 * Events that are in the target only may have been appended since, so
 	 * they are no difference.
 	 */
-	PQclear(must(store, run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT", store_name(store)))));
+	PQclear(must(store, run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT", query_of_store(store)))));
 	differences = ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
 							 " WHERE lacks_given OR lacks_stored OR keys <> ''");
 	report_differences(given, store);

@@ -224,6 +224,16 @@ migrate_fails('no extension', qr/schema "eventstore" does not exist/, \event('a'
   '--target=' . $node->connstr('empty'), '--no-create-schema');
 is(query('SELECT count(*) FROM pg_extension', 'empty'), '1', '--no-create-schema creates nothing');
 
+# What was archived is part of a store.
+my ($archived, @archived) = new_store();
+migrate_ok('to be archived', qr/4 events imported/, \join("\n", map { event('r', $_) } 1 .. 4), '--source=-', "--target=$connstr", @archived);
+is(query("SELECT eventstore.archive_events('migrate.$archived', before_position => 3)"), '2', 'two events are archived');
+migrate_ok('a store with an archive to a store', qr/4 events imported, 0 were/, "--source=$connstr", '--source-schema=migrate', "--source-table=$archived",
+  "--target=$connstr", '--schema=migrate', '--table=unarchived');
+migrate_ok('the same again', qr/0 events imported, 4 were/, "--source=$connstr", '--schema=migrate', '--source-table=unarchived', "--target=$connstr", "--table=$archived");
+migrate_ok('verify a store with an archive', qr/4 events compared, 0 differ/, '--verify', "--source=$connstr", '--schema=migrate', '--source-table=unarchived',
+  "--target=$connstr", "--table=$archived");
+
 # Names that need quotes.
 migrate_ok('names', qr/1 events imported/, \event('a', 1), '--source=-', "--target=$connstr", q{--schema=It's "so"}, '--table=Some Events');
 is(query(q{SELECT count(*) FROM "It's ""so"""."Some Events"}), '1', 'are taken as they are');
