@@ -321,6 +321,21 @@ check_may_archive(const PgesStore *store)
 }
 
 /*
+ * Lock out the readers of a store, if there are none just now: to wait for them
+ * would make others wait, too.
+ */
+static void
+lock_out_readers(const PgesStore *store)
+{
+	if (!ConditionalLockRelationOid(store->relid, AccessExclusiveLock))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("cannot make and fill the archive of store %s in one transaction", store->qualified_name),
+				 errdetail("Others use the store."),
+				 errhint("Call eventstore.create_archive(), commit, and archive events then.")));
+}
+
+/*
  * Get ready to move events of a store, and make its archive if there is none.
  * If this transaction has made it, readers are locked out, as they would not
  * know that there is one; see archive_ddl.c.
@@ -338,11 +353,16 @@ begin_archiving(Oid relid)
 	AcceptInvalidationMessages();
 	store = pges_store(relid);
 	if (!OidIsValid(store->archive.relid))
-		(void) pges_create_archive_of(store, NULL, NULL);
+		(void) pges_create_archive_of(store, NULL, NULL, false);
 	(void) pges_read_archive_row(relid, &row);
-	LockRelationOid(relid, row.is_new ? AccessExclusiveLock : RowExclusiveLock);
+	if (row.is_new)
+		lock_out_readers(store);
+	LockRelationOid(relid, RowExclusiveLock);
 	LockRelationOid(row.archive, RowExclusiveLock);
-	return pges_store(relid);
+	store = pges_store(relid);
+	pges_check_can_be_archived(store);
+	pges_require_archive(store);
+	return store;
 }
 
 /* An argument that counts events, or what its null stands for. */

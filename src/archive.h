@@ -31,6 +31,7 @@ extern int64 pges_lowest_hold(Oid store);
 /* in archive_ddl.c */
 extern void pges_lock_archiving(const PgesStore *store);
 extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
-								   const char *tablespace);
+								   const char *tablespace, bool adopt);
+extern void pges_check_can_be_archived(const PgesStore *store);
 
 #endif							/* PGES_ARCHIVE_H */

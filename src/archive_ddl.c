@@ -16,6 +16,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
 #include "executor/spi.h"
@@ -53,8 +54,8 @@ pges_lock_archiving(const PgesStore *store)
  * the archive has not would be lost, and where a policy hides events, so would
  * be the versions of their aggregates.
  */
-static void
-check_can_be_archived(const PgesStore *store)
+void
+pges_check_can_be_archived(const PgesStore *store)
 {
 	Relation	rel = relation_open(store->relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
@@ -148,25 +149,50 @@ advance_sequence(const PgesStore *store, const char *archive)
 						 pges_next_of_sequence(store->sequence)), false, 0);
 }
 
+/* Why a table cannot be the archive of a store; NULL if it can. */
+static const char *
+reason_against(const PgesStore *store, Relation rel)
+{
+	Relation	live = relation_open(store->relid, AccessShareLock);
+	Form_pg_class form = rel->rd_rel;
+	bool		same_owner = form->relowner == live->rd_rel->relowner;
+	bool		same_persistence = form->relpersistence == live->rd_rel->relpersistence;
+
+	relation_close(live, AccessShareLock);
+	if (!same_owner)
+		return "Its owner is not that of the store.";
+	if (!same_persistence)
+		return "It is temporary or unlogged, and the store is not.";
+	if (pges_is_store(rel) || pges_is_archive(RelationGetRelid(rel)))
+		return "It is a store, or an archive already.";
+	if (form->relkind != RELKIND_RELATION || form->relispartition ||
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL ||
+		has_superclass(RelationGetRelid(rel)) || rel->rd_rules)
+		return "It is part of other tables, or has rules.";
+	return NULL;
+}
+
 /*
  * Make a table that is there an archive, such as one that was an archive until
- * somebody dropped the extension.
+ * somebody dropped the extension.  What its owner has put on it runs when events
+ * are moved, so he has to be the owner of the store.
  */
 static void
 adopt_table(const PgesStore *store, Oid relid, const char *archive)
 {
 	Relation	rel = pges_open_table(relid);
 	bool		is_immutable = pges_is_immutable(rel);
+	const char *reason = reason_against(store, rel);
 
 	if (!pges_owns_table_compat(relid, GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
-	pges_check_archive(rel);
-	if (pges_is_store(rel) || pges_is_archive(relid) || rel->rd_rel->relrowsecurity)
+	if (reason)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" cannot be an archive", RelationGetRelationName(rel)),
-				 errdetail("It is a store, an archive already, or has row security."),
+				 errdetail("%s", reason),
 				 errhint("Give another name for the archive of store %s.", store->qualified_name)));
+	pges_check_archive(rel);
 	relation_close(rel, NoLock);
 	if (!is_immutable)
 		pges_create_immutability_triggers(archive);
@@ -175,7 +201,8 @@ adopt_table(const PgesStore *store, Oid relid, const char *archive)
 
 /* Make the table and link it to its store. */
 static Oid
-create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace)
+create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace,
+			   bool adopt)
 {
 	Oid			namespace = get_namespace_oid(schema, false);
 	char	   *name = quote_qualified_identifier(schema, table);
@@ -183,6 +210,12 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	int			nestlevel = pges_begin_ddl();
 	Oid			present = get_relname_relid(table, namespace);
 
+	if (OidIsValid(present) && !adopt)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", table),
+				 errdetail("The archive of store %s would have this name.", store->qualified_name),
+				 errhint("Make the archive with eventstore.create_archive(), which takes a table that is there or another name.")));
 	if (OidIsValid(present))
 		adopt_table(store, present, name);
 	else
@@ -200,10 +233,11 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
  * archive; its OID.  The table lock waits for all who have appended, and whoever
  * appends next waits for it, and then learns of the archive.  Readers are not
  * locked out: nothing is moved before this transaction has ended, or else the
- * one who moves locks them out.
+ * one who moves locks them out.  A table that is there is taken only if wanted.
  */
 Oid
-pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace)
+pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace,
+					   bool adopt)
 {
 	char	   *schema;
 	char	   *table;
@@ -211,7 +245,7 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	(void) pges_own_store(store->relid);
 	LockRelationOid(store->relid, ShareRowExclusiveLock);
 	store = pges_own_store(store->relid);
-	check_can_be_archived(store);
+	pges_check_can_be_archived(store);
 	if (name)
 		pges_parse_store_name(name, &schema, &table);
 	else
@@ -219,7 +253,7 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 		schema = store->schema;
 		table = makeObjectName(store->table, NULL, "archive");
 	}
-	return create_archive(store, schema, table, tablespace);
+	return create_archive(store, schema, table, tablespace, adopt);
 }
 
 /* A text argument, or NULL. */
@@ -246,7 +280,7 @@ pges_create_archive(PG_FUNCTION_ARGS)
 	store = pges_store(relid);
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
-											 optional_text(fcinfo, 2)));
+											 optional_text(fcinfo, 2), true));
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_TABLE),
 			 errmsg("store %s already has an archive, skipping", store->qualified_name)));
@@ -294,7 +328,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.set_retention()");
 	pges_require_argument(fcinfo, 0, "store");
 	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock)->relid);
-	check_can_be_archived(store);
+	pges_check_can_be_archived(store);
 	pges_lock_archiving(store);
 	(void) pges_read_archive_row(store->relid, &row);
 	row.max_age = age_argument(fcinfo, 1);

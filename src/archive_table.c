@@ -16,6 +16,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -258,4 +259,17 @@ pges_archives_changed(PG_FUNCTION_ARGS)
 						"archives_changed")));
 	CacheInvalidateRelcacheAll();
 	return PointerGetDatum(NULL);
+}
+
+/* Raise unless the archive of a store is there, and has its shape. */
+void
+pges_require_archive(const PgesStore *store)
+{
+	Relation	rel;
+
+	if (store->archive.complete)
+		return;
+	rel = pges_open_table(store->archive.relid);
+	pges_check_archive(rel);
+	relation_close(rel, AccessShareLock);
 }

@@ -291,6 +291,11 @@ pges_check_archive(Relation rel)
 	(void) find_unique_index(rel, id_key, lengthof(id_key));
 	(void) find_unique_index(rel, version_key, lengthof(version_key));
 	(void) find_unique_index(rel, position_key, lengthof(position_key));
+	if (rel->rd_rel->relrowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("archive \"%s\" cannot have row security", RelationGetRelationName(rel)),
+				 errdetail("Versions go on from what it holds, whoever may see it.")));
 }
 
 /* The sequence that the default of the position column names, or InvalidOid. */
@@ -477,26 +482,13 @@ describe_archive(Relation rel, PgesArchive *archive)
 														 RelationGetRelationName(rel));
 	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
 	archive->complete = OidIsValid(archive->version_index_oid) &&
+		!rel->rd_rel->relrowsecurity &&
 		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
 		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
 	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
-		!rel->rd_rel->relrowsecurity && !rel->rd_rel->relhassubclass &&
-		has_plain_index(archive->version_index_oid);
-}
-
-/* Raise unless the archive of a store is there, and has its shape. */
-void
-pges_require_archive(const PgesStore *store)
-{
-	Relation	rel;
-
-	if (store->archive.complete)
-		return;
-	rel = pges_open_table(store->archive.relid);
-	pges_check_archive(rel);
-	relation_close(rel, AccessShareLock);
+		!rel->rd_rel->relhassubclass && has_plain_index(archive->version_index_oid);
 }
 
 /* Find and describe the archive of a store, if it has one. */
@@ -507,7 +499,7 @@ find_archive(PgesStore *store)
 	Relation	rel;
 
 	(void) pges_read_archive_row(store->relid, &row);
-	rel = OidIsValid(row.archive) ? try_relation_open(row.archive, AccessShareLock) : NULL;
+	rel = OidIsValid(row.archive) && row.archive != store->relid ? try_relation_open(row.archive, AccessShareLock) : NULL;
 	if (rel == NULL)
 		return;
 	describe_archive(rel, &store->archive);

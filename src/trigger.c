@@ -24,11 +24,13 @@
 #include "trigger.h"
 
 /*
- * The store whose events a statement may change just now, or NULL, and how deep
- * in triggers that statement runs: those that it fires change nothing.
+ * The store whose events a statement may change just now, or NULL; how deep in
+ * triggers that statement runs, as those that it fires may change nothing; and
+ * whether it has begun, as functions that it calls may not, either.
  */
 static const PgesStore *changing = NULL;
 static int	changing_depth = 0;
+static bool changing_begun = false;
 
 /* Raise unless called as a trigger of the expected kind. */
 static void
@@ -140,18 +142,21 @@ pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement
 {
 	const PgesStore *outer = changing;
 	int			outer_depth = changing_depth;
+	bool		outer_begun = changing_begun;
 	int			result = 0;
 
 	PG_TRY();
 	{
 		changing = store;
 		changing_depth = trigger_depth();
+		changing_begun = false;
 		result = pges_execute_in(store, scope, statement, values, nulls, false, NULL);
 	}
 	PG_FINALLY();
 	{
 		changing = outer;
 		changing_depth = outer_depth;
+		changing_begun = outer_begun;
 	}
 	PG_END_TRY();
 	return result;
@@ -159,15 +164,23 @@ pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement
 
 /*
  * Whether a statement of pges_execute_change() may change a table, or partition,
- * just now.
+ * just now.  It fires the trigger of statements once, before all else.
  */
 static bool
-may_change(Oid relid)
+may_change(TriggerData *trigdata)
 {
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+	bool		begins = TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event);
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) || (begins && changing_begun))
+		return false;
 	while (changing && relid != changing->relid && get_rel_relispartition(relid))
 		relid = get_partition_parent(relid, true);
-	return changing && trigger_depth() == changing_depth + 1 &&
-		(relid == changing->relid || relid == changing->archive.relid);
+	if (changing == NULL || trigger_depth() != changing_depth + 1 ||
+		(relid != changing->relid && relid != changing->archive.relid))
+		return false;
+	changing_begun |= begins;
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(pges_refuse_change);
@@ -181,8 +194,7 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 	check_trigger(fcinfo, "refuse_change",
 				  CALLED_AS_TRIGGER(fcinfo) &&
 				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
-	if (may_change(RelationGetRelid(trigdata->tg_relation)) &&
-		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+	if (may_change(trigdata))
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

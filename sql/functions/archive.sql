@@ -9,7 +9,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.create_archive(regclass, text, text) IS
 'Creates the archive of a store: a table like the store''s, to which archive_events() moves old events. Its events are as immutable as those of the store, versions and positions go on from them, and the readers return them when asked with include_archived. Who may read the store may read it. Does nothing but raise a notice when the store has one already.
 store: NULL means the setting pg_eventstore.store.
-name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore. NULL means that of the store followed by _archive, in the schema of the store. A table of that name and shape is taken as it is.
+name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore. NULL means that of the store followed by _archive, in the schema of the store. A table of that name and shape is taken as it is, if it belongs to the owner of the store.
 tablespace: where it is kept; NULL means the default tablespace.
 Returns the archive. Waits for open appends to the store, and lets others wait, until its transaction ends.
 Errors: 0A000 when the store has columns of yours, or row security; 42501 for anyone but the owner of the store, or without the privilege to create; 42809 when a table of that name has another shape; 42704 no such tablespace; 42602, 42622 not a name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
@@ -26,7 +26,7 @@ AS 'MODULE_PATHNAME', 'pges_archive_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.archive_events(regclass, bigint, timestamptz, text[], integer, boolean) IS
-'Moves events from a store to its archive, oldest first, in the caller''s transaction; creates the archive if there is none. Appends go on meanwhile, and so do the readers. Never moves an event above archive_limit(), nor one of which the aggregate has an earlier event that stays.
+'Moves events from a store to its archive, oldest first, in the caller''s transaction. Appends go on meanwhile, and so do the readers. Creates the archive if there is none, which takes that nobody uses the store just then; on a busy one call create_archive() first. Never moves an event above archive_limit(), nor one of which the aggregate has an earlier event that stays.
 store: NULL means the setting pg_eventstore.store.
 before_position: only events before this position.
 before_time: only events that occurred before this time.
@@ -34,7 +34,7 @@ aggregate_ids: only events of these aggregates. All conditions that are given mu
 max_count: at most so many events; NULL means all.
 dry_run: moves nothing.
 Returns how many events it has moved, or would move.
-Errors: 22023 without a condition, or when max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive; 23505 when the archive holds an event of the same id, version or position, which a plain INSERT into the store has brought; 0A000 as create_archive(); 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has archived since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22023 without a condition, or when max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive; 23505 when the archive holds an event of the same id, version or position, which a plain INSERT into the store has brought; 0A000 as create_archive(); 55P03 when the archive is yet to be made and others use the store; 42P07 when a table has the name that the archive would have; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has archived since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,

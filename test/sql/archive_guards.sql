@@ -1,0 +1,74 @@
+-- What an archive must not be, and what must not happen to it
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+CREATE ROLE reg_archive_squatter;
+CREATE SCHEMA reg_archive_guards;
+GRANT USAGE, CREATE ON SCHEMA reg_archive_guards TO reg_archive_squatter;
+SELECT eventstore.create_store('reg_archive_guards.events', 'off');
+SET pg_eventstore.store = 'reg_archive_guards.events';
+SELECT eventstore.append_to_aggregate('a', array_fill('t'::text, ARRAY[8]), array_fill('1'::jsonb, ARRAY[8]), aggregate_type => 'A');
+
+-- somebody else's table of the name that the archive would have
+CREATE TABLE reg_archive_guards.events_archive (LIKE reg_archive_guards.events INCLUDING INDEXES);
+ALTER TABLE reg_archive_guards.events_archive OWNER TO reg_archive_squatter;
+SET ROLE reg_archive_squatter;
+CREATE FUNCTION reg_archive_guards.seize() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN EXECUTE 'ALTER ROLE reg_archive_squatter SUPERUSER'; RETURN NEW; END $$;
+CREATE TRIGGER seize BEFORE INSERT ON reg_archive_guards.events_archive FOR EACH ROW EXECUTE FUNCTION reg_archive_guards.seize();
+RESET ROLE;
+SELECT eventstore.archive_events(before_position => 3);
+SELECT eventstore.create_archive();
+SELECT rolsuper FROM pg_roles WHERE rolname = 'reg_archive_squatter';
+-- one of the same owner is not taken unasked
+ALTER TABLE reg_archive_guards.events_archive OWNER TO CURRENT_USER;
+DROP TRIGGER seize ON reg_archive_guards.events_archive;
+SELECT eventstore.archive_events(before_position => 3);
+SELECT count(*) FROM reg_archive_guards.events;
+-- nor one that does not last, or is part of others
+CREATE TEMP TABLE passing (LIKE reg_archive_guards.events INCLUDING INDEXES);
+SELECT pg_my_temp_schema()::regnamespace AS temp \gset
+SELECT eventstore.create_archive(name => :'temp' || '.passing');
+CREATE UNLOGGED TABLE reg_archive_guards.unlogged (LIKE reg_archive_guards.events INCLUDING INDEXES);
+SELECT eventstore.create_archive(name => 'reg_archive_guards.unlogged');
+CREATE TABLE reg_archive_guards.child () INHERITS (reg_archive_guards.events_archive);
+SELECT eventstore.create_archive();
+DROP TABLE reg_archive_guards.child;
+CREATE RULE r AS ON INSERT TO reg_archive_guards.events_archive DO INSTEAD NOTHING;
+SELECT eventstore.create_archive();
+DROP RULE r ON reg_archive_guards.events_archive;
+SELECT eventstore.create_archive();
+SELECT eventstore.archive_events(before_position => 3);
+
+-- columns and row security that come later
+ALTER TABLE reg_archive_guards.events ADD COLUMN extra integer DEFAULT 7;
+SELECT eventstore.archive_events(before_position => 5);
+CALL eventstore.archive_all(before_position => 5);
+ALTER TABLE reg_archive_guards.events DROP COLUMN extra;
+ALTER TABLE reg_archive_guards.events ENABLE ROW LEVEL SECURITY;
+SELECT eventstore.archive_events(before_position => 5);
+ALTER TABLE reg_archive_guards.events DISABLE ROW LEVEL SECURITY;
+ALTER TABLE reg_archive_guards.events_archive ENABLE ROW LEVEL SECURITY;
+SELECT eventstore.archive_events(before_position => 5);
+SELECT eventstore.append_event('t', '1', 'a');
+SELECT eventstore.get_aggregate_version('a');
+ALTER TABLE reg_archive_guards.events_archive DISABLE ROW LEVEL SECURITY;
+
+-- a function that the statement calls changes nothing
+CREATE FUNCTION reg_archive_guards.meddle() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN DELETE FROM reg_archive_guards.events WHERE position = 8; RETURN true; END $$;
+ALTER TABLE reg_archive_guards.events_archive ADD CHECK (reg_archive_guards.meddle()) NOT VALID;
+SELECT eventstore.archive_events(before_position => 5);
+SELECT count(*) FROM reg_archive_guards.events;
+ALTER TABLE reg_archive_guards.events_archive DROP CONSTRAINT events_archive_check;
+SELECT eventstore.archive_events(before_position => 5);
+SELECT eventstore.append_event('t', '1', 'a');
+SELECT count(*), max(aggregate_version) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+
+-- a store is not its own archive, whatever the table says
+UPDATE eventstore.archives SET archive = store WHERE store = 'reg_archive_guards.events'::regclass;
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+DELETE FROM eventstore.archives WHERE store = 'reg_archive_guards.events'::regclass;
+
+SELECT eventstore.drop_store('reg_archive_guards.events', true);
+DROP SCHEMA reg_archive_guards CASCADE;
+DROP ROLE reg_archive_squatter;
