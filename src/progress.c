@@ -39,7 +39,6 @@ static const char *const work_names[PGES_NUM_WORKS] = {
 	[PGES_IMPORT] = "import",
 	[PGES_EXPORT] = "export",
 	[PGES_ARCHIVE] = "archive",
-	[PGES_ERASE] = "erase",
 };
 
 /* Tell what is going on; nothing of it is done yet. */

@@ -15,7 +15,6 @@ typedef enum PgesWork
 	PGES_IMPORT,
 	PGES_EXPORT,
 	PGES_ARCHIVE,
-	PGES_ERASE,
 	PGES_NUM_WORKS
 } PgesWork;
 
