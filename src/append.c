@@ -250,7 +250,7 @@ found_text(const PgesBatch *batch, int column)
 	return result;
 }
 
-/* Look up the version and type of an aggregate, as of now. */
+/* Look up the version and type of an aggregate by a statement. */
 static void
 look_up_version(const PgesStore *store, const PgesBatch *batch,
 				PgesAggregate *aggregate)
@@ -258,11 +258,6 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 	Datum		id = PointerGetDatum(aggregate->id);
 	bool		isnull;
 
-	if (batch->direct)
-	{
-		pges_direct_version(store, batch, aggregate);
-		return;
-	}
 	if (pges_find_row(store, pges_whole(store), &version_statement, &id))
 	{
 		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
@@ -316,11 +311,13 @@ may_be_retry(const PgesStore *store, const PgesBatch *batch,
 static void
 look_up_aggregates(const PgesStore *store, PgesBatch *batch)
 {
+	if (batch->direct)
+		pges_direct_versions(store, batch);
 	for (int i = 0; i < batch->naggregates; i++)
 	{
 		PgesAggregate *aggregate = &batch->aggregates[i];
 
-		if (aggregate->id)
+		if (aggregate->id && !batch->direct)
 			look_up_version(store, batch, aggregate);
 		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
 			look_up_type(store, batch, aggregate);

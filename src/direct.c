@@ -18,6 +18,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/relscan.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -41,6 +42,16 @@
 
 /* So many events go to the table at once. */
 #define CHUNK 64
+
+/* A table in which versions are looked up. */
+typedef struct Lookup
+{
+	Relation	rel;
+	Relation	index;			/* on aggregate and version */
+	const AttrNumber *attnums;
+	Snapshot	snapshot;
+	SysScanDesc scan;			/* NULL before the first */
+} Lookup;
 
 /* Whether the user may read an archive, if there is one. */
 static bool
@@ -75,8 +86,6 @@ copy_version(const AttrNumber *attnums, const PgesBatch *batch,
 	MemoryContext caller;
 	Datum		type;
 
-	if (version <= aggregate->version)
-		return;					/* that is of the other table */
 	caller = MemoryContextSwitchTo(batch->context);
 	aggregate->version = version;
 	type = heap_getattr(tuple, attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
@@ -84,56 +93,115 @@ copy_version(const AttrNumber *attnums, const PgesBatch *batch,
 	MemoryContextSwitchTo(caller);
 }
 
-/* Look up the version and type of an aggregate in one table. */
-static void
-look_up_in(Relation rel, Relation index, const AttrNumber *attnums, Snapshot snapshot,
-		   const PgesBatch *batch, PgesAggregate *aggregate)
+/*
+ * The least version that an aggregate must have for the batch to fit, or
+ * PG_INT32_MIN if that is not known.
+ */
+static int32
+least_version(const PgesBatch *batch, const PgesAggregate *aggregate)
 {
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	int32		given = aggregate->nevents == 0 ? 0 :
+		batch->events[aggregate->first_event].given_version;
 
-	ScanKeyInit(&key, attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
+	if (aggregate->expected_given)
+		return aggregate->expected;
+	return given > 0 ? given - 1 : PG_INT32_MIN;
+}
+
+/*
+ * Find the last event of an aggregate, if it has at least some version: the
+ * index need not be read below that.  The first call begins the scan.
+ */
+static HeapTuple
+find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], lookup->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
 				F_TEXTEQ, PointerGetDatum(aggregate->id));
-	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	ScanKeyInit(&keys[1], lookup->attnums[PGES_AGGREGATE_VERSION], BTGreaterEqualStrategyNumber,
+				F_INT4GE, Int32GetDatum(least));
+	if (lookup->scan == NULL)
+		lookup->scan = systable_beginscan_ordered(lookup->rel, lookup->index, lookup->snapshot,
+												  2, keys);
+	else
+	{
+		keys[0].sk_attno = 1;	/* of the index */
+		keys[1].sk_attno = 2;
+		index_rescan(lookup->scan->iscan, keys, 2, NULL, 0);
+	}
+	return systable_getnext_ordered(lookup->scan, BackwardScanDirection);
+}
+
+/*
+ * Look up the version and type of an aggregate in one table.  If it was found in
+ * another one, only a later version is of interest.
+ */
+static void
+look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
+{
+	bool		known = aggregate->version > 0;
+	int32		least = known ? aggregate->version : least_version(batch, aggregate);
+	HeapTuple	tuple = find_last(lookup, aggregate, least);
+
+	if (!HeapTupleIsValid(tuple) && least > 0 && !known)
+		tuple = find_last(lookup, aggregate, PG_INT32_MIN);
 	if (HeapTupleIsValid(tuple))
-		copy_version(attnums, batch, aggregate, tuple, RelationGetDescr(rel));
-	systable_endscan_ordered(scan);
+		copy_version(lookup->attnums, batch, aggregate, tuple, RelationGetDescr(lookup->rel));
+}
+
+/* Look up the versions and types of a batch's aggregates in one table. */
+static void
+look_up_all(Lookup *lookup, const PgesBatch *batch)
+{
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (batch->aggregates[i].id != NULL)
+			look_up(lookup, batch, &batch->aggregates[i]);
+	}
+	if (lookup->scan != NULL)
+		systable_endscan_ordered(lookup->scan);
 }
 
 /* The same in the archive. */
 static void
-look_up_in_archive(const PgesArchive *archive, Snapshot snapshot,
-				   const PgesBatch *batch, PgesAggregate *aggregate)
+look_up_in_archive(const PgesArchive *archive, Snapshot snapshot, const PgesBatch *batch)
 {
-	Relation	rel = table_open(archive->relid, AccessShareLock);
-	Relation	index = index_open(archive->version_index_oid, AccessShareLock);
+	Lookup		lookup = {
+		.rel = table_open(archive->relid, AccessShareLock),
+		.index = index_open(archive->version_index_oid, AccessShareLock),
+		.attnums = archive->attnums,
+		.snapshot = snapshot
+	};
 
-	look_up_in(rel, index, archive->attnums, snapshot, batch, aggregate);
-	index_close(index, NoLock);
-	table_close(rel, NoLock);
+	look_up_all(&lookup, batch);
+	index_close(lookup.index, NoLock);
+	table_close(lookup.rel, NoLock);
 }
 
 /*
- * Look up the version and type of an aggregate, in the store and in its archive,
- * under one snapshot of now.  The caller has locked the table for the INSERT to
- * come; the index is locked as that will lock it.
+ * Look up the versions and types of a batch's aggregates, in the store and in its
+ * archive, under one snapshot of now.  The caller has locked the table for the
+ * INSERT to come; the index is locked as that will lock it.
  */
 void
-pges_direct_version(const PgesStore *store, const PgesBatch *batch,
-					PgesAggregate *aggregate)
+pges_direct_versions(const PgesStore *store, PgesBatch *batch)
 {
-	Relation	rel = table_open(store->relid, NoLock);
-	Relation	index = index_open(store->version_index_oid, RowExclusiveLock);
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Lookup		lookup = {
+		.rel = table_open(store->relid, NoLock),
+		.index = index_open(store->version_index_oid, RowExclusiveLock),
+		.attnums = store->attnums,
+		.snapshot = snapshot
+	};
 
-	look_up_in(rel, index, store->attnums, snapshot, batch, aggregate);
+	look_up_all(&lookup, batch);
 	if (OidIsValid(store->archive.relid))
-		look_up_in_archive(&store->archive, snapshot, batch, aggregate);
+		look_up_in_archive(&store->archive, snapshot, batch);
+	index_close(lookup.index, NoLock);
+	table_close(lookup.rel, NoLock);
 	UnregisterSnapshot(snapshot);
-	index_close(index, NoLock);
-	table_close(rel, NoLock);
 }
 
 /* Fill a slot with an event. */

@@ -11,8 +11,7 @@
 #include "store.h"
 
 extern bool pges_direct_is_possible(const PgesStore *store);
-extern void pges_direct_version(const PgesStore *store, const PgesBatch *batch,
-								PgesAggregate *aggregate);
+extern void pges_direct_versions(const PgesStore *store, PgesBatch *batch);
 extern void pges_direct_insert(const PgesStore *store, const PgesBatch *batch);
 
 #endif							/* PGES_DIRECT_H */

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -53,6 +54,9 @@ typedef struct Import
 	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: there is none */
 	int			event_column;
 	int			line_column;
+	Oid		   *types;			/* of the columns, below any domains */
+	Datum	   *values;			/* of the row at hand */
+	bool	   *nulls;
 	int64	   *lines;			/* of the batch's events; NULL without one */
 	int			nlines;
 	int			reading;		/* the column that is being read, or 0 */
@@ -142,10 +146,15 @@ static void
 note_columns(Import *import, TupleDesc desc)
 {
 	import->desc = desc;
+	import->types = palloc0(sizeof(Oid) * desc->natts);
+	import->values = palloc(sizeof(Datum) * desc->natts);
+	import->nulls = palloc(sizeof(bool) * desc->natts);
 	for (int i = 1; i <= desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i - 1)->attisdropped)
-			note_column(import, i);
+		if (TupleDescAttr(desc, i - 1)->attisdropped)
+			continue;
+		import->types[i - 1] = getBaseType(SPI_gettypeid(desc, i));
+		note_column(import, i);
 	}
 	check_event_column(import);
 	if (import->event_column == 0 && import->columns[PGES_EVENT_TYPE] == 0)
@@ -222,20 +231,18 @@ convert(const Import *import, int number, Datum value, Oid type, Oid wanted)
 }
 
 /*
- * The value of a column of a row as one of the wanted type; false when it is
- * null or there is none.
+ * The value of a column of the row at hand as one of the wanted type; false when
+ * it is null or there is none.
  */
 static bool
-row_value(Import *import, HeapTuple row, int number, Oid wanted, Datum *value)
+row_value(Import *import, int number, Oid wanted, Datum *value)
 {
 	Oid			type;
-	bool		isnull = true;
 
-	if (number > 0)
-		*value = SPI_getbinval(row, import->desc, number, &isnull);
-	if (isnull)
+	if (number == 0 || import->nulls[number - 1])
 		return false;
-	type = getBaseType(SPI_gettypeid(import->desc, number));
+	*value = import->values[number - 1];
+	type = import->types[number - 1];
 	if (type == wanted || (wanted == TEXTOID && type == VARCHAROID))
 		return true;
 	import->reading = number;
@@ -246,30 +253,30 @@ row_value(Import *import, HeapTuple row, int number, Oid wanted, Datum *value)
 
 /* A column of a row that is text. */
 static text *
-row_text(Import *import, HeapTuple row, PgesColumn column)
+row_text(Import *import, PgesColumn column)
 {
 	Datum		value;
 
-	return row_value(import, row, import->columns[column], TEXTOID, &value) ?
+	return row_value(import, import->columns[column], TEXTOID, &value) ?
 		DatumGetTextPP(value) : NULL;
 }
 
 /* A column of a row that is JSON. */
 static Jsonb *
-row_json(Import *import, HeapTuple row, int number)
+row_json(Import *import, int number)
 {
 	Datum		value;
 
-	return row_value(import, row, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
+	return row_value(import, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
 }
 
 /* The version in a row; 0 for none. */
 static int32
-row_version(Import *import, HeapTuple row, const PgesEvent *event)
+row_version(Import *import, const PgesEvent *event)
 {
 	Datum		value;
 
-	if (!row_value(import, row, import->columns[PGES_AGGREGATE_VERSION], INT4OID, &value))
+	if (!row_value(import, import->columns[PGES_AGGREGATE_VERSION], INT4OID, &value))
 		return 0;
 	if (DatumGetInt32(value) < 1)
 		ereport(ERROR,
@@ -282,20 +289,20 @@ row_version(Import *import, HeapTuple row, const PgesEvent *event)
 
 /* Read an event from the columns of a row. */
 static void
-read_columns(Import *import, HeapTuple row, PgesEvent *event)
+read_columns(Import *import, PgesEvent *event)
 {
 	Datum		value;
 
-	event->event_id = row_text(import, row, PGES_EVENT_ID);
-	event->event_type = row_text(import, row, PGES_EVENT_TYPE);
-	event->correlation_id = row_text(import, row, PGES_CORRELATION_ID);
-	event->causation_id = row_text(import, row, PGES_CAUSATION_ID);
-	event->aggregate_id = row_text(import, row, PGES_AGGREGATE_ID);
-	event->aggregate_type = row_text(import, row, PGES_AGGREGATE_TYPE);
-	event->given_version = row_version(import, row, event);
-	event->data = row_json(import, row, import->columns[PGES_DATA]);
-	event->metadata = row_json(import, row, import->columns[PGES_METADATA]);
-	event->occurred_at_given = row_value(import, row, import->columns[PGES_OCCURRED_AT],
+	event->event_id = row_text(import, PGES_EVENT_ID);
+	event->event_type = row_text(import, PGES_EVENT_TYPE);
+	event->correlation_id = row_text(import, PGES_CORRELATION_ID);
+	event->causation_id = row_text(import, PGES_CAUSATION_ID);
+	event->aggregate_id = row_text(import, PGES_AGGREGATE_ID);
+	event->aggregate_type = row_text(import, PGES_AGGREGATE_TYPE);
+	event->given_version = row_version(import, event);
+	event->data = row_json(import, import->columns[PGES_DATA]);
+	event->metadata = row_json(import, import->columns[PGES_METADATA]);
+	event->occurred_at_given = row_value(import, import->columns[PGES_OCCURRED_AT],
 										 TIMESTAMPTZOID, &value);
 	if (event->occurred_at_given)
 		event->occurred_at = DatumGetTimestampTz(value);
@@ -303,9 +310,9 @@ read_columns(Import *import, HeapTuple row, PgesEvent *event)
 
 /* Read an event from the JSON in a row. */
 static void
-read_json(Import *import, HeapTuple row, PgesEvent *event)
+read_json(Import *import, PgesEvent *event)
 {
-	Jsonb	   *json = row_json(import, row, import->event_column);
+	Jsonb	   *json = row_json(import, import->event_column);
 
 	if (json == NULL)
 		ereport(ERROR,
@@ -321,11 +328,12 @@ read_row(Import *import, HeapTuple row, PgesEvent *event, int64 *line)
 {
 	Datum		value;
 
-	*line = row_value(import, row, import->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
+	heap_deform_tuple(row, import->desc, import->values, import->nulls);
+	*line = row_value(import, import->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
 	if (import->event_column > 0)
-		read_json(import, row, event);
+		read_json(import, event);
 	else
-		read_columns(import, row, event);
+		read_columns(import, event);
 }
 
 /* Make a batch of n rows that SPI has fetched, from one on. */
@@ -359,14 +367,14 @@ size_of_row(const Import *import, HeapTuple row)
 {
 	Size		size = row->t_len;
 
-	for (int i = 1; i <= import->desc->natts; i++)
+	heap_deform_tuple(row, import->desc, import->values, import->nulls);
+	for (int i = 0; i < import->desc->natts; i++)
 	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(row, import->desc, i, &isnull);
+		struct varlena *value = (struct varlena *) DatumGetPointer(import->values[i]);
 
-		if (!isnull && TupleDescAttr(import->desc, i - 1)->attlen == -1 &&
-			VARATT_IS_EXTENDED(DatumGetPointer(value)))
-			size += toast_raw_datum_size(value);
+		if (!import->nulls[i] && TupleDescAttr(import->desc, i)->attlen == -1 &&
+			VARATT_IS_EXTENDED(value))
+			size += toast_raw_datum_size(import->values[i]);
 	}
 	return size;
 }
