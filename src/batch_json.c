@@ -223,9 +223,22 @@ flat_data(JsonbContainer *object)
 	return JsonbValueToJsonb(builder.result);
 }
 
-/* Read one event.  Without a key "data", the unknown keys are the data. */
+/* Whether a key is that of a position, which a stored event as JSON has. */
+static bool
+is_position(const JsonbValue *key)
+{
+	static const char name[] = "position";
+
+	return key->val.string.len == strlen(name) &&
+		memcmp(key->val.string.val, name, strlen(name)) == 0;
+}
+
+/*
+ * Read one event.  Without a key "data", the unknown keys are the data.  With it,
+ * an event that was stored may have a position: that is ignored.
+ */
 static void
-read_event(PgesEvent *event, int ordinal, JsonbContainer *object)
+read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_stored)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbValue	key;
@@ -239,7 +252,8 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object)
 
 		(void) JsonbIteratorNext(&it, &value, true);
 		set_key(event, ordinal, meaning, &value);
-		if (meaning == KEY_UNKNOWN && stranger.type == jbvNull)
+		if (meaning == KEY_UNKNOWN && stranger.type == jbvNull &&
+			!(was_stored && is_position(&key)))
 			stranger = key;
 	}
 	if (event->data == NULL)
@@ -282,7 +296,7 @@ read_array(JsonbContainer *array)
 		if (value.type != jbvBinary ||
 			!JsonContainerIsObject(value.val.binary.data))
 			report_no_object(ordinal, &value);
-		read_event(&batch->events[ordinal - 1], ordinal, value.val.binary.data);
+		read_event(&batch->events[ordinal - 1], ordinal, value.val.binary.data, false);
 	}
 	pges_current_event = 0;
 	return batch;
@@ -305,14 +319,14 @@ pges_batch_from_json(Jsonb *events)
 	{
 		batch = pges_batch_create(1);
 		pges_current_event = 1;
-		read_event(&batch->events[0], 1, &events->root);
+		read_event(&batch->events[0], 1, &events->root, false);
 		pges_current_event = 0;
 	}
 	pges_batch_check(batch);
 	return batch;
 }
 
-/* Read one event from JSON that has to be an object. */
+/* Read one event to import from JSON that has to be an object. */
 void
 pges_event_from_json(PgesEvent *event, Jsonb *json)
 {
@@ -326,5 +340,5 @@ pges_event_from_json(PgesEvent *event, Jsonb *json)
 			(void) JsonbExtractScalar(&json->root, &value);
 		report_no_object(event->ordinal, &value);
 	}
-	read_event(event, event->ordinal, &json->root);
+	read_event(event, event->ordinal, &json->root, true);
 }

@@ -80,8 +80,11 @@ import_context(void *arg)
 	char	   *column = import->reading == 0 ? "" :
 		psprintf(", column \"%s\",", NameStr(TupleDescAttr(import->desc, import->reading - 1)->attname));
 
-	if (n < 1 || n > import->nlines)
+	if (import->nlines == 0)
 		errcontext("importing events to store %s", store);
+	else if (n < 1 || n > import->nlines)
+		errcontext("importing events " INT64_FORMAT " to " INT64_FORMAT " to store %s",
+				   import->done + 1, import->done + import->nlines, store);
 	else if (import->lines[n - 1] > 0)
 		errcontext("importing event %d, line " INT64_FORMAT "%s to store %s",
 				   pges_current_event, import->lines[n - 1], column, store);

@@ -168,6 +168,20 @@ SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, n AS data FROM g
 \set VERBOSITY default
 SELECT count(*) FROM reg_import.moving;
 
+-- whole rows as JSON: their position is ignored, but data if there is no other
+SELECT eventstore.create_store('reg_import.rows', 'off');
+SELECT * FROM eventstore.import_events('SELECT to_jsonb(s) AS event FROM reg_import.source s ORDER BY position', 'reg_import.rows');
+SELECT count(*) FROM (SELECT event_id, data, metadata FROM reg_import.source EXCEPT SELECT event_id, data, metadata FROM reg_import.rows) d;
+SELECT * FROM eventstore.import_json('{"event_type": "moved", "position": 5}', 'reg_import.rows');
+SELECT data FROM reg_import.rows WHERE event_type = 'moved';
+SELECT * FROM eventstore.import_json('{"event_type": "moved", "data": 1, "Position": 5}', 'reg_import.rows');
+SELECT * FROM eventstore.append('{"event_type": "moved", "data": 1, "position": 5}', store => 'reg_import.rows');
+
+-- what a trigger raises is told with the events of the lot
+CREATE FUNCTION reg_import.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no lucky numbers'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON reg_import.rows FOR EACH ROW WHEN (NEW.data = '77') EXECUTE FUNCTION reg_import.refuse();
+SELECT * FROM eventstore.import_events('SELECT ''n'' AS event_type, n AS data FROM generate_series(1, 100) n', 'reg_import.rows');
+
 -- privileges: those of an append, and of the query
 CREATE ROLE reg_import_role;
 GRANT USAGE ON SCHEMA reg_import, eventstore TO reg_import_role;

@@ -178,6 +178,8 @@ my @odd = (
   '{"event_type": "a", "event_type": "b", "n": 1, "n": 2}',
   '{"event_type":"no space","x":{"event_id":"inner"},"y":[]}',
   "\t{ \"event_type\" : \"much space\" , \"position\" : 17 , \"data\" : null }  ",
+  '{"event_type": "a row", "position": 17, "data": {"n": 1}}', '{"event_type": "a row", "data": 1, "position": 01}', '{"event_type": "a row", "data": 1, "position": x}',
+  '{"event_type": "a row", "data": 1, "position": "x"}', '{"event_type": "position", "position": 170, "n": 1}',
   '{"event_type": "position", "position": null}', '{"event_type": "position", "position": "x"}',
   '{"event_type": "nulls", "correlation_id": null, "causation_id": null, "aggregate_type": null, "aggregate_version": null, "metadata": null, "n": 1}',
   '{"event_type": "an aggregate", "aggregate_id": "odd \u0061", "aggregate_version": 1, "data": 1.50}',

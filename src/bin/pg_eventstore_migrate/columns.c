@@ -37,6 +37,7 @@ typedef struct Event
 	int32		version;		/* 0 is none */
 	Value		data;
 	Value		metadata;
+	Pair		position;		/* of an event that was stored; key NULL: none */
 	PQExpBuffer others;			/* the keys that are unknown, for the data */
 } Event;
 
@@ -80,6 +81,16 @@ take_version(const Pair *pair, int32 *version)
 	return *version > 0 || is_null(pair);
 }
 
+/* Keep a position, which the server reads only if it is data; false if it is none. */
+static bool
+take_position(const Pair *pair, Pair *position)
+{
+	size_t		digits = strspn(pair->value, "0123456789");
+
+	*position = *pair;
+	return digits == (size_t) (pair->value_end - pair->value) && *pair->value != '0';
+}
+
 /* Take a value whose JSON the server reads. */
 static bool
 take_json(const Pair *pair, Value *value)
@@ -115,6 +126,8 @@ take_pair(const Pair *pair, Event *event)
 		return take_json(pair, &event->data);
 	if (is_key(pair, "\"metadata\""))
 		return take_json(pair, &event->metadata);
+	if (is_key(pair, "\"position\""))
+		return take_position(pair, &event->position);
 	return take_other(pair, event);
 }
 
@@ -138,6 +151,8 @@ take_apart(const Line *line, Event *event)
 	}
 	if (!at_object_end(&scan) || (event->data.text !=NULL && others->len > 0))
 		return false;
+	if (event->data.text == NULL && event->position.key != NULL)
+		take_other(&event->position, event);	/* it is data like any other */
 	if (event->metadata.length == strlen("null") && memcmp(event->metadata.text, "null", 4) == 0)
 		event->metadata.text = NULL;
 	if (event->data.text == NULL)
