@@ -333,14 +333,14 @@ for my $i (1 .. 10)
 {
   my $err = '';
   my $run = IPC::Run::start([ $program, @resumable ], '<', \undef, '2>', \$err);
-  $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program'")
+  $node->poll_query_until('postgres', "SELECT count(*) >= 1 FROM pg_stat_activity WHERE application_name = '$program'")
     or die 'it does not run';
   select(undef, undef, undef, 0.02 + rand(0.08) * $i);
   if ($i % 3 == 0)
   {
     $run->signal('KILL');
   }
-  elsif (my $backend = query("SELECT pid FROM pg_stat_activity WHERE application_name = '$program'"))
+  elsif (my $backend = query("SELECT pid FROM pg_stat_activity WHERE application_name = '$program' ORDER BY random() LIMIT 1"))
   {
     if ($i % 3 == 1)
     {
@@ -384,7 +384,7 @@ for my $waits_for ('the server', 'its input')
   }
   else
   {
-    $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND query LIKE '%ALTER TABLE%_columns%' AND state = 'idle'")
+    $node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = '$program' AND query LIKE '%ALTER TABLE%_columns%' AND state = 'idle'")
       or die 'it does not wait';
   }
   $run->signal('INT');

@@ -72,7 +72,7 @@ number_at(const char *from, size_t size)
 
 /* Begin a query, or the next page. */
 static void
-begin_query(CopyState *state)
+begin_rows(CopyState *state)
 {
 	char	   *query;
 
@@ -90,7 +90,7 @@ begin_query(CopyState *state)
 
 /* End a query that has given all of its rows, and see that it went well. */
 static void
-end_query(CopyState *state)
+end_rows(CopyState *state)
 {
 	PGresult   *result;
 
@@ -115,7 +115,7 @@ receive_row(CopyState *state, Line *line)
 	stop_if_canceled();
 	if (length < 0)
 	{
-		end_query(state);
+		end_rows(state);
 		return false;
 	}
 	at = state->row;
@@ -139,7 +139,7 @@ next_row(Source *source, Line *line)
 	while (!state->finished)
 	{
 		if (!state->running)
-			begin_query(state);
+			begin_rows(state);
 		if (receive_row(state, line) && line->number <= state->mark)
 		{
 			state->after = line->number;

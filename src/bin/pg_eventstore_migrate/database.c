@@ -43,6 +43,49 @@ must(const End *end, PGresult *result)
 	}
 }
 
+/* the session that runs a query which has not ended, or NULL */
+static PGconn *busy;
+
+/* Begin to run a query. */
+void
+begin_query(const End *end, const char *sql)
+{
+	stop_if_canceled();
+	if (PQsendQuery(end->conn, sql) != 1)
+		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
+	busy = end->conn;
+}
+
+/* Wait for the end of a query, which a SIGINT may cancel; its result. */
+PGresult *
+end_query(const End *end)
+{
+	PGresult   *result;
+	PGresult   *next;
+
+	SetCancelConn(end->conn);
+	result = PQgetResult(end->conn);
+	while (result != NULL && (next = PQgetResult(end->conn)) != NULL)
+		PQclear(next);
+	ResetCancelConn();
+	busy = NULL;
+	return result;
+}
+
+/* Cancel the query that runs, so that it does not go on when the program has ended. */
+void
+cancel_query(void)
+{
+	PGcancel   *cancel = busy ? PQgetCancel(busy) : NULL;
+	char		message[256];
+
+	if (cancel == NULL)
+		return;
+	PQcancel(cancel, message, sizeof(message));
+	PQfreeCancel(cancel);
+	busy = NULL;
+}
+
 /* Run some SQL that a SIGINT may cancel. */
 PGresult *
 run(const End *end, const char *sql)
@@ -84,7 +127,10 @@ ask_number(const End *end, const char *sql)
 static void
 set_session(const End *end)
 {
-	PQclear(must(end, run(end, "SET client_min_messages = 'warning';"
+	if (PQsetClientEncoding(end->conn, "UTF8") != 0)
+		pg_fatal("%s", PQerrorMessage(end->conn));
+	PQclear(must(end, run(end, "SET search_path = '';"
+						  " SET client_min_messages = 'warning';"
 						  " SET statement_timeout = 0;"
 						  " SET idle_in_transaction_session_timeout = 0;"
 						  " SET datestyle = 'ISO'")));
@@ -103,10 +149,49 @@ open_end(End *end)
 	if (end->value != NULL)
 		connection.dbname = pg_strdup(end->value);
 	end->conn = connectDatabase(&connection, progname, false, false, false);
-	if (PQsetClientEncoding(end->conn, "UTF8") != 0)
-		pg_fatal("%s", PQerrorMessage(end->conn));
 	end->name = psprintf("database \"%s\"", PQdb(end->conn));
 	set_session(end);
+}
+
+/* The value that an option of a connection has in another one to the same server. */
+static const char *
+same_server(const End *end, const PQconninfoOption *option)
+{
+	/* of several servers the one that was reached */
+	if (strcmp(option->keyword, "host") == 0)
+		return PQhost(end->conn);
+	if (strcmp(option->keyword, "hostaddr") == 0)
+		return option->val ? PQhostaddr(end->conn) : NULL;
+	if (strcmp(option->keyword, "port") == 0)
+		return PQport(end->conn);
+	if (strcmp(option->keyword, "password") == 0)
+		return PQpass(end->conn);
+	return option->val;
+}
+
+/* Connect once more, to the same server in the same way. */
+void
+open_again(const End *end, End *again)
+{
+	PQconninfoOption *options_of_end = PQconninfo(end->conn);
+	const char *keywords[100];
+	const char *values[100];
+	int			n = 0;
+
+	if (options_of_end == NULL)
+		pg_fatal("out of memory");
+	for (PQconninfoOption *option = options_of_end; option->keyword && n < (int) lengthof(keywords) - 1; option++)
+	{
+		keywords[n] = option->keyword;
+		values[n++] = same_server(end, option);
+	}
+	keywords[n] = values[n] = NULL;
+	*again = *end;
+	again->conn = PQconnectdbParams(keywords, values, false);
+	if (PQstatus(again->conn) != CONNECTION_OK)
+		pg_fatal("%s", PQerrorMessage(again->conn));
+	PQconninfoFree(options_of_end);
+	set_session(again);
 }
 
 /* The first of these that was given. */

@@ -3,7 +3,8 @@
  *		Imports events into a store.
  *
  * Each batch comes to the server by COPY and is imported from there in a
- * transaction of its own.  As long as events come in order, each behind its
+ * transaction of its own.  Two sessions take turns: while one imports its batch,
+ * the next one comes to the other.  Only one imports at any time.  As long as events come in order, each behind its
  * predecessors in its aggregate, that is all.  At the first one that does not,
  * all that is left of the source is brought to the server, put in order there,
  * and imported in batches from that.  The events end up in the same order as
@@ -14,10 +15,20 @@
 #include "common/logging.h"
 #include "fe_utils/cancel.h"
 
+/* A session that imports every other batch. */
+typedef struct Lane
+{
+	End			end;
+	Source	   *batch;
+	bool		full;			/* there is a batch */
+	bool		in_columns;		/* and it is there in columns */
+} Lane;
+
 typedef struct Import
 {
 	Source	   *source;
-	const End  *target;
+	const End  *target;			/* the session that is at work */
+	Lane		lanes[2];
 	char	   *store;			/* as a literal of SQL */
 	Counts	   *counts;
 } Import;
@@ -89,15 +100,23 @@ fail_batch(const Import *import, const PGresult *result)
 	fail_query(import->target, result);
 }
 
-/* Import what a query returns; the error, if there is one. */
-static PGresult *
-import_query(const Import *import, const char *query)
+/* Begin to import what a query returns. */
+static void
+begin_import(const Import *import, const End *target, const char *query)
 {
 	char	   *sql = psprintf("SELECT imported, present FROM eventstore.import_events('%s', %s)",
 							   query, import->store);
-	PGresult   *result = run(import->target, sql);
 
+	begin_query(target, sql);
 	pg_free(sql);
+}
+
+/* Wait for the end of an import; the error, if there is one. */
+static PGresult *
+end_import(const Import *import, const End *target)
+{
+	PGresult   *result = end_query(target);
+
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		return result;
 	import->counts->imported += strtoll(PQgetvalue(result, 0, 0), NULL, 10);
@@ -106,24 +125,12 @@ import_query(const Import *import, const char *query)
 	return NULL;
 }
 
-/*
- * Import a batch the fast way; whether that went well.  A scan of the table gives
- * the events as they came, so that no sort is needed.
- */
-static bool
-import_columns(const Import *import, Source *batch)
+/* Import what a query returns; the error, if there is one. */
+static PGresult *
+import_query(const Import *import, const char *query)
 {
-	PGresult   *error;
-	bool		done;
-
-	if (!fill_columns(import->target, batch))
-		return false;
-	error = import_query(import, COLUMNS_QUERY);
-	if (error != NULL && PQstatus(import->target->conn) == CONNECTION_BAD)
-		fail_batch(import, error);
-	done = error == NULL;
-	PQclear(error);
-	return done;
+	begin_import(import, import->target, query);
+	return end_import(import, import->target);
 }
 
 /* Import a batch as text; false if its events do not come in order. */
@@ -145,18 +152,63 @@ import_text(const Import *import, Source *batch)
 	return true;
 }
 
+/* Bring the next batch to a session, if there is one: in columns, if that is possible. */
+static void
+load_lane(Lane *lane)
+{
+	lane->full = read_batch(lane->batch);
+	lane->in_columns = lane->full && fill_columns(&lane->end, lane->batch);
+}
+
+/*
+ * Begin to import the batch of a session.  A scan of the table gives the events
+ * as they came, so that no sort is needed.
+ */
+static void
+begin_lane(const Import *import, const Lane *lane)
+{
+	if (lane->in_columns)
+		begin_import(import, &lane->end, COLUMNS_QUERY);
+}
+
+/* End that, if need be as text; false if the events do not come in order. */
+static bool
+end_lane(Import *import, const Lane *lane)
+{
+	PGresult   *error;
+
+	import->target = &lane->end;
+	if (lane->in_columns)
+	{
+		error = end_import(import, &lane->end);
+		if (error == NULL)
+			return true;
+		if (PQstatus(lane->end.conn) == CONNECTION_BAD)
+			fail_batch(import, error);
+		PQclear(error);
+	}
+	return import_text(import, lane->batch);
+}
+
 /* Import batch after batch, as long as events come in order; whether all did. */
 static bool
-import_in_order(const Import *import)
+import_in_order(Import *import)
 {
-	Source	   *batch = make_batch(import->source);
+	Lane	   *lane = &import->lanes[0];
+	Lane	   *other = &import->lanes[1];
 
-	create_columns(import->target);
-	while (read_batch(batch))
+	load_lane(lane);
+	while (lane->full)
 	{
-		if (!import_columns(import, batch) && !import_text(import, batch))
+		Lane	   *done = lane;
+
+		begin_lane(import, lane);
+		load_lane(other);
+		if (!end_lane(import, lane))
 			return false;
-		progress_show(import->source->events);
+		progress_show(import->counts->imported + import->counts->present);
+		lane = other;
+		other = done;
 	}
 	return true;
 }
@@ -185,10 +237,22 @@ import_ordered(const Import *import, const char *verb)
 	progress_end();
 }
 
-/* Bring all that is left of the source to the server, and put it in order. */
+/*
+ * Bring all that is left of the source to the session at work, and put it in
+ * order.
+ */
 static void
 stage_rest(const Import *import)
 {
+	for (int i = 0; i < (int) lengthof(import->lanes); i++)
+	{
+		const Lane *lane = &import->lanes[i];
+
+		if (!lane->full || &lane->end == import->target)
+			continue;			/* that batch is there already */
+		read_batch_again(lane->batch);
+		fill_stage(import->target, lane->batch, false, false);
+	}
 	progress_begin(import->source, "brought to the server", import->source->events);
 	fill_stage(import->target, import->source, false, true);
 	progress_end();
@@ -210,13 +274,28 @@ try_import(const Import *import)
 	PQclear(must(import->target, run(import->target, "ROLLBACK")));
 }
 
+/* Set up the two sessions. */
+static void
+open_lanes(Import *import)
+{
+	import->lanes[0].end = *import->target;
+	open_again(import->target, &import->lanes[1].end);
+	create_stage(&import->lanes[1].end);
+	for (int i = 0; i < (int) lengthof(import->lanes); i++)
+	{
+		create_columns(&import->lanes[i].end);
+		import->lanes[i].batch = make_batch(import->source);
+	}
+}
+
 /* Import the events of a source into a store. */
 void
 import_events(Source *source, const End *target, Counts *counts)
 {
-	Import		import = {source, target, store_literal(target), counts};
+	Import		import = {.source = source,.target = target,.counts = counts};
 	bool		in_order;
 
+	import.store = store_literal(target);
 	create_stage(target);
 	if (options.dry_run)
 	{
@@ -224,11 +303,14 @@ import_events(Source *source, const End *target, Counts *counts)
 		return;
 	}
 	prepare_store(target);
+	open_lanes(&import);
 	progress_begin(source, "imported", 0);
 	in_order = import_in_order(&import);
 	progress_end();
-	if (in_order)
-		return;
-	stage_rest(&import);
-	import_ordered(&import, "imported");
+	if (!in_order)
+	{
+		stage_rest(&import);
+		import_ordered(&import, "imported");
+	}
+	PQfinish(import.lanes[1].end.conn);
 }

@@ -65,8 +65,10 @@ static const struct option long_options[] = {
 void
 stop_if_canceled(void)
 {
-	if (CancelRequested)
-		pg_fatal("canceled");
+	if (!CancelRequested)
+		return;
+	cancel_query();
+	pg_fatal("canceled");
 }
 
 /* Show what the program can do. */

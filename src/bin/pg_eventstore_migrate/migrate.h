@@ -80,6 +80,10 @@ extern const char *progname;
 
 /* database.c */
 extern void open_end(End *end);
+extern void open_again(const End *end, End *again);
+extern void begin_query(const End *end, const char *sql);
+extern PGresult *end_query(const End *end);
+extern void cancel_query(void);
 extern void prepare_store(const End *end);
 extern char *store_name(const End *end);
 extern char *store_literal(const End *end);
