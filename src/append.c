@@ -383,6 +383,7 @@ assign_version(PgesEvent *event, PgesAggregate *aggregate)
 	if (event->given_version > 0 && event->given_version != event->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, pges_column_name(PGES_AGGREGATE_VERSION)),
 				 errmsg("aggregate version of an event does not fit"),
 				 errdetail("Key \"aggregate_version\" of event %d is %d, but the event would get version %d of aggregate \"%s\".",
 						   event->ordinal, event->given_version, event->version,

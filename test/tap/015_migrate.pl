@@ -208,6 +208,68 @@ cmp_ok(query("SELECT count(*) FROM migrate.$by_program"), '>=', 13, 'some are st
 is(query("(SELECT $columns FROM migrate.by_sql EXCEPT SELECT $columns FROM migrate.$by_program)
     UNION ALL (SELECT $columns FROM migrate.$by_program EXCEPT SELECT $columns FROM migrate.by_sql)"), '', 'what is stored is the same');
 
+# Ids are kept or refused, never replaced, and made of an event's text and place only if there is none.
+my ($ids, @ids) = new_store();
+for my $id ('17', '{"$oid": "5"}', 'true')
+{
+  migrate_fails("the id $id", qr/line 1: key "event_id".*must be a string/, \qq({"event_id": $id, "event_type": "t"}), '--source=-', "--target=$connstr", @ids);
+}
+migrate_ok('a key with escapes', qr/1 events imported/, \'{"event_\\u0069d": "mine", "event_type": "t"}', '--source=-', "--target=$connstr", @ids);
+migrate_ok('in the other way, too', qr/1 events imported/, \'{"event_\\u0069d": "mine, too", "event_type": "\\u0074"}', '--source=-', "--target=$connstr", @ids);
+is(query("SELECT string_agg(event_id, '/' ORDER BY position) FROM migrate.$ids"), 'mine/mine, too', 'ids are kept');
+my @heartbeats = ('{"event_type": "heartbeat", "n": 1}', '{"event_type": "heartbeat", "n": 1}');
+my ($day_1, $day_2) = (file_of('day_1', @heartbeats), file_of('day_2', @heartbeats));
+migrate_ok('a file without ids', qr/2 events imported, 0 were/, "--source=$day_1", "--target=$connstr", @ids);
+migrate_ok('another file with the same text', qr/2 events imported, 0 were/, "--source=$day_2", "--target=$connstr", @ids);
+migrate_ok('the first file again', qr/warning: .*without an id.*0 events imported, 2 were/s, "--source=$day_1", "--target=$connstr", @ids);
+append_to_file("$day_1.new", "\n\n  " . join("  \r\n", @heartbeats));
+rename "$day_1.new", $day_1 or die $!;
+migrate_ok('with other white space', qr/0 events imported, 2 were/, "--source=$day_1", "--target=$connstr", @ids);
+
+# What a time without a zone means depends on nobody's settings.
+{
+  my ($name, @name) = new_store();
+  my @as_file = (\'{"event_id": "z", "event_type": "t", "occurred_at": "2025-07-01T12:00:00"}', '--source=-', "--target=$connstr", @name);
+  local $ENV{PGTZ} = 'Europe/Berlin';
+  local $ENV{PGDATESTYLE} = 'German, DMY';
+  migrate_ok('a time without a zone', qr/1 events imported/, @as_file);
+  is(query("SELECT occurred_at = '2025-07-01 12:00Z' FROM migrate.$name"), 't', 'it is in UTC');
+  delete $ENV{PGTZ};
+  migrate_ok('again, elsewhere', qr/0 events imported, 1 were/, @as_file);
+  migrate_ok('verified', qr/0 differ/, @as_file, '--verify');
+}
+
+# Versions may be missing, also in an aggregate that has some, in whatever order the rest comes.
+for my $disorder (0, 1)
+{
+  my ($name, @name) = new_store();
+  my @lines = (event('h', 1), '{"event_id": "h-2", "event_type": "t", "aggregate_id": "h", "data": 1}', event('h', 3), '{"event_id": "h-4", "event_type": "t", "aggregate_id": "h", "data": 1}');
+  push @lines, event('x', 2), event('x', 1) if $disorder;
+  for my $run ('--dry-run', '--quiet')
+  {
+    my ($status, undef, $err) = migrate(\join("\n", @lines), '--source=-', "--target=$connstr", $run, @name);
+    is($status, 0, "some versions, disorder $disorder, $run") or diag($err);
+  }
+  is(query("SELECT string_agg(event_id, ' ' ORDER BY aggregate_version) FROM migrate.$name WHERE aggregate_id = 'h'"), 'h-1 h-2 h-3 h-4', 'each in its place');
+}
+
+# What is wrong is told at once, if no order could mend it.
+for my $line ('{"event_type": "t", "data": 1, "colour": 1}', '{"event_type": "t", "aggregate_id": "p", "aggregate_type": "Other", "data": 1}')
+{
+  my ($name, @name) = new_store();
+  my $said = migrate_fails("no order: $line", qr/line 3: /,
+    \join("\n", (map { qq({"event_type": "t", "aggregate_id": "p", "aggregate_type": "T", "n": $_}) } 1, 2), $line), '--source=-', "--target=$connstr", @name);
+  unlike($said, qr/putting the events in order/, 'nothing is put in order');
+}
+
+# Names with escapes are the same names, and whole numbers whole numbers.
+my ($accent, @accent) = new_store();
+migrate_ok('names with escapes', qr/4 events imported/, \join("\n",
+    map { sprintf '{"event_id": "%d", "event_type": "t", "aggregate_id": "%s", "aggregate_version": %s, "data": 1}', @$_ }
+      [ 2, 'caf\\u00e9 \\ud83d\\ude00\\/', '2.0' ], [ 1, "caf\xc3\xa9 \xf0\x9f\x98\x80/", '1.0' ], [ 4, '\\u0061\\n', 2 ], [ 3, 'a\\n', 1 ]),
+  '--source=-', "--target=$connstr", @accent);
+is(query("SELECT string_agg(event_id, ' ' ORDER BY aggregate_id, aggregate_version) FROM migrate.$accent"), '3 4 1 2', 'they are put in order');
+
 # A store to a store, under another name and in another database.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 migrate_ok('store to store', qr/10 events imported, 0 were/, "--source=$connstr", '--source-schema=migrate', '--source-table=store_6',
@@ -235,6 +297,60 @@ migrate_ok('a store with an archive to a store', qr/4 events imported, 0 were/, 
 migrate_ok('the same again', qr/0 events imported, 4 were/, "--source=$connstr", '--schema=migrate', '--source-table=unarchived', "--target=$connstr", "--table=$archived");
 migrate_ok('verify a store with an archive', qr/4 events compared, 0 differ/, '--verify', "--source=$connstr", '--schema=migrate', '--source-table=unarchived',
   "--target=$connstr", "--table=$archived");
+
+# What an open append hides from the log is not left out: it is waited for, and then it is an error.
+{
+  my ($name, @name) = new_store();
+  migrate_ok('a source', qr/1 events imported/, \event('o', 1), '--source=-', "--target=$connstr", @name);
+  my $session = session($node);
+  $session->run("BEGIN; SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
+  query("SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
+  migrate_fails('an open append', qr/waiting for an append.*error: store migrate.$name of database "postgres" has events behind an append that is open.*detail: Process \d+ appended/s,
+    "--source=$connstr", "--target=$dir/open.jsonl", @name);
+  ok(!-e "$dir/open.jsonl", 'no file is written');
+  $session->run('ROLLBACK');
+  $session->quit;
+  migrate_ok('when it has ended', qr/2 events exported/, "--source=$connstr", "--target=$dir/open.jsonl", @name);
+}
+
+# Nor what row security hides.
+{
+  my ($name, @name) = new_store();
+  migrate_ok('a source', qr/3 events imported/, \join("\n", map { event("s$_", 1) } 1 .. 3), '--source=-', "--target=$connstr", @name);
+  query("CREATE ROLE part LOGIN; GRANT USAGE ON SCHEMA migrate, eventstore TO part; GRANT SELECT ON migrate.$name TO part;
+    ALTER TABLE migrate.$name ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON migrate.$name USING (aggregate_id = 's1')");
+  migrate_fails('row security', qr/would be affected by row-level security/, "--source=$connstr user=part", '--target=-', @name);
+}
+
+# Settings of the role that would end what takes long do not count.
+query("CREATE ROLE hasty LOGIN SUPERUSER; ALTER ROLE hasty SET lock_timeout = 100; ALTER ROLE hasty SET idle_session_timeout = 100; ALTER ROLE hasty SET statement_timeout = 100;
+  ALTER ROLE hasty SET default_transaction_read_only = on; ALTER ROLE hasty SET default_transaction_isolation = serializable");
+{
+  my ($name, @name) = new_store();
+  migrate_ok('a hasty role', qr/1 events imported/, \event('a', 1), '--source=-', "--target=$connstr user=hasty", @name);
+  my $session = session($node);
+  $session->run("BEGIN; LOCK TABLE migrate.$name");
+  my ($in, $err) = (event('a', 2) . "\n", '');
+  my $run = IPC::Run::start([ $program, '--source=-', "--target=$connstr user=hasty", @name ], '<', \$in, '2>', \$err, IPC::Run::timeout(180));
+  $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
+    or die 'it does not wait';
+  select(undef, undef, undef, 0.3);
+  $session->run('ROLLBACK');
+  $session->quit;
+  $run->finish;
+  is($run->result(0), 0, 'it waits for a lock') or diag($err);
+}
+
+# Several at once make what is missing once.
+$node->safe_psql('postgres', 'CREATE DATABASE fresh');
+{
+  my @runs = map {
+    my $in = event("f$_", 1);
+    IPC::Run::start([ $program, '--quiet', '--source=-', '--target=' . $node->connstr('fresh') ], '<', \$in, IPC::Run::timeout(180))
+  } 1 .. 4;
+  is(scalar(grep { $_->finish } @runs), 4, 'four at once do well');
+  is(query('SELECT count(*) FROM eventstore.events', 'fresh'), '4', 'four at once: all events are there');
+}
 
 # Names that need quotes.
 migrate_ok('names', qr/1 events imported/, \event('a', 1), '--source=-', "--target=$connstr", q{--schema=It's "so"}, '--table=Some Events');
@@ -299,6 +415,21 @@ migrate_ok('verify with more in the target', qr/13 events compared, 0 differ/,
   \join("\n", @original[0 .. 12]), '--verify', '--source=-', "--target=$connstr", @kept);
 my $short = file_of('short', @original[0 .. 12]);
 migrate_fails('verify a file that lacks one', qr/event "v-14" .*is not in .*1 differ/s, '--verify', "--source=$connstr", "--target=$short", @kept);
+query("ALTER TABLE migrate.$kept DISABLE TRIGGER USER; UPDATE migrate.$kept SET aggregate_type = NULL WHERE event_id = 'v-3'; ALTER TABLE migrate.$kept ENABLE TRIGGER USER");
+migrate_fails('verify a type that the target lacks', qr/event "v-3" differs: aggregate_type/, \join("\n", @original), '--verify', '--source=-', "--target=$connstr", @kept);
+query("ALTER TABLE migrate.$kept DISABLE TRIGGER USER; UPDATE migrate.$kept SET aggregate_type = 'T' WHERE event_id = 'v-3'; ALTER TABLE migrate.$kept ENABLE TRIGGER USER");
+for my $change (
+  [ 'without versions', qr/"v-1" differs: aggregate_version/, map { s/"aggregate_version": \d+, //r } @original ],
+  [ 'without times', qr/"v-1" differs: occurred_at/, map { s/"occurred_at": "[^"]*", //r } @original ],
+  [ 'backwards', qr/"v-13" differs: order/, reverse @original ],
+  [ 'with one twice', qr/"v-2" differs: (order, )?repeated/, @original[ 0 .. 13 ], $original[1] ])
+{
+  my ($name, $said, @lines) = @$change;
+  my $path = file_of("export_$name", @lines);
+  migrate_fails("verify an export $name", $said, '--verify', "--source=$connstr", "--target=$path", @kept);
+}
+migrate_fails('verify what is no JSON', qr/error: standard input: line 2: invalid input syntax/, \"$original[0]\n{x", '--verify', '--source=-', "--target=$connstr", @kept);
+migrate_fails('verify what is no object', qr/error: standard input: line 2: an event must be/, \"$original[0]\n5", '--verify', '--source=-', "--target=$connstr", @kept);
 s/"t"/"u"/ for my @all = @original;
 my $many = migrate_fails('verify many differences', qr/and 4 more/, \join("\n", @all), '--verify', '--source=-', "--target=$connstr", @kept);
 is(scalar(() = $many =~ /differs:/g), 10, 'the first ten are shown');
@@ -476,15 +607,19 @@ SKIP:
   like(migrate_ok('message-db to file', qr/3 events exported/, $message_db, '--source-format=message-db', '--target=-'),
     qr/^\{.*"event_type": "Opened".*\}\n\{.*\}\n\{.*"amount": 1.50.*\}\n$/, 'message-db to file: the events');
   $node->safe_psql('message_db', "SET search_path = message_store; SELECT write_message(gen_random_uuid()::text, 'account-' || gen_random_uuid(), 'Opened', '{}')");
-  migrate_fails('message-db, an id that is too long', qr/global position 4: .*aggregate_id/s, $message_db, "--target=$connstr", @from_message_db);
-  query(qq{ALTER TABLE migrate.$from_message_db ALTER aggregate_id TYPE varchar(255) COLLATE "C"});
-  migrate_ok('message-db, a wide column', qr/1 events imported, 3 were/, $message_db, "--target=$connstr", @from_message_db);
+  migrate_ok('message-db, a long name in a store made for it', qr/1 events imported, 3 were/, $message_db, "--target=$connstr", @from_message_db);
+  my ($narrow, @narrow) = new_store();
+  query("SELECT eventstore.create_store('migrate.$narrow')");
+  migrate_fails('message-db, a name that is too long for a store', qr/global position 4: .*aggregate_id/s, $message_db, "--target=$connstr", @narrow);
+  migrate_fails('message-db, verify without a store', qr/has no store .*One of the two/s, '--verify', $message_db, '--source-format=message-db', "--target=$dir/none.jsonl");
 
   $node->safe_psql('postgres', 'CREATE DATABASE emmett');
   system(@quietly, 'node', "$peers/emmett-schema.mjs") == 0 or die slurp_file("$dir/said");
   $node->safe_psql('emmett', slurp_file("$dir/said"));
   my $append = q{SELECT emt_append_to_stream(ARRAY['%s'], ARRAY['{"n": %d}'::jsonb], ARRAY['{"by": "me"}'::jsonb], ARRAY['1'], ARRAY['Done'], ARRAY['E'], '%s', 'Cart', NULL, 'emt:default')};
+  (my $command = sprintf($append, 'c-1', 9, 'cart-2')) =~ s/'E'/'C'/;
   $node->safe_psql('emmett', sprintf($append, @$_)) for [ 'm-1', 1, 'cart-1' ], [ 'm-2', 2, 'cart-2' ], [ 'm-3', 3, 'cart-1' ];
+  $node->safe_psql('emmett', $command);
   my $emmett = '--source=' . $node->connstr('emmett');
   my ($from_emmett, @from_emmett) = new_store();
   migrate_ok('Emmett', qr/3 events imported, 0 were/, $emmett, "--target=$connstr", @from_emmett);

@@ -13,6 +13,7 @@
 typedef struct Kept
 {
 	int64		number;
+	int64		ordinal;
 	size_t		offset;
 	size_t		length;
 } Kept;
@@ -36,6 +37,7 @@ next_kept(Source *batch, Line *line)
 	if (state->next >= state->count)
 		return false;
 	line->number = kept->number;
+	line->ordinal = kept->ordinal;
 	line->text = state->text.data + kept->offset;
 	line->length = kept->length;
 	state->next++;
@@ -75,6 +77,7 @@ read_batch(Source *batch)
 
 		stop_if_canceled();
 		kept->number = line.number;
+		kept->ordinal = line.ordinal;
 		kept->offset = state->text.len;
 		kept->length = line.length;
 		appendBinaryPQExpBuffer(&state->text, line.text, line.length);

@@ -104,8 +104,6 @@ take_json(const Pair *pair, Value *value)
 static bool
 take_other(const Pair *pair, Event *event)
 {
-	if (memchr(pair->key, '\\', pair->key_end - pair->key) != NULL)
-		return false;			/* it may be a known one */
 	appendPQExpBufferChar(event->others, event->others->len > 0 ? ',' : '{');
 	appendBinaryPQExpBuffer(event->others, pair->key, pair->value_end - pair->key);
 	return true;
@@ -199,37 +197,53 @@ put_event(PQExpBuffer rows, const Line *line, Event *event)
 	put_json(rows, &event->metadata);
 }
 
-/* Send the events of a batch, as long as all is plain; whether all was. */
+/*
+ * Whether all is plain in a batch.  It is looked through before it is sent, as a
+ * COPY that is broken off is an error in the log of the server.
+ */
 static bool
-send_batch(const End *end, Source *batch, PQExpBuffer rows)
+is_plain(Source *batch, Event *event)
 {
-	Event		event = {.others = createPQExpBuffer()};
 	Line		line;
 	bool		plain = true;
 
 	while (plain && batch->next(batch, &line))
+		plain = take_apart(&line, event);
+	read_batch_again(batch);
+	return plain;
+}
+
+/* Send the events of a batch. */
+static void
+send_batch(const End *end, Source *batch, Event *event, PQExpBuffer rows)
+{
+	Line		line;
+
+	while (batch->next(batch, &line))
 	{
-		plain = take_apart(&line, &event);
-		if (plain)
-			put_event(rows, &line, &event);
+		take_apart(&line, event);
+		put_event(rows, &line, event);
 		if (rows->len >= PIECE)
 			send_rows(end, rows);
 	}
-	destroyPQExpBuffer(event.others);
-	return plain;
 }
 
 /* Bring a batch into the table, instead of what is there; whether that went well. */
 bool
 fill_columns(const End *end, Source *batch)
 {
+	Event		event = {.others = createPQExpBuffer()};
 	PQExpBuffer rows = createPQExpBuffer();
-	PGresult   *error;
-	bool		plain;
+	PGresult   *error = NULL;
+	bool		plain = is_plain(batch, &event);
 
-	begin_copy(end, rows, COLUMNS, true);
-	plain = send_batch(end, batch, rows);
-	error = end_copy(end, rows, plain ? NULL : "not plain");
+	if (plain)
+	{
+		begin_copy(end, rows, COLUMNS, true);
+		send_batch(end, batch, &event, rows);
+		error = end_copy(end, rows);
+	}
+	destroyPQExpBuffer(event.others);
 	destroyPQExpBuffer(rows);
 	if (error != NULL && PQstatus(end->conn) == CONNECTION_BAD)
 		fail_query(end, error);

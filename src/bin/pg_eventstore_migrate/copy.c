@@ -9,12 +9,15 @@
  */
 #include "migrate.h"
 
+#include <time.h>
+
 #include "common/logging.h"
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 #include "port/pg_bswap.h"
 
 #define PAGE_EVENTS 50000
+#define LONGEST_WAIT 10			/* seconds for appends that are open */
 
 typedef struct CopyState
 {
@@ -45,7 +48,7 @@ typedef struct CopyState
 
 /*
  * Emmett: its readers go by transaction, then by position.  So events are
- * numbered in that order.
+ * numbered in that order.  Its commands are none.
  */
 #define EMMETT_QUERY \
 	"SELECT pg_catalog.row_number() OVER (ORDER BY m.transaction_id, m.global_position)," \
@@ -57,6 +60,7 @@ typedef struct CopyState
 	" FROM %s m LEFT JOIN %s s ON s.stream_id = m.stream_id" \
 	" AND s.partition = m.partition" \
 	" AND s.is_archived = m.is_archived" \
+	" WHERE m.message_kind = 'E'" \
 	" ORDER BY m.transaction_id, m.global_position"
 
 /* A big-endian number of a binary COPY. */
@@ -144,7 +148,7 @@ next_row(Source *source, Line *line)
 		{
 			state->after = line->number;
 			state->page++;
-			source->events++;
+			line->ordinal = ++source->events;
 			return true;
 		}
 		/* rows beyond the mark are received, too, to end the query */
@@ -219,6 +223,51 @@ find_format(const End *end)
 	return emmett ? FORMAT_EMMETT : FORMAT_EVENTSTORE;
 }
 
+/* Report that an append stayed open, and end the program. */
+static void
+fail_open_append(const CopyState *state)
+{
+	char	   *who = ask(state->end, psprintf("SELECT pg_catalog.concat_ws(' ',"
+											   " CASE WHEN pid IS NULL THEN 'Prepared transaction' ELSE 'Process' END,"
+											   " COALESCE(gid, pid::text), 'appended and is open since', since)"
+											   " FROM eventstore.open_appends"
+											   " WHERE store = %s::pg_catalog.regclass ORDER BY first_position LIMIT 1",
+											   state->store));
+
+	pg_log_error("store %s of %s has events behind an append that is open",
+				 store_name(state->end), state->end->name);
+	if (who != NULL)
+		pg_log_error_detail("%s.", who);
+	pg_log_error_hint("Their order is known when it has ended. View eventstore.open_appends shows such appends.");
+	exit(1);
+}
+
+/*
+ * The high-water mark, once no event that is there now is above it.  An append
+ * that is open holds it back.
+ */
+static int64
+wait_for_mark(const CopyState *state)
+{
+	int64		last = ask_number(state->end, psprintf("SELECT pg_catalog.max(position) FROM %s",
+													   store_name(state->end)));
+	char	   *sql = psprintf("SELECT eventstore.high_water_mark(%s)", state->store);
+	int64		mark = ask_number(state->end, sql);
+	time_t		begin = time(NULL);
+
+	if (mark < last && !options.quiet)
+		pg_log_info("waiting for an append that is open");
+	while (mark < last)
+	{
+		if (time(NULL) - begin > LONGEST_WAIT)
+			fail_open_append(state);
+		pg_usleep(100000);
+		mark = ask_number(state->end, sql);
+	}
+	pg_free(sql);
+	return mark;
+}
+
 /* Set up to read a store of ours, up to its mark. */
 static void
 use_store(Source *source, CopyState *state)
@@ -230,7 +279,7 @@ use_store(Source *source, CopyState *state)
 	if (same_store(end, &options.target))
 		pg_fatal("the source and the target are the same store");
 	state->store = store_literal(end);
-	state->mark = ask_number(end, psprintf("SELECT eventstore.high_water_mark(%s)", state->store));
+	state->mark = wait_for_mark(state);
 	source->expected = estimate(end, store_name(end));
 	source->unit = "position";
 }
@@ -250,6 +299,7 @@ use_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 		psprintf(MESSAGE_DB_QUERY, messages);
 	source->expected = estimate(end, messages);
 	source->unit = emmett ? "event" : "global position";
+	source->long_names = true;
 }
 
 /* Begin to read the events of a database. */
@@ -262,8 +312,8 @@ open_database_source(const End *end)
 
 	state->end = end;
 	state->mark = PG_INT64_MAX;
-	/* so that the same events make the same text everywhere */
-	PQclear(must(end, run(end, "SET timezone = 'UTC'")));
+	/* part of the events would be taken for all of them */
+	PQclear(must(end, run(end, "SET row_security = off")));
 	if (format == FORMAT_AUTO)
 		format = find_format(end);
 	if (format == FORMAT_EVENTSTORE)

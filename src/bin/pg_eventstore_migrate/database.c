@@ -8,6 +8,24 @@
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 
+/* what has been imported so far; NULL if nothing of it stays */
+static const Counts *kept;
+
+/* Note where the number of imported events stands. */
+void
+note_counts(const Counts *counts)
+{
+	kept = counts;
+}
+
+/* Before an error, tell what was imported and stays. */
+void
+report_kept(void)
+{
+	if (kept != NULL && kept->imported > 0)
+		pg_log_info("%lld events were imported before, and stay", (long long) kept->imported);
+}
+
 /* Report why a query failed, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)
@@ -16,6 +34,7 @@ fail_query(const End *end, const PGresult *result)
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
+	report_kept();
 	if (message != NULL)
 		pg_log_error("%s: %s", end->name, message);
 	else
@@ -123,7 +142,10 @@ ask_number(const End *end, const char *sql)
 	return number;
 }
 
-/* Settings of the role or the database shall not end what takes long. */
+/*
+ * Settings of the role or the database shall not end what takes long, nor change
+ * what events mean.
+ */
 static void
 set_session(const End *end)
 {
@@ -132,8 +154,13 @@ set_session(const End *end)
 	PQclear(must(end, run(end, "SET search_path = '';"
 						  " SET client_min_messages = 'warning';"
 						  " SET statement_timeout = 0;"
+						  " SET lock_timeout = 0;"
+						  " SET idle_session_timeout = 0;"
 						  " SET idle_in_transaction_session_timeout = 0;"
-						  " SET datestyle = 'ISO'")));
+						  " SET default_transaction_read_only = off;"
+						  " SET default_transaction_isolation = 'read committed';"
+						  " SET timezone = 'UTC';"
+						  " SET datestyle = 'ISO, MDY'")));
 	if (PQserverVersion(end->conn) >= 170000)
 		PQclear(must(end, run(end, "SET transaction_timeout = 0")));
 }
@@ -239,19 +266,38 @@ store_exists(const End *end)
 						  store_literal(end))) != NULL;
 }
 
-/* Make the extension and the store, as far as they are missing. */
+/* Make something that is missing; whether it was not made by another meanwhile. */
+static bool
+make(const End *end, const char *sql, bool (*exists) (const End *end))
+{
+	PGresult   *result = run(end, sql);
+	ExecStatusType status = PQresultStatus(result);
+	bool		made = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	if (!made && (PQtransactionStatus(end->conn) != PQTRANS_IDLE || !exists(end)))
+		fail_query(end, result);
+	PQclear(result);
+	return made;
+}
+
+/*
+ * Make the extension and the store, as far as they are missing.  Where aggregates
+ * have long names, the new store gets room for them.
+ */
 void
-prepare_store(const End *end)
+prepare_store(const End *end, bool long_names)
 {
 	if (options.create_schema && !extension_exists(end))
-		PQclear(must(end, run(end, "CREATE EXTENSION pg_eventstore")));
+		make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
 	if (store_exists(end))
 		return;
-	PQclear(must(end, run(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
-										" create_schema_if_missing => %s)",
-										store_literal(end),
-										options.notifications ? "worker" : "off",
-										options.create_schema ? "true" : "false"))));
+	if (make(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
+						   " create_schema_if_missing => %s)",
+						   store_literal(end),
+						   options.notifications ? "worker" : "off",
+						   options.create_schema ? "true" : "false"), store_exists) && long_names)
+		PQclear(must(end, run(end, psprintf("ALTER TABLE %s ALTER aggregate_id"
+											" TYPE varchar(255) COLLATE \"C\"", store_name(end)))));
 }
 
 /* What tells a store from all others: when its server began, database, table. */

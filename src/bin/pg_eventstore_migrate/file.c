@@ -160,7 +160,7 @@ next_line(Source *source, Line *line)
 			skip_byte_order_mark(line);
 	} while (is_blank(line));
 	check_line(source, line);
-	source->events++;
+	line->ordinal = ++source->events;
 	return true;
 }
 

@@ -38,24 +38,37 @@ static bool
 may_be_order(const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
 
-	return state != NULL && (strcmp(state, "22023") == 0 ||
-							 strcmp(state, "23505") == 0 ||
-							 strcmp(state, "40V01") == 0);
+	if (state == NULL)
+		return false;
+	return strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0 ||
+		(strcmp(state, "22023") == 0 && column != NULL && strcmp(column, "aggregate_version") == 0);
 }
 
-/* Whether an event of the batch comes before its predecessor. */
+/*
+ * Whether an event of the batch comes before its predecessor: one that has a
+ * version, while its aggregate, with the events that come before it, is not so
+ * far, or further.
+ */
 static bool
 out_of_order(const Import *import)
 {
-	return ask(import->target, psprintf(
-										"SELECT 1 FROM (SELECT aggregate_id, aggregate_version,"
-										" pg_catalog.lag(aggregate_version) OVER (PARTITION BY aggregate_id ORDER BY line) AS before"
-										" FROM " STAGE " WHERE aggregate_id IS NOT NULL) e"
-										" WHERE CASE WHEN before IS NULL THEN aggregate_version - 1 >"
-										" eventstore.get_aggregate_version(aggregate_id, %s)"
-										" ELSE aggregate_version <> before + 1 END LIMIT 1",
-										import->store)) != NULL;
+	static const char query[] =
+		"SELECT 1 FROM (SELECT aggregate_id, aggregate_version, place,"
+		" CASE WHEN given > 1"
+		" THEN pg_catalog.lag(version) OVER (PARTITION BY aggregate_id ORDER BY line) END AS before"
+		" FROM (SELECT *, CASE WHEN given > 0 THEN"
+		" pg_catalog.max(aggregate_version) OVER (PARTITION BY aggregate_id, given)"
+		" + pg_catalog.row_number() OVER (PARTITION BY aggregate_id, given ORDER BY line) - 1 END AS version"
+		" FROM (SELECT *, pg_catalog.row_number() OVER (PARTITION BY aggregate_id ORDER BY line) AS place,"
+		" pg_catalog.count(NULLIF(aggregate_version, 0)) OVER (PARTITION BY aggregate_id ORDER BY line) AS given"
+		" FROM " STAGE " WHERE aggregate_id IS NOT NULL) counted) numbered) placed"
+		" WHERE aggregate_version > 0 AND CASE WHEN before IS NULL"
+		" THEN aggregate_version > eventstore.get_aggregate_version(aggregate_id, %s) + place"
+		" ELSE aggregate_version <> before + 1 END LIMIT 1";
+
+	return ask(import->target, psprintf(query, import->store)) != NULL;
 }
 
 /* The number that the context of an error names: "importing event 3, line 17, to". */
@@ -82,14 +95,12 @@ fail_batch(const Import *import, const PGresult *result)
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *number = number_in_context(result);
 
-	if (import->counts->imported > 0 && !options.dry_run)
-		pg_log_info("%lld events were imported before, and stay",
-					(long long) import->counts->imported);
 	if (message != NULL && number != NULL)
 	{
 		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 		const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
+		report_kept();
 		pg_log_error("%s: %s %s: %s", import->source->name, import->source->unit, number, message);
 		if (detail != NULL)
 			pg_log_error_detail("%s", detail);
@@ -269,7 +280,7 @@ try_import(const Import *import)
 {
 	stage_rest(import);
 	PQclear(must(import->target, run(import->target, "BEGIN")));
-	prepare_store(import->target);
+	prepare_store(import->target, import->source->long_names);
 	import_ordered(import, "checked");
 	PQclear(must(import->target, run(import->target, "ROLLBACK")));
 }
@@ -302,7 +313,8 @@ import_events(Source *source, const End *target, Counts *counts)
 		try_import(&import);
 		return;
 	}
-	prepare_store(target);
+	prepare_store(target, source->long_names);
+	note_counts(counts);
 	open_lanes(&import);
 	progress_begin(source, "imported", 0);
 	in_order = import_in_order(&import);
@@ -313,4 +325,7 @@ import_events(Source *source, const End *target, Counts *counts)
 		import_ordered(&import, "imported");
 	}
 	PQfinish(import.lanes[1].end.conn);
+	if (made_event_ids() && counts->present > 0)
+		pg_log_warning("events without an id were taken for ones that are there already"
+					   " if %s had the same text at the same place before", source->name);
 }

@@ -9,6 +9,10 @@
 #include "migrate.h"
 
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+
+/* No aggregate has a longer name: it could not stand in an index. */
+#define MAX_NAME 2704
 
 /* Skip white space; whether something else follows. */
 static bool
@@ -110,6 +114,7 @@ read_pair(Scan *scan, Pair *pair)
 	if (!skip_string(scan))
 		return false;
 	pair->key_end = scan->at;
+	pair->escaped = memchr(pair->key, '\\', pair->key_end - pair->key) != NULL;
 	if (!skip_char(scan, ':') || !skip_space(scan))
 		return false;
 	pair->value = scan->at;
@@ -149,11 +154,97 @@ is_text(const char *begin, const char *end, const char *wanted)
 		memcmp(begin, wanted, end - begin) == 0;
 }
 
+/* The number that four hexadecimal digits are, or -1. */
+static int
+hex4(const char *at, const char *end)
+{
+	int			number = 0;
+
+	if (end - at < 4)
+		return -1;
+	for (int i = 0; i < 4; i++)
+	{
+		const char *digits = "0123456789abcdef";
+		const char *digit = at[i] ? strchr(digits, pg_tolower((unsigned char) at[i])) : NULL;
+
+		if (digit == NULL)
+			return -1;
+		number = number << 4 | (int) (digit - digits);
+	}
+	return number;
+}
+
+/* Read the character of an escape that begins with a u; -1 for what is none. */
+static int
+unicode_escape(const char **at, const char *end)
+{
+	int			code = hex4(*at + 2, end);
+
+	if (code >= 0)
+		*at += 6;
+	if (code >= 0xD800 && code < 0xDC00 && end - *at >= 6 && (*at)[0] == '\\' && (*at)[1] == 'u')
+	{
+		int			low = hex4(*at + 2, end);
+
+		if (low < 0xDC00 || low > 0xDFFF)
+			return -1;
+		*at += 6;
+		return 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+	}
+	return code >= 0xD800 && code < 0xE000 ? -1 : code;
+}
+
+/*
+ * Take the escapes out of what stands between the quotes of a string; returns its
+ * length, or -1 if there is no sense in it or it is too long for a name.
+ */
+static int
+unescape(const char *at, const char *end, char name[MAX_NAME])
+{
+	static const char letters[] = "\"\\/bfnrt";
+	static const char meanings[] = "\"\\/\b\f\n\r\t";
+	int			length = 0;
+
+	while (at < end)
+	{
+		const char *letter;
+		int			code;
+
+		if (length + 4 >= MAX_NAME)
+			return -1;
+		if (*at != '\\')
+			name[length++] = *at++;
+		else if (end - at < 2)
+			return -1;
+		else if (at[1] == 'u')
+		{
+			if ((code = unicode_escape(&at, end)) <= 0)
+				return -1;
+			unicode_to_utf8(code, (unsigned char *) name + length);
+			length += pg_utf_mblen((unsigned char *) name + length);
+		}
+		else
+		{
+			if (at[1] == '\0' || (letter = strchr(letters, at[1])) == NULL)
+				return -1;
+			name[length++] = meanings[letter - letters];
+			at += 2;
+		}
+	}
+	return length;
+}
+
 /* Whether the key of a pair is this one, given with its quotes. */
 bool
 is_key(const Pair *pair, const char *quoted)
 {
-	return is_text(pair->key, pair->key_end, quoted);
+	char		key[MAX_NAME];
+	int			length;
+
+	if (!pair->escaped)
+		return is_text(pair->key, pair->key_end, quoted);
+	length = unescape(pair->key + 1, pair->key_end - 1, key);
+	return length == (int) strlen(quoted) - 2 && memcmp(key, quoted + 1, length) == 0;
 }
 
 /* Whether the value of a pair is null. */
@@ -168,11 +259,35 @@ int32
 version_of(const Pair *pair)
 {
 	const char *at = pair->value;
+	const char *end = pair->value_end;
 	int64		version = 0;
 
-	for (; at < pair->value_end && *at >= '0' && *at <= '9' && version <= PG_INT32_MAX; at++)
+	if (*at == '0')
+		return 0;
+	for (; at < end && *at >= '0' && *at <= '9' && version <= PG_INT32_MAX; at++)
 		version = version * 10 + (*at - '0');
-	return at == pair->value_end && version <= PG_INT32_MAX ? (int32) version : 0;
+	if (at > pair->value && end - at > 1 && *at == '.')
+	{
+		at++;
+		while (at < end && *at == '0')	/* as some write whole numbers */
+			at++;
+	}
+	return at == end && version <= PG_INT32_MAX ? (int32) version : 0;
+}
+
+/* Take the name of an aggregate, without escapes; what is no name is none. */
+static void
+take_name(const Pair *pair, EventKeys *keys)
+{
+	static char name[MAX_NAME]; /* until the next one is taken */
+	const char *begin = pair->value + 1;
+	const char *end = pair->value_end - 1;
+	int			length = -1;
+
+	if (*pair->value == '"')
+		length = unescape(begin, end, name);
+	keys->aggregate_id = length < 0 ? NULL : name;
+	keys->aggregate_id_length = length < 0 ? 0 : length;
 }
 
 /* Find the keys that put an event in order.  Of one that comes twice, the last counts. */
@@ -187,37 +302,57 @@ scan_event(const Line *line, EventKeys *keys)
 		return;
 	while (next_pair(&scan, &pair))
 	{
-		bool		is_string = *pair.value == '"';
-
 		if (is_key(&pair, "\"event_id\""))
-			keys->has_id = is_string;
+			keys->has_id = !is_null(&pair); /* or what the server will refuse */
 		else if (is_key(&pair, "\"aggregate_version\""))
 			keys->aggregate_version = version_of(&pair);
 		else if (is_key(&pair, "\"aggregate_id\""))
-		{
-			keys->aggregate_id = is_string ? pair.value + 1 : NULL;
-			keys->aggregate_id_length = is_string ? pair.value_end - pair.value - 2 : 0;
-		}
+			take_name(&pair, keys);
 	}
 }
 
+static bool ids_were_made;
+
 /*
- * Make an id for an event that has none, of its text and its number, so that a
- * further run recognises it: a UUID of version 8, that of own making.
+ * Make an id for an event that has none, of its text, its number and the name of
+ * the source, so that a further run recognises it: a UUID of version 8, that of
+ * own making.  White space around the event, or between events, does not count.
  */
 void
 make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 {
-	const unsigned char *text = (const unsigned char *) line->text;
-	int			length = (int) line->length;
-	uint64		high = hash_bytes_extended(text, length, line->number);
-	uint64		low = hash_bytes_extended(text, length, ~line->number);
+	const char *source = options.source.value ? options.source.value : "";
+	const char *name = last_dir_separator(source);
+	uint64		seed;
+	uint64		high;
+	uint64		low;
+	Scan		scan = {.at = line->text,.end = line->text +line->length};
+	const unsigned char *text;
+	int			length;
 
+	skip_space(&scan);
+	while (scan.end > scan.at && strchr(" \t\r\n", scan.end[-1]) != NULL)
+		scan.end--;
+	text = (const unsigned char *) scan.at;
+
+	length = (int) (scan.end - scan.at);
+	name = name ? name + 1 : source;
+	seed = hash_bytes_extended((const unsigned char *) name, (int) strlen(name), line->ordinal);
+	high = hash_bytes_extended(text, length, seed);
+	low = hash_bytes_extended(text, length, ~seed);
+	ids_were_made = true;
 	snprintf(id, EVENT_ID_SIZE, "%08x-%04x-8%03x-%04x-%012llx",
 			 (unsigned) (high >> 32), (unsigned) (high >> 16) & 0xffff,
 			 (unsigned) high & 0xfff,
 			 (unsigned) (low >> 48 & 0x3fff) | 0x8000,
 			 (unsigned long long) low & 0xffffffffffff);
+}
+
+/* Whether any event got an id here. */
+bool
+made_event_ids(void)
+{
+	return ids_were_made;
 }
 
 /*

@@ -52,6 +52,7 @@ typedef struct Options
 typedef struct Line
 {
 	int64		number;			/* in the unit of the source, ascending */
+	int64		ordinal;		/* of the event in the source, from 1 */
 	const char *text;			/* not terminated */
 	size_t		length;
 } Line;
@@ -64,6 +65,7 @@ typedef struct Source
 	int64		expected;		/* events, if greater than 0 */
 	int64		bytes;			/* read from a file */
 	int64		size;			/* of the file, if greater than 0 */
+	bool		long_names;		/* aggregates may have them */
 	bool		(*next) (struct Source *source, Line *line);
 	void	   *state;
 } Source;
@@ -84,7 +86,7 @@ extern void open_again(const End *end, End *again);
 extern void begin_query(const End *end, const char *sql);
 extern PGresult *end_query(const End *end);
 extern void cancel_query(void);
-extern void prepare_store(const End *end);
+extern void prepare_store(const End *end, bool long_names);
 extern char *store_name(const End *end);
 extern char *store_literal(const End *end);
 extern bool store_exists(const End *end);
@@ -93,6 +95,8 @@ extern PGresult *run(const End *end, const char *sql);
 extern char *ask(const End *end, const char *sql);
 extern int64 ask_number(const End *end, const char *sql);
 extern PGresult *must(const End *end, PGresult *result);
+extern void note_counts(const Counts *counts);
+extern void report_kept(void);
 extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
 
 /* file.c, copy.c */
@@ -119,12 +123,13 @@ typedef struct Pair
 	const char *key_end;
 	const char *value;
 	const char *value_end;
+	bool		escaped;		/* the key has escapes */
 } Pair;
 
 /* What puts an event in order. */
 typedef struct EventKeys
 {
-	const char *aggregate_id;	/* as it stands in the JSON; NULL is none */
+	const char *aggregate_id;	/* NULL is none */
 	size_t		aggregate_id_length;
 	int32		aggregate_version;	/* 0 is none */
 	bool		has_id;
@@ -137,6 +142,7 @@ extern bool is_key(const Pair *pair, const char *quoted);
 extern bool is_null(const Pair *pair);
 extern int32 version_of(const Pair *pair);
 extern void make_event_id(const Line *line, char id[EVENT_ID_SIZE]);
+extern bool made_event_ids(void);
 extern void scan_event(const Line *line, EventKeys *keys);
 extern void add_event_id(const Line *line, PQExpBuffer event);
 
@@ -151,7 +157,7 @@ extern void put_number(PQExpBuffer rows, int64 value, int size);
 extern void put_text(PQExpBuffer rows, const char *value, size_t length);
 extern void send_rows(const End *end, PQExpBuffer rows);
 extern void begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate);
-extern PGresult *end_copy(const End *end, PQExpBuffer rows, const char *why_not);
+extern PGresult *end_copy(const End *end, PQExpBuffer rows);
 
 /* batch.c */
 extern Source *make_batch(Source *origin);

@@ -94,16 +94,16 @@ begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate)
 	appendBinaryPQExpBuffer(rows, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
 }
 
-/* End the copy, or break it off; the error, if the server did not take it. */
+/* End the copy; the error, if the server did not take it. */
 PGresult *
-end_copy(const End *end, PQExpBuffer rows, const char *why_not)
+end_copy(const End *end, PQExpBuffer rows)
 {
 	PGresult   *result;
 	PGresult   *error = NULL;
 
 	put_number(rows, -1, 2);
 	send_rows(end, rows);
-	if (PQputCopyEnd(end->conn, why_not) != 1)
+	if (PQputCopyEnd(end->conn, NULL) != 1)
 		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
 	SetCancelConn(end->conn);
 	while ((result = PQgetResult(end->conn)) != NULL)
@@ -135,21 +135,40 @@ fill_stage(const End *end, Source *source, bool truncate, bool show)
 		if (show && source->events % 1024 == 0)
 			progress_show(source->events);
 	}
-	error = end_copy(end, rows, NULL);
+	error = end_copy(end, rows);
 	if (error != NULL)
 		fail_query(end, error);
 	destroyPQExpBuffer(rows);
+}
+
+/* Give each event without a version that of the last one before it in its aggregate. */
+static void
+fill_versions(const End *end)
+{
+	if (ask(end, "SELECT 1 FROM " STAGE
+			" WHERE aggregate_id IS NOT NULL AND aggregate_version = 0 LIMIT 1") == NULL)
+		return;
+	PQclear(must(end, run(end, "BEGIN; SET LOCAL work_mem = '64MB';"
+						  " CREATE TEMPORARY TABLE eventstore_migrate_filled AS"
+						  " SELECT line, aggregate_id, COALESCE(pg_catalog.max(NULLIF(aggregate_version, 0))"
+						  " OVER (PARTITION BY aggregate_id, given), 0) AS aggregate_version, event"
+						  " FROM (SELECT *, pg_catalog.count(NULLIF(aggregate_version, 0))"
+						  " OVER (PARTITION BY aggregate_id ORDER BY line) AS given FROM " STAGE ") counted;"
+						  " DROP TABLE " STAGE ";"
+						  " ALTER TABLE pg_temp.eventstore_migrate_filled RENAME TO eventstore_migrate_events; COMMIT")));
 }
 
 /*
  * Put the events of the table in an order in which each comes behind its
  * predecessors in the aggregate, and else as in the source: an event takes the
  * place of the last of itself and its predecessors.  Those without a version
- * come first and keep their order, as the events of no aggregate do.
+ * come behind the one that they follow in the source, and the events of no
+ * aggregate keep their order.
  */
 void
 order_stage(const End *end)
 {
+	fill_versions(end);
 	PQclear(must(end, run(end, "BEGIN; SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '64MB';"
 						  " CREATE TEMPORARY TABLE eventstore_migrate_ordered AS"
 						  " SELECT pg_catalog.row_number() OVER (ORDER BY place, aggregate_version, line) AS n,"

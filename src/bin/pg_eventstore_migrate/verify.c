@@ -24,7 +24,7 @@
 	" e ->> 'causation_id' AS causation_id," \
 	" e ->> 'aggregate_id' AS aggregate_id," \
 	" e ->> 'aggregate_type' AS aggregate_type," \
-	" (e ->> 'aggregate_version')::integer AS aggregate_version," \
+	" (e ->> 'aggregate_version')::pg_catalog.numeric::integer AS aggregate_version," \
 	" CASE WHEN e ? 'data' THEN e -> 'data' ELSE" \
 	" e - '{event_id,event_type,occurred_at,correlation_id,causation_id," \
 	"aggregate_id,aggregate_type,aggregate_version,metadata}'::pg_catalog.text[] END AS data," \
@@ -34,15 +34,16 @@
 /* the events of the store, archived or not */
 #define STORED \
 	"SELECT *, position < pg_catalog.lag(position)" \
-	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM (%s) kept"
+	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM (%3$s) kept"
 
 /* NAME, if the key differs */
 #define DIFFERS(name) \
 	"CASE WHEN g." name " IS DISTINCT FROM s." name " THEN '" name "' END"
 
-/* NAME, if the key differs and was given */
+/* NAME, if the key differs and was given, or had to be */
 #define GIVEN_DIFFERS(name) \
-	"CASE WHEN g." name " <> s." name " THEN '" name "' END"
+	"CASE WHEN (g." name " IS NOT NULL OR %2$s) AND g." name " IS DISTINCT FROM s." name \
+	" THEN '" name "' END"
 
 #define COMPARE \
 	"CREATE TEMPORARY TABLE eventstore_migrate_differences AS" \
@@ -54,8 +55,22 @@
 	DIFFERS("aggregate_id") "," GIVEN_DIFFERS("aggregate_type") "," \
 	GIVEN_DIFFERS("aggregate_version") "," DIFFERS("data") "," \
 	"CASE WHEN g.metadata <> COALESCE(s.metadata, 'null') THEN 'metadata' END," \
-	"CASE WHEN s.too_early AND s.aggregate_id IS NOT NULL THEN 'order' END) AS keys" \
-	" FROM (" GIVEN ") g %s JOIN (" STORED ") s ON s.event_id = g.event_id"
+	"CASE WHEN (s.too_early AND s.aggregate_id IS NOT NULL) OR (%2$s AND s.position <" \
+	" pg_catalog.lag(s.position) OVER (ORDER BY g.line)) THEN 'order' END," \
+	"CASE WHEN %2$s AND pg_catalog.row_number() OVER (PARTITION BY g.event_id ORDER BY g.line) > 1" \
+	" AND g.line IS NOT NULL THEN 'repeated' END) AS keys" \
+	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id"
+
+/* reads one event after another as the comparison does, to find the one that it cannot */
+#define READ_EACH \
+	"DO $$DECLARE given record; e pg_catalog.jsonb; at pg_catalog.int8; BEGIN" \
+	" FOR given IN SELECT line, event FROM " STAGE " ORDER BY line LOOP" \
+	" at := given.line; e := given.event::pg_catalog.jsonb;" \
+	" PERFORM (e ->> 'occurred_at')::pg_catalog.timestamptz," \
+	" (e ->> 'aggregate_version')::pg_catalog.numeric::integer;" \
+	" IF pg_catalog.jsonb_typeof(e) <> 'object' THEN RAISE 'an event must be a JSON object'; END IF;" \
+	" END LOOP; EXCEPTION WHEN OTHERS THEN" \
+	" RAISE USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, COLUMN = at::pg_catalog.text; END$$"
 
 /* The query that reads a store, and its archive if it has one. */
 static char *
@@ -100,17 +115,36 @@ report_differences(const Source *given, const End *store)
 	PQclear(result);
 }
 
+/* Report why a comparison failed, with the line of the event if it is one, and end the program. */
+static void
+fail_comparison(const Source *given, const End *store, const PGresult *result)
+{
+	PGresult   *error = run(store, READ_EACH);
+	const char *line = PQresultErrorField(error, PG_DIAG_COLUMN_NAME);
+
+	if (line == NULL)
+		fail_query(store, result);
+	pg_log_error("%s: %s %s: %s", given->name, given->unit, line,
+				 PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY));
+	exit(1);
+}
+
 /* Compare, and return how many events differ. */
 static int64
 compare(const Source *given, const End *store, bool given_is_source)
 {
 	int64		differences;
+	PGresult   *result;
 
 	/*
 	 * Events that are in the target only may have been appended since, so
 	 * they are no difference.
 	 */
-	PQclear(must(store, run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT", query_of_store(store)))));
+	result = run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
+								 given_is_source ? "false" : "true", query_of_store(store)));
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		fail_comparison(given, store, result);
+	PQclear(result);
 	differences = ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
 							 " WHERE lacks_given OR lacks_stored OR keys <> ''");
 	report_differences(given, store);
@@ -125,11 +159,17 @@ verify_events(void)
 {
 	bool		given_is_source = !options.target.is_file;
 	const End  *store = given_is_source ? &options.target : &options.source;
-	Source	   *given = open_source(given_is_source ? &options.source : &options.target);
+	Source	   *given;
 	int64		differences;
 
 	if (!store_exists(store))
-		pg_fatal("%s has no store %s", store->name, store_name(store));
+	{
+		pg_log_error("%s has no store %s", store->name, store_name(store));
+		pg_log_error_detail("One of the two that are compared has to be a store.");
+		exit(1);
+	}
+	PQclear(must(store, run(store, "SET row_security = off")));
+	given = open_source(given_is_source ? &options.source : &options.target);
 	create_stage(store);
 	progress_begin(given, "read", 0);
 	fill_stage(store, given, false, true);
