@@ -10,7 +10,8 @@
  * below the high-water mark, so that nothing can appear among them later, below
  * what the notifier has announced, and below what others hold back by rows of
  * eventstore.archive_holds.  Of an aggregate only the oldest events go, without
- * a gap: an event stays where one of a lower version stays.
+ * a gap: an event stays where one of a lower version stays; see
+ * archive_rule.c.
  *
  * An append takes no lock that a batch waits for, nor the other way round: a
  * batch deletes rows that no append touches.  What an append has to look up, it
@@ -49,79 +50,8 @@
 #include "store.h"
 #include "trigger.h"
 
-/* So many events are moved by one statement. */
+/* So many events are looked at by one statement. */
 #define BATCH 10000
-
-/* The parameters of a rule: what is due, from where on, and how much of it. */
-typedef enum RuleParam
-{
-	RULE_AFTER,					/* positions after this one */
-	RULE_UP_TO,					/* and up to this one */
-	RULE_BEFORE_TIME,			/* null: any */
-	RULE_AGGREGATES,			/* null: any, and none */
-	RULE_KEEP,					/* the newest of each aggregate; null: none */
-	RULE_LIMIT,					/* null: no limit */
-	RULE_NUM_PARAMS
-} RuleParam;
-
-#define RULE_TYPES {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID, INT8OID}
-
-typedef struct Rule
-{
-	Datum		values[RULE_NUM_PARAMS];
-	bool		nulls[RULE_NUM_PARAMS];
-} Rule;
-
-/*
- * What is due by a rule: "candidates" are what meets its conditions, "cuts" the
- * first event of each aggregate that is too young, at and after which all stay.
- */
-#define DUE \
-	"WITH candidates AS MATERIALIZED (" \
-	"SELECT c.position, c.aggregate_id, c.aggregate_version FROM %1$s c " \
-	"WHERE c.position OPERATOR(pg_catalog.>) $1 " \
-	"AND c.position OPERATOR(pg_catalog.<=) $2 " \
-	"AND ($3 IS NULL OR c.occurred_at OPERATOR(pg_catalog.<) $3) " \
-	"AND ($4 IS NULL OR c.aggregate_id OPERATOR(pg_catalog.=) ANY ($4)) " \
-	"AND ($5 IS NULL OR c.aggregate_version OPERATOR(pg_catalog.+) $5 " \
-	"OPERATOR(pg_catalog.<=) (" \
-	"SELECT n.aggregate_version FROM %1$s n " \
-	"WHERE n.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
-	"ORDER BY n.aggregate_version DESC LIMIT 1)) " \
-	"ORDER BY c.position LIMIT $6), " \
-	"cuts AS MATERIALIZED (" \
-	"SELECT a.aggregate_id, (" \
-	"SELECT y.aggregate_version FROM %1$s y " \
-	"WHERE y.aggregate_id OPERATOR(pg_catalog.=) a.aggregate_id " \
-	"AND y.occurred_at OPERATOR(pg_catalog.>=) $3 " \
-	"ORDER BY y.aggregate_version LIMIT 1) AS version " \
-	"FROM (SELECT DISTINCT aggregate_id FROM candidates " \
-	"WHERE $3 IS NOT NULL AND aggregate_id IS NOT NULL) a), " \
-	"due AS MATERIALIZED (" \
-	"SELECT c.position FROM candidates c LEFT JOIN cuts k " \
-	"ON k.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
-	"WHERE k.version IS NULL OR c.aggregate_version OPERATOR(pg_catalog.<) k.version)"
-
-/* How many events are due. */
-static const PgesStatement count_statement = {
-	DUE " SELECT pg_catalog.count(*) FROM due",
-	RULE_NUM_PARAMS, RULE_TYPES,.custom = true
-};
-
-/* Move those that are due: how many were, how many went, the last candidate. */
-static const PgesStatement move_statement = {
-	DUE ", moved AS ("
-	"DELETE FROM %1$s e USING due d "
-	"WHERE e.position OPERATOR(pg_catalog.=) d.position "
-	"RETURNING e.position, e.event_id, e.event_type, e.occurred_at, e.correlation_id, "
-	"e.causation_id, e.aggregate_id, e.aggregate_type, e.aggregate_version, e.data, e.metadata), "
-	"stored AS ("
-	"INSERT INTO %2$s (" PGES_COLUMNS ") SELECT " PGES_COLUMNS " FROM moved RETURNING 1) "
-	"SELECT (SELECT pg_catalog.count(*) FROM due), "
-	"(SELECT pg_catalog.count(*) FROM stored), "
-	"(SELECT pg_catalog.max(position) FROM candidates)",
-	RULE_NUM_PARAMS, RULE_TYPES,.custom = true
-};
 
 /* The position up to which events of a store may be archived now. */
 static int64
@@ -147,41 +77,21 @@ pges_archive_limit(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(archive_limit(pges_readable_store_argument(fcinfo, 0)));
 }
 
-/* A rule under which everything up to a position is due. */
-static Rule
-make_rule(int64 up_to)
-{
-	Rule		rule = {
-		.values = {[RULE_UP_TO] = Int64GetDatum(up_to)},
-		.nulls = {[RULE_BEFORE_TIME] = true,[RULE_AGGREGATES] = true,[RULE_KEEP] = true,[RULE_LIMIT] = true}
-	};
-
-	return rule;
-}
-
-/* Set a parameter of a rule. */
-static void
-set_param(Rule *rule, RuleParam param, Datum value)
-{
-	rule->values[param] = value;
-	rule->nulls[param] = false;
-}
-
 /*
  * The rule that the arguments before_position, before_time and aggregate_ids
  * make, from one of them on.
  */
-static Rule
+static PgesRule
 rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
 {
-	Rule		rule = make_rule(limit);
+	PgesRule	rule = pges_make_rule(limit);
 
 	if (!PG_ARGISNULL(arg) && PG_GETARG_INT64(arg) <= limit)
-		set_param(&rule, RULE_UP_TO, Int64GetDatum(Max(PG_GETARG_INT64(arg), 1) - 1));
+		pges_set_rule_param(&rule, PGES_RULE_UP_TO, Int64GetDatum(Max(PG_GETARG_INT64(arg), PG_INT64_MIN + 1) - 1));
 	if (!PG_ARGISNULL(arg + 1))
-		set_param(&rule, RULE_BEFORE_TIME, PG_GETARG_DATUM(arg + 1));
+		pges_set_rule_param(&rule, PGES_RULE_BEFORE_TIME, PG_GETARG_DATUM(arg + 1));
 	if (!PG_ARGISNULL(arg + 2))
-		set_param(&rule, RULE_AGGREGATES, PointerGetDatum(PG_GETARG_ARRAYTYPE_P_COPY(arg + 2)));
+		pges_set_rule_param(&rule, PGES_RULE_AGGREGATES, PointerGetDatum(PG_GETARG_ARRAYTYPE_P_COPY(arg + 2)));
 	return rule;
 }
 
@@ -192,122 +102,25 @@ no_conditions(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) && PG_ARGISNULL(arg + 1) && PG_ARGISNULL(arg + 2);
 }
 
-/* A column of the row that SPI found; 0 for null. */
-static int64
-found_number(int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									  column, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
-/* Count what is due by a rule. */
-static int64
-count_due(const PgesStore *store, const Rule *rule)
-{
-	int64		count;
-
-	SPI_connect();
-	(void) pges_execute(store, &count_statement, rule->values, rule->nulls, true, NULL);
-	count = found_number(1);
-	SPI_finish();
-	return count;
-}
-
-/* Raise, instead of an error about a row of the archive, one that tells what to do. */
-static void
-report_refused(const PgesStore *store, const ErrorData *error)
-{
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNIQUE_VIOLATION),
-				 errmsg("an event of store %s is in archive %s already",
-						store->qualified_name, store->archive.qualified_name),
-				 error->detail ? errdetail("%s", error->detail) : 0,
-				 errhint("A plain INSERT into the store has brought an id, a version or a position that the archive has.")));
-	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
-		ereport(ERROR,
-				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
-				 errmsg("an event of store %s is too long for archive %s",
-						store->qualified_name, store->archive.qualified_name),
-				 errdetail("The archive says: %s.", error->message),
-				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
-						 store->archive.qualified_name)));
-}
-
-/* Run the statement that moves a batch. */
-static void
-run_move(const PgesStore *store, const Rule *rule)
-{
-	MemoryContext caller = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		(void) pges_execute_change(store, PGES_EACH, &move_statement,
-								   rule->values, rule->nulls);
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION &&
-			error->sqlerrcode != ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
-			PG_RE_THROW();
-		FlushErrorState();
-		report_refused(store, error);
-	}
-	PG_END_TRY();
-}
-
 /*
- * Move a batch of what is due by a rule, and let the rule go on after it; false
- * when there is nothing more.
+ * Move what is due by a rule, at most so many events; how many it were.  To move
+ * few, few are looked at, and more where those have to stay.
  */
-static bool
-move_batch(const PgesStore *store, Rule *rule, int64 limit, int64 *moved)
-{
-	int64		due;
-	int64		stored;
-	int64		last;
-
-	set_param(rule, RULE_LIMIT, Int64GetDatum(limit));
-	SPI_connect();
-	run_move(store, rule);
-	due = found_number(1);
-	stored = found_number(2);
-	last = found_number(3);
-	SPI_finish();
-	if (stored != due)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("store %s did not give all events to its archive", store->qualified_name),
-				 errdetail("It gave " INT64_FORMAT " of " INT64_FORMAT ".", stored, due),
-				 errhint("Look for a trigger on the store or on the archive that discards rows.")));
-	*moved += stored;
-	set_param(rule, RULE_AFTER, Int64GetDatum(last));
-	return last > 0;
-}
-
-/* Move what is due by a rule, at most so many events; how many it were. */
 static int64
-move_due(const PgesStore *store, Rule *rule, int64 max_count)
+move_due(const PgesStore *store, PgesRule *rule, int64 max_count)
 {
-	int64		moved = 0;
+	int64		window = Min(max_count, BATCH);
 	PgesProgress progress;
 
-	set_param(rule, RULE_AFTER, Int64GetDatum(0));
 	pges_progress_begin(&progress, PGES_ARCHIVE, store->relid);
-	while (moved < max_count && move_batch(store, rule, Min(max_count - moved, BATCH), &moved))
+	while (rule->moved < max_count && pges_move_batch(store, rule, window, max_count))
 	{
 		CHECK_FOR_INTERRUPTS();
-		pges_progress_update(&progress, moved, 0);
+		pges_progress_update(&progress, rule->moved, 0);
+		window = Min(window * 2, BATCH);
 	}
 	pges_progress_end(&progress);
-	return moved;
+	return rule->moved;
 }
 
 /* Raise unless the user may take events out of a store. */
@@ -398,7 +211,7 @@ pges_archive_events(PG_FUNCTION_ARGS)
 	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
 	int64		max_count = count_argument(fcinfo, 4, "max_count", PG_INT64_MAX);
 	bool		dry_run = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
-	Rule		rule;
+	PgesRule	rule;
 
 	if (no_conditions(fcinfo, 1))
 		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or use eventstore.apply_retention().");
@@ -409,13 +222,13 @@ pges_archive_events(PG_FUNCTION_ARGS)
 	}
 	rule = rule_of_arguments(fcinfo, 1, archive_limit(store));
 	if (dry_run)
-		PG_RETURN_INT64(Min(count_due(store, &rule), max_count));
+		PG_RETURN_INT64(Min(pges_count_due(store, &rule), max_count));
 	PG_RETURN_INT64(move_due(store, &rule, max_count));
 }
 
 /* The rules of a store's retention, and their names; how many there are. */
 static int
-retention_rules(const PgesStore *store, Rule rules[2], const char *names[2])
+retention_rules(const PgesStore *store, PgesRule rules[2], const char *names[2])
 {
 	int64		limit = archive_limit(store);
 	PgesArchiveRow row;
@@ -425,17 +238,17 @@ retention_rules(const PgesStore *store, Rule rules[2], const char *names[2])
 	if (row.max_age)
 	{
 		names[n] = "max_age";
-		rules[n] = make_rule(limit);
-		set_param(&rules[n++], RULE_BEFORE_TIME,
-				  DirectFunctionCall2(timestamptz_mi_interval,
-									  TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
-									  IntervalPGetDatum(row.max_age)));
+		rules[n] = pges_make_rule(limit);
+		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
+							DirectFunctionCall2(timestamptz_mi_interval,
+												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+												IntervalPGetDatum(row.max_age)));
 	}
 	if (row.max_count > 0)
 	{
 		names[n] = "max_count_per_aggregate";
-		rules[n] = make_rule(limit);
-		set_param(&rules[n++], RULE_KEEP, Int64GetDatum(row.max_count));
+		rules[n] = pges_make_rule(limit);
+		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(row.max_count));
 	}
 	return n;
 }
@@ -450,7 +263,7 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	int64		left = count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
-	Rule		rules[2];
+	PgesRule	rules[2];
 	const char *names[2];
 	int			n = retention_rules(store, rules, names);
 
@@ -463,7 +276,7 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	}
 	for (int i = 0; i < n; i++)
 	{
-		int64		count = dry_run ? Min(count_due(store, &rules[i]), left) :
+		int64		count = dry_run ? Min(pges_count_due(store, &rules[i]), left) :
 			move_due(store, &rules[i], left);
 		Datum		values[] = {CStringGetTextDatum(names[i]), Int64GetDatum(count)};
 		bool		nulls[] = {false, false};
@@ -498,11 +311,14 @@ report_progress(const PgesStore *store, const PgesProgress *progress, int64 move
 					moved, store->qualified_name)));
 }
 
-/* Move what is due by a rule, a batch in each transaction. */
-static void
-archive_by_rule(Oid relid, Rule *rule, int64 batch_size, const PgesProgress *progress, int64 *moved)
+/*
+ * Move what is due by a rule, a batch in each transaction; how many events are
+ * moved by then, with those of the rules before.
+ */
+static int64
+archive_by_rule(Oid relid, PgesRule *rule, int64 batch_size, const PgesProgress *progress, int64 moved)
 {
-	int64		up_to = DatumGetInt64(rule->values[RULE_UP_TO]);
+	int64		up_to = DatumGetInt64(rule->values[PGES_RULE_UP_TO]);
 	bool		more = true;
 
 	while (more)
@@ -512,13 +328,14 @@ archive_by_rule(Oid relid, Rule *rule, int64 batch_size, const PgesProgress *pro
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		store = begin_archiving(relid);
-		set_param(rule, RULE_UP_TO, Int64GetDatum(Min(up_to, archive_limit(store))));
-		more = move_batch(store, rule, batch_size, moved);
+		pges_set_rule_param(rule, PGES_RULE_UP_TO, Int64GetDatum(Min(up_to, archive_limit(store))));
+		more = pges_move_batch(store, rule, batch_size, PG_INT64_MAX);
 		if (more)
-			report_progress(store, progress, *moved);
+			report_progress(store, progress, moved + rule->moved);
 		PopActiveSnapshot();
 		SPI_commit();
 	}
+	return moved + rule->moved;
 }
 
 PG_FUNCTION_INFO_V1(pges_archive_all);
@@ -533,7 +350,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 {
 	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock)->relid;
 	int64		batch_size = count_argument(fcinfo, 4, "batch_size", BATCH);
-	Rule		rules[2];
+	PgesRule	rules[2];
 	const char *names[2];
 	int			n = 1;
 	int64		moved = 0;
@@ -554,7 +371,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 	SPI_commit();				/* a new archive is there for all from here on */
 	pges_progress_begin(&progress, PGES_ARCHIVE, relid);
 	for (int i = 0; i < n; i++)
-		archive_by_rule(relid, &rules[i], batch_size, &progress, &moved);
+		moved = archive_by_rule(relid, &rules[i], batch_size, &progress, moved);
 	pges_progress_end(&progress);
 	SPI_finish();
 	PG_RETURN_VOID();

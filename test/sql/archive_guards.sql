@@ -64,6 +64,25 @@ SELECT eventstore.archive_events(before_position => 5);
 SELECT eventstore.append_event('t', '1', 'a');
 SELECT count(*), max(aggregate_version) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
 
+-- errors tell what was going on, and not the statement
+\set SHOW_CONTEXT always
+CREATE OR REPLACE FUNCTION reg_archive_guards.seize() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;
+CREATE TRIGGER seize BEFORE INSERT ON reg_archive_guards.events_archive FOR EACH ROW EXECUTE FUNCTION reg_archive_guards.seize();
+SELECT eventstore.archive_events(before_position => 6);
+CALL eventstore.archive_all(before_position => 6);
+DO $$ BEGIN PERFORM eventstore.archive_events(before_position => 6); END $$;
+DROP TRIGGER seize ON reg_archive_guards.events_archive;
+INSERT INTO reg_archive_guards.events (event_id, event_type, data) SELECT event_id, 'again', '1' FROM reg_archive_guards.events_archive ORDER BY position LIMIT 1;
+\set VERBOSITY terse
+SELECT eventstore.archive_events(before_position => 100);
+\set VERBOSITY default
+GRANT USAGE ON SCHEMA eventstore TO reg_archive_squatter;
+SET ROLE reg_archive_squatter;
+SELECT eventstore.archive_events('reg_archive_guards.events', before_position => 6, dry_run => true);
+RESET ROLE;
+REVOKE USAGE ON SCHEMA eventstore FROM reg_archive_squatter;
+\set SHOW_CONTEXT never
+
 -- a store is not its own archive, whatever the table says
 UPDATE eventstore.archives SET archive = store WHERE store = 'reg_archive_guards.events'::regclass;
 SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
