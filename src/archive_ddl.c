@@ -39,6 +39,9 @@
 #include "position.h"
 #include "store_ddl.h"
 
+/* Events are kept at most so long by a rule.  This many years ago is a time. */
+#define MAX_AGE_YEARS 5000
+
 /* Let only one transaction at a time archive events of a store. */
 void
 pges_lock_archiving(const PgesStore *store)
@@ -287,18 +290,36 @@ pges_create_archive(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(store->archive.relid);
 }
 
-/* The age of an event's retention, or NULL. */
+/* Raise the error that an interval is no age for a retention. */
+static void
+report_age(const Interval *age, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"max_age\" must be %s", wanted),
+			 errdetail("It is %s.",
+					   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age))))));
+}
+
+/*
+ * The age of an event's retention, or NULL.  Of an age with months and negative
+ * days nobody can tell whether it is above zero, and a time so long ago that
+ * PostgreSQL has no name for it cannot be compared with.
+ */
 static Interval *
 age_argument(FunctionCallInfo fcinfo, int arg)
 {
 	Interval   *age = PG_ARGISNULL(arg) ? NULL : PG_GETARG_INTERVAL_P(arg);
-	Interval	none = {0};
+	Interval	most = {.month = MAX_AGE_YEARS * MONTHS_PER_YEAR};
 
-	if (age && !DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
-												 IntervalPGetDatum(&none))))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_age\" must be more than zero")));
+	if (age == NULL)
+		return NULL;
+	if (age->month < 0 || age->day < 0 || age->time < 0 ||
+		(age->month == 0 && age->day == 0 && age->time == 0))
+		report_age(age, "more than zero, and none of its parts less");
+	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
+										 IntervalPGetDatum(&most))))
+		report_age(age, psprintf("at most %d years", MAX_AGE_YEARS));
 	return age;
 }
 

@@ -72,9 +72,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.set_retention(regclass, interval, integer) IS
 'Sets which events of a store are due for its archive. An event is due when one of the rules says so. Nothing moves before apply_retention() or archive_all() is called.
 store: the store.
-max_age: events that occurred longer ago are due; NULL means no such rule.
+max_age: events that occurred longer ago are due, such as 2 years; at most 5000 years. NULL means no such rule.
 max_count_per_aggregate: of each aggregate, all but so many of its newest events are due; NULL means no such rule.
-Errors: 22004, 22023 for a bad argument; 0A000 as create_archive(); 42501 for anyone but the owner of the store; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22004 no store, 22023 an age or a count that is not above zero, or an age that is too great; 0A000 as create_archive(); 42501 for anyone but the owner of the store; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
   store regclass DEFAULT NULL,

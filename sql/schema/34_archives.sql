@@ -4,7 +4,10 @@ CREATE TABLE eventstore.archives (
   store regclass PRIMARY KEY,
   archive regclass UNIQUE,
   max_age interval,
-  max_count_per_aggregate integer
+  max_count_per_aggregate integer,
+  CONSTRAINT archives_max_age_check
+    CHECK (max_age OPERATOR(pg_catalog.>) '0' AND max_age OPERATOR(pg_catalog.<=) '5000 years'),
+  CONSTRAINT archives_max_count_check CHECK (max_count_per_aggregate OPERATOR(pg_catalog.>) 0)
 );
 CREATE TRIGGER archives_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON eventstore.archives
   FOR EACH STATEMENT EXECUTE FUNCTION eventstore.archives_changed();

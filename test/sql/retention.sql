@@ -64,6 +64,32 @@ SELECT * FROM eventstore.apply_retention();
 SELECT eventstore.set_retention('events', '0');
 \echo :LAST_ERROR_SQLSTATE
 SELECT eventstore.set_retention('events', '-1 day');
+-- an age of which no calendar tells whether it is above zero, or that is longer ago than any time
+SELECT eventstore.set_retention('events', '1 month -29 days');
+SELECT eventstore.set_retention('events', '1 day -1 second');
+SELECT eventstore.set_retention('events', '5000 years 1 second');
+SELECT eventstore.set_retention('events', '178000000 years');
+\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.set_retention('events', '2500000 days');
+SELECT eventstore.set_retention('events', '5000 years');
+SELECT * FROM eventstore.apply_retention();
+SELECT eventstore.set_retention('events', '1799999 days 24 hours');
+SELECT * FROM eventstore.apply_retention();
+SELECT eventstore.set_retention('events', NULL, 2147483647);
+SELECT * FROM eventstore.apply_retention();
+SELECT eventstore.set_retention('events');
+-- PostgreSQL 17 and later know an age without end
+DO $$
+BEGIN
+  PERFORM eventstore.set_retention('events', 'infinity');
+  RAISE 'taken';
+EXCEPTION WHEN invalid_parameter_value OR invalid_datetime_format THEN NULL;
+END $$;
+-- nor may a row of the table say so
+UPDATE eventstore.archives SET max_age = '0';
+UPDATE eventstore.archives SET max_age = '-1 day';
+UPDATE eventstore.archives SET max_age = '5001 years';
+UPDATE eventstore.archives SET max_count_per_aggregate = 0;
 SELECT eventstore.set_retention('events', max_count_per_aggregate => 0);
 \echo :LAST_ERROR_SQLSTATE
 SELECT eventstore.set_retention('events', max_count_per_aggregate => -1);
