@@ -76,7 +76,7 @@ pges_open_for_append(const PgesStore *store)
 	/* not both locks at a time: to wait for one with the other may deadlock */
 	UnlockRelationOid(relid, AccessShareLock);
 	LockRelationOid(relid, RowExclusiveLock);
-	return pges_store(relid);
+	return pges_hold_archive(relid);
 }
 
 /* Begin an append: find the store, and say what goes on in errors from now. */

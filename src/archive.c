@@ -164,7 +164,7 @@ begin_archiving(Oid relid)
 	check_may_archive(store);
 	pges_lock_archiving(store);
 	AcceptInvalidationMessages();
-	store = pges_store(relid);
+	store = pges_hold_archive(relid);
 	if (!OidIsValid(store->archive.relid))
 		(void) pges_create_archive_of(store, NULL, NULL, false);
 	(void) pges_read_archive_row(relid, &row);
@@ -172,7 +172,7 @@ begin_archiving(Oid relid)
 		lock_out_readers(store);
 	LockRelationOid(relid, RowExclusiveLock);
 	LockRelationOid(row.archive, RowExclusiveLock);
-	store = pges_store(relid);
+	store = pges_hold_archive(relid);
 	pges_check_can_be_archived(store);
 	pges_require_archive(store);
 	return store;

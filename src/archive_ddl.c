@@ -22,6 +22,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
@@ -211,7 +212,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	char	   *name = quote_qualified_identifier(schema, table);
 	PgesArchiveRow row;
 	int			nestlevel = pges_begin_ddl();
-	Oid			present = get_relname_relid(table, namespace);
+	Oid			present = RangeVarGetRelid(makeRangeVar(schema, table, -1), AccessShareLock, true);
 
 	if (OidIsValid(present) && !adopt)
 		ereport(ERROR,

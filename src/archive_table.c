@@ -24,6 +24,7 @@
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -259,6 +260,27 @@ pges_archives_changed(PG_FUNCTION_ARGS)
 						"archives_changed")));
 	CacheInvalidateRelcacheAll();
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * The description of a store whose archive, if it has one, is locked, so that it
+ * stays what it is, and keeps its name, until the transaction ends.  Whoever drops
+ * it just now is waited for, and then there is none.
+ */
+const PgesStore *
+pges_hold_archive(Oid relid)
+{
+	const PgesStore *store = pges_store(relid);
+	Oid			held = InvalidOid;
+
+	while (store->archive.relid != held)
+	{
+		held = store->archive.relid;
+		if (OidIsValid(held))
+			LockRelationOid(held, AccessShareLock);
+		store = pges_store(relid);
+	}
+	return store;
 }
 
 /* Raise unless the archive of a store is there, and has its shape. */

@@ -214,7 +214,7 @@ begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 	relid = erasure->store->relid;
 	UnlockRelationOid(relid, AccessShareLock);
 	LockRelationOid(relid, RowExclusiveLock);
-	erasure->store = pges_store(relid);
+	erasure->store = pges_hold_archive(relid);
 	check_rules(erasure->store);
 }
 

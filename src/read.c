@@ -130,7 +130,7 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	if (!include_archived)
 		return PGES_LIVE;
 	AcceptInvalidationMessages();
-	*store = pges_store((*store)->relid);
+	*store = pges_hold_archive((*store)->relid);
 	return pges_whole(*store);
 }
 

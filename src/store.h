@@ -108,6 +108,7 @@ extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
 extern void pges_require_archive(const PgesStore *store);
+extern const PgesStore *pges_hold_archive(Oid relid);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);

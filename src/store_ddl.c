@@ -329,7 +329,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
-	store = own_store_argument(fcinfo, 0, AccessExclusiveLock);
+	store = pges_hold_archive(own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
 	nestlevel = pges_begin_ddl();
 	if (!force)
 	{
