@@ -175,6 +175,7 @@ begin_archiving(Oid relid)
 	store = pges_hold_archive(relid);
 	pges_check_can_be_archived(store);
 	pges_require_archive(store);
+	pges_check_archive_privilege(store, ACL_INSERT);
 	return store;
 }
 

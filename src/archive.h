@@ -9,6 +9,8 @@
 
 #include "datatype/timestamp.h"
 
+#include "nodes/parsenodes.h"
+
 #include "store.h"
 
 /* A row of eventstore.archives. */
@@ -64,5 +66,9 @@ extern void pges_lock_archiving(const PgesStore *store);
 extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
 								   const char *tablespace, bool adopt);
 extern void pges_check_can_be_archived(const PgesStore *store);
+
+/* in archive_grant.c */
+extern void pges_copy_privileges(const PgesStore *store, Oid archive, const char *name);
+extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
 
 #endif							/* PGES_ARCHIVE_H */

@@ -4,7 +4,7 @@
  *
  * The archive is a table like that of the store: its columns, constraints,
  * indexes and the triggers that keep events immutable, but neither defaults nor
- * the trigger that makes a table a store.  Who may read the store may read it.
+ * the trigger that makes a table a store.
  *
  * The versions of aggregates go on in the store from what is in the archive, so
  * nobody may append without knowing that there is one.  To create it therefore
@@ -81,49 +81,12 @@ pges_check_can_be_archived(const PgesStore *store)
 				 errdetail("It has row security, which an archive cannot have.")));
 }
 
-/* Grant the right to read the archive to all who may read the store. */
-static void
-copy_grants(const PgesStore *store, const char *archive)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
-	bool		isnull;
-	Datum		value;
-	Acl		   *acl;
-
-	value = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &isnull);
-	acl = isnull ? NULL : DatumGetAclPCopy(value);
-	ReleaseSysCache(tuple);
-	for (int i = 0; acl && i < ACL_NUM(acl); i++)
-	{
-		const AclItem *item = &ACL_DAT(acl)[i];
-		char	   *role = item->ai_grantee == ACL_ID_PUBLIC ? NULL :
-			GetUserNameFromId(item->ai_grantee, true);
-
-		if ((ACLITEM_GET_PRIVS(*item) & ACL_SELECT) == 0 ||
-			(role == NULL && item->ai_grantee != ACL_ID_PUBLIC))
-			continue;
-		pges_run_ddl(psprintf("GRANT SELECT ON %s TO %s", archive,
-							  role ? quote_identifier(role) : "PUBLIC"));
-	}
-}
-
-/* Give a table to the owner of the store. */
-static void
-copy_owner(const PgesStore *store, const char *archive)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	if (owner != GetUserId())
-		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", archive,
-							  quote_identifier(GetUserNameFromId(owner, false))));
-}
-
 /* Create the table of an archive. */
 static void
-create_table(const PgesStore *store, const char *archive, const char *tablespace)
+create_table(const PgesStore *store, Oid namespace, const char *table, const char *tablespace)
 {
+	char	   *archive = quote_qualified_identifier(get_namespace_name(namespace), table);
+
 	if (tablespace)
 	{
 		(void) get_tablespace_oid(tablespace, false);
@@ -135,8 +98,8 @@ create_table(const PgesStore *store, const char *archive, const char *tablespace
 						  archive, store->qualified_name));
 	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
 	pges_create_immutability_triggers(archive);
-	copy_grants(store, archive);
-	copy_owner(store, archive);
+	CommandCounterIncrement();
+	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
 }
 
 /* Let the positions of a store go on after those of a table. */
@@ -223,7 +186,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	if (OidIsValid(present))
 		adopt_table(store, present, name);
 	else
-		create_table(store, name, tablespace);
+		create_table(store, namespace, table, tablespace);
 	pges_end_ddl(nestlevel);
 	CommandCounterIncrement();
 	(void) pges_read_archive_row(store->relid, &row);

@@ -48,6 +48,7 @@
 #include "utils/timestamp.h"
 
 #include "append.h"
+#include "archive.h"
 #include "argument.h"
 #include "batch.h"
 #include "erase.h"
@@ -215,6 +216,8 @@ begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 	UnlockRelationOid(relid, AccessShareLock);
 	LockRelationOid(relid, RowExclusiveLock);
 	erasure->store = pges_hold_archive(relid);
+	if (OidIsValid(erasure->store->archive.relid))
+		pges_check_archive_privilege(erasure->store, ACL_UPDATE);
 	check_rules(erasure->store);
 }
 

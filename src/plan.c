@@ -27,6 +27,7 @@
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
+#include "archive.h"
 #include "compat.h"
 #include "plan.h"
 
@@ -327,6 +328,8 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 
 	if (scope != PGES_LIVE)
 		pges_require_archive(store);
+	if (scope == PGES_ARCHIVED || scope == PGES_ALL)
+		pges_check_archive_privilege(store, ACL_SELECT);
 	plan = find_plan(store, scope, statement);
 	options.params = make_params(statement, values, nulls);
 	result = statement->latest ? execute_latest(plan, values) :

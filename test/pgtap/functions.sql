@@ -108,6 +108,7 @@ INSERT INTO wanted VALUES
 ('create_archive',
  'store regclass DEFAULT NULL::regclass, name text DEFAULT NULL::text, tablespace text DEFAULT NULL::text',
  'regclass', 'volatile', 'unsafe', 'called on null', 0),
+('sync_archive', 'store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('archive_events',
  'store regclass DEFAULT NULL::regclass, before_position bigint DEFAULT NULL::bigint, '
  'before_time timestamp with time zone DEFAULT NULL::timestamp with time zone, aggregate_ids text[] DEFAULT NULL::text[], '
@@ -138,11 +139,11 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * 40 + 8);
+SELECT plan(6 * 41 + 8);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
-SELECT is((SELECT count(*) FROM actual), 40::bigint, 'no function has an overload');
+SELECT is((SELECT count(*) FROM actual), 41::bigint, 'no function has an overload');
 
 SELECT is(a.arguments, w.arguments, w.name || ': arguments')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(198);
+SELECT plan(202);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -52,6 +52,7 @@ CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
 ('create_archive', $$SELECT eventstore.create_archive('pgtap_stores.events')$$),
+('sync_archive', $$SELECT eventstore.sync_archive('pgtap_stores.events')$$),
 ('set_retention', $$SELECT eventstore.set_retention('pgtap_stores.events', '1 day')$$),
 ('set_notifications', $$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$);
 CREATE TEMP TABLE erasures (label text, command text);
@@ -235,6 +236,7 @@ SELECT throws_ok($$SELECT eventstore.drop_store('pgtap_stores.events')$$, '42501
 ALTER TABLE pgtap_stores.events NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
 SELECT lives_ok($$SELECT eventstore.set_notifications('pgtap_stores.events', 'off')$$, 'owner: set_notifications, for what follows');
 SELECT lives_ok($$SELECT eventstore.create_archive('pgtap_stores.events')$$, 'owner: create_archive');
+SELECT lives_ok($$SELECT eventstore.sync_archive('pgtap_stores.events')$$, 'owner: sync_archive');
 SELECT lives_ok($$SELECT eventstore.set_retention('pgtap_stores.events', '1 day', 100)$$, 'owner: set_retention');
 SELECT lives_ok($$SELECT eventstore.archive_events(before_position => 2)$$, 'owner: archive_events');
 SET LOCAL ROLE pgtap_reader;

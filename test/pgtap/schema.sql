@@ -80,6 +80,7 @@ SELECT set_eq($$
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.store_options(regclass)',
+    'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,regclass,boolean)',
     'sequence eventstore.events_position_seq',
     'table eventstore.archive_holds',

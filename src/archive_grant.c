@@ -1,0 +1,195 @@
+/*
+ * archive_grant.c
+ *		Who may do what with the archive of a store.
+ *
+ * An archive belongs to the owner of its store, and whoever may read or erase
+ * events in the store may do so in the archive: to be moved takes nothing from
+ * anybody.  That is arranged when the archive is made.  What is granted, revoked
+ * or given away later is for the owner to bring to the archive, with
+ * eventstore.sync_archive(); until then an error tells what is missing.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "archive.h"
+#include "compat.h"
+#include "store_ddl.h"
+
+/* Who but the owner has SELECT or UPDATE on table $1, or on which columns of it. */
+#define GRANTED \
+	"FROM (SELECT c.oid, c.relowner, NULL::pg_catalog.name AS attname, c.relacl AS acl " \
+	"FROM pg_catalog.pg_class c " \
+	"UNION ALL SELECT c.oid, c.relowner, a.attname, a.attacl " \
+	"FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a " \
+	"ON a.attrelid OPERATOR(pg_catalog.=) c.oid " \
+	"AND a.attname OPERATOR(pg_catalog.=) ANY ('{" PGES_COLUMNS "}')) t " \
+	"CROSS JOIN LATERAL pg_catalog.aclexplode(t.acl) g " \
+	"LEFT JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.grantee " \
+	"WHERE t.oid OPERATOR(pg_catalog.=) $1 " \
+	"AND g.grantee OPERATOR(pg_catalog.<>) t.relowner " \
+	"AND (r.oid IS NOT NULL OR g.grantee OPERATOR(pg_catalog.=) 0) " \
+	"AND g.privilege_type OPERATOR(pg_catalog.=) ANY ('{SELECT,UPDATE}')"
+
+#define GRANTEE "COALESCE(pg_catalog.quote_ident(r.rolname), 'PUBLIC')"
+
+/* The commands that take this from everybody. */
+static const char revokes[] =
+"SELECT DISTINCT pg_catalog.concat('REVOKE SELECT, UPDATE ON ', $2, ' FROM ', " GRANTEE ", ' CASCADE') "
+GRANTED;
+
+/* The commands that grant it on another table, which has columns of the same names. */
+static const char grants[] =
+"SELECT DISTINCT pg_catalog.concat('GRANT ', g.privilege_type, "
+"' (' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.attname) OPERATOR(pg_catalog.||) ')', "
+"' ON ', $2, ' TO ', " GRANTEE ") "
+GRANTED;
+
+/* Run the commands that a query about a table makes for the archive. */
+static void
+run_commands(const char *query, Oid relid, const char *archive)
+{
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(archive)};
+	SPITupleTable *commands;
+
+	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
+	commands = SPI_tuptable;
+	for (uint64 i = 0; i < commands->numvals; i++)
+		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
+	SPI_freetuptable(commands);
+}
+
+/* The owner of a table. */
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Give an archive the owner of its store, and grant what is granted on the store
+ * for reading and erasing, and no more of that.  Called between pges_begin_ddl()
+ * and pges_end_ddl().
+ */
+void
+pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
+{
+	Oid			owner = owner_of(store->relid);
+
+	if (owner_of(archive) != owner)
+		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", name,
+							  quote_identifier(GetUserNameFromId(owner, false))));
+	run_commands(revokes, archive, name);
+	run_commands(grants, store->relid, name);
+}
+
+/* Whether the user has a privilege on a table, or on all of its columns. */
+static bool
+has_privilege(Oid relid, AclMode privilege)
+{
+	return pg_class_aclcheck(relid, GetUserId(), privilege) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ALL) == ACLCHECK_OK;
+}
+
+/* Whether the user may erase events in an archive. */
+static bool
+may_erase(const PgesArchive *archive)
+{
+	return pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_DATA],
+								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
+		pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_METADATA],
+							  GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/*
+ * Raise the error that the user lacks a privilege on an archive, and tell how to
+ * get it.
+ */
+static void
+report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
+{
+	char	   *grant = psprintf("GRANT %s ON %s TO %s;", privilege, store->archive.qualified_name,
+								 quote_identifier(GetUserNameFromId(GetUserId(), false)));
+	char	   *sync = psprintf("SELECT eventstore.sync_archive(%s);",
+								quote_literal_cstr(store->qualified_name));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for table %s", get_rel_name(store->archive.relid)),
+			 errdetail("It is the archive of store %s.", store->qualified_name),
+			 is_copied ? errhint("The owner can grant it, as on the store: %s or: %s", sync, grant) :
+			 errhint("The owner can grant it: %s", grant)));
+}
+
+/*
+ * Raise unless the user has a privilege on the archive of a store: INSERT, UPDATE
+ * of what is erased, or SELECT.  Who may not even read all of the store is told so
+ * by PostgreSQL.
+ */
+void
+pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
+{
+	Oid			archive = store->archive.relid;
+
+	if (pg_class_aclcheck(archive, GetUserId(), privilege) == ACLCHECK_OK)
+		return;
+	if (privilege == ACL_UPDATE && !may_erase(&store->archive))
+		report_privilege(store, "UPDATE (data, metadata)", true);
+	if (privilege == ACL_SELECT && has_privilege(store->relid, ACL_SELECT) &&
+		!has_privilege(archive, ACL_SELECT))
+		report_privilege(store, "SELECT", true);
+	if (privilege == ACL_INSERT && !has_privilege(archive, ACL_INSERT))
+		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
+}
+
+/* Raise unless the user owns the archive of a store, too. */
+static void
+check_owns_archive(const PgesStore *store)
+{
+	if (!OidIsValid(store->archive.relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("store %s has no archive", store->qualified_name),
+				 errhint("Create it with eventstore.create_archive().")));
+	if (!pges_owns_table_compat(store->archive.relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of table %s", get_rel_name(store->archive.relid)),
+				 errdetail("It is the archive of store %s, and belongs to another role.", store->qualified_name),
+				 errhint("A superuser, or a member of both roles, can call this, and so give the archive to the owner of the store.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_sync_archive);
+
+/* SQL: give the archive of a store the owner and the privileges of the store. */
+Datum
+pges_sync_archive(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.sync_archive()");
+	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock)->relid);
+	pges_lock_archiving(store);
+	AcceptInvalidationMessages();
+	store = pges_hold_archive(store->relid);
+	check_owns_archive(store);
+	nestlevel = pges_begin_ddl();
+	pges_copy_privileges(store, store->archive.relid, store->archive.qualified_name);
+	pges_end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}
