@@ -149,6 +149,18 @@ typedef struct ExistingTable
 	bool		has_default;
 } ExistingTable;
 
+/* Raise if a table is partitioned: it cannot have the indexes of a store. */
+static void
+check_not_partitioned(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be a store", RelationGetRelationName(rel)),
+				 errdetail("It is partitioned, and a partitioned table cannot have unique indexes on both (event_id) and (position)."),
+				 errhint("To keep a store small, move its old events to an archive with eventstore.archive_events().")));
+}
+
 /* See what an existing table has of a store; raise when its columns differ. */
 static ExistingTable
 inspect_table(Oid relid)
@@ -156,6 +168,7 @@ inspect_table(Oid relid)
 	Relation	rel = pges_open_table(relid);
 	ExistingTable table;
 
+	check_not_partitioned(rel);
 	pges_check_columns(rel);
 	table.is_store = pges_is_store(rel);
 	table.is_immutable = pges_is_immutable(rel);
