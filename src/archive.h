@@ -62,6 +62,7 @@ extern bool pges_is_archive(Oid relid);
 extern int64 pges_lowest_hold(Oid store);
 
 /* in archive_ddl.c */
+extern void pges_run_commands(const char *query, Oid relid, const char *archive);
 extern void pges_lock_archiving(const PgesStore *store);
 extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
 								   const char *tablespace, bool adopt);

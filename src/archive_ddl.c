@@ -17,6 +17,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "commands/tablespace.h"
 #include "executor/spi.h"
@@ -81,6 +82,44 @@ pges_check_can_be_archived(const PgesStore *store)
 				 errdetail("It has row security, which an archive cannot have.")));
 }
 
+/* Run the commands that a query about a table makes for an archive. */
+void
+pges_run_commands(const char *query, Oid relid, const char *archive)
+{
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(archive)};
+	SPITupleTable *commands;
+
+	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
+	commands = SPI_tuptable;
+	for (uint64 i = 0; i < commands->numvals; i++)
+		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
+	SPI_freetuptable(commands);
+}
+
+/*
+ * Move the indexes of an archive to the tablespace that its table has: CREATE
+ * TABLE ... LIKE puts each where that of the store is, if that has a place of its
+ * own.
+ */
+static void
+gather_indexes(Oid archive, const char *name)
+{
+	pges_run_commands("SELECT pg_catalog.concat('ALTER INDEX ', "
+					  "pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(i.relname), "
+					  "' SET TABLESPACE ', pg_catalog.quote_ident(s.spcname)) "
+					  "FROM pg_catalog.pg_class t "
+					  "JOIN pg_catalog.pg_index x ON x.indrelid OPERATOR(pg_catalog.=) t.oid "
+					  "JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) x.indexrelid "
+					  "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) i.relnamespace "
+					  "JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+					  "JOIN pg_catalog.pg_tablespace s ON s.oid OPERATOR(pg_catalog.=) "
+					  "CASE WHEN t.reltablespace OPERATOR(pg_catalog.=) 0 THEN d.dattablespace ELSE t.reltablespace END "
+					  "WHERE t.oid OPERATOR(pg_catalog.=) $1 "
+					  "AND i.reltablespace OPERATOR(pg_catalog.<>) t.reltablespace",
+					  archive, name);
+}
+
 /* Create the table of an archive. */
 static void
 create_table(const PgesStore *store, Oid namespace, const char *table, const char *tablespace)
@@ -99,6 +138,7 @@ create_table(const PgesStore *store, Oid namespace, const char *table, const cha
 	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
 	pges_create_immutability_triggers(archive);
 	CommandCounterIncrement();
+	gather_indexes(get_relname_relid(table, namespace), archive);
 	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
 }
 

@@ -54,21 +54,6 @@ static const char grants[] =
 "' ON ', $2, ' TO ', " GRANTEE ") "
 GRANTED;
 
-/* Run the commands that a query about a table makes for the archive. */
-static void
-run_commands(const char *query, Oid relid, const char *archive)
-{
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(archive)};
-	SPITupleTable *commands;
-
-	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
-	commands = SPI_tuptable;
-	for (uint64 i = 0; i < commands->numvals; i++)
-		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
-	SPI_freetuptable(commands);
-}
-
 /* The owner of a table. */
 static Oid
 owner_of(Oid relid)
@@ -93,8 +78,8 @@ pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
 	if (owner_of(archive) != owner)
 		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", name,
 							  quote_identifier(GetUserNameFromId(owner, false))));
-	run_commands(revokes, archive, name);
-	run_commands(grants, store->relid, name);
+	pges_run_commands(revokes, archive, name);
+	pges_run_commands(grants, store->relid, name);
 }
 
 /* Whether the user has a privilege on a table, or on all of its columns. */

@@ -10,7 +10,7 @@ COMMENT ON FUNCTION eventstore.create_archive(regclass, text, text) IS
 'Creates the archive of a store: a table like the store''s, to which archive_events() moves old events. Its events are as immutable as those of the store, versions and positions go on from them, and the readers return them when asked with include_archived. Who may read or erase events of the store may do so in the archive; see sync_archive() for what is granted later. Does nothing but raise a notice when the store has one already.
 store: NULL means the setting pg_eventstore.store.
 name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore. NULL means that of the store followed by _archive, in the schema of the store. A table of that name and shape is taken as it is, if it belongs to the owner of the store.
-tablespace: where it is kept; NULL means the default tablespace.
+tablespace: where the table and its indexes are kept; NULL means the default tablespace.
 Returns the archive. Waits for open appends to the store, and lets others wait, until its transaction ends.
 Errors: 0A000 when the store has columns of yours, or row security; 42501 for anyone but the owner of the store, or without the privilege to create; 42809 when a table of that name has another shape; 42704 no such tablespace; 42602, 42622 not a name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
