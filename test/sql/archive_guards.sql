@@ -83,6 +83,45 @@ RESET ROLE;
 REVOKE USAGE ON SCHEMA eventstore FROM reg_archive_squatter;
 \set SHOW_CONTEXT never
 
+-- a hostile search path changes nothing; triggers of others run under it
+CREATE SCHEMA reg_archive_hostile;
+DO $$
+DECLARE o record;
+BEGIN
+  FOR o IN SELECT oprname, oprleft::regtype::text AS l, oprright::regtype::text AS r, oprresult::regtype::text AS res FROM pg_operator
+            WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprname IN ('=', '<>', '<', '>', '<=', '>=', '+', '-', '||')
+              AND oprleft IN ('int4'::regtype, 'int8'::regtype, 'text'::regtype, 'timestamptz'::regtype, 'oid'::regtype, 'name'::regtype)
+              AND oprright IN ('int4'::regtype, 'int8'::regtype, 'text'::regtype, 'timestamptz'::regtype, 'oid'::regtype, 'interval'::regtype) LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION reg_archive_hostile.%I(%s, %s) RETURNS %s LANGUAGE plpgsql AS %L', 'f' || o.oprname, o.l, o.r, o.res, 'BEGIN RAISE ''hostile''; END');
+    EXECUTE format('CREATE OPERATOR reg_archive_hostile.%s (FUNCTION = reg_archive_hostile.%I, LEFTARG = %s, RIGHTARG = %s)', o.oprname, 'f' || o.oprname, o.l, o.r);
+  END LOOP;
+END $$;
+CREATE FUNCTION reg_archive_hostile.count() RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+CREATE FUNCTION reg_archive_hostile.concat(VARIADIC text[]) RETURNS text LANGUAGE sql AS $$ SELECT 'SELECT hostile'::text $$;
+CREATE TABLE reg_archive_hostile.archives AS TABLE eventstore.archives;
+CREATE FUNCTION reg_archive_hostile.look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'under %', current_setting('search_path'); RETURN NULL; END $$;
+SELECT eventstore.create_store('reg_archive_guards.calm', 'off');
+SELECT eventstore.append_to_aggregate('a', array_fill('t'::text, ARRAY[6]), array_fill('1'::jsonb, ARRAY[6]), store => 'reg_archive_guards.calm');
+-- version 8 is before version 7
+INSERT INTO reg_archive_guards.calm (position, event_type, aggregate_id, aggregate_version, data) VALUES (7, 't', 'a', 8, '1'), (8, 't', 'a', 7, '1');
+SELECT setval('reg_archive_guards.calm_position_seq', 8) \g /dev/null
+SET pg_eventstore.store = 'reg_archive_guards.calm';
+GRANT SELECT (data) ON reg_archive_guards.calm TO reg_archive_squatter;
+SET search_path = reg_archive_hostile, pg_catalog;
+SELECT eventstore.create_archive();
+CREATE TRIGGER look AFTER UPDATE ON reg_archive_guards.calm_archive EXECUTE FUNCTION look();
+SELECT eventstore.archive_events(before_position => 2, dry_run => true), eventstore.archive_events(before_position => 2), eventstore.archive_events(before_time => 'infinity', max_count => 1);
+SELECT eventstore.set_retention('reg_archive_guards.calm', '1 year', 2), eventstore.sync_archive();
+SELECT * FROM eventstore.apply_retention();
+SELECT * FROM eventstore.apply_retention(dry_run => false);
+CALL eventstore.archive_all(aggregate_ids => '{a}', batch_size => 1);
+SELECT eventstore.erase_aggregate('a', 'requested'), eventstore.get_aggregate_version('a');
+RESET search_path;
+SELECT count(*) FROM reg_archive_guards.calm_archive WHERE data = '{"erased": true}';
+SELECT eventstore.drop_store('reg_archive_guards.calm', true);
+DROP SCHEMA reg_archive_hostile CASCADE;
+SET pg_eventstore.store = 'reg_archive_guards.events';
+
 -- a store is not its own archive, whatever the table says
 UPDATE eventstore.archives SET archive = store WHERE store = 'reg_archive_guards.events'::regclass;
 SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
