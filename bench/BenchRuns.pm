@@ -38,6 +38,7 @@ my %titles = (
   hot => 'Append single events to # aggregates',
   conflict => 'Append with a wrong expected version',
   conflicts => 'Append with a wrong expected version',
+  import => 'Import, # events of an aggregate in a row',
   read_aggregate => 'Read an aggregate of # events',
   read_type => 'Read events of a type',
   read_correlation => 'Read the events of one correlation',

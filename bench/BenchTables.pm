@@ -104,6 +104,7 @@ sub script_link
 {
   my ($bench, $case, $name) = @_;
   my $contestant = $bench->{contestants}{$name} or return '-';
+  return '-' if $contestant->{folder} eq '-';
   my $file = "$contestant->{folder}/$case->{case}.sql";
   return "[$file](sql/$file)";
 }

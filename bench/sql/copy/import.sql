@@ -1,0 +1,1 @@
+COPY bench.copied_events FROM :'copy';

@@ -1,0 +1,1 @@
+SELECT * FROM eventstore.import_events('bench.history', 'bench.target');
