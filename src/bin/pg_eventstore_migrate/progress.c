@@ -5,12 +5,16 @@
  */
 #include "migrate.h"
 
+#include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "common/logging.h"
 #include "portability/instr_time.h"
 
 #define BAR_WIDTH 24
+#define LEAST_BAR_WIDTH 5
+#define DEFAULT_COLUMNS 80
 #define BAR_INTERVAL 0.25		/* seconds */
 #define LINE_INTERVAL 5.0
 
@@ -79,40 +83,88 @@ progress_begin(const Source *source, const char *verb, int64 done)
 	pg_logging_set_pre_callback(progress_clear);
 }
 
-/* Append the bar and the percentage. */
-static void
-append_bar(PQExpBuffer text, double fraction)
+/* How many characters the terminal shows on a line. */
+static size_t
+terminal_width(void)
 {
-	int			filled = (int) (fraction * BAR_WIDTH);
+	const char *columns = getenv("COLUMNS");
+	long		width = columns ? strtol(columns, NULL, 10) : 0;
+	struct winsize size;
 
-	if (progress.is_terminal)
-	{
-		appendPQExpBufferChar(text, '[');
-		for (int i = 0; i < BAR_WIDTH; i++)
-			appendPQExpBufferChar(text, i < filled ? '#' : ' ');
-		appendPQExpBufferStr(text, "] ");
-	}
-	appendPQExpBuffer(text, "%3.0f %%, ", fraction * 100);
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return width > 0 && width <= PG_UINT16_MAX ? width : DEFAULT_COLUMNS;
 }
+
+/* How much of the progress is told. */
+typedef enum Detail
+{
+	TIME,
+	TIME_AND_EVENTS,
+	ALL
+} Detail;
 
 /* Describe the progress: how much is done, how fast, how long it will take. */
 static void
-describe(PQExpBuffer text, int64 done, double fraction)
+describe(PQExpBuffer text, int64 done, double fraction, Detail detail)
 {
 	double		seconds = now() - progress.start;
 	double		rate = seconds > 0 ? (double) (done - progress.done_before) / seconds : 0;
 	double		gained = fraction - progress.fraction_before;
 
+	resetPQExpBuffer(text);
 	if (fraction >= 0)
-		append_bar(text, fraction);
-	appendPQExpBuffer(text, "%lld events %s, %.0f a second", (long long) done,
-					  progress.verb, rate);
+		appendPQExpBuffer(text, "%3.0f %%, ", fraction * 100);
+	if (detail > TIME || gained <= 0)
+		appendPQExpBuffer(text, "%lld events", (long long) done);
+	if (detail == ALL)
+		appendPQExpBuffer(text, " %s, %.0f a second", progress.verb, rate);
 	if (gained > 0)
 	{
 		int			left = (int) (seconds * (1 - fraction) / gained);
 
-		appendPQExpBuffer(text, ", %d:%02d:%02d left", left / 3600, left / 60 % 60, left % 60);
+		appendPQExpBuffer(text, "%s%d:%02d:%02d left", detail > TIME ? ", " : "",
+						  left / 3600, left / 60 % 60, left % 60);
 	}
+}
+
+/* Put a bar before what is told, if there is room for one. */
+static void
+prepend_bar(PQExpBuffer text, double fraction, size_t columns)
+{
+	char	   *told = pg_strdup(text->data);
+	int			width = (int) Min(BAR_WIDTH, (int64) columns - (int64) text->len - 3);
+
+	if (fraction >= 0 && width >= LEAST_BAR_WIDTH)
+	{
+		resetPQExpBuffer(text);
+		appendPQExpBufferChar(text, '[');
+		for (int i = 0; i < width; i++)
+			appendPQExpBufferChar(text, i < (int) (fraction * width) ? '#' : ' ');
+		appendPQExpBuffer(text, "] %s", told);
+	}
+	pg_free(told);
+}
+
+/*
+ * Describe the progress in so many characters.  What matters least is left out
+ * first: the bar, then how fast it goes, then the events.
+ */
+static void
+describe_in(PQExpBuffer told, int64 done, double fraction, size_t columns)
+{
+	int			detail = ALL;
+
+	describe(told, done, fraction, detail);
+	while (told->len > columns && detail > TIME)
+		describe(told, done, fraction, --detail);
+	if (told->len > columns)
+	{
+		told->len = columns;
+		told->data[columns] = '\0';
+	}
+	if (detail == ALL)
+		prepend_bar(told, fraction, columns);
 }
 
 /* Draw the line of the terminal anew, over what stood there. */
@@ -142,11 +194,17 @@ progress_show(int64 done)
 	progress.shown = now();
 	text = createPQExpBuffer();
 
-	describe(text, done, fraction_of(progress.source, done));
 	if (progress.is_terminal)
+	{
+		/* the last column is left free, as some terminals go on below */
+		describe_in(text, done, fraction_of(progress.source, done), terminal_width() - 1);
 		draw(text);
+	}
 	else
+	{
+		describe(text, done, fraction_of(progress.source, done), ALL);
 		pg_log_info("%s", text->data);
+	}
 	destroyPQExpBuffer(text);
 }
 

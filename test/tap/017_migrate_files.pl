@@ -1,0 +1,162 @@
+# pg_eventstore_migrate: its command line, the files it writes, signals, and
+# what it shows on a terminal.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use IO::Socket::UNIX;
+use IPC::Run ();
+use PgesTest;
+use POSIX ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# The program as it was built here, or else the installed one.
+my $program = 'pg_eventstore_migrate';
+my $built = "$FindBin::RealBin/../../src/bin/$program";
+$ENV{PATH} = "$built:$ENV{PATH}" if -x "$built/$program";
+
+my $node = start_node('migrate_files');
+my $dir = PostgreSQL::Test::Utils::tempdir();
+my $connstr = $node->connstr('postgres');
+delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME COLUMNS)};
+umask 022;
+
+my $event = '{"event_id": "e-1", "event_type": "t", "occurred_at": "2025-01-01T00:00:00Z", "data": 1}';
+my $to = "--target=$connstr";
+my $from = "--source=$connstr";
+
+# A file that gives this as standard input: a pipe would break when the program
+# ends before it reads.
+sub input_of
+{
+  my ($text) = @_;
+  my $path = "$dir/input";
+
+  unlink $path;
+  append_to_file($path, $text);
+  return $path;
+}
+
+# Run a command; its exit status (128 and more is a signal), standard output and standard error.
+sub command
+{
+  my ($in, @command) = @_;
+  my ($out, $err) = ('', '');
+
+  IPC::Run::run([@command], '<', input_of($in), '>', \$out, '2>', \$err, IPC::Run::timeout(60));
+  return ($? & 127 ? 128 + ($? & 127) : $? >> 8, $out, $err);
+}
+
+# Run the program from a shell that does this with its descriptors.
+sub from_shell
+{
+  my ($in, $redirections, @arguments) = @_;
+  return command($in, 'sh', '-c', "exec \"\$@\" $redirections", 'sh', $program, @arguments);
+}
+
+# The program ends with this status, and says this.
+sub ends
+{
+  my ($name, $expected, $said, @result) = @_;
+
+  is($result[0], $expected, "$name: exit status") or diag($result[2]);
+  like($result[2], $said, "$name: what it says");
+  return;
+}
+
+# The program exports to this file.
+sub exports_ok
+{
+  my ($name, $target) = @_;
+  ends($name, 0, qr/1 events exported/, command('', $program, $from, "--target=$target"));
+  return;
+}
+
+# What stays beside a file.
+sub left_beside
+{
+  my ($path) = @_;
+  return join(' ', glob("$path.partial*"));
+}
+
+# Write a file; its path.
+sub file_of
+{
+  my ($name, $content) = @_;
+  my $path = "$dir/$name";
+
+  append_to_file($path, $content);
+  return $path;
+}
+
+# The permissions of a file, in octal.
+sub mode_of
+{
+  my ($path) = @_;
+  return sprintf('%04o', (stat $path)[2] & 07777);
+}
+
+# Start the program on a store that is locked, and wait until it waits for that.
+sub start_waiting
+{
+  my ($err, @arguments) = @_;
+  my $lock = session($node);
+
+  $lock->run('BEGIN; LOCK TABLE eventstore.events');
+  my $run = IPC::Run::start([ $program, @arguments ], '<', \undef, '2>', $err, IPC::Run::timeout(60));
+  $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
+    or die 'it does not wait';
+  return ($run, $lock);
+}
+
+# The signal that a run ends by; 0 if it exits, -1 if it does not end.
+sub signal_of
+{
+  my ($run) = @_;
+  my $end = time + 15;
+
+  while ($run->pumpable && time < $end)
+  {
+    select(undef, undef, undef, 0.05);
+    $run->pump_nb;
+  }
+  if ($run->pumpable)
+  {
+    $run->kill_kill(grace => 0);
+    return -1;
+  }
+  eval { $run->finish };
+  return $run->full_result(0) & 127;
+}
+
+ends('the event', 0, qr/1 events imported/, command($event, $program, '--source=-', $to));
+my $content = (command('', $program, $from, '--target=-'))[1];
+like($content, qr/^\{.*"e-1".*\}\n$/, 'the event as it comes out');
+
+# The bar fits into the terminal.
+SKIP:
+{
+  eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 8;
+  my $many = file_of('many.jsonl', join('', map { qq({"event_type": "t", "n": $_}\n) } 1 .. 40_000));
+  my %shown = (
+    20 => qr/^ *\d+ %, \d:\d\d:\d\d left$/,
+    40 => qr/^ *\d+ %, \d+ events, \d:\d\d:\d\d left$/,
+    80 => qr/^\[#+ +\] +\d+ %, \d+ events imported, \d+ a second, \d:\d\d:\d\d left$/,
+    120 => qr/^\[[# ]{24}\] +\d+ %, \d+ events imported, \d+ a second, \d:\d\d:\d\d left$/);
+  for my $columns (sort keys %shown)
+  {
+    my $by = $columns == 40 ? "COLUMNS=$columns; export COLUMNS" : "stty cols $columns <&2";
+    my $seen = '';
+    IPC::Run::run([ 'sh', '-c', "$by; exec \"\$@\"", 'sh', $program, "--source=$many", $to, '--batch-size=200', '--table=wide' . $columns ],
+      '>pty>', \$seen, IPC::Run::timeout(120));
+    my @drawn = grep { /%/ } map { s/ +$//r } split /[\r\n]+/, $seen;
+    is(scalar(grep { length >= $columns } @drawn), 0, "$columns columns: no line is longer");
+    ok(scalar(grep { $_ =~ $shown{$columns} } @drawn), "$columns columns: what is shown") or diag($drawn[-1] // $seen);
+  }
+}
+
+$node->stop;
+done_testing();
