@@ -136,6 +136,42 @@ ends('the event', 0, qr/1 events imported/, command($event, $program, '--source=
 my $content = (command('', $program, $from, '--target=-'))[1];
 like($content, qr/^\{.*"e-1".*\}\n$/, 'the event as it comes out');
 
+# The command line.
+ends('an empty target', 1, qr/--target is empty.*hint: Try/s, command('', $program, '--source=-', '--target='));
+ends('an empty source', 1, qr/--source is empty.*hint: Try/s, command('', $program, '--source', '', $to));
+ends('-d for no end', 1, qr/--dbname cannot be used/, command($event, $program, '--source=-', $to, '-d', 'postgres'));
+for my $option ('--source-format=auto', '--source-schema=x', '--source-table=x')
+{
+  my ($name) = $option =~ /^([^=]+)/;
+  ends("$name and a file", 1, qr/option $name cannot be used with a source that is a file.*hint: Try/s,
+    command($event, $program, '--source=-', $to, $option));
+}
+for my $option ('--batch-size=10000', '--no-notifications', '--no-create-schema')
+{
+  my ($name) = $option =~ /^([^=]+)/;
+  ends("$name and a file", 1, qr/option $name cannot be used with a target that is a file.*hint: Try/s,
+    command('', $program, $from, '--target=-', $option));
+}
+
+# What is a file, and what a database.
+mkdir "$dir/day=1";
+ends('a path with =', 0, qr/1 events exported/, command('', $program, $from, "--target=$dir/day=1/v.json"));
+ends('a relative path with =', 0, qr/1 were there already/, command('', 'sh', '-c', 'cd "$1"; shift; exec "$@"', 'sh', $dir, $program, '--source=./day=1/v.json', $to));
+ends('no option of a connection', 1, qr{invalid connection option "day".*hint: .*"\./}s, command('', $program, '--source=day=1/v.json', $to));
+my ($host, $port) = ($node->host, $node->port);
+for my $scheme ('postgres', 'postgresql', 'PostgreSQL')
+{
+  ends("$scheme://", 0, qr/1 events exported/, command('', $program, "--source=$scheme:///postgres?host=$host&port=$port", '--target=-'));
+}
+for my $mistyped ('postgre://u:secret@h/x', 'postgresql:/u:secret@h/x', 'Postgresql//u:secret@h/x', 'h/x?user=u&password=secret', './x password = secret')
+{
+  my @result = command('', $program, "--source=$mistyped", $to);
+  is($result[0], 1, "$mistyped: exit status");
+  like($result[2], qr/error: (?:could not open file|there are no databases)/, "$mistyped: what it says");
+  unlike($result[2], qr/secret/, "$mistyped: the password is not shown");
+}
+like((command('', $program, '--help'))[1], qr{"=" before any "/"}, '--help tells the rule');
+
 # The bar fits into the terminal.
 SKIP:
 {

@@ -173,24 +173,38 @@ file_size(int fd)
 	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) ? (int64) found.st_size : 0;
 }
 
+/* Open a path, or take the standard input for "-". */
+static int
+open_path(const char *path)
+{
+	struct stat found;
+	int			fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | PG_BINARY, 0);
+
+	if (fd >= 0 && fstat(fd, &found) == 0 && S_ISDIR(found.st_mode))
+	{
+		errno = EISDIR;
+		return -1;
+	}
+	return fd;
+}
+
 /* Open a file, or the standard input for "-". */
 Source *
 open_file_source(const char *path)
 {
 	Source	   *source = pg_malloc0(sizeof(Source));
 	FileState  *state = pg_malloc0(sizeof(FileState));
-	bool		is_stdin = strcmp(path, "-") == 0;
 
-	state->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | PG_BINARY, 0);
+	source->name = strcmp(path, "-") == 0 ? "standard input" : without_password(path);
+	state->fd = open_path(path);
 	if (state->fd < 0)
 	{
-		pg_log_error("could not open file \"%s\" for reading: %m", path);
+		pg_log_error("could not open file \"%s\" for reading: %m", source->name);
 		pg_log_error_hint("A database is named by a connection string, such as \"dbname=shop\" or \"postgresql://host/shop\".");
 		exit(1);
 	}
 	state->capacity = 2 * PIECE;
 	state->buffer = pg_malloc(state->capacity);
-	source->name = is_stdin ? "standard input" : pg_strdup(path);
 	source->unit = "line";
 	source->size = file_size(state->fd);
 	source->next = next_line;

@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include "common/logging.h"
+#include "common/string.h"
 #include "fe_utils/cancel.h"
 #include "fe_utils/option_utils.h"
 #include "getopt_long.h"
@@ -82,6 +83,8 @@ help(const char *name)
 	printf("                              string of a database\n");
 	printf("      --target=TARGET         a connection string, FILE.jsonl, or - (the standard\n");
 	printf("                              output)\n");
+	printf("                              A connection string is a postgresql:// URI or has a\n");
+	printf("                              \"=\" before any \"/\".\n");
 	printf("                              One of them may be left out: it is the database of\n");
 	printf("                              the connection options.\n");
 	printf("      --source-format=FORMAT  kind of tables a source database has: auto (default),\n");
@@ -127,6 +130,9 @@ handle_help_and_version(int argc, char **argv)
 	}
 }
 
+/* which options that have no letter were given; set while the command line is read */
+static bool given[VERIFY - SOURCE + 1];
+
 /* Report that the command line is wrong, and end the program. */
 static void
 __attribute__((noreturn))
@@ -156,26 +162,38 @@ format_named(const char *name)
 	usage_error(psprintf("there is no source format \"%s\"", name));
 }
 
-/* Whether what was given for an end is a connection string, not a file. */
-static bool
-is_connection(const char *value)
+/* See that a connection string has the form of one; its errors tell too little about files. */
+static void
+check_connection(const char *value)
 {
-	const char *suffix = strrchr(value, '.');
+	char	   *message = NULL;
+	PQconninfoOption *parsed = PQconninfoParse(value, &message);
 
-	if (strncmp(value, "postgresql://", 13) == 0 || strncmp(value, "postgres://", 11) == 0)
-		return true;
-	if (suffix != NULL && strcmp(suffix, ".jsonl") == 0)
-		return false;
-	return strchr(value, '=') != NULL;
+	if (parsed == NULL)
+	{
+		if (message != NULL)
+			(void) pg_strip_crlf(message);
+		pg_log_error("%s", message ? message : "out of memory");
+		pg_log_error_hint("A file that has a \"=\" in its name is named with its directory, as \"./a=b\".");
+		exit(1);
+	}
+	PQconninfoFree(parsed);
 }
 
 /* Note what was given for an end. */
 static void
-set_end(End *end, const char *value)
+set_end(End *end, const char *option, const char *value)
 {
-	end->value = value;
+	if (*value == '\0')
+		usage_error(psprintf("%s is empty", option));
 	end->is_file = !is_connection(value);
-	end->name = value;
+	end->value = end->is_file ? value : connection_string(value);
+	end->name = without_password(value);
+	if (end->value == NULL)
+		usage_error(psprintf("there are no databases with a \"%.*s\" connection string",
+							 (int) strcspn(value, ":"), value));
+	if (!end->is_file)
+		check_connection(end->value);
 }
 
 /* Note a connection option. */
@@ -211,13 +229,15 @@ set_connection_option(int letter)
 static void
 set_option(int letter)
 {
+	if (letter >= SOURCE)
+		given[letter - SOURCE] = true;
 	switch (letter)
 	{
 		case SOURCE:
-			set_end(&options.source, optarg);
+			set_end(&options.source, "--source", optarg);
 			break;
 		case TARGET:
-			set_end(&options.target, optarg);
+			set_end(&options.target, "--target", optarg);
 			break;
 		case SOURCE_FORMAT:
 			options.format = format_named(optarg);
@@ -277,6 +297,37 @@ read_options(int argc, char **argv)
 		usage_error(psprintf("too many command-line arguments (first is \"%s\")", argv[optind]));
 }
 
+/* Refuse options that mean nothing for what was given; a 0 ends the list. */
+static void
+refuse_options(const int *letters, const char *with)
+{
+	for (; *letters != 0; letters++)
+	{
+		const struct option *option = long_options;
+
+		if (!given[*letters - SOURCE])
+			continue;
+		while (option->val != *letters)
+			option++;
+		usage_error(psprintf("option --%s cannot be used with %s", option->name, with));
+	}
+}
+
+/* See that the options make sense for the ends. */
+static void
+check_ends(void)
+{
+	static const int of_databases[] = {SOURCE_FORMAT, SOURCE_SCHEMA, SOURCE_TABLE, 0};
+	static const int of_imports[] = {BATCH_SIZE, NO_CREATE_SCHEMA, NO_NOTIFICATIONS, 0};
+
+	if (options.source.is_file)
+		refuse_options(of_databases, "a source that is a file");
+	if (options.target.is_file)
+		refuse_options(of_imports, "a target that is a file");
+	if (options.source.value != NULL && options.target.value != NULL && options.connection.dbname != NULL)
+		usage_error("option -d/--dbname cannot be used with both --source and --target");
+}
+
 /* See that the options make sense together. */
 static void
 check_options(void)
@@ -289,6 +340,7 @@ check_options(void)
 		usage_error("options --verify and --dry-run cannot be used together");
 	if (options.verify && options.target.is_file && strcmp(options.target.value, "-") == 0)
 		usage_error("the standard output cannot be verified");
+	check_ends();
 }
 
 /* Move the events. */

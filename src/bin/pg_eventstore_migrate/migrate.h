@@ -184,6 +184,11 @@ extern void progress_show(int64 done);
 extern void progress_end(void);
 extern void progress_sum(const Counts *counts);
 
+/* names.c */
+extern bool is_connection(const char *value);
+extern char *connection_string(const char *value);
+extern char *without_password(const char *value);
+
 /* main.c */
 extern void stop_if_canceled(void);
 
