@@ -172,6 +172,65 @@ for my $mistyped ('postgre://u:secret@h/x', 'postgresql:/u:secret@h/x', 'Postgre
 }
 like((command('', $program, '--help'))[1], qr{"=" before any "/"}, '--help tells the rule');
 
+# Descriptors that are closed are not taken for those of the server.
+ends('a closed output', 1, qr/the standard output is not open/, from_shell('', '>&-', $from, '--target=-'));
+ends('a closed output by name', 1, qr/the standard output is not open/, from_shell('', '>&-', $from, '--target=/dev/stdout'));
+ends('a closed input', 1, qr/the standard input is not open/, from_shell('', '<&-', '--source=-', $to));
+ends('a closed descriptor', 1, qr/descriptor 9 is not open/, from_shell('', '9>&-', '--source=/dev/fd/9', $to));
+is((from_shell($event, '2>&-', '--source=-', $to))[0], 0, 'the standard error may be closed');
+is((from_shell('', '<&- 2>&-', $from, '--target=-'))[1], $content, 'so may what is not needed');
+is((from_shell('', '<&- >&- 2>&-', $from, "--target=$dir/closed.jsonl"))[0], 0, 'and all of them');
+is(slurp_file("$dir/closed.jsonl"), $content, 'the file has the events only');
+
+# A password is not read from the events.
+{
+  $node->safe_psql('postgres', "CREATE ROLE keyed LOGIN SUPERUSER PASSWORD 'secret'");
+  my $hba = slurp_file($node->data_dir . '/pg_hba.conf');
+  unlink $node->data_dir . '/pg_hba.conf';
+  $node->append_conf('pg_hba.conf', "local all keyed scram-sha-256\nlocal all all trust");
+  $node->reload;
+  local $ENV{PGPASSFILE} = "$dir/none";
+  for my $option ('-W', '--quiet')
+  {
+    my ($out, $err) = ('', '');
+    IPC::Run::run([ $program, $option, '--source=-', "$to user=keyed" ], '<', input_of("secret\n$event"), '>', \$out, '2>', \$err,
+      init => sub { POSIX::setsid() }, IPC::Run::timeout(60));
+    is($? >> 8, 1, "no terminal to ask for a password, $option: exit status");
+    like($err, $option eq '-W' ? qr/no terminal to ask for a password/ : qr/no password supplied/, "no terminal, $option: what it says");
+    unlike($err, qr/Password:/, "no terminal, $option: it does not ask");
+  }
+  my $list = file_of('list.jsonl', "$event\n");
+  my $err = '';
+  IPC::Run::run([ $program, "--source=$list", "$to user=keyed" ], '<', input_of("secret\n"), '2>', \$err, init => sub { POSIX::setsid() }, IPC::Run::timeout(60));
+  like($err, qr/1 were there already/, 'with events from a file the standard input may give the password');
+}
+
+# On a terminal it is asked for there.
+SKIP:
+{
+  eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 2;
+  my $list = file_of('piped.jsonl', "$event\n");
+  my $pty = IO::Pty->new;
+  my $pid = fork // die "no fork: $!";
+  if ($pid == 0)
+  {
+    $pty->make_slave_controlling_terminal;
+    $ENV{PGPASSFILE} = "$dir/none";
+    exec 'sh', '-c', 'in=$1; log=$2; shift 2; exec "$@" <"$in" 2>"$log"', 'sh', $list, "$dir/asked", $program, '--source=-', "$to user=keyed"
+      or POSIX::_exit(1);
+  }
+  my $seen = '';
+  local $SIG{ALRM} = sub { die "it does not ask: $seen" };
+  alarm 60;
+  sysread($pty, $seen, 1000, length $seen) until $seen =~ /Password:/;
+  syswrite($pty, "secret\n");
+  waitpid($pid, 0);
+  my $status = $?;
+  alarm 0;
+  is($status, 0, 'a password from the terminal');
+  like(slurp_file("$dir/asked"), qr/1 were there already/, 'and events from the standard input');
+}
+
 # The bar fits into the terminal.
 SKIP:
 {

@@ -173,13 +173,15 @@ file_size(int fd)
 	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) ? (int64) found.st_size : 0;
 }
 
-/* Open a path, or take the standard input for "-". */
+/* Open a path, or take the descriptor that it names. */
 static int
 open_path(const char *path)
 {
 	struct stat found;
-	int			fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | PG_BINARY, 0);
+	int			fd = descriptor_of(path, STDIN_FILENO);
 
+	if (fd < 0)
+		fd = open(path, O_RDONLY | PG_BINARY, 0);
 	if (fd >= 0 && fstat(fd, &found) == 0 && S_ISDIR(found.st_mode))
 	{
 		errno = EISDIR;

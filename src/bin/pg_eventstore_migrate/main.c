@@ -326,6 +326,8 @@ check_ends(void)
 		refuse_options(of_imports, "a target that is a file");
 	if (options.source.value != NULL && options.target.value != NULL && options.connection.dbname != NULL)
 		usage_error("option -d/--dbname cannot be used with both --source and --target");
+	check_descriptor(&options.source);
+	check_descriptor(&options.target);
 }
 
 /* See that the options make sense together. */
@@ -363,6 +365,7 @@ main(int argc, char **argv)
 {
 	int			status = 0;
 
+	open_closed_descriptors();
 	pg_logging_init(argv[0]);
 	progname = PROGRAM;
 	set_pglocale_pgservice(argv[0], PG_TEXTDOMAIN("pgscripts"));
@@ -371,6 +374,7 @@ main(int argc, char **argv)
 	check_options();
 	setup_cancel_handler(NULL);
 
+	protect_standard_input();
 	open_end(&options.source);
 	open_end(&options.target);
 	if (options.verify)

@@ -189,6 +189,12 @@ extern bool is_connection(const char *value);
 extern char *connection_string(const char *value);
 extern char *without_password(const char *value);
 
+/* descriptors.c */
+extern void open_closed_descriptors(void);
+extern int	descriptor_of(const char *path, int standard);
+extern void check_descriptor(const End *end);
+extern void protect_standard_input(void);
+
 /* main.c */
 extern void stop_if_canceled(void);
 
