@@ -172,6 +172,96 @@ for my $mistyped ('postgre://u:secret@h/x', 'postgresql:/u:secret@h/x', 'Postgre
 }
 like((command('', $program, '--help'))[1], qr{"=" before any "/"}, '--help tells the rule');
 
+# A new file and one that is there; its permissions, and what a link leads to.
+exports_ok('a new file', "$dir/new.jsonl");
+is(slurp_file("$dir/new.jsonl"), $content, 'a new file: the event');
+is(mode_of("$dir/new.jsonl"), '0644', 'a new file: its mode comes from the umask');
+umask 077;
+exports_ok('a new private file', "$dir/private.jsonl");
+is(mode_of("$dir/private.jsonl"), '0600', 'a new private file: its mode');
+umask 022;
+exports_ok('an old private file', "$dir/private.jsonl");
+is(mode_of("$dir/private.jsonl"), '0600', 'an old private file stays private');
+chmod 0666, "$dir/new.jsonl";
+exports_ok('an old public file', "$dir/new.jsonl");
+is(mode_of("$dir/new.jsonl"), '0666', 'an old public file stays public');
+
+mkdir "$dir/real";
+symlink 'real/linked.jsonl', "$dir/link.jsonl";
+symlink 'link.jsonl', "$dir/second.jsonl";
+for my $kind ('leads nowhere yet', 'leads to a file')
+{
+  exports_ok("a link that $kind", "$dir/second.jsonl");
+  ok(-l "$dir/link.jsonl" && -l "$dir/second.jsonl", "a link that $kind: stays a link");
+  ok(!-l "$dir/real/linked.jsonl", "a link that $kind: the file is none");
+  is(slurp_file("$dir/real/linked.jsonl"), $content, "a link that $kind: the file is written");
+}
+is(join(' ', glob("$dir/*.partial* $dir/real/*.partial*")), '', 'nothing else stays');
+symlink 'round.jsonl', "$dir/round.jsonl";
+ends('a link to itself', 1, qr/could not open file "\S+round.jsonl" for writing: Too many levels/, command('', $program, $from, "--target=$dir/round.jsonl"));
+
+# The name that a file has before it is whole can neither be planted nor shared.
+my $victim = file_of('victim', "mine\n");
+symlink $victim, "$dir/planted.jsonl.partial";
+exports_ok('a planted link', "$dir/planted.jsonl");
+is(slurp_file($victim), "mine\n", 'a planted link: is not followed');
+ok(!-l "$dir/planted.jsonl", 'a planted link: is not what the file becomes');
+{
+  my ($first, $lock) = start_waiting(\my $err, $from, "--target=$dir/shared.jsonl");
+  my @begun = glob("$dir/shared.jsonl.partial*");
+  is(scalar(@begun), 1, 'two exports at once: the first one has begun');
+  is(mode_of($begun[0]), '0600', 'two exports at once: nobody else may read what it writes');
+  my ($second) = IPC::Run::start([ $program, $from, "--target=$dir/shared.jsonl" ], '2>', \my $said, IPC::Run::timeout(60));
+  $node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
+    or die 'it does not wait';
+  is(scalar(my @both = glob("$dir/shared.jsonl.partial*")), 2, 'two exports at once: each has its own file');
+  $lock->quit;
+  $_->finish for $first, $second;
+  is($first->full_result(0) + $second->full_result(0), 0, 'two exports at once: both end well');
+  is(slurp_file("$dir/shared.jsonl"), $content, 'two exports at once: the file is whole');
+  is(left_beside("$dir/shared.jsonl"), '', 'two exports at once: nothing else stays');
+}
+
+# What is no file is written as it is, or is an error before anything else.
+my $nowhere = '--source=host=/nowhere';
+mkdir "$dir/folder";
+for my $target ("$dir/folder", "$dir/folder/")
+{
+  ends('a directory', 1, qr/could not open file "\S+folder\/?" for writing: Is a directory/, command('', $program, $nowhere, "--target=$target"));
+}
+ends('a directory, dry', 1, qr/folder" for writing: Is a directory/, command('', $program, $nowhere, '--dry-run', "--target=$dir/folder"));
+ends('a dry run', 0, qr/1 events read/, command('', $program, $from, '--dry-run', "--target=$dir/dry.jsonl"));
+is(join(' ', glob("$dir/dry*")), '', 'a dry run: nothing stays');
+ends('a dry run with no directory', 1, qr/for writing: No such file/, command('', $program, $from, '--dry-run', "--target=$dir/none/x.jsonl"));
+ends('a directory as source', 1, qr/folder" for reading: Is a directory/, command('', $program, "--source=$dir/folder", $to));
+is(left_beside("$dir/folder") . join(' ', glob("$dir/folder/* $dir/folder/.p*")), '', 'a directory: nothing stays');
+ends('no directory', 1, qr/could not open file "\S+none\/x.jsonl" for writing: No such file/, command('', $program, $nowhere, "--target=$dir/none/x.jsonl"));
+ends('no server', 1, qr/connection to server/, command('', $program, $nowhere, "--target=$dir/unmade.jsonl"));
+is(join(' ', glob("$dir/unmade*")), '', 'no server: nothing stays');
+SKIP:
+{
+  skip 'root may write everything', 3 if $> == 0;
+  my $protected = file_of('protected.jsonl', "old\n");
+  chmod 0400, $protected;
+  ends('a file that may not be written', 1, qr/for writing: Permission denied/, command('', $program, $nowhere, "--target=$protected"));
+  is(slurp_file($protected), "old\n", 'a file that may not be written: is as it was');
+}
+ends('a device', 0, qr/1 events exported/, command('', $program, $from, '--target=/dev/null'));
+ok(-c '/dev/null', 'a device stays one');
+ends('a full device', 1, qr{could not write to /dev/full: No space}, command('', $program, $from, '--target=/dev/full')) if -c '/dev/full';
+POSIX::mkfifo("$dir/fifo", 0600) or die "no fifo: $!";
+my @through = command('', 'sh', '-c', 'cat "$1" & shift; "$@" || kill $!; wait', 'sh', "$dir/fifo", $program, $from, "--target=$dir/fifo");
+ends('a fifo', 0, qr/1 events exported/, @through);
+is($through[1], $content, 'a fifo: what comes out');
+ok(-p "$dir/fifo", 'a fifo stays one');
+for my $target ('/dev/stdout', '/dev/fd/1', '-')
+{
+  my $both = file_of('both' . length $target, "before\n");
+  is((from_shell('', ">>'$both'", $from, "--target=$target"))[0], 0, "$target: exit status");
+  is(slurp_file($both), "before\n$content", "$target: is appended to");
+}
+is((from_shell('', '7>&1', $from, '--target=/dev/fd/7'))[1], $content, 'another descriptor');
+
 # Descriptors that are closed are not taken for those of the server.
 ends('a closed output', 1, qr/the standard output is not open/, from_shell('', '>&-', $from, '--target=-'));
 ends('a closed output by name', 1, qr/the standard output is not open/, from_shell('', '>&-', $from, '--target=/dev/stdout'));
@@ -229,6 +319,48 @@ SKIP:
   alarm 0;
   is($status, 0, 'a password from the terminal');
   like(slurp_file("$dir/asked"), qr/1 were there already/, 'and events from the standard input');
+}
+
+# Signals leave no part of a file, and a second SIGINT ends everything at once.
+for my $signal ('HUP', 'TERM', 'QUIT', 'KILL')
+{
+  my ($run, $lock) = start_waiting(\my $err, $from, "--target=$dir/$signal.jsonl");
+  $run->signal($signal);
+  my $ended = signal_of($run);
+  my %numbers = (HUP => 1, QUIT => 3, KILL => 9, TERM => 15);
+  is($ended, $numbers{$signal}, "SIG$signal ends it");
+  $lock->quit;
+  is(!!left_beside("$dir/$signal.jsonl"), $signal eq 'KILL', "SIG$signal: what stays");
+  exports_ok("after SIG$signal", "$dir/$signal.jsonl");
+}
+{
+  my ($run, $lock) = start_waiting(\my $err, $from, "--target=$dir/canceled.jsonl");
+  $run->signal('INT');
+  eval { $run->finish };
+  is($run->result(0), 1, 'SIGINT: exit status');
+  is(join(' ', glob("$dir/canceled*")), '', 'SIGINT: nothing stays');
+  $lock->quit;
+
+  ($run, $lock) = start_waiting(\$err, $from, "--target=$dir/canceled.jsonl");
+  my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+  kill 'STOP', $postmaster;
+  $run->signal('INT');
+  select(undef, undef, undef, 0.5);
+  ok($run->pumpable, 'SIGINT: it waits for a server that does not answer');
+  $run->signal('INT');
+  is(signal_of($run), 2, 'a second SIGINT ends it');
+  kill 'CONT', $postmaster;
+  $lock->quit;
+  is(join(' ', glob("$dir/canceled*")), '', 'a second SIGINT: nothing stays');
+}
+{
+  my $short = PostgreSQL::Test::Utils::tempdir_short();
+  my $silent = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => "$short/.s.PGSQL.5432", Listen => 5) or die "no socket: $!";
+  my $run = IPC::Run::start([ $program, "--source=host=$short port=5432", "--target=$dir/connecting.jsonl" ], '2>', \my $err, IPC::Run::timeout(60));
+  my $accepted = $silent->accept;
+  $run->signal('INT');
+  is(signal_of($run), 2, 'SIGINT while it connects');
+  is(join(' ', glob("$dir/connecting*")), '', 'SIGINT while it connects: nothing stays');
 }
 
 # The bar fits into the terminal.

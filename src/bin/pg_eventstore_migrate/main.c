@@ -8,7 +8,6 @@
 
 #include "common/logging.h"
 #include "common/string.h"
-#include "fe_utils/cancel.h"
 #include "fe_utils/option_utils.h"
 #include "getopt_long.h"
 
@@ -61,16 +60,6 @@ static const struct option long_options[] = {
 	{"password", no_argument, NULL, 'W'},
 	{NULL, 0, NULL, 0}
 };
-
-/* End the program, if a SIGINT asks for that. */
-void
-stop_if_canceled(void)
-{
-	if (!CancelRequested)
-		return;
-	cancel_query();
-	pg_fatal("canceled");
-}
 
 /* Show what the program can do. */
 static void
@@ -353,7 +342,7 @@ migrate(void)
 	Source	   *source = open_source(&options.source);
 
 	if (options.target.is_file)
-		export_events(source, &options.target, &counts);
+		export_events(source, &counts);
 	else
 		import_events(source, &options.target, &counts);
 	progress_sum(&counts);
@@ -372,11 +361,14 @@ main(int argc, char **argv)
 	handle_help_and_version(argc, argv);
 	read_options(argc, argv);
 	check_options();
-	setup_cancel_handler(NULL);
+	catch_signals();
 
+	if (options.target.is_file && !options.verify)
+		open_output(&options.target);
 	protect_standard_input();
 	open_end(&options.source);
 	open_end(&options.target);
+	catch_cancel();
 	if (options.verify)
 		status = verify_events() > 0;
 	else

@@ -175,7 +175,7 @@ extern bool fill_columns(const End *end, Source *batch);
 
 /* import.c, export.c, verify.c */
 extern void import_events(Source *source, const End *target, Counts *counts);
-extern void export_events(Source *source, const End *target, Counts *counts);
+extern void export_events(Source *source, Counts *counts);
 extern int64 verify_events(void);
 
 /* progress.c */
@@ -195,7 +195,15 @@ extern int	descriptor_of(const char *path, int standard);
 extern void check_descriptor(const End *end);
 extern void protect_standard_input(void);
 
-/* main.c */
+/* output.c */
+extern void open_output(const End *target);
+extern void write_line(const Line *line);
+extern void close_output(void);
+extern void remove_partial(void);
+
+/* signals.c */
+extern void catch_signals(void);
+extern void catch_cancel(void);
 extern void stop_if_canceled(void);
 
 #endif
