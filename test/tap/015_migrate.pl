@@ -25,14 +25,18 @@ my $dir = PostgreSQL::Test::Utils::tempdir();
 my $connstr = $node->connstr('postgres');
 delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
 
-# Run the program; its exit status, standard output and standard error.
+# Run the program; its exit status, standard output and standard error. Its input
+# is a file: a pipe would end the test if the program ended before it had read all.
 sub migrate
 {
   my @arguments = @_;
   my $in = ref $arguments[0] ? ${ shift @arguments } : '';
   my ($out, $err) = ('', '');
 
-  IPC::Run::run([ $program, @arguments ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+  open my $file, '>', "$dir/input" or die $!;
+  print $file $in;
+  close $file or die $!;
+  IPC::Run::run([ $program, @arguments ], '<', "$dir/input", '>', \$out, '2>', \$err, IPC::Run::timeout(180));
   return ($? >> 8, $out, $err);
 }
 
@@ -385,6 +389,8 @@ for my $kind (sort keys %bad)
 my $path = file_of('bad_later', event('ok', 1), event('ok', 2), event('ok', 3), '{"event_type": 5}');
 migrate_fails('a later batch', qr/1 events were imported before, and stay.*line 4:/s, "--source=$path", "--target=$connstr", '--batch-size=2', @bad);
 is(query("SELECT count(*) FROM migrate.$bad"), '2', 'what was imported before stays');
+my $bytes = file_of('bad_bytes', map({ event('ok', $_) } 3 .. 6), "{\"event_type\": \"t\0\"}");
+migrate_fails('bytes of a later batch', qr/4 events were imported before, and stay.*line 5: contains a zero byte/s, "--source=$bytes", "--target=$connstr", '--batch-size=2', @bad);
 
 # A dry run checks everything and keeps nothing, not even the store.
 my ($dry, @dry) = new_store();

@@ -8,24 +8,6 @@
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 
-/* what has been imported so far; NULL if nothing of it stays */
-static const Counts *kept;
-
-/* Note where the number of imported events stands. */
-void
-note_counts(const Counts *counts)
-{
-	kept = counts;
-}
-
-/* Before an error, tell what was imported and stays. */
-void
-report_kept(void)
-{
-	if (kept != NULL && kept->imported > 0)
-		pg_log_info("%lld events were imported before, and stay", (long long) kept->imported);
-}
-
 /* Report why a query failed, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)

@@ -33,6 +33,26 @@ typedef struct Import
 	Counts	   *counts;
 } Import;
 
+static Import *current;			/* the one of which every batch stays, or NULL */
+static const Lane *begun;		/* imports its batch now, or NULL */
+
+static PGresult *end_import(const Import *import, const End *target);
+
+/*
+ * Before an error, tell what was imported and stays.  A batch that is being
+ * imported is waited for.
+ */
+void
+report_kept(void)
+{
+	if (begun != NULL)
+		PQclear(end_import(current, &begun->end));
+	begun = NULL;
+	if (current != NULL && current->counts->imported > 0)
+		pg_log_info("%lld events were imported before, and stay",
+					(long long) current->counts->imported);
+}
+
 /* Whether an error may come from events that are not in order. */
 static bool
 may_be_order(const PGresult *result)
@@ -178,8 +198,10 @@ load_lane(Lane *lane)
 static void
 begin_lane(const Import *import, const Lane *lane)
 {
-	if (lane->in_columns)
-		begin_import(import, &lane->end, COLUMNS_QUERY);
+	if (!lane->in_columns)
+		return;
+	begin_import(import, &lane->end, COLUMNS_QUERY);
+	begun = lane;
 }
 
 /* End that, if need be as text; false if the events do not come in order. */
@@ -191,6 +213,7 @@ end_lane(Import *import, const Lane *lane)
 	import->target = &lane->end;
 	if (lane->in_columns)
 	{
+		begun = NULL;
 		error = end_import(import, &lane->end);
 		if (error == NULL)
 			return true;
@@ -314,7 +337,7 @@ import_events(Source *source, const End *target, Counts *counts)
 		return;
 	}
 	prepare_store(target, source->long_names);
-	note_counts(counts);
+	current = &import;
 	open_lanes(&import);
 	progress_begin(source, "imported", 0);
 	in_order = import_in_order(&import);
@@ -324,6 +347,7 @@ import_events(Source *source, const End *target, Counts *counts)
 		stage_rest(&import);
 		import_ordered(&import, "imported");
 	}
+	current = NULL;
 	PQfinish(import.lanes[1].end.conn);
 	if (made_event_ids() && counts->present > 0)
 		pg_log_warning("events without an id were taken for ones that are there already"

@@ -95,8 +95,6 @@ extern PGresult *run(const End *end, const char *sql);
 extern char *ask(const End *end, const char *sql);
 extern int64 ask_number(const End *end, const char *sql);
 extern PGresult *must(const End *end, PGresult *result);
-extern void note_counts(const Counts *counts);
-extern void report_kept(void);
 extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
 
 /* file.c, copy.c */
@@ -174,6 +172,7 @@ extern void create_columns(const End *end);
 extern bool fill_columns(const End *end, Source *batch);
 
 /* import.c, export.c, verify.c */
+extern void report_kept(void);
 extern void import_events(Source *source, const End *target, Counts *counts);
 extern void export_events(Source *source, Counts *counts);
 extern int64 verify_events(void);
