@@ -554,7 +554,7 @@ SKIP:
   eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 2;
   my ($name, @name) = new_store();
   my $seen = '';
-  IPC::Run::run([ $program, "--source=$history", "--target=$connstr", '--batch-size=500', @name ], '>pty>', \$seen, IPC::Run::timeout(180));
+  IPC::Run::run([ $program, "--source=$history", "--target=$connstr", '--batch-size=20', @name ], '>pty>', \$seen, IPC::Run::timeout(180));
   is($?, 0, 'on a terminal');
   like($seen, qr/\r\[#+ +\] +\d+ %, \d+ events imported, \d+ a second, 0:00:\d\d left/, 'there is a bar');
 }
