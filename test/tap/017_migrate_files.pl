@@ -298,7 +298,7 @@ is(slurp_file("$dir/closed.jsonl"), $content, 'the file has the events only');
 # On a terminal it is asked for there.
 SKIP:
 {
-  eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 2;
+  eval { require IO::Pty; IO::Pty->new or die } or skip 'there is no IO::Pty, or no terminal for it', 2;
   my $list = file_of('piped.jsonl', "$event\n");
   my $pty = IO::Pty->new;
   my $pid = fork // die "no fork: $!";
@@ -366,7 +366,7 @@ for my $signal ('HUP', 'TERM', 'QUIT', 'KILL')
 # The bar fits into the terminal.
 SKIP:
 {
-  eval { require IO::Pty; 1 } or skip 'IO::Pty is not installed', 8;
+  eval { require IO::Pty; IO::Pty->new or die } or skip 'there is no IO::Pty, or no terminal for it', 8;
   my $many = file_of('many.jsonl', join('', map { qq({"event_type": "t", "n": $_}\n) } 1 .. 40_000));
   my %shown = (
     20 => qr/^ *\d+ %, \d:\d\d:\d\d left$/,
