@@ -17,6 +17,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/lsyscache.h"
 
 #include "archive.h"
 #include "plan.h"
@@ -139,7 +140,8 @@ found_number(int column, int64 null)
 static void
 report_refused(const PgesStore *store, const ErrorData *error)
 {
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION)
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->table_name &&
+		strcmp(error->table_name, get_rel_name(store->archive.relid)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("an event of store %s is in archive %s already",

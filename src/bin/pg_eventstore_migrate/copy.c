@@ -84,7 +84,7 @@ begin_rows(CopyState *state)
 		query = psprintf("COPY (%s) TO STDOUT (FORMAT binary)", state->query);
 	else
 		query = psprintf("COPY (SELECT e.position, e.event::pg_catalog.text"
-						 " FROM eventstore.export_events(%lld, %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
+						 " FROM eventstore.export_events('%lld', %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
 						 (long long) state->after, PAGE_EVENTS, state->store);
 	PQclear(must(state->end, run(state->end, query)));
 	pg_free(query);
@@ -223,23 +223,66 @@ find_format(const End *end)
 	return emmett ? FORMAT_EMMETT : FORMAT_EVENTSTORE;
 }
 
-/* Report that an append stayed open, and end the program. */
-static void
-fail_open_append(const CopyState *state)
+/* Who appended first of those whose transactions are open, or NULL if there is none. */
+static char *
+find_open_append(const CopyState *state)
 {
-	char	   *who = ask(state->end, psprintf("SELECT pg_catalog.concat_ws(' ',"
-											   " CASE WHEN pid IS NULL THEN 'Prepared transaction' ELSE 'Process' END,"
-											   " COALESCE(gid, pid::text), 'appended and is open since', since)"
-											   " FROM eventstore.open_appends"
-											   " WHERE store = %s::pg_catalog.regclass ORDER BY first_position LIMIT 1",
-											   state->store));
+	return ask(state->end, psprintf("SELECT pg_catalog.concat_ws(' ',"
+									" CASE WHEN pid IS NULL THEN 'Prepared transaction' ELSE 'Process' END,"
+									" COALESCE(gid, pid::text), 'appended and is open since', since)"
+									" FROM eventstore.open_appends"
+									" WHERE store = %s::pg_catalog.regclass ORDER BY first_position LIMIT 1",
+									state->store));
+}
 
-	pg_log_error("store %s of %s has events behind an append that is open",
-				 store_name(state->end), state->end->name);
-	if (who != NULL)
-		pg_log_error_detail("%s.", who);
-	pg_log_error_hint("Their order is known when it has ended. View eventstore.open_appends shows such appends.");
+/* Report why the log does not show all events, and end the program. */
+static void
+fail_mark(const CopyState *state, int64 last, const char *open_append)
+{
+	if (open_append != NULL)
+	{
+		pg_log_error("store %s of %s has events behind an append that is open",
+					 store_name(state->end), state->end->name);
+		pg_log_error_detail("%s.", open_append);
+		pg_log_error_hint("Their order is known when it has ended. View eventstore.open_appends shows such appends.");
+	}
+	else
+	{
+		pg_log_error("store %s of %s has events that its log does not show",
+					 store_name(state->end), state->end->name);
+		pg_log_error_detail("Position %lld was given by hand, and is above those that the sequence has given.",
+							(long long) last);
+		pg_log_error_hint("Set the sequence, which view eventstore.stores names, to that position with setval().");
+	}
 	exit(1);
+}
+
+/* The position of the last event that is there, archived or not. */
+static int64
+last_position(const End *end)
+{
+	char	   *archive = archive_name(end);
+	int64		last = ask_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", store_name(end)));
+
+	if (archive == NULL)
+		return last;
+	return Max(last, ask_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", archive)));
+}
+
+/*
+ * What makes the columns of a new store as wide as those of the source; NULL if
+ * they are.
+ */
+static const char *
+widening_like(const End *end)
+{
+	return ask(end, psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('ALTER %%I TYPE %%s COLLATE \"C\"',"
+							 " attname, pg_catalog.format_type(atttypid, atttypmod)), ', ')"
+							 " FROM pg_catalog.pg_attribute WHERE attrelid = %s::pg_catalog.regclass"
+							 " AND attname IN ('event_id', 'event_type', 'correlation_id', 'causation_id',"
+							 " 'aggregate_id', 'aggregate_type')"
+							 " AND (atttypmod = -1 OR atttypmod - 4 >"
+							 " CASE WHEN attname LIKE '%%type' THEN 255 ELSE 36 END)", store_literal(end)));
 }
 
 /*
@@ -249,18 +292,22 @@ fail_open_append(const CopyState *state)
 static int64
 wait_for_mark(const CopyState *state)
 {
-	int64		last = ask_number(state->end, psprintf("SELECT pg_catalog.max(position) FROM %s",
-													   store_name(state->end)));
+	int64		last = last_position(state->end);
 	char	   *sql = psprintf("SELECT eventstore.high_water_mark(%s)", state->store);
 	int64		mark = ask_number(state->end, sql);
 	time_t		begin = time(NULL);
+	bool		told = options.quiet;
 
-	if (mark < last && !options.quiet)
-		pg_log_info("waiting for an append that is open");
 	while (mark < last)
 	{
-		if (time(NULL) - begin > LONGEST_WAIT)
-			fail_open_append(state);
+		char	   *open_append = find_open_append(state);
+
+		if (open_append != NULL && !told)
+			pg_log_info("waiting for an append that is open");
+		told |= open_append != NULL;
+		if (time(NULL) - begin > (open_append ? LONGEST_WAIT : 1))
+			fail_mark(state, last, open_append);
+		pg_free(open_append);
 		pg_usleep(100000);
 		mark = ask_number(state->end, sql);
 	}
@@ -275,13 +322,19 @@ use_store(Source *source, CopyState *state)
 	const End  *end = state->end;
 
 	if (!store_exists(end))
-		pg_fatal("%s has no store %s", end->name, store_name(end));
+	{
+		pg_log_error("%s has no store %s", end->name, store_name(end));
+		if (end->schema == NULL || end->table == NULL)
+			pg_log_error_hint("Options --schema and --table name the store of both, unless --source-schema and --source-table do.");
+		exit(1);
+	}
 	if (same_store(end, &options.target))
 		pg_fatal("the source and the target are the same store");
 	state->store = store_literal(end);
 	state->mark = wait_for_mark(state);
 	source->expected = estimate(end, store_name(end));
 	source->unit = "position";
+	source->widening = widening_like(end);
 }
 
 /* Set up to read the tables of another event store. */
@@ -299,7 +352,7 @@ use_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 		psprintf(MESSAGE_DB_QUERY, messages);
 	source->expected = estimate(end, messages);
 	source->unit = emmett ? "event" : "global position";
-	source->long_names = true;
+	source->widening = "ALTER aggregate_id TYPE varchar(255) COLLATE \"C\"";
 }
 
 /* Begin to read the events of a database. */
@@ -311,6 +364,7 @@ open_database_source(const End *end)
 	SourceFormat format = options.format;
 
 	state->end = end;
+	state->after = PG_INT64_MIN;
 	state->mark = PG_INT64_MAX;
 	/* part of the events would be taken for all of them */
 	PQclear(must(end, run(end, "SET row_security = off")));

@@ -16,7 +16,6 @@ fail_query(const End *end, const PGresult *result)
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-	report_kept();
 	if (message != NULL)
 		pg_log_error("%s: %s", end->name, message);
 	else
@@ -137,12 +136,13 @@ set_session(const End *end)
 						  " SET client_min_messages = 'warning';"
 						  " SET statement_timeout = 0;"
 						  " SET lock_timeout = 0;"
-						  " SET idle_session_timeout = 0;"
 						  " SET idle_in_transaction_session_timeout = 0;"
 						  " SET default_transaction_read_only = off;"
 						  " SET default_transaction_isolation = 'read committed';"
 						  " SET timezone = 'UTC';"
 						  " SET datestyle = 'ISO, MDY'")));
+	if (PQserverVersion(end->conn) >= 140000)
+		PQclear(must(end, run(end, "SET idle_session_timeout = 0")));
 	if (PQserverVersion(end->conn) >= 170000)
 		PQclear(must(end, run(end, "SET transaction_timeout = 0")));
 }
@@ -178,8 +178,8 @@ same_server(const End *end, const PQconninfoOption *option)
 	return option->val;
 }
 
-/* Connect once more, to the same server in the same way. */
-void
+/* Connect once more, to the same server in the same way; false if that is not possible. */
+bool
 open_again(const End *end, End *again)
 {
 	PQconninfoOption *options_of_end = PQconninfo(end->conn);
@@ -197,10 +197,17 @@ open_again(const End *end, End *again)
 	keywords[n] = values[n] = NULL;
 	*again = *end;
 	again->conn = PQconnectdbParams(keywords, values, false);
-	if (PQstatus(again->conn) != CONNECTION_OK)
-		pg_fatal("%s", PQerrorMessage(again->conn));
 	PQconninfoFree(options_of_end);
+	if (PQstatus(again->conn) != CONNECTION_OK)
+	{
+		if (!options.quiet)
+			pg_log_info("goes on without a second session: %s", PQerrorMessage(again->conn));
+		PQfinish(again->conn);
+		again->conn = NULL;
+		return false;
+	}
 	set_session(again);
+	return true;
 }
 
 /* The first of these that was given. */
@@ -263,23 +270,33 @@ make(const End *end, const char *sql, bool (*exists) (const End *end))
 }
 
 /*
- * Make the extension and the store, as far as they are missing.  Where aggregates
- * have long names, the new store gets room for them.
+ * Make the extension and the store, as far as they are missing.  The columns of a
+ * new store are made as wide as the source needs them.
  */
 void
-prepare_store(const End *end, bool long_names)
+prepare_store(const End *end, const char *widening)
 {
+	bool		made = false;
+
 	if (options.create_schema && !extension_exists(end))
-		make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
-	if (store_exists(end))
-		return;
-	if (make(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
-						   " create_schema_if_missing => %s)",
-						   store_literal(end),
-						   options.notifications ? "worker" : "off",
-						   options.create_schema ? "true" : "false"), store_exists) && long_names)
-		PQclear(must(end, run(end, psprintf("ALTER TABLE %s ALTER aggregate_id"
-											" TYPE varchar(255) COLLATE \"C\"", store_name(end)))));
+		made = make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
+	if (!store_exists(end))
+		made = make(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
+								  " create_schema_if_missing => %s)",
+								  store_literal(end),
+								  options.notifications ? "worker" : "off",
+								  options.create_schema ? "true" : "false"), store_exists);
+	if (made && widening != NULL)
+		PQclear(must(end, run(end, psprintf("ALTER TABLE %s %s", store_name(end), widening))));
+}
+
+/* The archive of the store of an end, as SQL; NULL if it has none. */
+char *
+archive_name(const End *end)
+{
+	return ask(end, psprintf("SELECT archive FROM eventstore.archives"
+							 " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
+							 store_literal(end)));
 }
 
 /* What tells a store from all others: when its server began, database, table. */

@@ -47,11 +47,8 @@ make_room(Source *source, FileState *state)
 	size_t		length = state->end - state->begin;
 
 	if (length > MAX_LINE)
-	{
-		report_kept();
 		pg_fatal("%s: line %lld: longer than %d bytes", source->name,
 				 (long long) state->line + 1, MAX_LINE);
-	}
 	memmove(state->buffer, state->buffer + state->begin, length);
 	state->begin = 0;
 	state->end = length;
@@ -136,17 +133,11 @@ check_line(const Source *source, const Line *line)
 	int			length = (int) line->length;
 
 	if (memchr(line->text, '\0', line->length) != NULL)
-	{
-		report_kept();
 		pg_fatal("%s: line %lld: contains a zero byte", source->name,
 				 (long long) line->number);
-	}
 	if (pg_encoding_verifymbstr(PG_UTF8, line->text, length) != length)
-	{
-		report_kept();
 		pg_fatal("%s: line %lld: is not valid UTF-8", source->name,
 				 (long long) line->number);
-	}
 	if (line->text[strspn(line->text, " \t\r")] != '[')
 		return;
 	pg_log_error("%s: line %lld: is an array, not an event", source->name,

@@ -39,31 +39,40 @@ static const Lane *begun;		/* imports its batch now, or NULL */
 static PGresult *end_import(const Import *import, const End *target);
 
 /*
- * Before an error, tell what was imported and stays.  A batch that is being
- * imported is waited for.
+ * When the program ends by an error, tell what was imported and stays.  A batch
+ * that is being imported then is canceled, unless it has ended already.
  */
-void
+static void
 report_kept(void)
 {
 	if (begun != NULL)
+	{
+		cancel_query();
 		PQclear(end_import(current, &begun->end));
-	begun = NULL;
+	}
 	if (current != NULL && current->counts->imported > 0)
 		pg_log_info("%lld events were imported before, and stay",
 					(long long) current->counts->imported);
 }
 
-/* Whether an error may come from events that are not in order. */
+/* Whether an error is that a version does not follow. */
 static bool
-may_be_order(const PGresult *result)
+is_version(const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
 
-	if (state == NULL)
-		return false;
-	return strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0 ||
-		(strcmp(state, "22023") == 0 && column != NULL && strcmp(column, "aggregate_version") == 0);
+	return state != NULL && strcmp(state, "22023") == 0 &&
+		column != NULL && strcmp(column, "aggregate_version") == 0;
+}
+
+/* Whether an error may come from events that are not in order, too. */
+static bool
+may_be_order(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state != NULL && (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0);
 }
 
 /*
@@ -120,7 +129,6 @@ fail_batch(const Import *import, const PGresult *result)
 		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 		const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-		report_kept();
 		pg_log_error("%s: %s %s: %s", import->source->name, import->source->unit, number, message);
 		if (detail != NULL)
 			pg_log_error_detail("%s", detail);
@@ -173,7 +181,7 @@ import_text(const Import *import, Source *batch)
 	read_batch_again(batch);
 	fill_stage(import->target, batch, true, false);
 	error = import_query(import, "SELECT line, event FROM " STAGE);
-	if (error != NULL && may_be_order(error) && out_of_order(import))
+	if (error != NULL && (is_version(error) || (may_be_order(error) && out_of_order(import))))
 	{
 		PQclear(error);
 		return false;
@@ -237,12 +245,18 @@ import_in_order(Import *import)
 		Lane	   *done = lane;
 
 		begin_lane(import, lane);
-		load_lane(other);
+		if (other->end.conn != NULL)
+			load_lane(other);
 		if (!end_lane(import, lane))
 			return false;
 		progress_show(import->counts->imported + import->counts->present);
-		lane = other;
-		other = done;
+		if (other->end.conn == NULL)
+			load_lane(lane);
+		else
+		{
+			lane = other;
+			other = done;
+		}
 	}
 	return true;
 }
@@ -303,23 +317,29 @@ try_import(const Import *import)
 {
 	stage_rest(import);
 	PQclear(must(import->target, run(import->target, "BEGIN")));
-	prepare_store(import->target, import->source->long_names);
+	prepare_store(import->target, import->source->widening);
 	import_ordered(import, "checked");
 	PQclear(must(import->target, run(import->target, "ROLLBACK")));
 }
 
-/* Set up the two sessions. */
+/* Set up a session to import in. */
+static void
+open_lane(Import *import, Lane *lane)
+{
+	create_columns(&lane->end);
+	lane->batch = make_batch(import->source);
+}
+
+/* Set up two sessions, or one if there cannot be two. */
 static void
 open_lanes(Import *import)
 {
 	import->lanes[0].end = *import->target;
-	open_again(import->target, &import->lanes[1].end);
+	open_lane(import, &import->lanes[0]);
+	if (!open_again(import->target, &import->lanes[1].end))
+		return;
 	create_stage(&import->lanes[1].end);
-	for (int i = 0; i < (int) lengthof(import->lanes); i++)
-	{
-		create_columns(&import->lanes[i].end);
-		import->lanes[i].batch = make_batch(import->source);
-	}
+	open_lane(import, &import->lanes[1]);
 }
 
 /* Import the events of a source into a store. */
@@ -336,8 +356,9 @@ import_events(Source *source, const End *target, Counts *counts)
 		try_import(&import);
 		return;
 	}
-	prepare_store(target, source->long_names);
+	prepare_store(target, source->widening);
 	current = &import;
+	atexit(report_kept);
 	open_lanes(&import);
 	progress_begin(source, "imported", 0);
 	in_order = import_in_order(&import);

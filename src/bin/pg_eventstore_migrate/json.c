@@ -374,6 +374,9 @@ add_event_id(const Line *line, PQExpBuffer event)
 		return;
 	}
 	make_event_id(line, id);
-	appendBinaryPQExpBuffer(event, line->text, length - 1);
-	appendPQExpBuffer(event, ", \"event_id\": \"%s\"}", id);
+	do
+		length--;
+	while (length > 1 && strchr(" \t\r\n", line->text[length - 1]) != NULL);
+	appendBinaryPQExpBuffer(event, line->text, length);
+	appendPQExpBuffer(event, "%s\"event_id\": \"%s\"}", line->text[length - 1] == '{' ? "" : ", ", id);
 }

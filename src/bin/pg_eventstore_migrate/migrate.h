@@ -65,7 +65,9 @@ typedef struct Source
 	int64		expected;		/* events, if greater than 0 */
 	int64		bytes;			/* read from a file */
 	int64		size;			/* of the file, if greater than 0 */
-	bool		long_names;		/* aggregates may have them */
+	const char *widening;		/* of a new store's columns, to take the
+								 * source's names; NULL if they are wide
+								 * enough */
 	bool		(*next) (struct Source *source, Line *line);
 	void	   *state;
 } Source;
@@ -82,14 +84,15 @@ extern const char *progname;
 
 /* database.c */
 extern void open_end(End *end);
-extern void open_again(const End *end, End *again);
+extern bool open_again(const End *end, End *again);
 extern void begin_query(const End *end, const char *sql);
 extern PGresult *end_query(const End *end);
 extern void cancel_query(void);
-extern void prepare_store(const End *end, bool long_names);
+extern void prepare_store(const End *end, const char *widening);
 extern char *store_name(const End *end);
 extern char *store_literal(const End *end);
 extern bool store_exists(const End *end);
+extern char *archive_name(const End *end);
 extern bool same_store(const End *a, const End *b);
 extern PGresult *run(const End *end, const char *sql);
 extern char *ask(const End *end, const char *sql);
@@ -172,7 +175,6 @@ extern void create_columns(const End *end);
 extern bool fill_columns(const End *end, Source *batch);
 
 /* import.c, export.c, verify.c */
-extern void report_kept(void);
 extern void import_events(Source *source, const End *target, Counts *counts);
 extern void export_events(Source *source, Counts *counts);
 extern int64 verify_events(void);

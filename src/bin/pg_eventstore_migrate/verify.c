@@ -24,7 +24,7 @@
 	" e ->> 'causation_id' AS causation_id," \
 	" e ->> 'aggregate_id' AS aggregate_id," \
 	" e ->> 'aggregate_type' AS aggregate_type," \
-	" (e ->> 'aggregate_version')::pg_catalog.numeric::integer AS aggregate_version," \
+	" (e ->> 'aggregate_version')::pg_catalog.numeric AS aggregate_version," \
 	" CASE WHEN e ? 'data' THEN e -> 'data' ELSE" \
 	" e - '{event_id,event_type,occurred_at,correlation_id,causation_id," \
 	"aggregate_id,aggregate_type,aggregate_version,metadata}'::pg_catalog.text[] END AS data," \
@@ -56,10 +56,14 @@
 	GIVEN_DIFFERS("aggregate_version") "," DIFFERS("data") "," \
 	"CASE WHEN g.metadata <> COALESCE(s.metadata, 'null') THEN 'metadata' END," \
 	"CASE WHEN (s.too_early AND s.aggregate_id IS NOT NULL) OR (%2$s AND s.position <" \
-	" pg_catalog.lag(s.position) OVER (ORDER BY g.line)) THEN 'order' END," \
+	" pg_catalog.lag(s.position) OVER (ORDER BY g.line)) OR" \
+	" (g.aggregate_version IS NULL AND pg_catalog.lag(g.aggregate_version) OVER aggregate IS NULL" \
+	" AND s.position < pg_catalog.lag(s.position) OVER aggregate" \
+	" AND pg_catalog.row_number() OVER (PARTITION BY g.event_id ORDER BY g.line) = 1) THEN 'order' END," \
 	"CASE WHEN %2$s AND pg_catalog.row_number() OVER (PARTITION BY g.event_id ORDER BY g.line) > 1" \
 	" AND g.line IS NOT NULL THEN 'repeated' END) AS keys" \
-	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id"
+	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id" \
+	" WINDOW aggregate AS (PARTITION BY g.aggregate_id ORDER BY g.line)"
 
 /* reads one event after another as the comparison does, to find the one that it cannot */
 #define READ_EACH \
@@ -67,7 +71,7 @@
 	" FOR given IN SELECT line, event FROM " STAGE " ORDER BY line LOOP" \
 	" at := given.line; e := given.event::pg_catalog.jsonb;" \
 	" PERFORM (e ->> 'occurred_at')::pg_catalog.timestamptz," \
-	" (e ->> 'aggregate_version')::pg_catalog.numeric::integer;" \
+	" (e ->> 'aggregate_version')::pg_catalog.numeric;" \
 	" IF pg_catalog.jsonb_typeof(e) <> 'object' THEN RAISE 'an event must be a JSON object'; END IF;" \
 	" END LOOP; EXCEPTION WHEN OTHERS THEN" \
 	" RAISE USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, COLUMN = at::pg_catalog.text; END$$"
@@ -78,9 +82,7 @@ query_of_store(const End *store)
 {
 	static const char columns[] = "SELECT position, event_id, event_type, occurred_at, correlation_id, causation_id,"
 		" aggregate_id, aggregate_type, aggregate_version, data, metadata FROM";
-	char	   *archive = ask(store, psprintf("SELECT archive FROM eventstore.archives"
-											  " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
-											  store_literal(store)));
+	char	   *archive = archive_name(store);
 
 	if (archive == NULL)
 		return psprintf("%s %s", columns, store_name(store));
