@@ -20,7 +20,7 @@ AS 'MODULE_PATHNAME', 'pges_sync_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.sync_archive(regclass) IS
-'Gives the archive of a store the owner that the store has, and grants SELECT and UPDATE on it, or on columns of it, to whom these are granted on the store, and to nobody else. Other privileges stay as they are. Call it after GRANT, REVOKE or ALTER TABLE ... OWNER TO on the store.
+'Gives the archive of a store the owner that the store has, and grants SELECT and UPDATE on it, or on columns of it, to whom these are granted on the store, and to nobody else. Other privileges stay as they are. Call it after GRANT, REVOKE or ALTER TABLE ... OWNER TO on the store. A change of owner locks the archive as ALTER TABLE does: it waits for all who read it, and appends to the store wait behind it.
 store: NULL means the setting pg_eventstore.store.
 Errors: 42P01 when the store has no archive; 42501 for anyone but the owner of both tables, such as a superuser; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
