@@ -569,11 +569,11 @@ for my $waits_for ('the server', 'its input')
   migrate_ok("$waits_for: before", qr/1 events imported/, \$in, '--source=-', "--target=$connstr", @name);
   my $session = session($node);
   $session->run("BEGIN; LOCK TABLE migrate.$name") if $waits_for eq 'the server';
-  $in = event('a', 2) . "\n";
-  my $run = IPC::Run::start([ $program, '--source=-', "--target=$connstr", @name ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
-  $run->pump_nb;
-  $run->pump until !length $in;
-  $run->close_stdin if $run->can('close_stdin');
+  pipe my $read, my $write or die $!;
+  syswrite $write, event('a', 2) . "\n" or die $!;
+  my $run = IPC::Run::start([ $program, '--source=-', "--target=$connstr", @name ], '<', $read, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+  close $read;
+  close $write if $waits_for eq 'the server';
   if ($waits_for eq 'the server')
   {
     $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = '$program' AND wait_event_type = 'Lock'")
