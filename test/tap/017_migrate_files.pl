@@ -322,6 +322,8 @@ SKIP:
 }
 
 # Signals leave no part of a file, and a second SIGINT ends everything at once.
+# Who started this may have ignored some, as shells do for what runs in the background.
+@SIG{qw(HUP INT QUIT TERM)} = ('DEFAULT') x 4;
 for my $signal ('HUP', 'TERM', 'QUIT', 'KILL')
 {
   my ($run, $lock) = start_waiting(\my $err, $from, "--target=$dir/$signal.jsonl");
