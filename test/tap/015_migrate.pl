@@ -371,8 +371,8 @@ migrate_fails('an empty object', qr/line 1: key "event_type" of an event must no
 query("SELECT eventstore.create_store('migrate.wide'); ALTER TABLE migrate.wide ALTER aggregate_id TYPE varchar(100) COLLATE \"C\", ALTER event_type TYPE varchar COLLATE \"C\"");
 query("SELECT eventstore.append_event(repeat('t', 300), '{}', repeat('a', 90), store => 'migrate.wide')");
 $node->safe_psql('postgres', 'CREATE DATABASE wide');
-migrate_ok('a wide store', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'));
-migrate_ok('a wide store, other name', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=other');
+migrate_fails('a wide store to the default one, which can be restored only as it is', qr/too long/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'));
+migrate_ok('a wide store', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=other');
 migrate_fails('a store of the same name', qr/has no store eventstore.wide.*--source-schema/s, "--source=$connstr", '--target=-', '--table=wide');
 
 # Nor what row security hides.
@@ -675,7 +675,7 @@ SKIP:
   $node->safe_psql('message_db', "SET search_path = message_store; SELECT write_message(gen_random_uuid()::text, 'account-' || gen_random_uuid(), 'Opened', '{}')");
   migrate_ok('message-db, a long name in a store made for it', qr/1 events imported, 3 were/, $message_db, "--target=$connstr", @from_message_db);
   $node->safe_psql('postgres', 'CREATE DATABASE made');
-  migrate_ok('message-db, a long name in the default store of a database without the extension', qr/4 events imported/, $message_db, '--target=' . $node->connstr('made'));
+  migrate_ok('message-db, a long name in a store of a database without the extension', qr/4 events imported/, $message_db, '--target=' . $node->connstr('made'), '--table=accounts');
   my ($narrow, @narrow) = new_store();
   query("SELECT eventstore.create_store('migrate.$narrow')");
   migrate_fails('message-db, a name that is too long for a store', qr/global position 4: .*aggregate_id/s, $message_db, "--target=$connstr", @narrow);

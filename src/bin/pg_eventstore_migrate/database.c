@@ -271,7 +271,8 @@ make(const End *end, const char *sql, bool (*exists) (const End *end))
 
 /*
  * Make the extension and the store, as far as they are missing.  The columns of a
- * new store are made as wide as the source needs them.
+ * new store are made as wide as the source needs them, but not those of the
+ * default store: a dump of it could not be restored plainly.
  */
 void
 prepare_store(const End *end, const char *widening)
@@ -279,7 +280,7 @@ prepare_store(const End *end, const char *widening)
 	bool		made = false;
 
 	if (options.create_schema && !extension_exists(end))
-		made = make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
+		make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
 	if (!store_exists(end))
 		made = make(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
 								  " create_schema_if_missing => %s)",
