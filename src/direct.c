@@ -150,32 +150,29 @@ look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
 		copy_version(lookup->attnums, batch, aggregate, tuple, RelationGetDescr(lookup->rel));
 }
 
-/* Look up the versions and types of a batch's aggregates in one table. */
+/*
+ * Look up the versions and types of a batch's aggregates in one table, by its
+ * index on aggregate and version.
+ */
 static void
-look_up_all(Lookup *lookup, const PgesBatch *batch)
+look_up_in(Oid relid, LOCKMODE table_lock, Oid index, LOCKMODE index_lock,
+		   const AttrNumber *attnums, Snapshot snapshot, const PgesBatch *batch)
 {
+	Lookup		lookup = {
+		.rel = table_open(relid, table_lock),
+		.index = index_open(index, index_lock),
+		.attnums = attnums,
+		.snapshot = snapshot
+	};
+
 	for (int i = 0; i < batch->naggregates; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (batch->aggregates[i].id != NULL)
-			look_up(lookup, batch, &batch->aggregates[i]);
+			look_up(&lookup, batch, &batch->aggregates[i]);
 	}
-	if (lookup->scan != NULL)
-		systable_endscan_ordered(lookup->scan);
-}
-
-/* The same in the archive. */
-static void
-look_up_in_archive(const PgesArchive *archive, Snapshot snapshot, const PgesBatch *batch)
-{
-	Lookup		lookup = {
-		.rel = table_open(archive->relid, AccessShareLock),
-		.index = index_open(archive->version_index_oid, AccessShareLock),
-		.attnums = archive->attnums,
-		.snapshot = snapshot
-	};
-
-	look_up_all(&lookup, batch);
+	if (lookup.scan != NULL)
+		systable_endscan_ordered(lookup.scan);
 	index_close(lookup.index, NoLock);
 	table_close(lookup.rel, NoLock);
 }
@@ -188,19 +185,14 @@ look_up_in_archive(const PgesArchive *archive, Snapshot snapshot, const PgesBatc
 void
 pges_direct_versions(const PgesStore *store, PgesBatch *batch)
 {
+	const PgesArchive *archive = &store->archive;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	Lookup		lookup = {
-		.rel = table_open(store->relid, NoLock),
-		.index = index_open(store->version_index_oid, RowExclusiveLock),
-		.attnums = store->attnums,
-		.snapshot = snapshot
-	};
 
-	look_up_all(&lookup, batch);
-	if (OidIsValid(store->archive.relid))
-		look_up_in_archive(&store->archive, snapshot, batch);
-	index_close(lookup.index, NoLock);
-	table_close(lookup.rel, NoLock);
+	look_up_in(store->relid, NoLock, store->version_index_oid, RowExclusiveLock,
+			   store->attnums, snapshot, batch);
+	if (OidIsValid(archive->relid))
+		look_up_in(archive->relid, AccessShareLock, archive->version_index_oid, AccessShareLock,
+				   archive->attnums, snapshot, batch);
 	UnregisterSnapshot(snapshot);
 }
 

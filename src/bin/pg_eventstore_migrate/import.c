@@ -3,12 +3,13 @@
  *		Imports events into a store.
  *
  * Each batch comes to the server by COPY and is imported from there in a
- * transaction of its own.  Two sessions take turns: while one imports its batch,
- * the next one comes to the other.  Only one imports at any time.  As long as events come in order, each behind its
- * predecessors in its aggregate, that is all.  At the first one that does not,
- * all that is left of the source is brought to the server, put in order there,
- * and imported in batches from that.  The events end up in the same order as
- * if all of them had been put in order before.
+ * transaction of its own.  Two sessions take turns: while one imports its
+ * batch, the next one comes to the other.  Only one imports at any time.  As
+ * long as events come in order, each behind its predecessors in its aggregate,
+ * that is all.  At the first one that does not, all that is left of the source
+ * is brought to the server, put in order there, and imported in batches from
+ * that.  The events end up in the same order as if all of them had been put in
+ * order before.
  */
 #include "migrate.h"
 
