@@ -1,0 +1,32 @@
+/*
+ * own_table.h
+ *		The tables of the extension itself.
+ */
+#ifndef PGES_OWN_TABLE_H
+#define PGES_OWN_TABLE_H
+
+#include "postgres.h"
+
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
+
+/* A column that the C code relies on. */
+typedef struct PgesOwnColumn
+{
+	const char *name;
+	Oid			type;
+} PgesOwnColumn;
+
+/* A table in schema eventstore, and its first columns. */
+typedef struct PgesOwnTable
+{
+	const char *name;
+	int			ncolumns;
+	PgesOwnColumn columns[8];
+} PgesOwnTable;
+
+extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
+extern void pges_check_own_table(Relation rel, const PgesOwnTable *table);
+extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
+
+#endif							/* PGES_OWN_TABLE_H */
