@@ -18,7 +18,8 @@ SQL_PARTS = sql/preamble.sql \
 	$(sort $(wildcard sql/schema/1*.sql)) \
 	$(sort $(wildcard sql/functions/*.sql)) \
 	$(sort $(wildcard sql/schema/2*.sql)) \
-	$(sort $(wildcard sql/schema/3*.sql))
+	$(sort $(wildcard sql/schema/3*.sql)) \
+	$(sort $(wildcard sql/schema/[78]*.sql))
 DATA_built = pg_eventstore--$(EXTVERSION).sql
 DATA = $(filter-out $(wildcard sql/pg_eventstore--$(EXTVERSION).sql), \
 	$(wildcard sql/pg_eventstore--*.sql)) $(wildcard sql/updates/*--*.sql)

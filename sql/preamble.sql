@@ -1,3 +1,9 @@
 -- complain if the script is sourced in psql, rather than by CREATE EXTENSION
 \echo Use "CREATE EXTENSION pg_eventstore" to load this file. \quit
 
+-- the schema must be safe before anything is put there
+CREATE FUNCTION eventstore.begin_install() RETURNS void
+AS 'MODULE_PATHNAME', 'pges_begin_install' LANGUAGE C;
+SELECT eventstore.begin_install();
+DROP FUNCTION eventstore.begin_install();
+

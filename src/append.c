@@ -535,17 +535,23 @@ finish_batch(const PgesStore *store, PgesBatch *batch)
 
 /*
  * Append a batch, and fill in what its events got: ids, versions, positions.
- * Nothing is stored unless all of it is.
+ * Nothing is stored unless all of it is.  All of it is done with the same rights,
+ * see pges_act_as_owner().
  */
 void
 pges_append_batch(const PgesStore *store, PgesBatch *batch)
 {
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
+
 	begin_batch(store, batch);
 	batch->deduplicated = check_versions(store, batch);
 	if (batch->deduplicated)
 		SPI_finish();
 	else
 		finish_batch(store, batch);
+	if (as_owner)
+		pges_become_again(&caller);
 }
 
 /*
@@ -555,10 +561,14 @@ pges_append_batch(const PgesStore *store, PgesBatch *batch)
 int
 pges_import_batch(const PgesStore *store, PgesBatch *batch)
 {
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
 	int			stored;
 
 	begin_batch(store, batch);
 	stored = pges_drop_stored(store, batch);
 	finish_batch(store, batch);
+	if (as_owner)
+		pges_become_again(&caller);
 	return stored;
 }

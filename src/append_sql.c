@@ -83,7 +83,7 @@ pges_open_for_append(const PgesStore *store)
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
-	context->store = pges_store_argument(fcinfo, store_arg, AccessShareLock);
+	context->store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_INSERT);
 	context->batch = NULL;
 	context->callback.callback = append_context;
 	context->callback.arg = context;

@@ -157,22 +157,21 @@ static const PgesStore *
 begin_archiving(Oid relid)
 {
 	const PgesStore *store;
-	PgesArchiveRow row;
+	bool		is_new;
+	Oid			archive;
 
 	LockRelationOid(relid, AccessShareLock);
-	store = pges_store(relid);
-	check_may_archive(store);
-	pges_lock_archiving(store);
-	AcceptInvalidationMessages();
-	store = pges_hold_archive(relid);
+	check_may_archive(pges_store(relid));
+	store = pges_lock_archiving(relid);
 	if (!OidIsValid(store->archive.relid))
 		(void) pges_create_archive_of(store, NULL, NULL, false);
-	(void) pges_read_archive_row(relid, &row);
-	if (row.is_new)
+	archive = pges_find_archive(relid, &is_new);
+	if (is_new)
 		lock_out_readers(store);
 	LockRelationOid(relid, RowExclusiveLock);
-	LockRelationOid(row.archive, RowExclusiveLock);
+	LockRelationOid(archive, RowExclusiveLock);
 	store = pges_hold_archive(relid);
+	pges_check_archive_owner(store);
 	pges_check_can_be_archived(store);
 	pges_require_archive(store);
 	pges_check_archive_privilege(store, ACL_INSERT);
@@ -209,7 +208,7 @@ PG_FUNCTION_INFO_V1(pges_archive_events);
 Datum
 pges_archive_events(PG_FUNCTION_ARGS)
 {
-	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE);
 	int64		max_count = count_argument(fcinfo, 4, "max_count", PG_INT64_MAX);
 	bool		dry_run = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
 	PgesRule	rule;
@@ -232,24 +231,23 @@ static int
 retention_rules(const PgesStore *store, PgesRule rules[2], const char *names[2])
 {
 	int64		limit = archive_limit(store);
-	PgesArchiveRow row;
+	PgesRetention retention = pges_read_retention(store->archive.relid);
 	int			n = 0;
 
-	(void) pges_read_archive_row(store->relid, &row);
-	if (row.max_age)
+	if (retention.max_age)
 	{
 		names[n] = "max_age";
 		rules[n] = pges_make_rule(limit);
 		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
 							DirectFunctionCall2(timestamptz_mi_interval,
 												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
-												IntervalPGetDatum(row.max_age)));
+												IntervalPGetDatum(retention.max_age)));
 	}
-	if (row.max_count > 0)
+	if (retention.max_count > 0)
 	{
 		names[n] = "max_count_per_aggregate";
 		rules[n] = pges_make_rule(limit);
-		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(row.max_count));
+		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(retention.max_count));
 	}
 	return n;
 }
@@ -261,7 +259,7 @@ Datum
 pges_apply_retention(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE);
 	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
 	int64		left = count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
 	PgesRule	rules[2];
@@ -349,7 +347,7 @@ PG_FUNCTION_INFO_V1(pges_archive_all);
 Datum
 pges_archive_all(PG_FUNCTION_ARGS)
 {
-	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock)->relid;
+	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->relid;
 	int64		batch_size = count_argument(fcinfo, 4, "batch_size", BATCH);
 	PgesRule	rules[2];
 	const char *names[2];

@@ -13,15 +13,12 @@
 
 #include "store.h"
 
-/* A row of eventstore.archives. */
-typedef struct PgesArchiveRow
+/* What is due for the archive of a store by itself; see archive_link.c. */
+typedef struct PgesRetention
 {
-	Oid			store;
-	Oid			archive;		/* InvalidOid: none yet */
 	Interval   *max_age;		/* NULL: no such rule */
 	int32		max_count;		/* of an aggregate; 0: no such rule */
-	bool		is_new;			/* written by this transaction */
-} PgesArchiveRow;
+} PgesRetention;
 
 /* The parameters of a rule: what is due, from where on, and how much of it. */
 typedef enum PgesRuleParam
@@ -54,16 +51,20 @@ extern int64 pges_count_due(const PgesStore *store, const PgesRule *rule);
 extern bool pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window,
 							int64 max_count);
 
-/* in archive_table.c */
-extern bool pges_read_archive_row(Oid store, PgesArchiveRow *row);
-extern void pges_write_archive_row(const PgesArchiveRow *row);
-extern void pges_forget_archive(Oid store);
-extern bool pges_is_archive(Oid relid);
+/* in archive_link.c */
+extern Oid	pges_find_archive(Oid store, bool *is_new);
+extern bool pges_is_archive(Relation rel);
+extern PgesRetention pges_read_retention(Oid archive);
+extern void pges_create_link(const char *archive, const char *store);
+extern void pges_write_retention(const char *archive, const PgesRetention *retention);
+
+/* in archive_hold.c */
 extern int64 pges_lowest_hold(Oid store);
+extern void pges_forget_holds(Oid store);
 
 /* in archive_ddl.c */
 extern void pges_run_commands(const char *query, Oid relid, const char *archive);
-extern void pges_lock_archiving(const PgesStore *store);
+extern const PgesStore *pges_lock_archiving(Oid relid);
 extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
 								   const char *tablespace, bool adopt);
 extern void pges_check_can_be_archived(const PgesStore *store);
@@ -71,5 +72,6 @@ extern void pges_check_can_be_archived(const PgesStore *store);
 /* in archive_grant.c */
 extern void pges_copy_privileges(const PgesStore *store, Oid archive, const char *name);
 extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
+extern void pges_check_archive_owner(const PgesStore *store);
 
 #endif							/* PGES_ARCHIVE_H */

@@ -16,10 +16,10 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
-#include "commands/tablespace.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -44,14 +44,19 @@
 /* Events are kept at most so long by a rule.  This many years ago is a time. */
 #define MAX_AGE_YEARS 5000
 
-/* Let only one transaction at a time archive events of a store. */
-void
-pges_lock_archiving(const PgesStore *store)
+/*
+ * Let only one transaction at a time archive events of a store, or change its
+ * archive; the store as it is then, with its archive held.
+ */
+const PgesStore *
+pges_lock_archiving(Oid relid)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store->relid, 0, PGES_LOCK_ARCHIVE);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();
+	return pges_hold_archive(relid);
 }
 
 /*
@@ -98,13 +103,19 @@ pges_run_commands(const char *query, Oid relid, const char *archive)
 }
 
 /*
- * Move the indexes of an archive to the tablespace that its table has: CREATE
- * TABLE ... LIKE puts each where that of the store is, if that has a place of its
- * own.
+ * Move a new archive to a tablespace, if one is given, and its indexes to where
+ * the table is: CREATE TABLE ... LIKE puts each where that of the store is, if that
+ * has a place of its own.  The user may do that, not the owner of the store, and
+ * nothing of the owner's runs.
  */
 static void
-gather_indexes(Oid archive, const char *name)
+move_to_tablespace(Oid archive, const char *name, const char *tablespace)
 {
+	int			nestlevel = pges_begin_ddl();
+
+	if (tablespace)
+		pges_run_ddl(psprintf("ALTER TABLE %s SET TABLESPACE %s", name, quote_identifier(tablespace)));
+	CommandCounterIncrement();
 	pges_run_commands("SELECT pg_catalog.concat('ALTER INDEX ', "
 					  "pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(i.relname), "
 					  "' SET TABLESPACE ', pg_catalog.quote_ident(s.spcname)) "
@@ -118,27 +129,38 @@ gather_indexes(Oid archive, const char *name)
 					  "WHERE t.oid OPERATOR(pg_catalog.=) $1 "
 					  "AND i.reltablespace OPERATOR(pg_catalog.<>) t.reltablespace",
 					  archive, name);
+	pges_end_ddl(nestlevel);
+}
+
+/* Raise unless the user may create a table in a schema. */
+static void
+check_may_create(const PgesStore *store, Oid namespace)
+{
+	char	   *schema = get_namespace_name(namespace);
+
+	if (!pges_may_create_in_schema_compat(namespace, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errdetail("The archive of store %s is created with the rights of role \"%s\".",
+						   store->qualified_name, GetUserNameFromId(GetUserId(), false)),
+				 errhint("Name a schema in which this role may create: eventstore.create_archive(%s, name => ...).",
+						 quote_literal_cstr(store->qualified_name))));
 }
 
 /* Create the table of an archive. */
 static void
-create_table(const PgesStore *store, Oid namespace, const char *table, const char *tablespace)
+create_table(const PgesStore *store, Oid namespace, const char *table)
 {
 	char	   *archive = quote_qualified_identifier(get_namespace_name(namespace), table);
 
-	if (tablespace)
-	{
-		(void) get_tablespace_oid(tablespace, false);
-		(void) set_config_option("default_tablespace", quote_identifier(tablespace),
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	}
+	check_may_create(store, namespace);
 	pges_run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION "
 						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
 						  archive, store->qualified_name));
 	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
 	pges_create_immutability_triggers(archive);
 	CommandCounterIncrement();
-	gather_indexes(get_relname_relid(table, namespace), archive);
 	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
 }
 
@@ -170,7 +192,7 @@ reason_against(const PgesStore *store, Relation rel)
 		return "Its owner is not that of the store.";
 	if (!same_persistence)
 		return "It is temporary or unlogged, and the store is not.";
-	if (pges_is_store(rel) || pges_is_archive(RelationGetRelid(rel)))
+	if (pges_is_store(rel) || pges_is_archive(rel))
 		return "It is a store, or an archive already.";
 	if (form->relkind != RELKIND_RELATION || form->relispartition ||
 		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL ||
@@ -191,8 +213,6 @@ adopt_table(const PgesStore *store, Oid relid, const char *archive)
 	bool		is_immutable = pges_is_immutable(rel);
 	const char *reason = reason_against(store, rel);
 
-	if (!pges_owns_table_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, RelationGetRelationName(rel));
 	if (reason)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -206,16 +226,29 @@ adopt_table(const PgesStore *store, Oid relid, const char *archive)
 	advance_sequence(store, archive);
 }
 
-/* Make the table and link it to its store. */
+/* Callback of RangeVarGetRelidExtended(): only the owner of a table locks it. */
+static void
+check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
+{
+	if (OidIsValid(relid) && !pges_owns_table_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), name->relname);
+}
+
+/*
+ * Make the table and link it to its store, with the rights of the owner of the
+ * store: indexes are made, and what is in their expressions may run.
+ */
 static Oid
 create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace,
 			   bool adopt)
 {
 	Oid			namespace = get_namespace_oid(schema, false);
 	char	   *name = quote_qualified_identifier(schema, table);
-	PgesArchiveRow row;
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
 	int			nestlevel = pges_begin_ddl();
-	Oid			present = RangeVarGetRelid(makeRangeVar(schema, table, -1), AccessShareLock, true);
+	Oid			present = RangeVarGetRelidExtended(makeRangeVar(schema, table, -1), AccessShareLock,
+												   RVR_MISSING_OK, check_owns_found, NULL);
 
 	if (OidIsValid(present) && !adopt)
 		ereport(ERROR,
@@ -226,13 +259,16 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	if (OidIsValid(present))
 		adopt_table(store, present, name);
 	else
-		create_table(store, namespace, table, tablespace);
-	pges_end_ddl(nestlevel);
+		create_table(store, namespace, table);
+	pges_create_link(name, store->qualified_name);
+	CacheInvalidateRelcacheByRelid(store->relid);
 	CommandCounterIncrement();
-	(void) pges_read_archive_row(store->relid, &row);
-	row.archive = get_relname_relid(table, namespace);
-	pges_write_archive_row(&row);
-	return row.archive;
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+	if (!OidIsValid(present))
+		move_to_tablespace(get_relname_relid(table, namespace), name, tablespace);
+	return get_relname_relid(table, namespace);
 }
 
 /*
@@ -280,11 +316,8 @@ pges_create_archive(PG_FUNCTION_ARGS)
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_archive()");
-	store = pges_store_argument(fcinfo, 0, AccessShareLock);
-	relid = pges_own_store(store->relid)->relid;
-	pges_lock_archiving(store);
-	AcceptInvalidationMessages();
-	store = pges_store(relid);
+	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	store = pges_lock_archiving(relid);
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
 											 optional_text(fcinfo, 2), true));
@@ -341,6 +374,18 @@ count_argument(FunctionCallInfo fcinfo, int arg)
 	return PG_GETARG_INT32(arg);
 }
 
+/* Write the rules of a store's retention. */
+static void
+write_retention(const PgesStore *store, const PgesRetention *retention)
+{
+	int			nestlevel;
+
+	pges_check_archive_owner(store);
+	nestlevel = pges_begin_ddl();
+	pges_write_retention(store->archive.qualified_name, retention);
+	pges_end_ddl(nestlevel);
+}
+
 PG_FUNCTION_INFO_V1(pges_set_retention);
 
 /* SQL: set what is to go to the archive of a store. */
@@ -348,16 +393,23 @@ Datum
 pges_set_retention(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
-	PgesArchiveRow row;
+	PgesRetention retention;
+	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.set_retention()");
 	pges_require_argument(fcinfo, 0, "store");
-	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock)->relid);
+	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	retention.max_age = age_argument(fcinfo, 1);
+	retention.max_count = count_argument(fcinfo, 2);
+	store = pges_lock_archiving(relid);
 	pges_check_can_be_archived(store);
-	pges_lock_archiving(store);
-	(void) pges_read_archive_row(store->relid, &row);
-	row.max_age = age_argument(fcinfo, 1);
-	row.max_count = count_argument(fcinfo, 2);
-	pges_write_archive_row(&row);
+	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)
+		PG_RETURN_VOID();
+	if (!OidIsValid(store->archive.relid))
+	{
+		(void) pges_create_archive_of(store, NULL, NULL, false);
+		store = pges_hold_archive(relid);
+	}
+	write_retention(store, &retention);
 	PG_RETURN_VOID();
 }

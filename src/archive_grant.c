@@ -4,9 +4,14 @@
  *
  * An archive belongs to the owner of its store, and whoever may read or erase
  * events in the store may do so in the archive: to be moved takes nothing from
- * anybody.  That is arranged when the archive is made.  What is granted, revoked
- * or given away later is for the owner to bring to the archive, with
- * eventstore.sync_archive(); until then an error tells what is missing.
+ * anybody.  That is arranged when the archive is made.  What is granted or revoked
+ * later is for the owner to bring to the archive, with eventstore.sync_archive();
+ * until then an error tells what is missing.
+ *
+ * The owner of a table may have linked it to a store of his own, and the TRIGGER
+ * privilege suffices to link somebody else's.  So a link gives no rights: nothing
+ * is moved to an archive, changed on it or dropped unless it has the owner of the
+ * store, and nothing here gives a table to another owner.
  */
 #include "postgres.h"
 
@@ -54,28 +59,17 @@ static const char grants[] =
 "' ON ', $2, ' TO ', " GRANTEE ") "
 GRANTED;
 
-/* The owner of a table. */
-static Oid
-owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /*
- * Give an archive the owner of its store, and grant what is granted on the store
- * for reading and erasing, and no more of that.  Called between pges_begin_ddl()
- * and pges_end_ddl().
+ * Grant on an archive what is granted on its store for reading and erasing, and no
+ * more of that.  A new archive, which the user has just made, is given to the owner
+ * of the store, too.  Called between pges_begin_ddl() and pges_end_ddl().
  */
 void
 pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
 {
-	Oid			owner = owner_of(store->relid);
+	Oid			owner = pges_owner_of(store->relid);
 
-	if (owner_of(archive) != owner)
+	if (pges_owner_of(archive) != owner)
 		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", name,
 							  quote_identifier(GetUserNameFromId(owner, false))));
 	pges_run_commands(revokes, archive, name);
@@ -141,26 +135,39 @@ pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
 		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
 }
 
-/* Raise unless the user owns the archive of a store, too. */
+/* Raise unless the archive of a store has the owner of the store. */
+void
+pges_check_archive_owner(const PgesStore *store)
+{
+	Oid			owner = pges_owner_of(store->relid);
+
+	if (!OidIsValid(store->archive.relid) || pges_owner_of(store->archive.relid) == owner)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("archive %s has another owner than its store", store->archive.qualified_name),
+			 errdetail("Store %s belongs to role \"%s\", the archive to role \"%s\".",
+					   store->qualified_name, GetUserNameFromId(owner, true),
+					   GetUserNameFromId(pges_owner_of(store->archive.relid), true)),
+			 errhint("Give it to the owner of the store: ALTER TABLE %s OWNER TO %s;",
+					 store->archive.qualified_name,
+					 quote_identifier(GetUserNameFromId(owner, false)))));
+}
+
+/* Raise unless a store has an archive. */
 static void
-check_owns_archive(const PgesStore *store)
+check_has_archive(const PgesStore *store)
 {
 	if (!OidIsValid(store->archive.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("store %s has no archive", store->qualified_name),
 				 errhint("Create it with eventstore.create_archive().")));
-	if (!pges_owns_table_compat(store->archive.relid, GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of table %s", get_rel_name(store->archive.relid)),
-				 errdetail("It is the archive of store %s, and belongs to another role.", store->qualified_name),
-				 errhint("A superuser, or a member of both roles, can call this, and so give the archive to the owner of the store.")));
 }
 
 PG_FUNCTION_INFO_V1(pges_sync_archive);
 
-/* SQL: give the archive of a store the owner and the privileges of the store. */
+/* SQL: grant on the archive of a store what is granted on the store. */
 Datum
 pges_sync_archive(PG_FUNCTION_ARGS)
 {
@@ -168,11 +175,10 @@ pges_sync_archive(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.sync_archive()");
-	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock)->relid);
-	pges_lock_archiving(store);
-	AcceptInvalidationMessages();
-	store = pges_hold_archive(store->relid);
-	check_owns_archive(store);
+	store = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid);
+	store = pges_lock_archiving(store->relid);
+	check_has_archive(store);
+	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	pges_copy_privileges(store, store->archive.relid, store->archive.qualified_name);
 	pges_end_ddl(nestlevel);

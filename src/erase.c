@@ -53,6 +53,7 @@
 #include "batch.h"
 #include "erase.h"
 #include "event_id.h"
+#include "own_table.h"
 #include "plan.h"
 #include "store.h"
 #include "store_ddl.h"
@@ -202,7 +203,7 @@ begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 {
 	Oid			relid;
 
-	erasure->store = pges_store_argument(fcinfo, store_arg, AccessShareLock);
+	erasure->store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_SELECT | ACL_UPDATE);
 	erasure->callback.callback = erase_context;
 	erasure->callback.arg = erasure;
 	erasure->callback.previous = error_context_stack;
@@ -404,19 +405,6 @@ check_erased(const Erasure *erasure)
 		report_missing(erasure);
 }
 
-/* The table of the records. */
-static Oid
-erasures_table(void)
-{
-	Oid			relid = get_relname_relid("erasures", get_namespace_oid("eventstore", false));
-
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table eventstore.erasures does not exist")));
-	return relid;
-}
-
 /* The name of a role, as a value. */
 static Datum
 role_name(Oid role)
@@ -424,9 +412,12 @@ role_name(Oid role)
 	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
 }
 
-/* Insert a record; whoever calls has the rights to it. */
+/* The table of the records. */
+static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
+
+/* Record an erasure; the caller needs no rights on the table of the records. */
 static void
-insert_record(const Erasure *erasure, int64 events, Oid user)
+record(const Erasure *erasure, int64 events)
 {
 	static const char insert[] =
 		"INSERT INTO eventstore.erasures (erasure_id, erased_at, erased_by, session_role, "
@@ -439,7 +430,7 @@ insert_record(const Erasure *erasure, int64 events, Oid user)
 
 	values[0] = PointerGetDatum(pges_make_event_id());
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[2] = role_name(user);
+	values[2] = role_name(GetUserId());
 	values[3] = role_name(GetSessionUserId());
 	values[4] = CStringGetTextDatum(erasure->store->qualified_name);
 	values[5] = PointerGetDatum(erasure->aggregate_id);
@@ -451,35 +442,11 @@ insert_record(const Erasure *erasure, int64 events, Oid user)
 		nulls[5] = 'n';
 	if (erasure->event_id == NULL)
 		nulls[6] = 'n';
-	(void) SPI_execute_with_args(insert, lengthof(types), types, values, nulls, false, 0);
-	if (SPI_processed != 1)
+	if (pges_write_own_table(&erasures, insert, lengthof(types), types, values, nulls) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("could not record an erasure in table eventstore.erasures"),
 				 errdetail("A trigger or rule of the table discards the record. Nothing was erased.")));
-}
-
-/*
- * Record an erasure, as the owner of the table of the records, in a security
- * restricted operation and under a safe search path, as that table may have
- * triggers.
- */
-static void
-record(const Erasure *erasure, int64 events)
-{
-	Relation	rel = table_open(erasures_table(), RowExclusiveLock);
-	int			nestlevel = pges_begin_ddl();
-	Oid			user;
-	int			context;
-
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(rel->rd_rel->relowner,
-						   context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	insert_record(erasure, events, user);
-	SetUserIdAndSecContext(user, context);
-	pges_end_ddl(nestlevel);
-	table_close(rel, NoLock);
 }
 
 /* Erase what there is to erase, see that it is, and record it. */
@@ -544,8 +511,10 @@ PG_FUNCTION_INFO_V1(pges_keep_erasures);
 Datum
 pges_keep_erasures(PG_FUNCTION_ARGS)
 {
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(((TriggerData *) fcinfo->context)->tg_event))
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&erasures, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" is a trigger of table eventstore.erasures",

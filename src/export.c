@@ -161,7 +161,7 @@ PG_FUNCTION_INFO_V1(pges_export_events);
 Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {
-	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
 	PgesScope	scope = pges_scope_to_read(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	int64		mark = pges_high_water_mark(store);
 	PgesParams	params = {.n = 0};

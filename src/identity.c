@@ -25,6 +25,23 @@ pges_become(PgesIdentity *saved, Oid role)
 	saved->guc_nest_level = NewGUCNestLevel();
 }
 
+/*
+ * Take the rights of the owner of something, if the user is a superuser and the
+ * owner is none: the owner's triggers, index expressions, policies and constraints
+ * run when its rows are read or written, and must gain nothing by it.  Whether that
+ * was done; then pges_become_again() undoes it.
+ */
+bool
+pges_act_as(PgesIdentity *saved, Oid owner)
+{
+	Oid			user = GetUserId();
+
+	if (owner == user || !superuser_arg(user) || superuser_arg(owner))
+		return false;
+	pges_become(saved, owner);
+	return true;
+}
+
 /* Take back the rights from before pges_become(). */
 void
 pges_become_again(const PgesIdentity *saved)

@@ -16,6 +16,7 @@ typedef struct PgesIdentity
 } PgesIdentity;
 
 extern void pges_become(PgesIdentity *saved, Oid role);
+extern bool pges_act_as(PgesIdentity *saved, Oid owner);
 extern void pges_become_again(const PgesIdentity *saved);
 
 #endif							/* PGES_IDENTITY_H */

@@ -50,6 +50,7 @@ typedef struct Import
 	ErrorContextCallback callback;
 	Oid			relid;
 	const PgesStore *store;
+	Oid			source_owner;	/* of the table or view that is the source */
 	TupleDesc	desc;			/* of the rows */
 	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: there is none */
 	int			event_column;
@@ -444,6 +445,16 @@ import_rows(Import *import)
 }
 
 /*
+ * Read a table or view of somebody else as its owner, if the user is a superuser:
+ * what is in a view, or a policy, is the owner's.  A query is the user's own.
+ */
+static bool
+act_as_source_owner(PgesIdentity *caller, const Import *import)
+{
+	return OidIsValid(import->source_owner) && pges_act_as(caller, import->source_owner);
+}
+
+/*
  * Import all rows of a query.  Its portal is pinned, as what the query or a
  * trigger does could close it.
  */
@@ -452,14 +463,22 @@ import_query(Import *import, const char *query, int nargs, Oid *types, Datum *va
 {
 	Portal		portal;
 	long		lot = FIRST_LOT;
+	PgesIdentity caller;
+	bool		as_owner;
 
 	SPI_connect();
+	as_owner = act_as_source_owner(&caller, import);
 	portal = SPI_cursor_open_with_args(NULL, query, nargs, types, values, NULL, false, 0);
+	if (as_owner)
+		pges_become_again(&caller);
 	PinPortal(portal);
 	note_columns(import, portal->tupDesc);
 	for (;;)
 	{
+		as_owner = act_as_source_owner(&caller, import);
 		SPI_cursor_fetch(portal, true, lot);
+		if (as_owner)
+			pges_become_again(&caller);
 		if (SPI_processed == 0)
 			break;
 		lot = import_rows(import);
@@ -469,28 +488,44 @@ import_query(Import *import, const char *query, int nargs, Oid *types, Datum *va
 	SPI_finish();
 }
 
-/* The query that reads a table, in the order of its positions if it has any. */
-static char *
-query_of_table(List *names)
+/* Callback of RangeVarGetRelidExtended(): who may not read a table does not lock it. */
+static void
+check_readable(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 {
-	Oid			relid = RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, false);
+	if (OidIsValid(relid))
+		pges_check_may_use(relid, ACL_SELECT);
+}
+
+/*
+ * The query that reads a table or view, in the order of its positions if it has
+ * any; its owner, too.
+ */
+static char *
+query_of_table(List *names, Oid *owner)
+{
+	Oid			relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), AccessShareLock,
+												 0, check_readable, NULL);
 	bool		ordered = get_attnum(relid, pges_column_name(PGES_POSITION)) != InvalidAttrNumber;
 
+	*owner = pges_owner_of(relid);
 	return psprintf("SELECT * FROM %s%s",
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 											   get_rel_name(relid)),
 					ordered ? " ORDER BY position" : "");
 }
 
-/* The query that a source is, or that reads the table it names. */
+/*
+ * The query that a source is, or that reads the table it names; then the owner of
+ * that, too.
+ */
 static char *
-query_of(char *source)
+query_of(char *source, Oid *owner)
 {
 	char	   *copy = pstrdup(source);
 	List	   *parts;
 
 	if (SplitIdentifierString(copy, '.', &parts) && list_length(parts) > 0 && list_length(parts) <= 3)
-		return query_of_table(textToQualifiedNameList(cstring_to_text(source)));
+		return query_of_table(textToQualifiedNameList(cstring_to_text(source)), owner);
 	return source;
 }
 
@@ -508,9 +543,10 @@ counts(TupleDesc desc, const Import *import)
 
 /* Import what a query brings, to the store of the second argument. */
 static Datum
-run_import(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *types, Datum *values)
+run_import(FunctionCallInfo fcinfo, const char *query, Oid source_owner,
+		   int nargs, Oid *types, Datum *values)
 {
-	Import		import = {.done = 0};
+	Import		import = {.source_owner = source_owner};
 	int			outer_event = pges_current_event;
 	const void *outer_owner = pges_current_owner;
 	TupleDesc	desc;
@@ -518,7 +554,7 @@ run_import(FunctionCallInfo fcinfo, const char *query, int nargs, Oid *types, Da
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	desc = BlessTupleDesc(desc);
-	import.store = pges_store_argument(fcinfo, 1, AccessShareLock);
+	import.store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_INSERT);
 	import.relid = import.store->relid;
 	import.callback.callback = import_context;
 	import.callback.arg = &import;
@@ -546,6 +582,8 @@ Datum
 pges_import_events(PG_FUNCTION_ARGS)
 {
 	char	   *source;
+	char	   *query;
+	Oid			owner = InvalidOid;
 
 	pges_require_argument(fcinfo, 0, "source");
 	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -553,7 +591,8 @@ pges_import_events(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"source\" must not be empty")));
-	return run_import(fcinfo, query_of(source), 0, NULL, NULL);
+	query = query_of(source, &owner);
+	return run_import(fcinfo, query, owner, 0, NULL, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_import_json);
@@ -571,5 +610,5 @@ pges_import_json(PG_FUNCTION_ARGS)
 					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
 					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
 					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
-					  1, &type, &events);
+					  InvalidOid, 1, &type, &events);
 }

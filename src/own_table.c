@@ -17,9 +17,12 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "identity.h"
 #include "own_table.h"
 
 /* The OID of a table, or InvalidOid when it is missing and may be. */
@@ -32,8 +35,7 @@ pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 	if (!OidIsValid(relid) && !missing_ok)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table eventstore.%s does not exist", table->name),
-				 errhint("Create extension pg_eventstore again.")));
+				 errmsg("table eventstore.%s does not exist", table->name)));
 	return relid;
 }
 
@@ -82,4 +84,28 @@ pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 
 	pges_check_own_table(rel, table);
 	return rel;
+}
+
+/*
+ * Run a statement that writes to a table, as the owner of the table; how many
+ * rows it wrote.
+ */
+uint64
+pges_write_own_table(const PgesOwnTable *table, const char *statement,
+					 int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	Relation	rel = pges_open_own_table(table, RowExclusiveLock);
+	PgesIdentity caller;
+	uint64		written;
+
+	pges_become(&caller, rel->rd_rel->relowner);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+	(void) SPI_execute_with_args(statement, nargs, types, values, nulls, false, 0);
+	written = SPI_processed;
+	SPI_finish();
+	pges_become_again(&caller);
+	table_close(rel, NoLock);
+	return written;
 }

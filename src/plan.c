@@ -316,6 +316,9 @@ execute_latest(SPIPlanPtr plan, const Datum *values)
  *
  * PostgreSQL may parse the plan again on the way, when something has changed.
  * If the name stands for another table by then, what was done is undone.
+ *
+ * What belongs to the owner of the store may run, also when a plan is made: see
+ * pges_act_as_owner().
  */
 int
 pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
@@ -324,6 +327,8 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 {
 	SPIPlanPtr	plan;
 	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
 	int			result;
 
 	if (scope != PGES_LIVE)
@@ -336,6 +341,8 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 		SPI_execute_plan_extended(plan, &options);
 	if (!is_about(plan, store, scope))
 		report_renamed(store);
+	if (as_owner)
+		pges_become_again(&caller);
 	return result;
 }
 

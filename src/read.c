@@ -170,7 +170,7 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	pges_add_max_count(&params, fcinfo, 3, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock), 6,
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT), 6,
 							  backwards ? &by_aggregate_backwards : &by_aggregate,
 							  &params);
 }
@@ -189,7 +189,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
 				   PG_GETARG_DATUM(1));
 	pges_add_max_count(&params, fcinfo, 2, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock), 4, statement, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock, ACL_SELECT), 4, statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -237,7 +237,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), 2, &latest, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -249,7 +249,7 @@ pges_get_event(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock), 2, &by_event_id, &params);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
@@ -259,7 +259,7 @@ Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {
 	PgesParams	params = {.n = 0};
-	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT);
 	PgesScope	scope = pges_scope_to_read(&store, true);
 	bool		isnull;
 	int32		version = 0;

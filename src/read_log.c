@@ -145,7 +145,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 {
 	bool		is_backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
 	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
-	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
 	int64		start = start_position(fcinfo, 0, is_backwards);
 	int64		mark = pges_high_water_mark(store);
 	PgesParams	params = {.n = 0};
@@ -170,7 +170,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 const PgesStore *
 pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
 {
-	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
 
 	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
@@ -260,7 +260,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 {
 	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 	int64		timeout = timeout_argument(fcinfo, 1);
-	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock);
+	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
 	bool		include_archived = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int64		fruitless = -1; /* a mark below which there is nothing new */

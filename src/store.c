@@ -3,23 +3,34 @@
  *		Finds stores and caches their descriptions.
  *
  * The catalog is the registry: a store is a table that carries our trigger
- * (store_shape.c).  Nothing is recorded anywhere else, so nothing can go stale
- * when the table is dumped, renamed, moved or dropped.
+ * (store_shape.c), and its archive one that carries another (archive_link.c).
+ * Nothing is recorded anywhere else, so nothing can go stale when a table is
+ * dumped, renamed, moved or dropped.
  *
  * A description is made on first use and cached.  Invalidations of the table's
  * relcache entry, or that of its archive, of namespaces and of sequences mark it; the next use makes
  * it anew.  The old one may still be in use further up the call stack, so it
  * is handed to the transaction's memory context, which frees it at the end.
+ *
+ * A new archive changes nothing about the store's own entries.  But it brings a
+ * constraint trigger, and with it a row of pg_constraint: whenever one of these
+ * changes, the next use looks whether the link is still the same.
+ *
+ * A store's name or OID is anybody's to give.  So the privileges are looked at
+ * before the table is locked: whoever has none may not make others wait.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "storage/sinval.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -30,6 +41,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
+#include "archive.h"
+#include "compat.h"
 #include "guc.h"
 #include "store.h"
 
@@ -38,6 +51,7 @@ typedef struct StoreEntry
 	Oid			relid;			/* hash key */
 	Oid			archive;		/* as described */
 	bool		valid;
+	bool		link_valid;		/* the archive is still that */
 	MemoryContext context;		/* holds the description, or NULL */
 	PgesStore  *store;
 } StoreEntry;
@@ -82,6 +96,19 @@ syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
 	invalidate(InvalidOid);
 }
 
+/* Syscache callback: a constraint trigger may link another archive to a store. */
+static void
+constraint_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	StoreEntry *entry;
+
+	invalidations++;
+	hash_seq_init(&status, stores);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->link_valid = false;
+}
+
 /* Create the cache of descriptions. */
 void
 pges_store_init(void)
@@ -95,6 +122,7 @@ pges_store_init(void)
 	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(SEQRELID, syscache_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(CONSTROID, constraint_changed, (Datum) 0);
 }
 
 /* Open a table to describe it; raise if it is gone or no table. */
@@ -135,7 +163,7 @@ refresh(StoreEntry *entry)
 	entry->context = context;
 	entry->store = store;
 	entry->archive = store->archive.relid;
-	entry->valid = (generation == invalidations);
+	entry->valid = entry->link_valid = (generation == invalidations);
 	relation_close(rel, AccessShareLock);
 }
 
@@ -170,10 +198,22 @@ store_entry(Oid relid)
 	sweep_stores();
 	entry = hash_search(stores, &relid, HASH_ENTER, &found);
 	entry->archive = InvalidOid;
-	entry->valid = false;
+	entry->valid = entry->link_valid = false;
 	entry->context = NULL;
 	entry->store = NULL;
 	return entry;
+}
+
+/* Look whether a description names the archive that its store has now. */
+static void
+check_link(StoreEntry *entry)
+{
+	uint64		generation = invalidations;
+	bool		is_new;
+
+	if (pges_find_archive(entry->relid, &is_new) != entry->archive)
+		entry->valid = false;
+	entry->link_valid = (generation == invalidations);
 }
 
 /* The description of a store; raises when the table is none. */
@@ -182,6 +222,8 @@ pges_store(Oid relid)
 {
 	StoreEntry *entry = store_entry(relid);
 
+	if (entry->valid && !entry->link_valid)
+		check_link(entry);
 	if (!entry->valid)
 		refresh(entry);
 	return entry->store;
@@ -224,16 +266,58 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 	*table = llast(names);
 }
 
+/* The owner of a table. */
+Oid
+pges_owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Raise unless the user owns a table, or has one of some privileges on it or on
+ * a column of it.
+ */
+void
+pges_check_may_use(Oid relid, AclMode privileges)
+{
+	Oid			user = GetUserId();
+	bool		for_owner = privileges == ACL_NO_RIGHTS;
+
+	if (pges_owns_table_compat(relid, user) ||
+		(!for_owner &&
+		 (pg_class_aclmask(relid, user, privileges, ACLMASK_ANY) != 0 ||
+		  pg_attribute_aclcheck_all(relid, user, privileges, ACLMASK_ANY) == ACLCHECK_OK)))
+		return;
+	aclcheck_error(for_owner ? ACLCHECK_NOT_OWNER : ACLCHECK_NO_PRIV,
+				   get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+}
+
+/* Callback of RangeVarGetRelidExtended(): the privileges are an argument. */
+static void
+check_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
+{
+	if (OidIsValid(relid))
+		pges_check_may_use(relid, *(AclMode *) arg);
+}
+
 /* The table that the setting names, locked. */
 static Oid
-table_of_setting(LOCKMODE mode)
+table_of_setting(LOCKMODE mode, AclMode privileges)
 {
 	char	   *schema;
 	char	   *table;
 	Oid			relid;
 
 	pges_parse_store_name(pges_store_setting, &schema, &table);
-	relid = RangeVarGetRelid(makeRangeVar(schema, table, -1), mode, true);
+	relid = RangeVarGetRelidExtended(makeRangeVar(schema, table, -1), mode, RVR_MISSING_OK,
+									 check_found, &privileges);
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -244,20 +328,53 @@ table_of_setting(LOCKMODE mode)
 }
 
 /*
- * The store that a function's argument names, or else that of the setting.  It
- * stays locked until the transaction ends, so that the name in its description
- * stays true.
+ * Lock a table that an OID names; what the user may do with it is looked at
+ * before, and again if anything changed while the lock was waited for.
+ */
+static void
+lock_table(Oid relid, LOCKMODE mode, AclMode privileges)
+{
+	uint64		seen = SharedInvalidMessageCounter;
+
+	if (get_rel_relkind(relid) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("store with OID %u does not exist", relid)));
+	pges_check_may_use(relid, privileges);
+	LockRelationOid(relid, mode);
+	if (seen != SharedInvalidMessageCounter && get_rel_relkind(relid) != '\0')
+		pges_check_may_use(relid, privileges);
+}
+
+/*
+ * The store that a function's argument names, or else that of the setting.  The
+ * user must own it or have one of the privileges.  It stays locked until the
+ * transaction ends, so that the name in its description stays true.
  */
 const PgesStore *
-pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode privileges)
 {
 	Oid			relid;
 
 	if (PG_ARGISNULL(arg))
-		return pges_store(table_of_setting(mode));
+		return pges_store(table_of_setting(mode, privileges));
 	relid = PG_GETARG_OID(arg);
-	LockRelationOid(relid, mode);
+	lock_table(relid, mode, privileges);
 	return pges_store(relid);
+}
+
+/*
+ * Take the rights of the owner of a store by pges_act_as(), or those of the owner
+ * of its archive, if a superuser's store has one that is somebody else's.
+ */
+bool
+pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
+{
+	Oid			owner = store->owner;
+
+	if (OidIsValid(store->archive.relid) && store->archive.owner != owner && superuser_arg(owner))
+		owner = store->archive.owner;
+	return pges_act_as(saved, owner);
 }
 
 /* Whether the user may insert into a table, or into some of its columns. */
@@ -282,4 +399,38 @@ pges_store_of_sequence(Oid sequence)
 				 errmsg("relation with OID %u is not the sequence of a store",
 						sequence)));
 	return relid;
+}
+
+/*
+ * The description of a store whose archive, if it has one, is locked, so that it
+ * stays what it is, and keeps its name, until the transaction ends.  Whoever drops
+ * it just now is waited for, and then there is none.
+ */
+const PgesStore *
+pges_hold_archive(Oid relid)
+{
+	const PgesStore *store = pges_store(relid);
+	Oid			held = InvalidOid;
+
+	while (store->archive.relid != held)
+	{
+		held = store->archive.relid;
+		if (OidIsValid(held))
+			LockRelationOid(held, AccessShareLock);
+		store = pges_store(relid);
+	}
+	return store;
+}
+
+/* Raise unless the archive of a store is there, and has its shape. */
+void
+pges_require_archive(const PgesStore *store)
+{
+	Relation	rel;
+
+	if (store->archive.complete)
+		return;
+	rel = pges_open_table(store->archive.relid);
+	pges_check_archive(rel);
+	relation_close(rel, AccessShareLock);
 }

@@ -8,8 +8,11 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
+
+#include "identity.h"
 
 /* The columns of a store, in the order of type eventstore.event. */
 typedef enum PgesColumn
@@ -47,6 +50,7 @@ typedef enum PgesNotifications
 typedef struct PgesArchive
 {
 	Oid			relid;			/* InvalidOid: the store has none */
+	Oid			owner;
 	char	   *qualified_name;
 	Oid			version_index_oid;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
@@ -61,6 +65,7 @@ typedef struct PgesArchive
 typedef struct PgesStore
 {
 	Oid			relid;
+	Oid			owner;
 	char	   *schema;
 	char	   *table;
 	char	   *qualified_name; /* quoted where needed */
@@ -91,7 +96,12 @@ typedef struct PgesStoreOptions
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
-											LOCKMODE mode);
+											LOCKMODE mode, AclMode privileges);
+extern Oid	pges_owner_of(Oid relid);
+extern void pges_check_may_use(Oid relid, AclMode privileges);
+extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
+extern const PgesStore *pges_hold_archive(Oid relid);
+extern void pges_require_archive(const PgesStore *store);
 extern Relation pges_open_table(Oid relid);
 extern bool pges_may_insert(Oid relid);
 extern void pges_parse_store_name(const char *name, char **schema,
@@ -101,14 +111,13 @@ extern Oid	pges_store_of_sequence(Oid sequence);
 /* in store_shape.c */
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
+extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_append_trigger_function(void);
 extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
 extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
-extern void pges_require_archive(const PgesStore *store);
-extern const PgesStore *pges_hold_archive(Oid relid);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);

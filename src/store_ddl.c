@@ -11,9 +11,11 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -31,6 +33,7 @@
 #include "argument.h"
 #include "compat.h"
 #include "mark.h"
+#include "own_table.h"
 #include "plan.h"
 #include "position.h"
 #include "store.h"
@@ -62,13 +65,16 @@ channel_argument(FunctionCallInfo fcinfo, int arg)
 	return channel;
 }
 
-/* Serialise the creation of stores: two programs may both be the first. */
+/*
+ * Serialise the creation of stores in a schema: two programs may both be the
+ * first.  Who may not create there does not get so far.
+ */
 static void
-lock_creation(void)
+lock_creation(const char *schema)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, PGES_LOCK_CREATE);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, string_hash(schema, NAMEDATALEN), PGES_LOCK_CREATE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();	/* what the other one created is there */
 }
@@ -174,7 +180,7 @@ inspect_table(Oid relid)
 	table.is_immutable = pges_is_immutable(rel);
 	table.has_default = TupleDescAttr(RelationGetDescr(rel),
 									  get_attnum(relid, "position") - 1)->atthasdef;
-	relation_close(rel, NoLock);
+	relation_close(rel, AccessShareLock);
 	return table;
 }
 
@@ -197,13 +203,19 @@ adopt_table(const PgesNewStore *store, Oid relid)
 	(void) pges_store(relid);
 }
 
-/* The table of a store to create, if there is one. */
+/*
+ * The table of a store to create, if there is one; the user must have some
+ * privilege on it, so that nobody learns of, or locks, what is not theirs to use.
+ */
 static Oid
 existing_table(const PgesNewStore *store)
 {
 	Oid			schema = get_namespace_oid(store->schema, true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(store->table, schema) : InvalidOid;
 
-	return OidIsValid(schema) ? get_relname_relid(store->table, schema) : InvalidOid;
+	if (OidIsValid(relid))
+		pges_check_may_use(relid, ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE);
+	return relid;
 }
 
 /* Whether there is nothing to create: the store is there, with all it has. */
@@ -222,6 +234,14 @@ is_complete(const PgesNewStore *store, Oid relid)
 			(errcode(ERRCODE_DUPLICATE_TABLE),
 			 errmsg("store \"%s\" already exists, skipping", store->table)));
 	return true;
+}
+
+/* Raise unless the user owns a table that is to become a store. */
+static void
+check_owns(const PgesNewStore *store, Oid relid)
+{
+	if (!pges_owns_table_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
 }
 
 /* Raise unless the user may create a store. */
@@ -244,14 +264,17 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 	int			nestlevel;
 
 	check_may_create(store);
-	lock_creation();
+	lock_creation(store->schema);
 	relid = existing_table(store);
 	if (is_complete(store, relid))
 		return relid;
 
 	nestlevel = pges_begin_ddl();
 	if (OidIsValid(relid))
+	{
+		check_owns(store, relid);
 		adopt_table(store, relid);
+	}
 	else
 	{
 		ensure_schema(store, create_schema_if_missing);
@@ -263,7 +286,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		relid = existing_table(store);
 		(void) pges_store(relid);
 		pges_forget_watermark(relid);	/* of an earlier table of this OID */
-		pges_forget_archive(relid);
+		pges_forget_holds(relid);
 	}
 	pges_end_ddl(nestlevel);
 	return relid;
@@ -343,6 +366,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
 	store = pges_hold_archive(own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
+	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)
 	{
@@ -352,7 +376,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 		check_empty(store);
 	}
 	pges_forget_watermark(store->relid);
-	pges_forget_archive(store->relid);
+	pges_forget_holds(store->relid);
 	if (OidIsValid(store->archive.relid))
 		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));
 	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
@@ -360,40 +384,39 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * Whether a store is the default store, whose options are to be in dumps.  Its
- * present owner may not own the table that holds them.
- */
+/* The table that carries the options of the default store through dumps. */
+static const PgesOwnTable default_store_options = {
+	"default_store_options", 2, {{"notifications", TEXTOID}, {"channel", TEXTOID}}
+};
+
+/* Whether a store is the default store, whose options are to be in dumps. */
 static bool
 has_dumped_options(const PgesStore *store)
 {
 	Oid			schema = get_namespace_oid("eventstore", false);
-	Oid			options = get_relname_relid("default_store_options", schema);
 
-	if (store->relid != get_relname_relid("events", schema) ||
-		!OidIsValid(getExtensionOfObject(RelationRelationId, store->relid)))
-		return false;
-	if (pges_owns_table_compat(options, GetUserId()))
-		return true;
-	ereport(WARNING,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("a dump will not carry the new options of the default store"),
-			 errdetail("You are not the owner of table eventstore.default_store_options.")));
-	return false;
+	return store->relid == get_relname_relid("events", schema) &&
+		OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
 }
 
 /*
- * Set the options of the default store.  pg_dump does not carry the trigger of
- * a table that belongs to an extension, but it carries this table's row, whose
- * own trigger applies it: now, and when it is restored.
+ * Keep the options of the default store.  pg_dump does not carry the trigger of a
+ * table that belongs to an extension, but it carries this table's row, whose own
+ * trigger applies it when it is restored.
  */
 static void
-set_default_store_options(PgesNotifications mode, const char *channel)
+keep_default_store_options(PgesNotifications mode, const char *channel)
 {
-	SPI_execute("DELETE FROM eventstore.default_store_options", false, 0);
-	SPI_execute(psprintf("INSERT INTO eventstore.default_store_options VALUES (%s, %s)",
-						 quote_literal_cstr(pges_notifications_name(mode)),
-						 quote_literal_cstr(channel)), false, 0);
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(pges_notifications_name(mode)), CStringGetTextDatum(channel)
+	};
+
+	(void) pges_write_own_table(&default_store_options,
+								"DELETE FROM eventstore.default_store_options", 0, NULL, NULL, NULL);
+	(void) pges_write_own_table(&default_store_options,
+								"INSERT INTO eventstore.default_store_options (notifications, channel) VALUES ($1, $2)",
+								lengthof(types), types, values, NULL);
 }
 
 /* The default store. */
@@ -413,28 +436,27 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	const PgesStore *store;
-	char	   *mode = NULL;
-	char	   *channel = NULL;
+	PgesNotifications mode;
+	char	   *channel;
+	TupleDesc	desc;
 	int			nestlevel;
 
-	if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
-		TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-	{
-		TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
-
-		mode = SPI_getvalue(trigdata->tg_trigtuple, desc, 1);
-		channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
-	}
-	if (mode == NULL || channel == NULL)
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&default_store_options, true))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
 						"apply_default_store_options")));
-
+	pges_check_own_table(trigdata->tg_relation, &default_store_options);
+	desc = RelationGetDescr(trigdata->tg_relation);
+	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));
+	channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
 	store = default_store();
+	if (store->notifications == mode && strcmp(store->channel, channel) == 0)
+		return PointerGetDatum(trigdata->tg_trigtuple);
 	nestlevel = pges_begin_ddl();
-	create_append_trigger(store->trigger, store->qualified_name,
-						  pges_parse_notifications(mode), channel);
+	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
 	pges_end_ddl(nestlevel);
 	return PointerGetDatum(trigdata->tg_trigtuple);
 }
@@ -454,10 +476,9 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
 	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
 	nestlevel = pges_begin_ddl();
-	if (has_dumped_options(store))
-		set_default_store_options(mode, channel);
-	else
-		create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
 	pges_end_ddl(nestlevel);
+	if (has_dumped_options(store))
+		keep_default_store_options(mode, channel);
 	PG_RETURN_VOID();
 }

@@ -87,8 +87,8 @@ pges_column_comment(PgesColumn column)
 }
 
 /* The OID of one of the extension's functions; InvalidOid if it is gone. */
-static Oid
-function_oid(const char *name, int nargs, Oid *argtypes)
+Oid
+pges_function_oid(const char *name, int nargs, Oid *argtypes)
 {
 	oidvector  *args = buildoidvector(argtypes, nargs);
 	Oid			schema = get_namespace_oid("eventstore", true);
@@ -102,7 +102,7 @@ function_oid(const char *name, int nargs, Oid *argtypes)
 Oid
 pges_append_trigger_function(void)
 {
-	return function_oid("after_append", 0, NULL);
+	return pges_function_oid("after_append", 0, NULL);
 }
 
 /*
@@ -151,7 +151,7 @@ require_append_trigger(Relation rel)
 bool
 pges_is_immutable(Relation rel)
 {
-	Oid			function = function_oid("refuse_change", 0, NULL);
+	Oid			function = pges_function_oid("refuse_change", 0, NULL);
 	int			missing = TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
@@ -310,7 +310,7 @@ sequence_of_default(Relation rel, AttrNumber attnum)
 	if (expr == NULL || !IsA(expr, FuncExpr))
 		return InvalidOid;
 	func = (FuncExpr *) expr;
-	if (func->funcid != function_oid("next_position", 1, argtypes))
+	if (func->funcid != pges_function_oid("next_position", 1, argtypes))
 		return InvalidOid;
 	arg = linitial(func->args);
 	if (!IsA(arg, Const) || ((Const *) arg)->constisnull)
@@ -478,6 +478,7 @@ describe_archive(Relation rel, PgesArchive *archive)
 {
 	pges_check_columns(rel);
 	archive->relid = RelationGetRelid(rel);
+	archive->owner = rel->rd_rel->relowner;
 	archive->qualified_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
 														 RelationGetRelationName(rel));
 	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
@@ -495,11 +496,10 @@ describe_archive(Relation rel, PgesArchive *archive)
 static void
 find_archive(PgesStore *store)
 {
-	PgesArchiveRow row;
-	Relation	rel;
+	bool		is_new;
+	Oid			archive = pges_find_archive(store->relid, &is_new);
+	Relation	rel = OidIsValid(archive) ? try_relation_open(archive, AccessShareLock) : NULL;
 
-	(void) pges_read_archive_row(store->relid, &row);
-	rel = OidIsValid(row.archive) && row.archive != store->relid ? try_relation_open(row.archive, AccessShareLock) : NULL;
 	if (rel == NULL)
 		return;
 	describe_archive(rel, &store->archive);
@@ -517,6 +517,7 @@ pges_describe_store(Relation rel)
 	check_rules(rel);
 
 	store->relid = RelationGetRelid(rel);
+	store->owner = rel->rd_rel->relowner;
 	store->schema = get_namespace_name(RelationGetNamespace(rel));
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);

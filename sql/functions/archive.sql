@@ -20,9 +20,9 @@ AS 'MODULE_PATHNAME', 'pges_sync_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.sync_archive(regclass) IS
-'Gives the archive of a store the owner that the store has, and grants SELECT and UPDATE on it, or on columns of it, to whom these are granted on the store, and to nobody else. Other privileges stay as they are. Call it after GRANT, REVOKE or ALTER TABLE ... OWNER TO on the store. A change of owner locks the archive as ALTER TABLE does: it waits for all who read it, and appends to the store wait behind it.
+'Grants SELECT and UPDATE on the archive of a store, or on columns of it, to whom these are granted on the store, and to nobody else. Other privileges stay as they are. Call it after GRANT or REVOKE on the store. After ALTER TABLE ... OWNER TO on the store, do the same on the archive first.
 store: NULL means the setting pg_eventstore.store.
-Errors: 42P01 when the store has no archive; 42501 for anyone but the owner of both tables, such as a superuser; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 42P01 when the store has no archive; 42501 for anyone but the owner of the store, or when the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_events(
   store regclass DEFAULT NULL,
@@ -84,6 +84,7 @@ COMMENT ON FUNCTION eventstore.set_retention(regclass, interval, integer) IS
 store: the store.
 max_age: events that occurred longer ago are due, such as 2 years; at most 5000 years. NULL means no such rule.
 max_count_per_aggregate: of each aggregate, all but so many of its newest events are due; NULL means no such rule.
+Creates the archive if a rule is given and there is none, as create_archive() does.
 Errors: 22004 no store, 22023 an age or a count that is not above zero, or an age that is too great; 0A000 as create_archive(); 42501 for anyone but the owner of the store; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
@@ -102,9 +103,36 @@ max_count: at most so many events; NULL means all.
 Returns a row for each rule that is set: its name, and the number of events.
 Errors: as archive_events(), but none without a rule.';
 
-CREATE OR REPLACE FUNCTION eventstore.archives_changed() RETURNS trigger
-AS 'MODULE_PATHNAME', 'pges_archives_changed'
+CREATE OR REPLACE FUNCTION eventstore.set_archive_hold(
+  name text,
+  up_to_position bigint,
+  store regclass DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pges_set_archive_hold'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.set_archive_hold(text, bigint, regclass) IS
+'Holds the archiving of a store back: no event after a position is archived by a transaction that begins after this one was committed. Writes eventstore.archive_holds.
+name: who holds back, such as a reader of the log. A name that is there gets the new position.
+up_to_position: events up to it may be archived; NULL removes the hold.
+store: NULL means the setting pg_eventstore.store.
+Errors: 22004 when name is NULL; 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has written the hold since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+
+CREATE OR REPLACE FUNCTION eventstore.archive_of_store() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_archive_of_store'
 LANGUAGE C;
 
-COMMENT ON FUNCTION eventstore.archives_changed() IS
-'Trigger function of eventstore.archives: makes all sessions see a change of the archives.';
+COMMENT ON FUNCTION eventstore.archive_of_store() IS
+'Trigger function that makes a table the archive of a store: of a constraint trigger on the archive, FROM the store.';
+
+CREATE OR REPLACE FUNCTION eventstore.archive_options(
+  archive regclass,
+  OUT max_age text,
+  OUT max_count_per_aggregate text)
+RETURNS record
+AS 'MODULE_PATHNAME', 'pges_archive_options'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+COMMENT ON FUNCTION eventstore.archive_options(regclass) IS
+'The rules of set_retention(), as a trigger of the archive holds them; the view eventstore.archives shows them.
+Errors: 42P01, 42809 when there is no such table.';

@@ -38,3 +38,4 @@ LANGUAGE C;
 COMMENT ON FUNCTION eventstore.keep_erasures() IS
 'Trigger function of eventstore.erasures: refuses UPDATE, DELETE and TRUNCATE with SQLSTATE 0A000.';
 
+REVOKE EXECUTE ON FUNCTION eventstore.keep_erasures() FROM PUBLIC;

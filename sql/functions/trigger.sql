@@ -17,5 +17,7 @@ AS 'MODULE_PATHNAME', 'pges_apply_default_store_options'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.apply_default_store_options() IS
-'Trigger function of eventstore.default_store_options: gives the default store the options that are inserted.';
+'Trigger function of eventstore.default_store_options, and of no other table: gives the default store the options that are inserted.';
+
+REVOKE EXECUTE ON FUNCTION eventstore.apply_default_store_options() FROM PUBLIC;
 

@@ -15,7 +15,6 @@ COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'when the row was written'
 COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 when it has announced none';
 
 GRANT SELECT ON eventstore.watermarks TO PUBLIC;
-ALTER TABLE eventstore.watermarks OWNER TO @extowner@;
 
 CREATE VIEW eventstore.open_appends AS
 SELECT d.refobjid::pg_catalog.regclass AS store,

@@ -29,5 +29,3 @@ COMMENT ON COLUMN eventstore.erasures.events IS 'how many events were changed';
 COMMENT ON COLUMN eventstore.erasures.values_given IS 'whether redact_event() was given values to take the place of the old ones';
 COMMENT ON COLUMN eventstore.erasures.reason IS 'why, as the caller said';
 COMMENT ON TRIGGER keep_erasures ON eventstore.erasures IS 'refuses UPDATE, DELETE and TRUNCATE';
-
-ALTER TABLE eventstore.erasures OWNER TO @extowner@;

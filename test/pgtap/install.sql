@@ -4,66 +4,76 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(19);
+SELECT plan(25);
 
 DROP EXTENSION pg_eventstore CASCADE;
 SELECT has_schema('eventstore', 'DROP EXTENSION leaves the schema');
 SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 'eventstore'::regnamespace$$, 'but nothing in it');
+SELECT lives_ok('CREATE EXTENSION pg_eventstore', 'which can be used again');
+DROP EXTENSION pg_eventstore CASCADE;
 DROP SCHEMA eventstore CASCADE;
 
 SELECT throws_ok('CREATE EXTENSION pg_eventstore SCHEMA public', '0A000', NULL, 'its schema is fixed');
 
 CREATE ROLE pgtap_installer;
 CREATE ROLE pgtap_other;
-SET LOCAL ROLE pgtap_installer;
-SELECT throws_ok('CREATE EXTENSION pg_eventstore', '42501', NULL, 'not without CREATE on the database');
-RESET ROLE;
 DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO pgtap_installer', current_database()); END $$;
-
--- a schema that somebody has laid out as a trap: what the install script calls
--- by name must not be found there, as the script runs as a superuser
-CREATE SEQUENCE public.pgtap_trapped;
-GRANT USAGE ON SEQUENCE public.pgtap_trapped TO pgtap_installer;
 SET LOCAL ROLE pgtap_installer;
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '42501', NULL, 'no role but a superuser');
+
+-- a schema that somebody has laid out as a trap: nothing of it is used
 CREATE SCHEMA eventstore;
-CREATE FUNCTION eventstore.create_store(text) RETURNS regclass LANGUAGE plpgsql AS $$
-  BEGIN PERFORM nextval('public.pgtap_trapped'); RETURN NULL; END $$;
-CREATE FUNCTION eventstore.create_store(varchar) RETURNS regclass LANGUAGE plpgsql AS $$
-  BEGIN PERFORM nextval('public.pgtap_trapped'); RETURN NULL; END $$;
-CREATE FUNCTION eventstore.create_store(VARIADIC text[]) RETURNS regclass LANGUAGE plpgsql AS $$
-  BEGIN PERFORM nextval('public.pgtap_trapped'); RETURN NULL; END $$;
-CREATE FUNCTION eventstore.store_options(anyelement, OUT notifications text, OUT channel text, OUT position_sequence regclass)
-LANGUAGE plpgsql AS $$
-  BEGIN PERFORM nextval('public.pgtap_trapped'); END $$;
--- whether it succeeds or fails; a sequence keeps its value either way
-DO $$ BEGIN CREATE EXTENSION pg_eventstore; EXCEPTION WHEN OTHERS THEN NULL; END $$;
 RESET ROLE;
-SELECT is((SELECT is_called FROM public.pgtap_trapped), false, 'the install script calls nothing of others');
-DROP EXTENSION IF EXISTS pg_eventstore CASCADE;
-DROP SCHEMA eventstore CASCADE;
+SELECT throws_matching('CREATE EXTENSION pg_eventstore', 'cannot use the schema "eventstore"', 'a schema of another role');
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'its SQLSTATE');
+ALTER SCHEMA eventstore OWNER TO CURRENT_USER;
+GRANT CREATE ON SCHEMA eventstore TO pgtap_installer;
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'one in which another role may create');
+SET LOCAL ROLE pgtap_installer;
+CREATE FUNCTION eventstore.append_events(text, integer) RETURNS integer LANGUAGE sql AS 'SELECT 0';
+RESET ROLE;
+REVOKE CREATE ON SCHEMA eventstore FROM pgtap_installer;
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'one that has a function');
+DROP FUNCTION eventstore.append_events(text, integer);
+CREATE TYPE eventstore.event AS ENUM ();
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'or a type');
+DROP TYPE eventstore.event;
+CREATE OPERATOR eventstore.= (FUNCTION = int4eq, LEFTARG = int4, RIGHTARG = int4);
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'or an operator');
+DROP OPERATOR eventstore.= (int4, int4);
+ALTER DEFAULT PRIVILEGES IN SCHEMA eventstore GRANT ALL ON TABLES TO pgtap_installer;
+SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'or default privileges');
+ALTER DEFAULT PRIVILEGES IN SCHEMA eventstore REVOKE ALL ON TABLES FROM pgtap_installer;
+GRANT USAGE ON SCHEMA eventstore TO pgtap_other;
 
--- the extension is trusted: CREATE on the database is enough
-SET LOCAL ROLE pgtap_installer;
-SELECT lives_ok('CREATE EXTENSION pg_eventstore', 'with CREATE on the database');
+-- another superuser than the first: the default store is his, nothing else
+CREATE ROLE pgtap_super SUPERUSER;
+SET LOCAL ROLE pgtap_super;
+SELECT lives_ok('CREATE EXTENSION pg_eventstore', 'an empty schema of a superuser is used');
 RESET ROLE;
-SELECT schema_owner_is('eventstore', 'pgtap_installer');
-SELECT table_owner_is('eventstore', 'events', 'pgtap_installer', 'who installs it owns the default store');
-SELECT table_owner_is('eventstore', 'watermarks', 'pgtap_installer', 'and the watermarks');
-SELECT table_owner_is('eventstore', 'erasures', 'pgtap_installer', 'and the records of erasures');
+SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'and belongs to the bootstrap superuser then');
+SELECT table_owner_is('eventstore', 'events', 'pgtap_super', 'who installs it owns the default store');
+SELECT is_empty($$SELECT relname FROM pg_class WHERE relnamespace = 'eventstore'::regnamespace AND relkind IN ('r', 'v')
+                   AND relowner <> 10 AND relname <> 'events'$$, 'and no other table or view');
+SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'eventstore'::regnamespace AND proowner <> 10$$, 'nor function');
+SELECT throws_ok('SELECT eventstore.begin_install()', '42883', NULL, 'the functions of the script are gone');
+
+-- the default store can be given away
+ALTER TABLE eventstore.events OWNER TO pgtap_installer;
+GRANT USAGE ON SCHEMA eventstore TO pgtap_installer;
 SET LOCAL ROLE pgtap_installer;
-SELECT is(eventstore.append_event('T', '1', 'a', 0), 1, 'and may append');
-SELECT is((SELECT count(*) FROM eventstore.get_events_by_aggregate('a')), 1::bigint, 'and read');
+SELECT is(eventstore.append_event('T', '1', 'a', 0), 1, 'its owner may append');
 SELECT is(eventstore.advance_watermark(), 1::bigint, 'and advance the watermark');
 SELECT is(eventstore.erase_aggregate('a', 'request'), 1, 'and erase');
 SELECT lives_ok($$SELECT eventstore.set_notifications('eventstore.events', 'off')$$, 'and change its notifications');
-SELECT is(eventstore.create_store('second')::text, 'eventstore.second', 'and create stores');
-GRANT USAGE ON SCHEMA eventstore TO pgtap_other;
+RESET ROLE;
+SELECT is((SELECT notifications FROM eventstore.default_store_options), 'off', 'which a dump carries');
+SET LOCAL ROLE pgtap_installer;
+SELECT throws_ok($$SELECT eventstore.create_store('second')$$, '42501', NULL, 'but not create stores in schema eventstore');
 GRANT SELECT, INSERT ON eventstore.events TO pgtap_other;
 SET LOCAL ROLE pgtap_other;
 SELECT is(eventstore.append_event('T', '1', 'a', 1), 2, 'others may append when granted');
-SET LOCAL ROLE pgtap_installer;
-SELECT throws_ok($$DROP EXTENSION pg_eventstore$$, '2BP01', NULL, 'not dropped while a store depends on it');
-SELECT lives_ok($$DROP EXTENSION pg_eventstore CASCADE$$, 'who installs it may drop it');
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;

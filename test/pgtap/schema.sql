@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(111);
+SELECT plan(106);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -22,15 +22,15 @@ SELECT is_empty($$
 SELECT throws_ok('ALTER EXTENSION pg_eventstore SET SCHEMA public', '0A000', NULL, 'it cannot be moved');
 SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore'), 'pg_extension') <> '',
           'the extension has a comment');
-SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.n) FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
+SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.events', 'eventstore.events_position_seq', 'eventstore.default_store_options',
-                'eventstore.erasures', 'eventstore.archives', 'eventstore.archive_holds'],
-          'pg_dump carries the events, their sequence, the options, the records of erasures and the archives');
-SELECT is((SELECT e.extcondition FROM pg_extension e WHERE e.extname = 'pg_eventstore'),
-          ARRAY['', '', '', '',
-                'WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c) AND (archive IS NULL OR archive::oid IN (SELECT c.oid FROM pg_catalog.pg_class c))',
-                'WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c)'], 'every row of them, but for those of tables that are gone');
+          ARRAY['eventstore.archive_holds', 'eventstore.default_store_options', 'eventstore.erasures',
+                'eventstore.events', 'eventstore.events_position_seq'],
+          'pg_dump carries the events, their sequence, the options, the records of erasures and the holds');
+SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
+            WHERE e.extname = 'pg_eventstore'),
+          ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c)', '', '', '', ''],
+          'every row of them, but for those of tables that are gone');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on
@@ -52,7 +52,8 @@ SELECT set_eq($$
     'function eventstore.archive_all(regclass,bigint,timestamp with time zone,text[],integer)',
     'function eventstore.archive_events(regclass,bigint,timestamp with time zone,text[],integer,boolean)',
     'function eventstore.archive_limit(regclass)',
-    'function eventstore.archives_changed()',
+    'function eventstore.archive_of_store()',
+    'function eventstore.archive_options(regclass)',
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
@@ -77,6 +78,7 @@ SELECT set_eq($$
     'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
     'function eventstore.reported_progress()',
+    'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.store_options(regclass)',
@@ -84,12 +86,12 @@ SELECT set_eq($$
     'function eventstore.wait_for_events(bigint,interval,regclass,boolean)',
     'sequence eventstore.events_position_seq',
     'table eventstore.archive_holds',
-    'table eventstore.archives',
     'table eventstore.default_store_options',
     'table eventstore.erasures',
     'table eventstore.events',
     'table eventstore.watermarks',
     'type eventstore.event',
+    'view eventstore.archives',
     'view eventstore.open_appends',
     'view eventstore.progress',
     'view eventstore.stores'
@@ -97,7 +99,7 @@ SELECT set_eq($$
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'r archives', 'i archives_pkey', 'i archives_archive_key', 'r archive_holds', 'i archive_holds_pkey',
+    'v archives', 'r archive_holds', 'i archive_holds_pkey',
     'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
@@ -192,9 +194,6 @@ SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventst
           'CREATE TRIGGER apply_options BEFORE INSERT ON eventstore.default_store_options FOR EACH ROW '
           'EXECUTE FUNCTION eventstore.apply_default_store_options()', 'a row there is applied to the default store');
 SELECT ok(obj_description('eventstore.default_store_options'::regclass, 'pg_class') <> '', 'they have a comment');
-SELECT table_owner_is('eventstore', 'default_store_options',
-                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
-                      'they have the owner of the default store');
 
 -- its sequence
 SELECT is((SELECT format('%s %s+%s..%s cache %s cycle %s', seqtypid::regtype, seqstart, seqincrement, seqmax, seqcache, seqcycle)
@@ -234,9 +233,6 @@ SELECT is_empty($$
   SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.watermarks'::regclass AND attnum > 0
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of their columns has a comment');
-SELECT table_owner_is('eventstore', 'watermarks',
-                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
-                      'they have the owner of the default store');
 
 -- the records of erasures
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
@@ -253,18 +249,10 @@ SELECT is_empty($$
   SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.erasures'::regclass AND attnum > 0
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of their columns has a comment');
-SELECT table_owner_is('eventstore', 'erasures',
-                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
-                      'they have the owner of the default store');
 -- the archives
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.archives'::regclass AND attnum > 0),
-          ARRAY['store regclass t', 'archive regclass f', 'max_age interval f', 'max_count_per_aggregate integer f'], 'the columns of the archives');
-SELECT col_is_pk('eventstore', 'archives', 'store', 'a store has one archive');
-SELECT col_is_unique('eventstore', 'archives', 'archive', 'which is that of one store');
-SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.archives'::regclass)),
-          'CREATE TRIGGER archives_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON eventstore.archives FOR EACH STATEMENT '
-          'EXECUTE FUNCTION eventstore.archives_changed()', 'all sessions see a change');
+          ARRAY['store regclass f', 'archive regclass f', 'max_age interval f', 'max_count_per_aggregate integer f'], 'the columns of the view of archives');
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.archive_holds'::regclass AND attnum > 0),
           ARRAY['store regclass t', 'name text t', 'position bigint t'], 'the columns of what holds back');
@@ -275,10 +263,6 @@ SELECT is_empty($$
   SELECT attname FROM pg_attribute WHERE attrelid IN ('eventstore.archives'::regclass, 'eventstore.archive_holds'::regclass) AND attnum > 0
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of their columns has a comment');
-SELECT table_owner_is('eventstore', t,
-                      (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = 'eventstore.events'::regclass),
-                      t || ' has the owner of the default store')
-  FROM unnest(ARRAY['archives', 'archive_holds']::name[]) t;
 
 -- the view of open appends
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
@@ -319,14 +303,23 @@ SELECT is_empty($$
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each column of the default store has a comment');
 
+-- who owns it: all but the default store, its sequence and its indexes belong to the bootstrap superuser
+SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
+SELECT set_eq($$
+  SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
+  ARRAY['archive_holds', 'archives', 'default_store_options', 'erasures', 'open_appends', 'progress', 'stores', 'watermarks']
+    || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
+  'and its tables and views');
+SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'eventstore'::regnamespace AND proowner <> 10$$, 'and its functions');
+
 -- what PUBLIC may do with what is no function
 SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
             WHERE n.nspname = 'eventstore' AND a.grantee = 0), 0::bigint, 'PUBLIC has no privilege on the schema');
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
-          'PUBLIC may read the views, the watermarks and the archives, and no other table or sequence');
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          'PUBLIC may read the views, the watermarks, the holds and the options, and no other table or sequence');
 
 -- the settings
 SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset

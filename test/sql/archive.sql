@@ -297,10 +297,10 @@ SELECT eventstore.archive_events('wide', 10);
 SELECT eventstore.drop_store('wide');
 SELECT eventstore.drop_store('wide', force => true);
 SELECT to_regclass('wide_archive');
--- rows of the archives that are changed by hand count at once
+-- a link that is changed by hand counts at once
 SELECT eventstore.get_aggregate_version('a-1', store => 'events');
 BEGIN;
-DELETE FROM eventstore.archives WHERE store = 'events'::regclass;
+DROP TRIGGER eventstore_archive ON events_archive;
 SELECT eventstore.get_aggregate_version('a-1', store => 'events');
 ROLLBACK;
 SELECT eventstore.get_aggregate_version('a-1', store => 'events');

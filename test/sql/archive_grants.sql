@@ -92,6 +92,8 @@ SET ROLE reg_ag_owner;
 SELECT eventstore.sync_archive();
 RESET ROLE;
 SELECT eventstore.sync_archive('reg_archive_grants."Ev ents"');
+ALTER TABLE reg_archive_grants."Ev ents_archive" OWNER TO reg_ag_heir;
+SELECT eventstore.sync_archive('reg_archive_grants."Ev ents"');
 SELECT relowner::regrole FROM pg_class WHERE oid = 'reg_archive_grants."Ev ents_archive"'::regclass;
 SELECT count(*) FROM (SELECT grantee, privileges FROM pg_temp.granted WHERE place = 'reg_archive_grants."Ev ents"'::regclass
   EXCEPT SELECT grantee, privileges FROM pg_temp.granted WHERE place <> 'reg_archive_grants."Ev ents"'::regclass) d WHERE privileges NOT LIKE '%INSERT%' AND privileges NOT LIKE '%DELETE%';

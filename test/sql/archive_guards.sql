@@ -122,10 +122,24 @@ SELECT eventstore.drop_store('reg_archive_guards.calm', true);
 DROP SCHEMA reg_archive_hostile CASCADE;
 SET pg_eventstore.store = 'reg_archive_guards.events';
 
--- a store is not its own archive, whatever the table says
-UPDATE eventstore.archives SET archive = store WHERE store = 'reg_archive_guards.events'::regclass;
+-- a store is not its own archive, whatever its triggers say
+CREATE CONSTRAINT TRIGGER self AFTER DELETE ON reg_archive_guards.events FROM reg_archive_guards.events
+  FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
 SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
-DELETE FROM eventstore.archives WHERE store = 'reg_archive_guards.events'::regclass;
+DROP TRIGGER self ON reg_archive_guards.events;
+-- it has one, and a table that is linked to it besides makes it ambiguous
+CREATE TABLE reg_archive_guards.other (LIKE reg_archive_guards.events_archive INCLUDING ALL);
+CREATE CONSTRAINT TRIGGER other AFTER DELETE ON reg_archive_guards.other FROM reg_archive_guards.events
+  FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE reg_archive_guards.other;
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+-- the function of the link is no other trigger
+CREATE TRIGGER t BEFORE INSERT ON reg_archive_guards.events FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
+SELECT eventstore.append_event('t', '1', store => 'reg_archive_guards.events');
+\echo :LAST_ERROR_SQLSTATE
+DROP TRIGGER t ON reg_archive_guards.events;
 
 SELECT eventstore.drop_store('reg_archive_guards.events', true);
 DROP SCHEMA reg_archive_guards CASCADE;

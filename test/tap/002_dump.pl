@@ -210,22 +210,24 @@ is($_, $node->safe_psql('r_custom', "SELECT count(*), max(position) FROM eventst
 is($other->safe_psql('r_custom', "SELECT eventstore.append_event('e', '1', 'a', 4, store => 'shop.orders')"), '5', 'and goes on');
 $other->stop;
 
-# The owner of a database, no superuser, installs the trusted extension.
+# The owner of a database, no superuser, is given the default store.
 $node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE DATABASE tenant OWNER tenant');
 my @tenant = (extra_params => [ '-U', 'tenant' ]);
-$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore', @tenant);
-is($node->psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0)", @tenant), 0, 'who installs the extension may append to the default store');
+is(sqlstate($node, 'SET ROLE tenant; CREATE EXTENSION pg_eventstore', dbname => 'tenant'), '42501', 'only a superuser creates the extension');
+$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE ON SCHEMA eventstore TO tenant; GRANT SELECT ON eventstore.erasures TO tenant');
+is($node->psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0)", @tenant), 0, 'the owner of the default store appends to it');
 is($node->psql('tenant', "SELECT * FROM eventstore.get_events_by_aggregate('a')", @tenant), 0, 'and read it');
 is($node->safe_psql('tenant', "SELECT owner FROM eventstore.stores"), 'tenant', 'and owns it');
 is($node->psql('tenant', "SELECT eventstore.set_notifications('eventstore.events', 'off')", @tenant), 0, 'and may change its options');
 is($node->safe_psql('tenant', "SELECT eventstore.create_store('mine.events')", @tenant), 'mine.events', 'and makes stores');
-is($node->safe_psql('tenant', "SELECT eventstore.create_store('more')", @tenant), 'eventstore.more', 'also in schema eventstore');
+is(sqlstate($node, "SET ROLE tenant; SELECT eventstore.create_store('more')", dbname => 'tenant'), '42501', 'but not in schema eventstore');
 is($node->safe_psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0, store => 'mine.events')", @tenant), '1', 'and appends to them');
 
-# That role dumps and restores its database itself.
+# That role dumps its database itself; a superuser restores it.
 $node->safe_psql('postgres', 'CREATE DATABASE tenant2 OWNER tenant');
 $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it');
-$node->command_ok([ 'pg_restore', '-U', 'tenant', '-e', '-d', 'tenant2', "$dir/tenant" ], 'and restores it');
+$node->command_ok([ 'pg_restore', '-e', '-d', 'tenant2', "$dir/tenant" ], 'which is restored');
+is($node->safe_psql('tenant2', 'SELECT notifications, owner FROM eventstore.stores ORDER BY 1'), "off|postgres\nworker|tenant", 'with its options and the owners, but that of the default store');
 is($node->psql('tenant2', "SELECT eventstore.append_event('e', '1', 'a', 1, store => 'mine.events')", @tenant), 0, 'and appends again');
 $node->stop;
 done_testing();

@@ -63,14 +63,15 @@ is(sqlstate($node, "SELECT eventstore.append_event('e', '1', 'a', store => 'mine
 $session->run("SELECT eventstore.append_event('e', '1', 'a', store => 'mine.events')");
 is($session->state, '42809', 'nor in the session that did before');
 
-# A schema eventstore that was there before, with something in it.
+# A schema eventstore that was there before: empty, or with something in it.
 $node->safe_psql('postgres', 'CREATE DATABASE before');
-$node->safe_psql('before', 'CREATE SCHEMA eventstore; CREATE TABLE eventstore.own (i int); CREATE EXTENSION pg_eventstore');
-is($node->safe_psql('before', "SELECT eventstore.append_event('e', '1', 'a', 0)"), '1', 'a schema of that name may exist');
+$node->safe_psql('before', 'CREATE SCHEMA eventstore; CREATE EXTENSION pg_eventstore; CREATE TABLE eventstore.own (i int)');
+is($node->safe_psql('before', "SELECT eventstore.append_event('e', '1', 'a', 0)"), '1', 'an empty schema of that name may exist');
 $node->safe_psql('before', 'DROP EXTENSION pg_eventstore');
-is($node->safe_psql('before', 'SELECT count(*) FROM eventstore.own'), '0', 'and what is in it survives DROP EXTENSION');
-$node->safe_psql('before', 'CREATE TABLE eventstore.events (i int)');
-is(sqlstate($node, 'CREATE EXTENSION pg_eventstore', dbname => 'before'), '42809', 'a table in the place of the default store is an error');
+is($node->safe_psql('before', 'SELECT count(*) FROM eventstore.own'), '0', 'what is put into it later survives DROP EXTENSION');
+is(sqlstate($node, 'CREATE EXTENSION pg_eventstore', dbname => 'before'), '55000', 'and keeps the extension from being created again');
+my (undef, undef, $why) = $node->psql('before', 'CREATE EXTENSION pg_eventstore');
+like($why, qr/DETAIL:  It is not empty: it has table eventstore\.own\.\n.*HINT:  Rename or drop the schema/, 'with the reason');
 is($node->safe_psql('before', "SELECT count(*) FROM pg_extension WHERE extname = 'pg_eventstore'"), '0', 'that leaves nothing behind');
 is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'before'), '0A000', 'no other schema will do');
 

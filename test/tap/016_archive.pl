@@ -53,12 +53,12 @@ EOS
 $node->safe_psql('source', <<'EOS');
 SELECT eventstore.set_retention('shop.orders', '1 year', 5);
 SELECT eventstore.set_retention('shop.ruled', '2 years');
-INSERT INTO eventstore.archive_holds VALUES ('shop.orders', 'a reader', 4), ('shop.gone', 'another', 4);
-DROP TABLE shop.gone;         -- leaves its archive, and rows that mean nothing
+SELECT eventstore.set_archive_hold('a reader', 4, 'shop.orders'), eventstore.set_archive_hold('another', 4, 'shop.gone');
+DROP TABLE shop.gone;         -- leaves its archive, and a hold that means nothing
 DROP TABLE shop.lost_archive;
 EOS
 my $archives = "SELECT * FROM eventstore.archives ORDER BY store::text";
-my $linked = join "\n", 'eventstore.events|eventstore.events_archive||', 'shop.orders|shop.orders_archive|1 year|5', 'shop.ruled||2 years|';
+my $linked = join "\n", 'eventstore.events|eventstore.events_archive||', 'shop.orders|shop.orders_archive|1 year|5', 'shop.ruled|shop.ruled_archive|2 years|';
 is(join("\n", grep { !/shop.gone|shop.lost/ } split /\n/, $node->safe_psql('source', $archives)), $linked, 'the source has archives');
 for my $way ([ plain => [ [ 'pg_dump', '-f', "$dir/plain", 'source' ], [ @psql, '-1', '-f', "$dir/plain", '-d', 'plain' ] ] ],
   [ parallel => [ [ 'pg_dump', '-Fd', '-j', '2', '-f', "$dir/parallel", 'source' ], [ 'pg_restore', '-e', '-j', '2', '-d', 'parallel', "$dir/parallel" ] ] ],
@@ -88,14 +88,25 @@ for my $way ([ plain => [ [ 'pg_dump', '-f', "$dir/plain", 'source' ], [ @psql, 
 $node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE ROLE clerk LOGIN; CREATE DATABASE tenant OWNER tenant; CREATE DATABASE tenant2 OWNER tenant');
 my @tenant = (extra_params => [ '-U', 'tenant' ]);
 my @clerk = (extra_params => [ '-U', 'clerk' ]);
-$node->safe_psql('tenant', <<'EOS', @tenant);
+$node->safe_psql('tenant', <<'EOS');
 CREATE EXTENSION pg_eventstore;
+ALTER TABLE eventstore.events OWNER TO tenant;
+GRANT USAGE ON SCHEMA eventstore TO tenant WITH GRANT OPTION;
+GRANT SELECT ON eventstore.erasures TO tenant;
+EOS
+for my $role ('tenant', 'postgres')
+{
+  my (undef, undef, $err) = $node->psql('tenant', 'SELECT eventstore.create_archive()', extra_params => [ '-U', $role ]);
+  like($err, qr/permission denied for schema eventstore.*rights of role "tenant".*HINT:  Name a schema/s, "$role: an archive is made with the rights of the owner of the store");
+}
+$node->safe_psql('tenant', <<'EOS', @tenant);
 SELECT eventstore.set_notifications('eventstore.events', 'off');
 SELECT eventstore.create_store('mine.events', 'off');
 GRANT USAGE ON SCHEMA eventstore, mine TO clerk;
 GRANT SELECT, INSERT ON mine.events TO clerk;
 SELECT eventstore.append_event('e', '1', 'a');
 SELECT eventstore.append_event('e', to_jsonb(n), 'a', store => 'mine.events') FROM generate_series(1, 3) n;
+SELECT eventstore.create_archive(name => 'mine.attic');
 SELECT eventstore.archive_events(before_position => 2), eventstore.archive_events('mine.events', before_position => 3);
 EOS
 is($node->safe_psql('tenant', 'SELECT count(*), eventstore.get_aggregate_version(\'a\') FROM eventstore.events', @tenant), '0|1', 'the owner of a database archives events');
@@ -119,7 +130,7 @@ like($err, qr/must be owner of table events/, 'only the owner makes an archive')
 $node->safe_psql('tenant', "SELECT eventstore.create_archive('mine.events'), eventstore.drop_store('other.events'); DROP SCHEMA other");
 is($node->safe_psql('tenant', "SELECT relowner::regrole FROM pg_class WHERE oid = 'mine.events_archive'::regclass"), 'tenant', 'the owner of the store owns it');
 $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it');
-$node->command_ok([ 'pg_restore', '-U', 'tenant', '-e', '-d', 'tenant2', "$dir/tenant" ], 'and restores it');
+$node->command_ok([ 'pg_restore', '-e', '-d', 'tenant2', "$dir/tenant" ], 'a superuser restores it');
 is($node->safe_psql('tenant2', "SELECT eventstore.append_event('e', '5', 'a', 4, store => 'mine.events')", @tenant), '5', 'and appends again');
 
 # An archive made by a superuser belongs to the owner of the store, and can be
@@ -133,13 +144,22 @@ $node->safe_psql('tenant', "SELECT eventstore.create_archive('mine.more', tables
 is($node->safe_psql('tenant', q{SELECT c.relowner::regrole, count(*), count(*) FILTER (WHERE t.spcname = 'attic')
   FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid IN (c.oid, i.indexrelid) LEFT JOIN pg_tablespace t ON t.oid = x.reltablespace
   WHERE c.oid = 'mine.more_archive'::regclass GROUP BY 1}), 'tenant|16|16', 'an archive and its indexes in a tablespace, of the owner of the store');
+is($node->safe_psql('tenant', "SELECT archive FROM eventstore.archives WHERE store = 'eventstore.events'::regclass"), 'mine.attic', 'an archive in another schema');
 $node->safe_psql('tenant', "SELECT eventstore.drop_store('mine.more');\nDROP TABLESPACE attic");
+
+# A dump of these two tables alone carries the link and the rules, too.
+$node->safe_psql('postgres', 'CREATE DATABASE two');
+$node->safe_psql('two', 'CREATE EXTENSION pg_eventstore; CREATE SCHEMA shop');
+$node->command_ok([ 'pg_dump', '-f', "$dir/two", '-t', 'shop.orders', '-t', 'shop.orders_archive', 'source' ], 'pg_dump -t');
+$node->command_ok([ @psql, '-f', "$dir/two", '-d', 'two' ], 'psql');
+is($node->safe_psql('two', $archives), 'shop.orders|shop.orders_archive|1 year|5', 'the archive is that of the store');
+is(events('two', 'shop.orders', 1), events('source', 'shop.orders', 1), 'with all events');
 
 # DROP EXTENSION: refused while there is an archive; with CASCADE it stays, and
 # becomes an archive again.
 is(sqlstate($node, 'DROP EXTENSION pg_eventstore', dbname => 'plain'), '2BP01', 'an archive keeps the extension');
 my $before = events('plain', 'shop.orders', 1);
-$node->safe_psql('plain', 'DROP EXTENSION pg_eventstore CASCADE; CREATE EXTENSION pg_eventstore');
+$node->safe_psql('plain', 'DROP EXTENSION pg_eventstore CASCADE; ALTER SCHEMA eventstore RENAME TO former; CREATE EXTENSION pg_eventstore');
 $node->safe_psql('plain', "SELECT eventstore.create_store('shop.orders', 'off'), eventstore.create_archive('shop.orders')");
 is(events('plain', 'shop.orders', 1), $before, 'after DROP EXTENSION CASCADE the archive is taken again');
 is(sqlstate($node, 'DELETE FROM shop.orders_archive', dbname => 'plain'), '0A000', 'and immutable again');
