@@ -78,9 +78,8 @@ archive(Client *client, int store)
 {
 	char		sql[400];
 
-	snprintf(sql, sizeof sql, "INSERT INTO eventstore.archive_holds VALUES ('%s', 'chaos', %lld) "
-			 "ON CONFLICT (store, name) DO UPDATE SET position = excluded.position",
-			 stores[store], (long long) slowest_position(store));
+	snprintf(sql, sizeof sql, "SELECT eventstore.set_archive_hold('chaos', %lld, '%s')",
+			 (long long) slowest_position(store), stores[store]);
 	if (client_run(client, sql) != OK)
 		return;
 	snprintf(sql, sizeof sql, "SELECT eventstore.archive_events('%s', "
