@@ -14,6 +14,14 @@
  * every statement here has an index that yields its rows in order or nearly
  * so.  JIT is off because a disabled node's price would switch it on.  Only a
  * statement that asks for it is planned for each execution.
+ *
+ * PostgreSQL's own cache plans again before it executes, under the settings of
+ * the session, when it finds that another search_path, role or the like is in
+ * force.  So we look for that first, and then plan ahead once more.  Where it
+ * has planned by itself all the same, since something changed between our look
+ * and the execution, the numbers of the plans differ, and ours is made anew by
+ * the next call.  A session with plan_cache_mode = force_custom_plan gets what
+ * it asks for: each execution is planned under its own settings.
  */
 #include "postgres.h"
 
@@ -25,6 +33,7 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "archive.h"
@@ -44,6 +53,7 @@ typedef struct PlanEntry
 {
 	PlanKey		key;
 	SPIPlanPtr	plan;
+	int			generation;		/* number of the generic plan made by us */
 } PlanEntry;
 
 /* Lives as long as the backend; an error leaves at worst an entry with no plan. */
@@ -94,11 +104,43 @@ plan_ahead(SPIPlanPtr plan)
 	AtEOXact_GUC(true, nestlevel);
 }
 
+/* Where PostgreSQL keeps the query and the generic plan of the one statement. */
+static CachedPlanSource *
+source_of(SPIPlanPtr plan)
+{
+	return linitial(SPI_plan_get_plan_sources(plan));
+}
+
+/*
+ * Whether PostgreSQL would plan again before it executes: what plancache.c looks
+ * at, in RevalidateCachedQuery() and CheckCachedPlan().
+ */
+static bool
+would_be_planned_again(CachedPlanSource *source)
+{
+	CachedPlan *plan = source->gplan;
+
+	return !CachedPlanIsSimplyValid(source, plan, NULL) ||
+		(source->dependsOnRLS &&
+		 (source->rewriteRoleId != GetUserId() || source->rewriteRowSecurity != row_security)) ||
+		(plan->dependsOnRole && plan->planRoleId != GetUserId()) ||
+		(TransactionIdIsValid(plan->saved_xmin) && plan->saved_xmin != TransactionXmin);
+}
+
+/* The number of the present generic plan of a statement; -1 when there is none. */
+static int
+generation_of(SPIPlanPtr plan)
+{
+	CachedPlan *generic = source_of(plan)->gplan;
+
+	return generic ? generic->generation : -1;
+}
+
 /* Whether a plan is about the tables of a store, and not others of their names. */
 static bool
 is_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 {
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	CachedPlanSource *source = source_of(plan);
 
 	return (scope == PGES_ARCHIVED || list_member_oid(source->relationOids, store->relid)) &&
 		(scope == PGES_LIVE || list_member_oid(source->relationOids, store->archive.relid));
@@ -266,7 +308,15 @@ plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *stateme
 	return entry;
 }
 
-/* The plan of a statement on a store. */
+/* Whether the plan of an entry is as it was made. */
+static bool
+is_good(const PlanEntry *entry)
+{
+	return SPI_plan_is_valid(entry->plan) &&
+		(entry->key.statement->custom || generation_of(entry->plan) == entry->generation);
+}
+
+/* The plan of a statement on a store, for whoever executes it at once. */
 static SPIPlanPtr
 find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -274,11 +324,13 @@ find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statemen
 
 	free_stale_plans();
 	entry = plan_entry(store, scope, statement);
-	if (entry->plan && SPI_plan_is_valid(entry->plan))
-		return entry->plan;
-	if (entry->plan)
+	if (entry->plan && !is_good(entry))
 		retire(entry);
-	entry->plan = prepare(store, scope, statement);
+	if (entry->plan == NULL)
+		entry->plan = prepare(store, scope, statement);
+	else if (!statement->custom && would_be_planned_again(source_of(entry->plan)))
+		plan_ahead(entry->plan);
+	entry->generation = generation_of(entry->plan);
 	return entry->plan;
 }
 
