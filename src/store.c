@@ -7,14 +7,28 @@
  * Nothing is recorded anywhere else, so nothing can go stale when a table is
  * dumped, renamed, moved or dropped.
  *
- * A description is made on first use and cached.  Invalidations of the table's
- * relcache entry, or that of its archive, of namespaces and of sequences mark it; the next use makes
- * it anew.  The old one may still be in use further up the call stack, so it
- * is handed to the transaction's memory context, which frees it at the end.
+ * A description is made on first use and cached.  It is marked when something it
+ * tells of changes, and the next use makes it anew:
  *
- * A new archive changes nothing about the store's own entries.  But it brings a
- * constraint trigger, and with it a row of pg_constraint: whenever one of these
- * changes, the next use looks whether the link is still the same.
+ *	-	the table: its columns, defaults, constraints, triggers, rules, row
+ *		security, tables that inherit from it, and which indexes it has; all of
+ *		this invalidates the table's relcache entry
+ *	-	its unique indexes, the archive and the archive's index (PgesPart), each by
+ *		a relcache entry of its own: to rename an index does not invalidate that of
+ *		the table
+ *	-	the link to the archive: a new one changes nothing about the table's own
+ *		entries, but it is a constraint trigger, which brings a row of
+ *		pg_constraint; whenever one of these changes, the next use looks whether
+ *		the link is still the same
+ *	-	the schema's name, and the options and owner of the sequence, in the
+ *		catalogs of schemas and sequences, at any change of which all is marked
+ *
+ * The functions of the extension, and the schema eventstore, are taken to stay
+ * what they are called as long as the extension is there.
+ *
+ * A description that is no longer true may still be in use further up the call
+ * stack, so it is handed to the transaction's memory context, which frees it at
+ * the end.
  *
  * A store's name or OID is anybody's to give.  So the privileges are looked at
  * before the table is locked: whoever has none may not make others wait.
@@ -49,7 +63,6 @@
 typedef struct StoreEntry
 {
 	Oid			relid;			/* hash key */
-	Oid			archive;		/* as described */
 	bool		valid;
 	bool		link_valid;		/* the archive is still that */
 	MemoryContext context;		/* holds the description, or NULL */
@@ -63,10 +76,18 @@ typedef struct StoreEntry
 static HTAB *stores = NULL;
 static uint64 invalidations = 0;
 
-/*
- * Mark the descriptions in which a table stands, as the store or its archive, or
- * all of them, as to be made anew.
- */
+/* Whether an entry is about a relation, as the store or a part of it. */
+static bool
+is_about(const StoreEntry *entry, Oid relid)
+{
+	bool		about = entry->relid == relid;
+
+	for (int i = 0; entry->store && i < PGES_NUM_PARTS; i++)
+		about |= entry->store->parts[i] == relid;
+	return about;
+}
+
+/* Mark the descriptions that are about a relation, or all, as to be made anew. */
 static void
 invalidate(Oid relid)
 {
@@ -77,7 +98,7 @@ invalidate(Oid relid)
 	hash_seq_init(&status, stores);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (!OidIsValid(relid) || entry->relid == relid || entry->archive == relid)
+		if (!OidIsValid(relid) || is_about(entry, relid))
 			entry->valid = false;
 	}
 }
@@ -162,7 +183,6 @@ refresh(StoreEntry *entry)
 		MemoryContextSetParent(entry->context, TopTransactionContext);
 	entry->context = context;
 	entry->store = store;
-	entry->archive = store->archive.relid;
 	entry->valid = entry->link_valid = (generation == invalidations);
 	relation_close(rel, AccessShareLock);
 }
@@ -197,7 +217,6 @@ store_entry(Oid relid)
 		return entry;
 	sweep_stores();
 	entry = hash_search(stores, &relid, HASH_ENTER, &found);
-	entry->archive = InvalidOid;
 	entry->valid = entry->link_valid = false;
 	entry->context = NULL;
 	entry->store = NULL;
@@ -211,7 +230,7 @@ check_link(StoreEntry *entry)
 	uint64		generation = invalidations;
 	bool		is_new;
 
-	if (pges_find_archive(entry->relid, &is_new) != entry->archive)
+	if (pges_find_archive(entry->relid, &is_new) != entry->store->archive.relid)
 		entry->valid = false;
 	entry->link_valid = (generation == invalidations);
 }

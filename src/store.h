@@ -58,6 +58,17 @@ typedef struct PgesArchive
 	bool		plain;			/* see direct.c */
 } PgesArchive;
 
+/* The relations besides its table that a description of a store tells of. */
+typedef enum PgesPart
+{
+	PGES_PART_ARCHIVE,
+	PGES_PART_ID_INDEX,
+	PGES_PART_VERSION_INDEX,
+	PGES_PART_POSITION_INDEX,
+	PGES_PART_ARCHIVE_INDEX,	/* on the versions */
+	PGES_NUM_PARTS
+} PgesPart;
+
 /*
  * The description of a store.  A caller may use it until its transaction
  * ends, even when the table changes meanwhile.
@@ -72,14 +83,15 @@ typedef struct PgesStore
 	Oid			sequence;		/* of the positions */
 	char	   *event_id_index; /* names of the unique indexes */
 	char	   *version_index;
-	Oid			version_index_oid;
 	char	   *position_index;
+	Oid			version_index_oid;
 	char	   *trigger;		/* name of the trigger that makes it a store */
 	PgesNotifications notifications;
 	char	   *channel;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
 	PgesArchive archive;
+	Oid			parts[PGES_NUM_PARTS];	/* InvalidOid for none */
 	bool		plain;			/* see direct.c */
 	bool		only_own_check; /* see check.c */
 } PgesStore;

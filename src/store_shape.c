@@ -15,7 +15,6 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
@@ -32,6 +31,7 @@
 
 #include "archive.h"
 #include "check.h"
+#include "plain.h"
 #include "store.h"
 
 typedef struct ColumnShape
@@ -404,71 +404,6 @@ pges_notifications_name(PgesNotifications notifications)
 	return "off";
 }
 
-/* Whether no trigger but the store's own, which is enabled, fires on INSERT. */
-static bool
-has_plain_triggers(Relation rel, const char *own)
-{
-	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-
-		if (!TRIGGER_FOR_INSERT(trigger->tgtype))
-			continue;
-		if (strcmp(trigger->tgname, own) != 0 ||
-			(trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN &&
-			 trigger->tgenabled != TRIGGER_FIRES_ALWAYS))
-			return false;
-	}
-	return true;
-}
-
-/* Whether a table has no columns but those of a store, and no time is rounded. */
-static bool
-has_plain_columns(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			live = 0;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped)
-			continue;
-		if (att->atttypid != VARCHAROID && att->atttypmod != -1)
-			return false;
-		live++;
-	}
-	return live == PGES_NUM_COLUMNS;
-}
-
-/* Whether the index on the versions is as create_store() makes it. */
-static bool
-has_plain_index(Oid indexid)
-{
-	Relation	index = index_open(indexid, AccessShareLock);
-	bool		plain = index->rd_rel->relam == BTREE_AM_OID &&
-		index->rd_indcollation[0] == C_COLLATION_OID &&
-		index->rd_indoption[0] == 0 && index->rd_indoption[1] == 0;
-
-	index_close(index, AccessShareLock);
-	return plain;
-}
-
-/* Whether nothing is to be done on INSERT but to insert; see direct.c. */
-static bool
-is_plain(Relation rel, const PgesStore *store)
-{
-	const FormData_pg_class *form = rel->rd_rel;
-
-	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
-		!form->relrowsecurity && !form->relhasrules && !form->relhassubclass &&
-		!form->relispartition && has_plain_columns(rel) &&
-		has_plain_triggers(rel, store->trigger) &&
-		has_plain_index(store->version_index_oid) &&
-		(!OidIsValid(store->archive.relid) || store->archive.plain);
-}
-
 /*
  * Describe the archive of a store.  While a dump is restored, it has no indexes
  * yet; who needs it then gets the error of pges_require_archive().
@@ -489,7 +424,7 @@ describe_archive(Relation rel, PgesArchive *archive)
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
 	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
-		!rel->rd_rel->relhassubclass && has_plain_index(archive->version_index_oid);
+		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->version_index_oid);
 }
 
 /* Find and describe the archive of a store, if it has one. */
@@ -504,6 +439,23 @@ find_archive(PgesStore *store)
 		return;
 	describe_archive(rel, &store->archive);
 	relation_close(rel, AccessShareLock);
+}
+
+/* Describe the unique indexes of a store. */
+static void
+describe_indexes(Relation rel, PgesStore *store)
+{
+	Oid			id = find_unique_index(rel, id_key, lengthof(id_key));
+	Oid			version = find_unique_index(rel, version_key, lengthof(version_key));
+	Oid			position = find_unique_index(rel, position_key, lengthof(position_key));
+
+	store->event_id_index = get_rel_name(id);
+	store->version_index = get_rel_name(version);
+	store->position_index = get_rel_name(position);
+	store->version_index_oid = version;
+	store->parts[PGES_PART_ID_INDEX] = id;
+	store->parts[PGES_PART_VERSION_INDEX] = version;
+	store->parts[PGES_PART_POSITION_INDEX] = position;
 }
 
 /* Describe a table in the current memory context; raise if it is no store. */
@@ -522,10 +474,7 @@ pges_describe_store(Relation rel)
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = find_sequence(rel);
-	store->event_id_index = get_rel_name(find_unique_index(rel, id_key, lengthof(id_key)));
-	store->version_index_oid = find_unique_index(rel, version_key, lengthof(version_key));
-	store->version_index = get_rel_name(store->version_index_oid);
-	store->position_index = get_rel_name(find_unique_index(rel, position_key, lengthof(position_key)));
+	describe_indexes(rel, store);
 	store->trigger = trigger.trigger;
 	store->notifications = pges_parse_notifications(trigger.notifications);
 	store->channel = trigger.channel;
@@ -538,7 +487,9 @@ pges_describe_store(Relation rel)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
 	find_archive(store);
-	store->plain = is_plain(rel, store);
+	store->parts[PGES_PART_ARCHIVE] = store->archive.relid;
+	store->parts[PGES_PART_ARCHIVE_INDEX] = store->archive.version_index_oid;
+	store->plain = pges_is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
 }

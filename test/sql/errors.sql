@@ -61,12 +61,28 @@ CREATE TRIGGER intrude BEFORE INSERT ON reg_errors.events FOR EACH ROW EXECUTE F
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{}', 'a', 1)$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('t', '{}', 'a')$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append('[{"event_type": "t"}, {"event_type": "t", "aggregate_id": "b"}, {"event_type": "t", "aggregate_id": "a"}]')$$);
+-- whatever the index is called by now
+ALTER INDEX reg_errors.idx_events_aggregate_id RENAME TO versions;
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('t', '{}', 'a', 1)$$);
+ALTER TABLE reg_errors.events RENAME CONSTRAINT versions TO "Versions";
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('t', '{}', 'a', 1)$$);
 DROP TRIGGER intrude ON reg_errors.events;
 
 -- 23505, and a further unique index of the user's own
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', event_id => 'e-1')$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_events('[{"event_type": "t", "event_id": "f"}, {"event_type": "t", "event_id": "e-1"}]')$$);
 SELECT * FROM pg_temp.error($$SELECT eventstore.append_events('[{"event_type": "t", "event_id": "f"}, {"event_type": "t", "event_id": "f"}]')$$);
+-- of an event that stands there already, as the unique index tells, whatever it is called by now
+SELECT * FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', 1, event_id => 'e-1')$$);
+ALTER INDEX reg_errors.events_pkey RENAME TO ids;
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', 1, event_id => 'e-1')$$);
+-- a position that is taken
+SELECT setval('reg_errors.events_position_seq', 1, false), last_value AS last FROM reg_errors.events_position_seq \gset
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', 1)$$);
+ALTER INDEX reg_errors.events_position_key RENAME TO positions;
+SELECT setval('reg_errors.events_position_seq', 1, false) \gset
+SELECT code, message FROM pg_temp.error($$SELECT eventstore.append_event('u', '{}', 'a', 1)$$);
+SELECT setval('reg_errors.events_position_seq', :last) \gset
 -- texts about to be cut: an id that comes twice, around the 1000 bytes that an error shows
 SET pg_eventstore.store = 'reg_errors."Odd ""Store"""';
 ALTER TABLE reg_errors."Odd ""Store""" ALTER event_id TYPE varchar(2000) COLLATE "C", ALTER aggregate_id TYPE varchar(2000) COLLATE "C";
