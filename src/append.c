@@ -264,8 +264,8 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 														 SPI_tuptable->tupdesc,
 														 1, &isnull));
 		aggregate->type = found_text(batch, 2);
+		SPI_freetuptable(SPI_tuptable);
 	}
-	SPI_freetuptable(SPI_tuptable);
 }
 
 /*
@@ -280,8 +280,9 @@ look_up_type(const PgesStore *store, const PgesBatch *batch,
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (pges_find_row(store, pges_whole(store), &type_statement, &id))
-		aggregate->type = found_text(batch, 1);
+	if (!pges_find_row(store, pges_whole(store), &type_statement, &id))
+		return;
+	aggregate->type = found_text(batch, 1);
 	SPI_freetuptable(SPI_tuptable);
 }
 
@@ -441,6 +442,7 @@ check_archived_ids(const PgesStore *store, const PgesBatch *batch)
 	if (ids == NULL || !pges_find_row(store, PGES_ARCHIVED, &archived_id_statement, &value))
 		return;
 	id = found_text(batch, 1);
+	SPI_freetuptable(SPI_tuptable);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		if (pges_text_equal(batch->events[i].event_id, id))
@@ -471,8 +473,8 @@ check_archived_versions(const PgesStore *store, const PgesBatch *batch)
 
 			if (version >= batch->events[aggregate->first_event].version)
 				pges_report_archived(store, aggregate, version);
+			SPI_freetuptable(SPI_tuptable);
 		}
-		SPI_freetuptable(SPI_tuptable);
 	}
 }
 

@@ -274,6 +274,7 @@ find_aggregate(Erasure *erasure, MemoryContext context)
 	spi = MemoryContextSwitchTo(context);
 	erasure->aggregate_id = isnull ? NULL : DatumGetTextPCopy(value);
 	MemoryContextSwitchTo(spi);
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /* The parameters of the statements: the key, and the new values. */

@@ -391,6 +391,7 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 	options.params = make_params(statement, values, nulls);
 	result = statement->latest ? execute_latest(plan, values) :
 		SPI_execute_plan_extended(plan, &options);
+	pfree(options.params);
 	if (!is_about(plan, store, scope))
 		report_renamed(store);
 	if (as_owner)
@@ -409,7 +410,8 @@ pges_execute(const PgesStore *store, const PgesStatement *statement,
 
 /*
  * Run a query on a store for at most one row, under a snapshot of now: what
- * others have committed is seen also in REPEATABLE READ.  Whether there is one.
+ * others have committed is seen also in REPEATABLE READ.  Whether there is one;
+ * it is in SPI_tuptable then, which the caller frees, and otherwise NULL.
  */
 bool
 pges_find_row(const PgesStore *store, PgesScope scope,
@@ -421,5 +423,10 @@ pges_find_row(const PgesStore *store, PgesScope scope,
 	(void) pges_execute_in(store, scope, statement, values, NULL, true, NULL);
 	found = SPI_processed > 0;
 	PopActiveSnapshot();
+	if (!found)
+	{
+		SPI_freetuptable(SPI_tuptable);
+		SPI_tuptable = NULL;
+	}
 	return found;
 }

@@ -43,10 +43,11 @@ bool
 pges_event_exists(const PgesStore *store, const text *event_id)
 {
 	Datum		id = PointerGetDatum(event_id);
-	bool		found = pges_find_row(store, pges_whole(store), &exists_statement, &id);
 
+	if (!pges_find_row(store, pges_whole(store), &exists_statement, &id))
+		return false;
 	SPI_freetuptable(SPI_tuptable);
-	return found;
+	return true;
 }
 
 /* The value of a column of the row that SPI found. */
