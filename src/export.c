@@ -3,7 +3,8 @@
  *		Exports events as JSON, in the shape in which they can be imported.
  *
  * The log is read a page at a time up to the high-water mark, under one snapshot
- * that is taken after it (mark.c).
+ * that is taken after it (mark.c), from what holds events by that snapshot
+ * (pges_scope_to_read()).
  */
 #include "postgres.h"
 
@@ -162,16 +163,16 @@ Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
-	PgesScope	scope = pges_scope_to_read(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	int64		mark = pges_high_water_mark(store);
 	PgesParams	params = {.n = 0};
 	PgesProgress progress;
+	PgesScope	scope;
 
 	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
 	pges_add_param(&params, Int64GetDatum(mark));
 	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);
-	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_begin_latest(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
 	pges_progress_begin(&progress, PGES_EXPORT, store->relid);
 	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
 	pges_progress_end(&progress);

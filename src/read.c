@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "argument.h"
@@ -119,10 +120,15 @@ pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 i
 }
 
 /*
- * What to read, with or without the archive; to be asked under the snapshot that
- * is read with.  The lock of a reader does not keep an archive from being made.
- * But nothing is in it before all can know of it, so who looks for news now
- * knows it if the snapshot sees any event there.
+ * What to read, with or without the archive.  The description of the store is
+ * replaced by one that is true now, with the archive locked.
+ *
+ * Call it when the snapshot that is read with has been taken, not before.  The
+ * lock of a reader does not keep an archive from being made.  But nothing is in
+ * it before all can know of it, so who takes the snapshot, and looks for news
+ * then, knows the archive if the snapshot sees any event there.  Who looks first
+ * may miss an archive that is made and filled before the snapshot is taken, and
+ * the events in it.
  */
 PgesScope
 pges_scope_to_read(const PgesStore **store, bool include_archived)
@@ -132,6 +138,17 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	AcceptInvalidationMessages();
 	*store = pges_hold_archive((*store)->relid);
 	return pges_whole(*store);
+}
+
+/*
+ * The same for whoever reads what is there now: takes the snapshot, which the
+ * caller pops in the end.  If there is to be a high-water mark, it comes before.
+ */
+PgesScope
+pges_begin_latest(const PgesStore **store, bool include_archived)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+	return pges_scope_to_read(store, include_archived);
 }
 
 /*

@@ -24,6 +24,7 @@ extern void pges_add_param(PgesParams *params, Datum value);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 							   int arg, int32 if_null);
 extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
+extern PgesScope pges_begin_latest(const PgesStore **store, bool include_archived);
 extern Datum pges_return_events(FunctionCallInfo fcinfo,
 								const PgesStore *store, int include_arg,
 								const PgesStatement *statement,

@@ -3,9 +3,10 @@
  *		The SQL functions that read the ordered log.
  *
  * A reader finds the high-water mark first and takes a snapshot afterwards,
- * whatever the isolation level; mark.c tells why.  So these functions are
- * volatile, and see what others have committed since a REPEATABLE READ
- * transaction began.
+ * whatever the isolation level; mark.c tells why.  What holds the events by that
+ * snapshot, the store alone or its archive, too, it finds out after both
+ * (pges_scope_to_read()).  So these functions are volatile, and see what others
+ * have committed since a REPEATABLE READ transaction began.
  */
 #include "postgres.h"
 
@@ -219,13 +220,15 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 static bool
 has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
 {
-	PgesScope	scope = pges_scope_to_read(&store, include_archived);
+	PgesScope	scope = pges_begin_latest(&store, include_archived);
 	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(mark)};
 	bool		found;
 
 	SPI_connect();
-	found = pges_find_row(store, scope, &any_between, values);
+	(void) pges_execute_in(store, scope, &any_between, values, NULL, true, NULL);
+	found = SPI_processed > 0;
 	SPI_finish();
+	PopActiveSnapshot();
 	return found;
 }
 
