@@ -13,6 +13,7 @@
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "plain.h"
@@ -35,7 +36,10 @@ has_plain_triggers(Relation rel, const char *own)
 	return true;
 }
 
-/* Whether a table has no columns but those of a store, and no time is rounded. */
+/*
+ * Whether a table has no columns but those of a store, no time is rounded, and
+ * texts are the same only if their bytes are: the indexes are asked by these.
+ */
 static bool
 has_plain_columns(Relation rel)
 {
@@ -50,9 +54,22 @@ has_plain_columns(Relation rel)
 			continue;
 		if (att->atttypid != VARCHAROID && att->atttypmod != -1)
 			return false;
+		if (OidIsValid(att->attcollation) && !get_collation_isdeterministic(att->attcollation))
+			return false;
 		live++;
 	}
 	return live == PGES_NUM_COLUMNS;
+}
+
+/* The collation of the first column of an index. */
+Oid
+pges_index_collation(Oid indexid)
+{
+	Relation	index = index_open(indexid, AccessShareLock);
+	Oid			collation = index->rd_indcollation[0];
+
+	index_close(index, NoLock);
+	return collation;
 }
 
 /* Whether the index on the versions is as create_store() makes it. */

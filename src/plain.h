@@ -9,6 +9,7 @@
 
 #include "store.h"
 
+extern Oid	pges_index_collation(Oid indexid);
 extern bool pges_has_plain_index(Oid indexid);
 extern bool pges_is_plain(Relation rel, const PgesStore *store);
 

@@ -45,7 +45,7 @@ CREATE ROLE reg_replan_a;
 CREATE ROLE reg_replan_b;
 SELECT eventstore.create_store('reg_replan.secured', 'off');
 SET pg_eventstore.store = 'reg_replan.secured';
-GRANT USAGE ON SCHEMA reg_replan TO reg_replan_a, reg_replan_b;
+GRANT USAGE ON SCHEMA reg_replan, eventstore TO reg_replan_a, reg_replan_b;
 GRANT SELECT, INSERT ON reg_replan.secured TO reg_replan_a, reg_replan_b;
 ALTER TABLE reg_replan.secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY all_of_them ON reg_replan.secured USING (true);
@@ -67,4 +67,6 @@ RESET ROLE;
 
 DROP OWNED BY reg_replan_a, reg_replan_b;
 DROP ROLE reg_replan_a, reg_replan_b;
+RESET pg_eventstore.store;
+SELECT eventstore.drop_store('reg_replan.events', true), eventstore.drop_store('reg_replan.secured', true);
 DROP SCHEMA reg_replan CASCADE;
