@@ -16,6 +16,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -199,39 +200,59 @@ by_text(Datum value, Oid type, Oid wanted)
 }
 
 /*
- * A value of some type as one of the wanted type, as a cast in SQL makes it, but
- * JSON from what its text is JSON of.
+ * Make a cast by its function, as one in SQL is made: a further argument is the
+ * typmod, none here, and that the cast is explicit.  False when the result is null.
  */
-static Datum
-convert(const Import *import, int number, Datum value, Oid type, Oid wanted)
+static bool
+by_function(Oid function, Datum *value)
+{
+	LOCAL_FCINFO(fcinfo, 3);
+	FmgrInfo	flinfo;
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, flinfo.fn_nargs, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = *value;
+	fcinfo->args[1].value = Int32GetDatum(-1);
+	fcinfo->args[2].value = BoolGetDatum(true);
+	for (int i = 0; i < flinfo.fn_nargs; i++)
+		fcinfo->args[i].isnull = false;
+	*value = FunctionCallInvoke(fcinfo);
+	return !fcinfo->isnull;
+}
+
+/*
+ * Make a value of some type one of the wanted type, as a cast in SQL does, but
+ * JSON from what its text is JSON of.  False when it is null then.
+ *
+ * A cast that a user has made is refused.  Its function may do anything, with the
+ * rights of the caller, who knows of it only if the query names it.
+ */
+static bool
+convert(const Import *import, int number, Datum *value, Oid type, Oid wanted)
 {
 	char		category;
 	bool		preferred;
-	Oid			function;
+	Oid			function = InvalidOid;
+	CoercionPathType path = COERCION_PATH_COERCEVIAIO;
 
 	get_type_category_preferred(type, &category, &preferred);
 	if (wanted == TEXTOID && type == BPCHAROID)
-		return DirectFunctionCall1(rtrim1, value);
-	if (wanted == TEXTOID || type == UNKNOWNOID)
-		return by_text(value, type, wanted);
-	if (wanted == JSONBOID)
 	{
-		if (type != JSONOID && category != TYPCATEGORY_STRING && category != TYPCATEGORY_NUMERIC)
-			report_type(import, number, wanted);
-		return by_text(value, type, wanted);
+		*value = DirectFunctionCall1(rtrim1, *value);
+		return true;
 	}
-	switch (find_coercion_pathway(wanted, type, COERCION_EXPLICIT, &function))
-	{
-		case COERCION_PATH_FUNC:
-			return OidFunctionCall1(function, value);
-		case COERCION_PATH_RELABELTYPE:
-			return value;
-		case COERCION_PATH_COERCEVIAIO:
-			return by_text(value, type, wanted);
-		default:
-			report_type(import, number, wanted);
-	}
-	pg_unreachable();
+	if (wanted == JSONBOID && type != UNKNOWNOID && type != JSONOID &&
+		category != TYPCATEGORY_STRING && category != TYPCATEGORY_NUMERIC)
+		report_type(import, number, wanted);
+	if (wanted != TEXTOID && wanted != JSONBOID && type != UNKNOWNOID)
+		path = find_coercion_pathway(wanted, type, COERCION_EXPLICIT, &function);
+	if (path == COERCION_PATH_FUNC && function < FirstNormalObjectId)
+		return by_function(function, value);
+	if (path == COERCION_PATH_COERCEVIAIO)
+		*value = by_text(*value, type, wanted);
+	else if (path != COERCION_PATH_RELABELTYPE)
+		report_type(import, number, wanted);
+	return true;
 }
 
 /*
@@ -242,6 +263,7 @@ static bool
 row_value(Import *import, int number, Oid wanted, Datum *value)
 {
 	Oid			type;
+	bool		found;
 
 	if (number == 0 || import->nulls[number - 1])
 		return false;
@@ -250,9 +272,9 @@ row_value(Import *import, int number, Oid wanted, Datum *value)
 	if (type == wanted || (wanted == TEXTOID && type == VARCHAROID))
 		return true;
 	import->reading = number;
-	*value = convert(import, number, *value, type, wanted);
+	found = convert(import, number, value, type, wanted);
 	import->reading = 0;
-	return true;
+	return found;
 }
 
 /* A column of a row that is text. */

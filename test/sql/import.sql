@@ -207,6 +207,31 @@ SELECT count(*), count(DISTINCT event) FROM eventstore.export_events(store => 'r
 -- a store's own past, which does not grow while it is read
 SELECT imported, present FROM eventstore.import_events('SELECT event_type, data FROM reg_import.target ORDER BY position');
 
+-- a cast of the user's own is for the query to make, where the caller sees it: it is a function, which would run with the caller's rights
+SELECT eventstore.create_store('reg_import.casts', 'off');
+CREATE TYPE reg_import.number AS (n integer);
+CREATE FUNCTION reg_import.as_version(reg_import.number, integer, boolean) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE WARNING 'the cast is made with % and %', $2, $3;
+  RETURN ($1).n;
+END $$;
+CREATE CAST (reg_import.number AS integer) WITH FUNCTION reg_import.as_version(reg_import.number, integer, boolean);
+CREATE FUNCTION reg_import.as_line(reg_import.number) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'a line is made'; RETURN ($1).n; END $$;
+CREATE CAST (reg_import.number AS bigint) WITH FUNCTION reg_import.as_line(reg_import.number);
+CREATE CAST (reg_import.number AS timestamptz) WITH INOUT;
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, ROW(1)::reg_import.number AS aggregate_version, 1 AS data $$, 'reg_import.casts');
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, ROW(1)::reg_import.number AS line, 1 AS data $$, 'reg_import.casts');
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, ROW(1)::reg_import.number AS occurred_at, 1 AS data $$, 'reg_import.casts');
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, ROW(1)::reg_import.number::integer AS aggregate_version, 1 AS data $$, 'reg_import.casts');
+-- those of PostgreSQL do; JSON's null is refused by some versions, and null for others
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, '2'::jsonb AS aggregate_version, 1 AS data $$, 'reg_import.casts');
+DO $do$
+BEGIN
+  PERFORM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, 'null'::jsonb AS aggregate_version, 1 AS data $$, 'reg_import.casts');
+EXCEPTION WHEN invalid_parameter_value THEN NULL;
+END $do$;
+SELECT aggregate_id, aggregate_version FROM reg_import.casts WHERE aggregate_id = 'own' ORDER BY 2 LIMIT 2;
+
 -- the progress of this session's work, the outermost of it, seen from inside
 SELECT * FROM eventstore.progress;
 SELECT * FROM eventstore.import_events($$ SELECT 'p' AS event_type, to_jsonb(p.work) AS data FROM (SELECT work FROM eventstore.progress) p $$);
