@@ -17,7 +17,6 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/lsyscache.h"
 
 #include "archive.h"
 #include "plan.h"
@@ -136,12 +135,17 @@ found_number(int column, int64 null)
 	return isnull ? null : DatumGetInt64(value);
 }
 
-/* Raise, instead of an error about a row of the archive, one that tells what to do. */
+/*
+ * Raise, instead of an error about a row of the archive, one that tells what to
+ * do.  All names are those of the description: the catalogs are not asked while
+ * an error is handled.
+ */
 static void
 report_refused(const PgesStore *store, const ErrorData *error)
 {
-	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && error->table_name &&
-		strcmp(error->table_name, get_rel_name(store->archive.relid)) == 0)
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		error->table_name && strcmp(error->table_name, store->archive.table) == 0 &&
+		error->schema_name && strcmp(error->schema_name, store->archive.schema) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("an event of store %s is in archive %s already",

@@ -51,7 +51,9 @@ typedef struct PgesArchive
 {
 	Oid			relid;			/* InvalidOid: the store has none */
 	Oid			owner;
-	char	   *qualified_name;
+	char	   *schema;
+	char	   *table;
+	char	   *qualified_name; /* quoted where needed */
 	Oid			version_index_oid;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	bool		complete;		/* has all its unique indexes */

@@ -414,8 +414,9 @@ describe_archive(Relation rel, PgesArchive *archive)
 	pges_check_columns(rel);
 	archive->relid = RelationGetRelid(rel);
 	archive->owner = rel->rd_rel->relowner;
-	archive->qualified_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-														 RelationGetRelationName(rel));
+	archive->schema = get_namespace_name(RelationGetNamespace(rel));
+	archive->table = pstrdup(RelationGetRelationName(rel));
+	archive->qualified_name = quote_qualified_identifier(archive->schema, archive->table);
 	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
 	archive->complete = OidIsValid(archive->version_index_oid) &&
 		!rel->rd_rel->relrowsecurity &&

@@ -71,6 +71,12 @@ CREATE TRIGGER seize BEFORE INSERT ON reg_archive_guards.events_archive FOR EACH
 SELECT eventstore.archive_events(before_position => 6);
 CALL eventstore.archive_all(before_position => 6);
 DO $$ BEGIN PERFORM eventstore.archive_events(before_position => 6); END $$;
+-- a table of another schema may have the archive's name
+CREATE SCHEMA reg_archive_guards_other CREATE TABLE events_archive (id integer PRIMARY KEY);
+CREATE OR REPLACE FUNCTION reg_archive_guards.seize() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO reg_archive_guards_other.events_archive VALUES (1), (1); RETURN NEW; END $$;
+SELECT eventstore.archive_events(before_position => 6);
+SET client_min_messages = warning;
+DROP SCHEMA reg_archive_guards_other CASCADE;
 DROP TRIGGER seize ON reg_archive_guards.events_archive;
 INSERT INTO reg_archive_guards.events (event_id, event_type, data) SELECT event_id, 'again', '1' FROM reg_archive_guards.events_archive ORDER BY position LIMIT 1;
 \set VERBOSITY terse
