@@ -92,7 +92,7 @@ pges_is_plain(Relation rel, const PgesStore *store)
 	const FormData_pg_class *form = rel->rd_rel;
 
 	return form->relkind == RELKIND_RELATION && form->relam == HEAP_TABLE_AM_OID &&
-		!form->relrowsecurity && !form->relhasrules && !form->relhassubclass &&
+		!form->relrowsecurity && !form->relhasrules &&
 		!form->relispartition && has_plain_columns(rel) &&
 		has_plain_triggers(rel, store->trigger) &&
 		pges_has_plain_index(store->version_index_oid) &&

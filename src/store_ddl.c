@@ -38,6 +38,7 @@
 #include "position.h"
 #include "store.h"
 #include "store_ddl.h"
+#include "table_kind.h"
 
 static const PgesStatement any_event = {
 	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
@@ -175,6 +176,7 @@ inspect_table(Oid relid)
 	ExistingTable table;
 
 	check_not_partitioned(rel);
+	pges_check_kind(rel);
 	pges_check_columns(rel);
 	table.is_store = pges_is_store(rel);
 	table.is_immutable = pges_is_immutable(rel);

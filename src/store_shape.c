@@ -4,8 +4,8 @@
  *
  * A store is a table that carries a trigger whose function is
  * eventstore.after_append(), and that trigger's arguments are the store's
- * options.  What else the code relies on is checked here: the columns, the
- * unique indexes, the default of the positions, their sequence.
+ * options.  What else the code relies on is checked here: the kind of table, the
+ * columns, the unique indexes, the default of the positions, their sequence.
  */
 #include "postgres.h"
 
@@ -33,6 +33,7 @@
 #include "check.h"
 #include "plain.h"
 #include "store.h"
+#include "table_kind.h"
 
 typedef struct ColumnShape
 {
@@ -287,6 +288,7 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 void
 pges_check_archive(Relation rel)
 {
+	pges_check_kind(rel);
 	pges_check_columns(rel);
 	(void) find_unique_index(rel, id_key, lengthof(id_key));
 	(void) find_unique_index(rel, version_key, lengthof(version_key));
@@ -418,7 +420,8 @@ describe_archive(Relation rel, PgesArchive *archive)
 	archive->table = pstrdup(RelationGetRelationName(rel));
 	archive->qualified_name = quote_qualified_identifier(archive->schema, archive->table);
 	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
-	archive->complete = OidIsValid(archive->version_index_oid) &&
+	archive->complete = pges_kind_obstacle(rel) == NULL &&
+		OidIsValid(archive->version_index_oid) &&
 		!rel->rd_rel->relrowsecurity &&
 		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
 		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
@@ -466,6 +469,7 @@ pges_describe_store(Relation rel)
 	PgesStore  *store = palloc0(sizeof(PgesStore));
 	PgesStoreOptions trigger = require_append_trigger(rel);
 
+	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_rules(rel);
 

@@ -107,7 +107,7 @@ COMMIT;
 ALTER TABLE reg_direct.s DROP CONSTRAINT later;
 SELECT eventstore.get_aggregate_version('a');
 
--- further columns, triggers, rules, inheritance
+-- further columns, triggers; tables that inherit are refused
 ALTER TABLE reg_direct.s ADD COLUMN note text DEFAULT 'as ever';
 SELECT eventstore.append_event('e', '1', 'n');
 SELECT note FROM reg_direct.s WHERE aggregate_id = 'n';
@@ -121,8 +121,6 @@ SELECT event_type FROM eventstore.get_events_by_aggregate('n');
 DROP TRIGGER shout ON reg_direct.s;
 ALTER TABLE reg_direct.s DROP CONSTRAINT here;
 CREATE TABLE reg_direct.child () INHERITS (reg_direct.s);
-INSERT INTO reg_direct.child (position, event_id, event_type, aggregate_id, aggregate_version, data)
-VALUES (1000, 'child', 'e', 'n', 5, '1');
 SELECT eventstore.append_event('e', '1', 'n');
 DROP TABLE reg_direct.child;
 

@@ -1,5 +1,5 @@
--- Partitioned tables are no stores; a store may be a partition, or have tables
--- that inherit from it, and is archived, erased and kept small like any other
+-- Partitioned tables are no stores; a store may be a partition, and is archived,
+-- erased and kept small like any other
 SET client_min_messages = warning;
 SET TimeZone = 'UTC';
 SELECT eventstore.create_store('reg_partitions.model', 'off');
@@ -62,24 +62,19 @@ ALTER TABLE root DETACH PARTITION leaf;
 SELECT eventstore.archive_events(before_position => 100);
 SELECT eventstore.append_event('t', '1', 'a', 5);
 
--- a store from which a table inherits: what that holds is part of the store
+-- a store from which a table inherits is refused: what that holds would be taken for the store's (table_kinds.sql)
 SELECT eventstore.create_store('reg_partitions.parent', 'off');
 SET pg_eventstore.store = 'reg_partitions.parent';
-SELECT eventstore.append_to_aggregate('a', '{t,t,t,t}', '{1,2,3,4}', event_ids => '{1,2,3,4}', occurred_at => '{2020-01-01,2020-01-02,2020-01-03,2020-01-04}');
+SELECT eventstore.append_event('t', '1', 'a');
 CREATE TABLE child () INHERITS (parent);
-INSERT INTO child (position, event_id, occurred_at, event_type, aggregate_id, aggregate_version, data) VALUES (5, '5', '2020-01-05', 't', 'a', 5, '5'), (6, '6', '2020-01-06', 't', 'a', 6, '6');
-SELECT setval('parent_position_seq', 6);
-SELECT eventstore.create_archive();
-SELECT eventstore.erase_aggregate('a', 'requested'), eventstore.redact_event('5', 'requested', '7');
-SELECT eventstore.archive_events(before_position => 3), eventstore.archive_events(before_position => 6, dry_run => true);
-SELECT * FROM everything('parent');
-SELECT eventstore.set_retention('parent', max_count_per_aggregate => 1);
-SELECT * FROM eventstore.apply_retention(dry_run => false);
-SELECT * FROM everything('parent');
-SELECT eventstore.append_event('t', '1', 'a', 6);
+SELECT eventstore.append_event('t', '1', 'a');
+\echo :LAST_ERROR_SQLSTATE
+INSERT INTO parent (event_type, data) VALUES ('t', '1');
+\echo :LAST_ERROR_SQLSTATE
+DROP TABLE child;
+SELECT eventstore.append_event('t', '1', 'a');
 
 RESET search_path;
 RESET pg_eventstore.store;
-DROP TABLE reg_partitions.child;
 SELECT eventstore.drop_store('reg_partitions.parent', true), eventstore.drop_store('reg_partitions.leaf', true), eventstore.drop_store('reg_partitions.model');
 DROP SCHEMA reg_partitions CASCADE;

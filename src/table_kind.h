@@ -1,0 +1,15 @@
+/*
+ * table_kind.h
+ *		What kind of table may hold events.
+ */
+#ifndef PGES_TABLE_KIND_H
+#define PGES_TABLE_KIND_H
+
+#include "postgres.h"
+
+#include "utils/relcache.h"
+
+extern const char *pges_kind_obstacle(Relation rel);
+extern void pges_check_kind(Relation rel);
+
+#endif							/* PGES_TABLE_KIND_H */
