@@ -6,14 +6,34 @@
  * long as the work itself when there is but one event.  So where nothing but
  * the work is to be done, it is done here: the version is read off the unique
  * index, and the events go to the table and its indexes as COPY brings them
- * there, with the same checks of constraints.
+ * there.  Constraints are checked as ever, but for the one of create_store(),
+ * which an append satisfies by construction (check.c).
  *
- * This is so for a plain store: an ordinary heap table without inheritance or
- * partitioning, row security, rules, further columns, and triggers on INSERT
- * but the one that makes it a store (store_shape.c tells).  The role must have
- * the privileges on the whole table.  Everything else goes through SPI.
+ * This is so for a plain store (plain.c): a heap table that is no partition,
+ * without row security, rules, further columns, and triggers on INSERT but the
+ * one that makes it a store; its texts are compared by their bytes, and its
+ * index on the versions is as create_store() makes it.  The archive, if there is
+ * one, has such an index too.  The role must have the privileges on the whole of
+ * both tables.  Everything else goes through SPI, and so does all of a session
+ * with session_replication_role = replica, whose triggers do not fire.
  *
  * The trigger of the store is not fired; what it would do is called.
+ *
+ * An append that goes this way passes by what hangs on statements:
+ *
+ * - planner_hook and ExecutorStart_hook, ExecutorRun_hook, ExecutorFinish_hook
+ *	 and ExecutorEnd_hook.  pg_stat_statements and auto_explain see the caller's
+ *	 statement as ever, but no INSERT and no look-up of versions within it, even
+ *	 with pg_stat_statements.track = all or auto_explain.log_nested_statements.
+ * - ExecutorCheckPerms_hook, by which pgaudit and sepgsql learn what a statement
+ *	 reads and writes.  Where a module has set it, every append goes through SPI.
+ * - object_access_hook, as far as the executor calls it: for the functions in a
+ *	 statement, of which there are none.  For rows nobody calls it.
+ *
+ * What hangs on the table and its indexes is as ever: their locks and statistics,
+ * logical decoding, the checks of serializability.
+ *
+ * With the setting pg_eventstore.direct_append off, all appends go through SPI.
  */
 #include "postgres.h"
 

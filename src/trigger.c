@@ -24,9 +24,19 @@
 #include "trigger.h"
 
 /*
- * The store whose events a statement may change just now, or NULL; how deep in
- * triggers that statement runs, as those that it fires may change nothing; and
- * whether it has begun, as functions that it calls may not, either.
+ * What the one statement of pges_execute_change() that runs just now may do.  It
+ * alone may change events: not the triggers that it fires, nor the functions that
+ * it calls, whatever statements these run.
+ *
+ * They are set for the time of that statement, and then put back, after an error
+ * too; a statement within another one has its own.
+ *
+ * "changing" is the store that it may change, with its archive; NULL outside of
+ * such a statement.  "changing_depth" is how many triggers it runs within: its
+ * own triggers for UPDATE and DELETE run one deeper, those of their statements
+ * deeper still.  "changing_begun" is whether it has fired its trigger of
+ * statements, which comes before all else: one that comes after, at the same
+ * depth, is that of a statement in a function that it calls.
  */
 static const PgesStore *changing = NULL;
 static int	changing_depth = 0;
