@@ -2,5 +2,6 @@
 -- the extension; what follows, the default store, belongs to whoever creates it
 CREATE FUNCTION eventstore.end_install() RETURNS void
 AS 'MODULE_PATHNAME', 'pges_end_install' LANGUAGE C;
+COMMENT ON FUNCTION eventstore.end_install() IS 'For the install script only.';
 SELECT eventstore.end_install();
 DROP FUNCTION eventstore.end_install();
