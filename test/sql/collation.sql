@@ -1,6 +1,6 @@
 -- stores whose aggregates are compared by another collation than "C"
 SET client_min_messages = warning;
-SELECT count(*) = 0 AS no_icu FROM pg_collation WHERE collprovider = 'i' \gset
+SELECT count(*) = 0 AS no_icu FROM pg_collation WHERE collname = 'und-x-icu' \gset
 \if :no_icu
 \quit
 \endif
