@@ -62,8 +62,6 @@ typedef struct NotifiedStore
 								 * announced */
 	int64		announcing;		/* the same, once the transaction commits */
 	int64		recording;
-	bool		unconfirmed;	/* announced, and the watermark was not
-								 * written */
 } NotifiedStore;
 
 /* The stores, as long as the worker lives. */
@@ -308,42 +306,18 @@ record(NotifiedStore *store, int64 mark)
 	return done;
 }
 
-/*
- * Whether somebody may have begun to append since the last announcement and not
- * have committed.
- */
-static bool
-has_begun(const NotifiedStore *store)
-{
-	return pges_next_of_sequence(store->sequence) - 1 > store->announced ||
-		pges_is_guarded(store->sequence, PGES_BUCKET_OF(store->announced + 1));
-}
-
-/*
- * Write a store's watermark, if it is time for that.  A transaction that began to
- * append after an announcement may have held readers back from what was
- * announced: its guard covers positions before its own.  With the watermark they
- * get there, so those who may have read too early are told again.
- */
+/* Write a store's watermark, if it is time for that. */
 static void
-record_if_due(NotifiedStore *store, int64 mark, bool announced, PgesOutlook *outlook)
+record_if_due(NotifiedStore *store, int64 mark, PgesOutlook *outlook)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool		confirm = store->unconfirmed && !announced && has_begun(store);
 
-	store->unconfirmed |= announced;
 	if (mark == store->recorded || now < no_records_until ||
 		get_rel_persistence(store->relid) != RELPERSISTENCE_PERMANENT)
 		return;
 	if (!TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS) ||
 		!record(store, mark))
-	{
 		outlook->unrecorded = true;
-		return;
-	}
-	if (confirm)
-		pges_notify(store->channel, store->name, mark, 0);
-	store->unconfirmed = false;
 }
 
 /*
@@ -355,7 +329,6 @@ announce_store(NotifiedStore *store, PgesOutlook *outlook)
 {
 	int64		last;
 	int64		mark;
-	bool		announced;
 
 	if (!ConditionalLockRelationOid(store->relid, AccessShareLock) ||
 		!ConditionalLockRelationOid(store->sequence, AccessShareLock))
@@ -372,14 +345,13 @@ announce_store(NotifiedStore *store, PgesOutlook *outlook)
 		outlook->open_appends = true;
 	outlook->taken += last - store->last;
 	store->last = last;
-	announced = mark > store->announced && has_event(store, mark);
-	if (announced)
+	if (mark > store->announced && has_event(store, mark))
 	{
 		pges_notify(store->channel, store->name, mark, 0);
 		outlook->announced = true;
 	}
 	store->announcing = mark;	/* lower when the sequence was set back */
-	record_if_due(store, mark, announced, outlook);
+	record_if_due(store, mark, outlook);
 }
 
 /* Look at all stores, but for those that failed just now. */

@@ -3,36 +3,49 @@
  *		The high-water mark of a store: the position at or below which nothing
  *		can appear any more.
  *
- * Writers announce themselves with guards before they take positions; see
- * position.c.  With W the mark that this backend already knows, a reader does:
+ * Before its first position, a transaction that appends acquires the guard of the
+ * next position; see position.c.  With W the mark that this backend knows already,
+ * a reader does:
  *
- *	R1	H := the last position that the sequence has given out
- *	R2	for each bucket b from that of W + 1 to that of H:
- *			if somebody else holds the guard of b: W := max(W, 64 b - 1), go to R4
- *	R3	W := H, or if a guard was found max(W, the watermark, see below)
+ *	R1	H := the last position that the sequence has assigned
+ *	R2	find the lowest position p from W + 1 to H whose guard another session holds
+ *	R3	if there is one: W := p - 1, otherwise W := H
  *	R4	take a fresh snapshot
  *	R5	read the rows at or below W under that snapshot
  *
  * R1 to R3 are pges_high_water_mark(), R4 and R5 are read_log.c.
  *
  * Why no row can appear at or below W later, for any snapshot from R4 on.  Let
- * T be a transaction that appends, v the moment at which it found, holding the
- * guard of bucket b, that the next position is in b.  It holds that guard until
- * it has left the proc array.
+ * T be a transaction that appends, n the position of its guard, v the moment at
+ * which T acquired it.  At v the sequence had assigned the positions below n and
+ * no others.  T holds the guard until it has left the proc array.
  *
- * - Any W that a reader knows while T lives is below the positions of T, and
- *   W + 1 is in b or below it.  One found before v is at most the last position
- *   of then, and the next one was in b.  One found after v stopped at a guard at
- *   or below b, T's at the latest, and so is below 64 b, or it is an earlier W
- *   or the watermark, of which the same is true.
- * - So a reader that moves W to or past p, a position of T, does so when T has
- *   ended, and T's rows, if it committed, are visible from R4 on.  If T were
- *   still to begin, it could not get p: the sequence has passed it (R1).
+ * - While T is open, W < n in every session.  A W found from an H of before v is at
+ *   most that H, which is at most n - 1.  For a later H, R2 looks at n if H >= n, as
+ *   W + 1 <= n, and finds T's guard.
+ * - So a session that moves W to or past p, a position of T, does so when T has
+ *   ended, and T's rows, if it committed, are visible from R4 on.  A transaction
+ *   that is still to begin cannot get p: the sequence has passed it (R1).
+ *
+ * It does not matter from which W a session starts: all sessions that do R1 to R3 at
+ * the same time find the same mark.  If a session has found W, every guard that is
+ * open then or acquired later is above W.  So any session that looks afterwards,
+ * also for the first time, finds W or more.  This is why an announcement of W can be
+ * read by every session at once.
  *
  * R1 before R2 before R4 is all that matters.  The sequence's page, the lock
  * table and the proc array are read under lightweight locks, which are full
  * barriers.  A statement that calls the function and compares with its result
  * is no reader in this sense: its snapshot is older than the mark.
+ *
+ * A session that is far behind starts at the watermark, which is a W that another
+ * session has found.  If it still is far behind, it reads the lock table as a whole
+ * instead of asking for each position.
+ *
+ * The tag of a guard has the lower 32 bits of the position.  They are taken for the
+ * lowest position above W that has these bits.  No guard is at or below W, so this is
+ * right unless a transaction is open over 2^32 positions, or a session starts at 0
+ * without a watermark in a store with so many; then W is too low, never too high.
  *
  * GetLockConflicts() does not name the caller: what a transaction that has
  * appended finds may pass its own rows, which are visible to it alone.  It is
@@ -78,7 +91,7 @@
 #include "notifier.h"
 #include "position.h"
 
-/* Beyond so many buckets, look through the lock table once instead. */
+/* For more positions, read the whole lock table once instead. */
 #define MAX_PROBES 256
 
 /* The columns of eventstore.watermarks. */
@@ -118,44 +131,45 @@ mark_entry(Oid sequence)
 	return entry;
 }
 
-/* Whether somebody else holds the guard of a bucket. */
-bool
-pges_is_guarded(Oid sequence, uint64 bucket)
+/* Whether another session holds the guard of a position. */
+static bool
+is_guarded(Oid sequence, int64 position)
 {
 	LOCKTAG		tag;
 	VirtualTransactionId *holders;
 	int			count;
 
-	PGES_SET_GUARD_TAG(tag, sequence, bucket);
+	PGES_SET_GUARD_TAG(tag, sequence, position);
 	holders = GetLockConflicts(&tag, ExclusiveLock, &count);
 	pfree(holders);
 	return count > 0;
 }
 
 /*
- * The lowest bucket, up to a last one, whose guard somebody else holds, by one
- * look at the whole lock table; past the last one if there is none.  A guard's
- * bucket is known by its lower 32 bits.  One beyond the last is of no interest.
+ * The lowest position, from the first to the last, whose guard another session
+ * holds, by one look at the whole lock table; last + 1 if there is none.  What is
+ * found is confirmed, so that a transaction which has left the proc array and not
+ * yet released its locks counts for nothing here as in is_guarded().
  */
-static uint64
-lowest_guarded(Oid sequence, uint64 last)
+static int64
+lowest_guarded(Oid sequence, int64 first, int64 last)
 {
 	LockData   *data = GetLockStatusData();
-	uint64		lowest = last + 1;
+	int64		lowest = last + 1;
 
 	for (int i = 0; i < data->nelements; i++)
 	{
 		const LockInstanceData *lock = &data->locks[i];
-		uint64		bucket;
+		int64		position;
 
 		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY ||
 			lock->locktag.locktag_field4 != PGES_LOCK_GUARD ||
 			lock->locktag.locktag_field1 != MyDatabaseId ||
-			lock->locktag.locktag_field2 != sequence ||
-			lock->holdMask == 0 || lock->pid == MyProcPid)
+			lock->locktag.locktag_field2 != sequence || lock->holdMask == 0)
 			continue;
-		bucket = last + 1 - (uint32) ((uint32) (last + 1) - lock->locktag.locktag_field3);
-		lowest = Min(lowest, bucket);
+		position = first + (uint32) (lock->locktag.locktag_field3 - (uint32) first);
+		if (position >= first && position < lowest && is_guarded(sequence, position))
+			lowest = position;
 	}
 	pfree(data->locks);
 	pfree(data);
@@ -163,15 +177,15 @@ lowest_guarded(Oid sequence, uint64 last)
 }
 
 /*
- * The same from a first bucket on.  That is the one which holds a reader back if
- * it has been held back before, so it is looked at first.
+ * The same, by the cheaper way.  The first position is the one which holds a reader
+ * back if it has been held back before, so it is looked at first.
  */
-static uint64
-first_guarded(Oid sequence, uint64 first, uint64 last)
+static int64
+first_guarded(Oid sequence, int64 first, int64 last)
 {
 	if (last - first >= MAX_PROBES)
-		return pges_is_guarded(sequence, first) ? first : lowest_guarded(sequence, last);
-	while (first <= last && !pges_is_guarded(sequence, first))
+		return is_guarded(sequence, first) ? first : lowest_guarded(sequence, first, last);
+	while (first <= last && !is_guarded(sequence, first))
 		first++;
 	return first;
 }
@@ -232,9 +246,23 @@ pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 }
 
 /*
+ * From where to look for guards: the mark that this session knows, or if that is far
+ * behind the watermark, if it is higher.
+ */
+static int64
+starting_mark(Oid store, const MarkEntry *entry, int64 last)
+{
+	PgesWatermark watermark;
+
+	if (last - entry->mark > MAX_PROBES &&
+		pges_read_watermark(store, false, &watermark) && watermark.position <= last)
+		return Max(entry->mark, watermark.position);
+	return entry->mark;
+}
+
+/*
  * The high-water mark of a store, by the guards: R1 to R3.  Only on the server,
- * and in the database, that gives out the positions.  Where a guard is in the
- * way, others may have found a higher mark before it was taken.
+ * and in the database, that assigns the positions.
  */
 int64
 pges_probe_mark(Oid store, Oid sequence)
@@ -242,25 +270,12 @@ pges_probe_mark(Oid store, Oid sequence)
 	MarkEntry  *entry = mark_entry(sequence);
 	int64		last = pges_next_of_sequence(sequence) - 1;
 	int64		mark;
-	uint64		last_bucket = PGES_BUCKET_OF(last);
-	uint64		first_bucket;
-	uint64		guarded;
-	PgesWatermark watermark;
 
 	if (last < entry->mark)
 		entry->mark = 0;		/* somebody has set the sequence back */
 	if (last == entry->mark)
 		return last;
-	first_bucket = PGES_BUCKET_OF(entry->mark + 1);
-	guarded = first_guarded(sequence, first_bucket, last_bucket);
-	if (guarded > last_bucket)
-		mark = last;
-	else
-	{
-		mark = Max(entry->mark, (int64) (guarded << PGES_BUCKET_BITS) - 1);
-		if (pges_read_watermark(store, false, &watermark) && watermark.position <= last)
-			mark = Max(mark, watermark.position);
-	}
+	mark = first_guarded(sequence, starting_mark(store, entry, last) + 1, last) - 1;
 	if (!pges_holds_guard(sequence))
 		entry->mark = mark;
 	return mark;
@@ -451,24 +466,4 @@ pges_high_water_mark(const PgesStore *store)
 	else if (!subscribed || is_copied(store))
 		(void) pges_read_watermark(store->relid, true, &watermark);
 	return watermark.position;
-}
-
-/*
- * Of a mark that this session has found, what any session finds, also one that
- * has not looked before: who is told that there is something to read may read in
- * another session.
- */
-int64
-pges_common_mark(const PgesStore *store, int64 mark)
-{
-	PgesWatermark watermark;
-	uint64		guarded;
-
-	if (mark == 0 || pges_is_subscribed(store->relid) || RecoveryInProgress())
-		return mark;
-	guarded = lowest_guarded(store->sequence, PGES_BUCKET_OF(mark));
-	if (guarded > PGES_BUCKET_OF(mark))
-		return mark;
-	(void) pges_read_watermark(store->relid, false, &watermark);
-	return Min(mark, Max((int64) (guarded << PGES_BUCKET_BITS) - 1, watermark.position));
 }

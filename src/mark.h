@@ -25,8 +25,6 @@ typedef enum PgesWatermarkWriter
 
 extern int64 pges_high_water_mark(const PgesStore *store);
 extern bool pges_is_subscribed(Oid store);
-extern bool pges_is_guarded(Oid sequence, uint64 bucket);
-extern int64 pges_common_mark(const PgesStore *store, int64 mark);
 extern int64 pges_probe_mark(Oid store, Oid sequence);
 extern Oid	pges_watermarks_table(bool missing_ok);
 extern bool pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark);

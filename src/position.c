@@ -3,31 +3,38 @@
  *		Hands out positions under the guard: the writers' half of the ordered
  *		log.  The readers' half, and the proof of both, are in mark.c.
  *
- * A store's positions come from a sequence, so they are given out before
- * commit, and a later position can become visible before an earlier one.  A
- * reader must therefore know where the lowest position is that may still
- * appear.  For that, every appending transaction announces itself before its
- * first position, by a heavyweight lock: the guard.
+ * A store's positions come from a sequence.  They are assigned before commit, so
+ * a later position can become visible before an earlier one.  A reader must
+ * therefore know the lowest position that may still appear.  For that, each
+ * transaction that appends acquires a heavyweight lock before its first position:
+ * the guard.
  *
- * The bucket of a position is position >> 6.  TAG(sequence, bucket) is an
- * advisory lock tag of a class of its own.  A writer does:
+ * TAG(sequence, n) is an advisory lock tag of a class of its own, for position n.
+ * A writer does:
  *
- *	1	if this top transaction has the guard of the store: go to 4
- *	2	b := bucket(the next position)
- *		lock TAG(b) in RowExclusiveLock
- *		if bucket(the next position) is not b any more: unlock, again
- *	3	remember that this top transaction has the guard
- *	4	take positions from the sequence, insert
+ *	1	if this top transaction has the guard of the store: go to 3
+ *	2	lock the page of the sequence in share mode
+ *		n := the next position, as that page tells
+ *		lock TAG(n) in RowExclusiveLock
+ *		unlock the page, remember that this top transaction has the guard
+ *	3	take positions from the sequence, insert
  *
- * and never unlocks: the end of the transaction does, or COMMIT PREPARED.
- * RowExclusiveLock does not conflict with itself, and nobody takes a mode that
- * it conflicts with, so a writer neither waits nor deadlocks here.
+ * It never unlocks TAG(n): the end of the transaction does, or COMMIT PREPARED.
  *
- * So while a transaction may hold positions that are not visible, it holds
- * the tag of a bucket at or below all of them: the check in 2 was made with
- * the lock held, hence before any position that it took, and positions only
- * grow.  CommitTransaction() and its kin leave the proc array before they
- * release locks, so whoever finds the tag free finds the rows visible.
+ * nextval() changes the page under the exclusive lock.  So at the moment in which
+ * the guard is acquired, the sequence has assigned exactly the positions below n,
+ * and all positions of the transaction are at or above n.
+ *
+ * Step 2 holds the content lock of a buffer while LockAcquire() acquires a
+ * partition lock of the lock manager.  This cannot deadlock: the lock manager
+ * reads no buffers, so nobody acquires the two in the other order.  Nor can
+ * LockAcquire() wait: RowExclusiveLock does not conflict with itself, and nobody
+ * acquires a mode that it conflicts with.  If LockAcquire() raises an error, as
+ * when the lock table is full, the abort of the (sub)transaction releases the
+ * buffer's lock and its pin.
+ *
+ * CommitTransaction() and its kin leave the proc array before they release locks,
+ * so a session that finds the tag free finds the rows visible.
  *
  * The lock's resource owner is that of the top transaction: ROLLBACK TO
  * SAVEPOINT must not release it, as positions taken afterwards in the same
@@ -111,72 +118,81 @@ sequence_entry(Oid sequence)
 }
 
 /*
- * The position a sequence gives next, read from its only page: the SQL
- * function for this asks for privileges that an appender need not have.
+ * Read the next position of a sequence from its only page, which stays locked
+ * against nextval(), by a share lock on its buffer, until the caller releases it.
+ * The SQL functions for this ask for privileges that an appender need not have.
  */
-int64
-pges_next_of_sequence(Oid sequence)
+static Buffer
+lock_next_position(Relation rel, int64 *next)
 {
-	Relation	rel = relation_open(sequence, AccessShareLock);
-	Buffer		buffer;
+	Buffer		buffer = ReadBuffer(rel, 0);
 	Page		page;
 	HeapTupleHeader tuple;
 	Form_pg_sequence_data data;
-	int64		next;
 
-	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
-		elog(ERROR, "relation with OID %u is not a sequence", sequence);
-	buffer = ReadBuffer(rel, 0);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
 	data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
-	next = data->is_called ? data->last_value + 1 : data->last_value;
-	UnlockReleaseBuffer(buffer);
+	*next = data->is_called ? data->last_value + 1 : data->last_value;
+	return buffer;
+}
+
+/* Open a sequence to read its page. */
+static Relation
+open_sequence(Oid sequence)
+{
+	Relation	rel = relation_open(sequence, AccessShareLock);
+
+	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
+		elog(ERROR, "relation with OID %u is not a sequence", sequence);
+	return rel;
+}
+
+/* The position that a sequence assigns next. */
+int64
+pges_next_of_sequence(Oid sequence)
+{
+	Relation	rel = open_sequence(sequence);
+	int64		next;
+
+	UnlockReleaseBuffer(lock_next_position(rel, &next));
 	relation_close(rel, AccessShareLock);
 	return next;
 }
 
 /*
- * Take a guard's lock on behalf of the top transaction.  An error resets the
- * owner by itself: the (sub)transaction aborts.
+ * Acquire a guard's lock on behalf of the top transaction; false if that would
+ * have to wait.  An error resets the owner by itself: the (sub)transaction aborts.
  */
-static void
+static bool
 lock_for_top_transaction(const LOCKTAG *tag)
 {
 	ResourceOwner caller = CurrentResourceOwner;
+	LockAcquireResult result;
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	(void) LockAcquire(tag, RowExclusiveLock, false, false);
+	result = LockAcquire(tag, RowExclusiveLock, false, true);
 	CurrentResourceOwner = caller;
+	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Give back what lock_for_top_transaction() took. */
-static void
-unlock_for_top_transaction(const LOCKTAG *tag)
-{
-	ResourceOwner caller = CurrentResourceOwner;
-
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	LockRelease(tag, RowExclusiveLock, false);
-	CurrentResourceOwner = caller;
-}
-
-/* Lock the guard of the bucket from which positions come now. */
+/* Lock the guard of the next position: step 2. */
 static void
 lock_guard(Oid sequence)
 {
-	for (;;)
-	{
-		uint64		bucket = PGES_BUCKET_OF(pges_next_of_sequence(sequence));
-		LOCKTAG		tag;
+	Relation	rel = open_sequence(sequence);
+	int64		next;
+	Buffer		buffer = lock_next_position(rel, &next);
+	LOCKTAG		tag;
+	bool		locked;
 
-		PGES_SET_GUARD_TAG(tag, sequence, bucket);
-		lock_for_top_transaction(&tag);
-		if (PGES_BUCKET_OF(pges_next_of_sequence(sequence)) == bucket)
-			return;
-		unlock_for_top_transaction(&tag);
-	}
+	PGES_SET_GUARD_TAG(tag, sequence, next);
+	locked = lock_for_top_transaction(&tag);
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, AccessShareLock);
+	if (!locked)
+		elog(ERROR, "the guard of position " INT64_FORMAT " is locked exclusively", next);
 }
 
 /* Give the current top transaction the guard of a store, once. */

@@ -17,13 +17,9 @@
 #define PGES_LOCK_WATERMARK	0x4557
 #define PGES_LOCK_ARCHIVE	0x4541
 
-/* Positions of one bucket share a guard. */
-#define PGES_BUCKET_BITS	6
-#define PGES_BUCKET_OF(position) ((uint64) (position) >> PGES_BUCKET_BITS)
-
-/* The guard of a bucket; buckets 2^32 apart share one. */
-#define PGES_SET_GUARD_TAG(tag, sequence, bucket) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, (uint32) (bucket), \
+/* The guard of a position; positions 2^32 apart share one. */
+#define PGES_SET_GUARD_TAG(tag, sequence, position) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, (uint32) (position), \
 						 PGES_LOCK_GUARD)
 
 /* What a statement has appended: how many events, up to which position. */

@@ -270,17 +270,14 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{
-		int64		known = pges_high_water_mark(store);
+		int64		mark = pges_high_water_mark(store);
 		long		left;
 
-		if (known > after && known != fruitless)
+		if (mark > after && mark != fruitless)
 		{
-			int64		mark = pges_common_mark(store, known);
-
-			if (mark > after && has_event(store, include_archived, after, mark))
+			if (has_event(store, include_archived, after, mark))
 				PG_RETURN_INT64(mark);
-			if (mark == known)
-				fruitless = known;
+			fruitless = mark;
 		}
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (left <= 0)

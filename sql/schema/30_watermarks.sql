@@ -25,7 +25,7 @@ SELECT d.refobjid::pg_catalog.regclass AS store,
        COALESCE(a.xact_start, p.prepared) AS since,
        CASE WHEN l.pid IS NULL THEN 'prepared' ELSE a.state END AS state,
        a.query,
-       GREATEST(l.objid::bigint OPERATOR(pg_catalog.*) 64, 1::bigint) AS first_position
+       l.objid::bigint AS first_position
   FROM pg_catalog.pg_locks l
   JOIN pg_catalog.pg_depend d -- the table that owns the sequence
     ON d.objid OPERATOR(pg_catalog.=) l.classid
@@ -48,7 +48,7 @@ SELECT d.refobjid::pg_catalog.regclass AS store,
       WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 
 COMMENT ON VIEW eventstore.open_appends IS
-'The transactions that have appended and are still open. In each store, the high-water mark stops at or before their first events.';
+'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest of their first positions.';
 COMMENT ON COLUMN eventstore.open_appends.store IS 'the store';
 COMMENT ON COLUMN eventstore.open_appends.pid IS 'the process; null for a prepared transaction';
 COMMENT ON COLUMN eventstore.open_appends.gid IS 'the name of a prepared transaction';
@@ -57,6 +57,6 @@ COMMENT ON COLUMN eventstore.open_appends.application_name IS 'as in pg_stat_act
 COMMENT ON COLUMN eventstore.open_appends.since IS 'when the transaction began or was prepared';
 COMMENT ON COLUMN eventstore.open_appends.state IS 'as in pg_stat_activity, or prepared';
 COMMENT ON COLUMN eventstore.open_appends.query IS 'what it runs, or ran last, as in pg_stat_activity';
-COMMENT ON COLUMN eventstore.open_appends.first_position IS 'the first of the block of 64 positions that the append announced: a session that knows no higher mark stops before it';
+COMMENT ON COLUMN eventstore.open_appends.first_position IS 'a position at or before the first event of the transaction: the high-water mark stops before it. Only the lower 32 bits, so positions above 4294967295 are shown modulo 4294967296';
 
 GRANT SELECT ON eventstore.open_appends TO PUBLIC;

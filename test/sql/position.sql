@@ -3,9 +3,9 @@ SET client_min_messages = warning;
 SELECT eventstore.create_store('reg_position.events'), eventstore.create_store('reg_position.other');
 SET pg_eventstore.store = 'reg_position.events';
 
--- the guards of this session: store and bucket
+-- the guards of this session: store and position
 CREATE VIEW pg_temp.guards AS
-SELECT s.store::text, l.objid AS bucket, l.mode, l.granted
+SELECT s.store::text, l.objid AS position, l.mode, l.granted
   FROM pg_locks l JOIN eventstore.stores s ON s.position_sequence::oid = l.classid
  WHERE l.locktype = 'advisory' AND l.objsubid = 17747 AND l.pid = pg_backend_pid();
 
@@ -58,26 +58,26 @@ SELECT position, aggregate_version FROM eventstore.append('[{"event_type": "t", 
 ROLLBACK;
 SELECT position, aggregate_version FROM eventstore.append('[{"event_type": "t", "aggregate_id": "g"}]');
 
--- the bucket is that of the first position, also past a border
+-- it is on the first position
 BEGIN;
 SELECT eventstore.append_to_aggregate('many', array_agg('t'::text), array_agg('1'::jsonb)) FROM generate_series(1, 200);
 SELECT * FROM pg_temp.guards;
 COMMIT;
 BEGIN;
 SELECT eventstore.append_event('t', '{}', 'many', 200);
-SELECT bucket = (SELECT max(position) >> 6 FROM reg_position.events) AS current, bucket FROM pg_temp.guards;
+SELECT position = (SELECT max(position) FROM reg_position.events) AS current, position FROM pg_temp.guards;
 COMMIT;
 SELECT setval('reg_position.events_position_seq', 6399);
 BEGIN;
 SELECT position FROM eventstore.append('[{"event_type": "t"}]');
-SELECT bucket FROM pg_temp.guards;
+SELECT position FROM pg_temp.guards;
 COMMIT;
 
--- far up: the bucket's number wraps around
+-- far up: the lower 32 bits of the position
 SELECT setval('reg_position.other_position_seq', 9223372036854775805);
 BEGIN;
 SELECT position FROM eventstore.append('[{"event_type": "t"}, {"event_type": "t"}]', store => 'reg_position.other');
-SELECT bucket FROM pg_temp.guards;
+SELECT position FROM pg_temp.guards;
 ROLLBACK;
 SELECT position FROM eventstore.append('[{"event_type": "t"}]', store => 'reg_position.other');
 \echo :LAST_ERROR_SQLSTATE
@@ -89,7 +89,7 @@ SELECT count(*) AS inverted FROM reg_position.events a JOIN reg_position.events 
 -- next_position: the default, and nothing else
 BEGIN;
 SELECT eventstore.next_position('reg_position.events_position_seq') = (SELECT last_value FROM reg_position.events_position_seq) AS next;
-SELECT bucket FROM pg_temp.guards;
+SELECT position FROM pg_temp.guards;
 ROLLBACK;
 SELECT eventstore.next_position(NULL) IS NULL AS null;
 CREATE SEQUENCE reg_position.loose;

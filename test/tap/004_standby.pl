@@ -101,8 +101,8 @@ for my $store ('eventstore.events', 'shop.orders')
 }
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM eventstore.open_appends'), '0', 'the view of open appends works');
 
-# An open append stops the mark at its bucket, which here begins with its own
-# position, on the standby as on the primary.
+# An open append stops the mark before its own position, on the standby as on the
+# primary.
 my $append = "SELECT eventstore.append_event('e', '1', store => 'shop.orders')";
 my $read = "SELECT position FROM eventstore.read_events(0, 1000, store => 'shop.orders')";
 my $by_row = "SELECT position FROM shop.orders WHERE position <= (SELECT position FROM eventstore.watermarks WHERE store = 'shop.orders'::regclass) ORDER BY position";
