@@ -14,10 +14,12 @@ typedef struct PgesOutlook
 	bool		open_appends;	/* hold a mark back */
 	bool		unrecorded;		/* a watermark is to be written soon */
 	int64		taken;			/* positions, since the last look */
+	int64		look_us;		/* how long the look at the stores took */
 	int			failures;		/* so many in a row */
+	bool		gives_up;		/* it has failed too often */
 } PgesOutlook;
 
-extern void pges_announcer_init(void);
+extern bool pges_is_anything_owed(void);
 extern void pges_announce_all(PgesOutlook *outlook);
 
 #endif							/* PGES_ANNOUNCE_H */

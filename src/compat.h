@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -19,6 +20,7 @@
 #include "utils/backend_status.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
+#include "utils/relcache.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -76,6 +78,30 @@ pges_insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot,
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL, false);
 #else
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* Replace a row of a table that has no index. */
+static inline void
+pges_heap_update_compat(Relation rel, ItemPointer tid, HeapTuple tuple)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	simple_heap_update(rel, tid, tuple, &update_indexes);
+#else
+	simple_heap_update(rel, tid, tuple);
+#endif
+}
+
+/* The index of a table's primary key, or InvalidOid. */
+static inline Oid
+pges_primary_key_compat(Relation rel)
+{
+#if PG_VERSION_NUM >= 180000
+	return RelationGetPrimaryKeyIndex(rel, false);
+#else
+	return RelationGetPrimaryKeyIndex(rel);
 #endif
 }
 

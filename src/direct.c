@@ -17,7 +17,8 @@
  * both tables.  Everything else goes through SPI, and so does all of a session
  * with session_replication_role = replica, whose triggers do not fire.
  *
- * The trigger of the store is not fired; what it would do is called.
+ * The trigger of the store is not fired: it does nothing for a store that has its
+ * shape (trigger.c).
  *
  * An append that goes this way passes by what hangs on statements:
  *
@@ -58,7 +59,6 @@
 #include "direct.h"
 #include "guc.h"
 #include "insert.h"
-#include "trigger.h"
 
 /* So many events go to the table at once. */
 #define CHUNK 64
@@ -287,7 +287,7 @@ insert_all(const PgesStore *store, const PgesBatch *batch,
 	MemoryContextDelete(chunk);
 }
 
-/* Insert a batch, and announce it as the trigger would. */
+/* Insert a batch. */
 void
 pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
 {
@@ -305,5 +305,4 @@ pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
 	FreeExecutorState(estate);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
-	pges_announce(store);
 }

@@ -68,7 +68,6 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_subscription.h"
 #include "catalog/pg_subscription_rel.h"
 #include "catalog/pg_type.h"
@@ -87,8 +86,11 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
+#include "identity.h"
 #include "mark.h"
 #include "notifier.h"
+#include "own_table.h"
 #include "position.h"
 
 /* For more positions, read the whole lock table once instead. */
@@ -98,6 +100,16 @@
 #define WATERMARK_STORE 1
 #define WATERMARK_POSITION 2
 #define WATERMARK_ANNOUNCED 4
+
+static const PgesOwnTable watermarks_table = {
+	"watermarks", 4,
+	{
+		{"store", REGCLASSOID},
+		{"position", INT8OID},
+		{"updated_at", TIMESTAMPTZOID},
+		{"announced", INT8OID}
+	}
+};
 
 /* What this backend knows to be safe in the store of a sequence. */
 typedef struct MarkEntry
@@ -194,14 +206,40 @@ first_guarded(Oid sequence, int64 first, int64 last)
 Oid
 pges_watermarks_table(bool missing_ok)
 {
-	Oid			schema = get_namespace_oid("eventstore", missing_ok);
-	Oid			relid = OidIsValid(schema) ? get_relname_relid("watermarks", schema) : InvalidOid;
+	return pges_own_table_oid(&watermarks_table, missing_ok);
+}
 
-	if (!OidIsValid(relid) && !missing_ok)
+/*
+ * Find the row of a store, as of now; NULL if there is none.  The index is scanned
+ * backwards: where a long snapshot keeps many dead versions of the row, the newest
+ * one is at the end.
+ */
+static HeapTuple
+find_watermark(Relation rel, Oid store)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Oid			indexid = pges_primary_key_compat(rel);
+	Relation	index;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(indexid))
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table eventstore.watermarks does not exist")));
-	return relid;
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table eventstore.watermarks has no primary key"),
+				 errhint("Create extension pg_eventstore again.")));
+	index = index_open(indexid, AccessShareLock);
+	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(store));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return tuple;
 }
 
 /*
@@ -212,37 +250,29 @@ pges_watermarks_table(bool missing_ok)
 bool
 pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 {
-	Oid			watermarks = pges_watermarks_table(false);
 	Relation	rel;
-	Snapshot	snapshot;
-	ScanKeyData key;
-	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		found;
 	bool		isnull;
 
-	watermark->position = watermark->announced = 0;
-	if (get_rel_persistence(store) != RELPERSISTENCE_PERMANENT ||
-		(!wait && !ConditionalLockRelationOid(watermarks, AccessShareLock)))
+	memset(watermark, 0, sizeof(PgesWatermark));
+	if (get_rel_persistence(store) != RELPERSISTENCE_PERMANENT)
 		return false;
-	rel = table_open(watermarks, wait ? AccessShareLock : NoLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(store));
-	scan = systable_beginscan(rel, RelationGetReplicaIndex(rel), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple);
-	if (found)
+	rel = wait ? pges_open_own_table(&watermarks_table, AccessShareLock) :
+		pges_try_open_own_table(&watermarks_table, AccessShareLock);
+	if (rel == NULL)
+		return false;
+	tuple = find_watermark(rel, store);
+	if (HeapTupleIsValid(tuple))
 	{
+		watermark->tid = tuple->t_self;
 		watermark->position = DatumGetInt64(heap_getattr(tuple, WATERMARK_POSITION,
 														 RelationGetDescr(rel), &isnull));
 		watermark->announced = DatumGetInt64(heap_getattr(tuple, WATERMARK_ANNOUNCED,
 														  RelationGetDescr(rel), &isnull));
+		heap_freetuple(tuple);
 	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
-	return found;
+	return HeapTupleIsValid(tuple);
 }
 
 /*
@@ -288,37 +318,22 @@ pges_probe_mark(Oid store, Oid sequence)
 void
 pges_forget_watermark(Oid store)
 {
-	Oid			watermarks = pges_watermarks_table(true);
 	Relation	rel;
-	Snapshot	snapshot;
-	ScanKeyData key;
-	SysScanDesc scan;
 	HeapTuple	tuple;
 
-	if (!OidIsValid(watermarks))
+	if (!OidIsValid(pges_watermarks_table(true)))
 		return;					/* the extension is being created */
-	rel = table_open(watermarks, RowExclusiveLock);
-	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(store));
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan(rel, RelationGetReplicaIndex(rel), true,
-							  snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
+	tuple = find_watermark(rel, store);
+	if (HeapTupleIsValid(tuple))
 		simple_heap_delete(rel, &tuple->t_self);
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
 }
 
-/*
- * Write the watermark of a store, unless it is as high already; SPI must be
- * connected.  Another transaction that writes it is waited for by hand; for the
- * notifier this returns false then.  The lock tells, also of a row that is not
- * visible yet.  A watermark beyond the last position is wrong: somebody has set
- * the sequence back.
- */
-bool
-pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)
+/* Update or insert the row of a store, by SPI; whether that was possible. */
+static bool
+store_watermark(Oid store, const PgesWatermark *present, int64 mark, int64 last,
+				PgesWatermarkWriter writer)
 {
 	static const char update[] =
 		"UPDATE eventstore.watermarks SET "
@@ -327,34 +342,66 @@ pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter wr
 		"updated_at = pg_catalog.clock_timestamp() "
 		"WHERE ctid OPERATOR(pg_catalog.=) ("
 		"SELECT w.ctid FROM eventstore.watermarks w "
-		"WHERE w.store OPERATOR(pg_catalog.=) $1 FOR UPDATE %s)";
+		"WHERE %s w.store OPERATOR(pg_catalog.=) $1 FOR UPDATE %s)";
 	static const char insert[] =
 		"INSERT INTO eventstore.watermarks (store, position, announced, updated_at) "
 		"VALUES ($1, $2, CASE WHEN $4 THEN $2 ELSE 0 END, pg_catalog.clock_timestamp()) "
 		"ON CONFLICT DO NOTHING";
-	bool		announced = writer == PGES_BY_NOTIFIER;
-	int64		last;
-	Oid			types[] = {OIDOID, INT8OID, INT8OID, BOOLOID};
-	Datum		values[4];
+	bool		by_notifier = writer == PGES_BY_NOTIFIER;
+	Oid			types[] = {OIDOID, INT8OID, INT8OID, BOOLOID, TIDOID};
+	ItemPointerData tid = present ? present->tid : (ItemPointerData) {0};
+	Datum		values[] = {ObjectIdGetDatum(store), Int64GetDatum(mark), Int64GetDatum(last),
+	BoolGetDatum(by_notifier), PointerGetDatum(&tid)};
+	const char *sql = insert;
+
+	if (present)
+		sql = psprintf(update, by_notifier ? "w.ctid OPERATOR(pg_catalog.=) $5 AND" : "",
+					   by_notifier ? "SKIP LOCKED" : "");
+	(void) SPI_execute_with_args(sql, present && by_notifier ? 5 : 4, types, values,
+								 NULL, false, 0);
+	return SPI_processed > 0;
+}
+
+/*
+ * Write the watermark of a store, as the owner of the table, unless it is as high
+ * already; SPI must be connected.  Another transaction that writes it is waited for
+ * by hand; for the notifier this returns false then.  The lock tells, also of a row
+ * that is not visible yet.  The notifier names the version of the row that it has
+ * found, so that it need not look through dead ones.  A watermark beyond the last
+ * position is wrong: somebody has set the sequence back.
+ */
+bool
+pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)
+{
+	bool		by_notifier = writer == PGES_BY_NOTIFIER;
+	Relation	rel = by_notifier ?
+		pges_try_open_own_table(&watermarks_table, RowExclusiveLock) :
+		pges_open_own_table(&watermarks_table, RowExclusiveLock);
 	LOCKTAG		tag;
 	PgesWatermark present;
+	PgesIdentity saved;
+	int64		last;
 	bool		found;
+	bool		done = false;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
-	if (LockAcquire(&tag, ExclusiveLock, false, announced) == LOCKACQUIRE_NOT_AVAIL)
+	if (rel == NULL)
 		return false;
-	last = pges_next_of_sequence(sequence) - 1;
-	found = pges_read_watermark(store, true, &present);
-	if (found && present.position >= mark && present.position <= last &&
-		(!announced || present.announced == mark))
-		return true;
-	values[0] = ObjectIdGetDatum(store);
-	values[1] = Int64GetDatum(mark);
-	values[2] = Int64GetDatum(last);
-	values[3] = BoolGetDatum(announced);
-	(void) SPI_execute_with_args(found ? psprintf(update, announced ? "SKIP LOCKED" : "") : insert,
-								 lengthof(values), types, values, NULL, false, 0);
-	return SPI_processed > 0;
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
+	if (LockAcquire(&tag, ExclusiveLock, false, by_notifier) != LOCKACQUIRE_NOT_AVAIL)
+	{
+		last = pges_next_of_sequence(sequence) - 1;
+		found = pges_read_watermark(store, true, &present);
+		done = found && present.position >= mark && present.position <= last &&
+			(!by_notifier || present.announced == mark);
+		if (!done)
+		{
+			pges_become(&saved, rel->rd_rel->relowner);
+			done = store_watermark(store, found ? &present : NULL, mark, last, writer);
+			pges_become_again(&saved);
+		}
+	}
+	table_close(rel, NoLock);
+	return done;
 }
 
 /* Whether events come to a store by a subscription. */
@@ -429,8 +476,8 @@ is_copied(const PgesStore *store)
 }
 
 /*
- * Call the notifier if a watermark was left behind, as by a crash, or by COMMIT
- * PREPARED when no notifier was there.
+ * Have the notifier started if a watermark was left behind, as by a crash, or by
+ * COMMIT PREPARED when no notifier was there.
  */
 static void
 catch_up(const PgesStore *store, int64 mark)
@@ -440,8 +487,8 @@ catch_up(const PgesStore *store, int64 mark)
 	if (store->notifications != PGES_NOTIFY_WORKER)
 		return;
 	(void) pges_read_watermark(store->relid, false, &watermark);
-	if (watermark.announced < mark)
-		(void) pges_call_notifier();
+	if (watermark.announced < mark && pges_ensure_worker(&pges_notifier, false))
+		pges_wake_worker(&pges_notifier);
 }
 
 /*

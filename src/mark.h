@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "storage/itemptr.h"
+
 #include "store.h"
 
 /* A row of eventstore.watermarks. */
@@ -14,6 +16,7 @@ typedef struct PgesWatermark
 {
 	int64		position;		/* the mark */
 	int64		announced;		/* the mark that was announced last */
+	ItemPointerData tid;		/* of the row's version */
 } PgesWatermark;
 
 /* How to write a watermark. */

@@ -4,31 +4,18 @@
  *
  * NOTIFY takes a lock at commit that all databases of the server share, and
  * holds it while the WAL is flushed.  So appending transactions do not notify.
- * They wake the notifier when they have committed (call.c), and it sends one
- * notification for each store that has new events below its high-water mark.
- * It also keeps the watermarks, by which standbys and subscribers read.
- *
- * There is at most one in a database: it holds the seat, a lock.  Its card is a
- * lock too, on a tag that names its process, by which others find it.  It
- * comes when it is called, and leaves when it has had nothing to do for a
- * second, so that it stands in the way of DROP DATABASE only so long.
- *
- *	to begin	take the seat; put out the card; look at all stores
- *	to leave	put away the card; if anybody in the database holds a guard, or
- *				there is something to announce: put the card out again, stay;
- *				give up the seat
- *
- * A transaction looks for the card when it holds a guard.  If it saw the card
- * before it was put away, its guard is seen, or its events are.  If not, it
- * has another notifier started, which waits until the seat is free or a card
- * is out.  So no announcement is lost when a notifier leaves.  One that is
- * ended, by pg_terminate_backend() say, has another started in its place.
+ * They wake the notifier when they have committed, and it sends one
+ * notification for each store that has new events below its high-water mark
+ * (announce.c).  It also keeps the watermarks, by which standbys and subscribers
+ * read.  It comes when it is needed, and leaves when it has had nothing to do for a
+ * second, so that DROP DATABASE waits only so long; worker.c tells the protocol.
  *
  * Its transactions do not wait for the disk.  Their WAL follows that of the
  * events they speak of.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -37,83 +24,84 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/procarray.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 
 #include "announce.h"
 #include "compat.h"
 #include "guc.h"
+#include "notified.h"
 #include "notifier.h"
 #include "position.h"
+#include "status.h"
 
 #define LINGER_MS 1000			/* idle for so long, it leaves */
+#define MAX_PAUSE_MS 500		/* between two looks that find nothing */
 #define SOON_MS 100				/* when a watermark is to be written */
 #define MAX_BACKOFF_MS 10000	/* between two failures */
 #define MAX_OPEN_WAIT_MS 100	/* while an open append holds a mark back */
 #define CROWD 8					/* so many appends make it rest for longer */
 #define MAX_REST_MS 16			/* between two looks, if the tick is shorter */
+#define REST_SHARE 4			/* so many times what a look took it rests */
 
-/* Whether this notifier leaves by itself, so that nobody has to take over. */
-static bool resigned = false;
+PgesWorker	pges_notifier = {
+	.name = "pg_eventstore notifier",
+	.function = "pges_notifier_main",
+	.lock_class = PGES_LOCK_NOTIFIER,
+	.status = &pges_notifier_status
+};
+
+/* Whether this process is asked to end, as by pg_terminate_backend(). */
+static volatile sig_atomic_t is_terminated = false;
+
+/* Whether SIGTERM may interrupt what is being done. */
+static volatile sig_atomic_t is_looking = false;
 
 /*
- * Announce.  This can be interrupted when the process is to end: who writes to
- * the watermarks may meet somebody else's trigger.  Otherwise it ends quietly.
+ * Signal handler for SIGTERM.  A look at the stores is interrupted, as it may wait
+ * for a lock.  Otherwise the notifier ends quietly.
  */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	is_terminated = true;
+	if (is_looking)
+		die(postgres_signal_arg);
+	else
+		SignalHandlerForShutdownRequest(postgres_signal_arg);
+}
+
+/* Announce, unless asked to end. */
 static void
 look_around(PgesOutlook *outlook)
 {
-	pqsignal(SIGTERM, die);
-	PG_TRY();
-	{
+	is_looking = true;
+	if (is_terminated)
+		ShutdownRequestPending = true;
+	else
 		pges_announce_all(outlook);
-	}
-	PG_CATCH();
-	{
-		resigned = true;		/* too many errors */
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
-}
-
-/* Hold a lock of the notifier's as long as it is wanted; false if taken. */
-static bool
-hold(const LOCKTAG *tag)
-{
-	return LockAcquire(tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-/* The card of this process. */
-static LOCKTAG
-own_card(void)
-{
-	LOCKTAG		card;
-
-	PGES_SET_CARD_TAG(card, MyProcPid, pges_proc_number_compat(MyProc));
-	return card;
+	is_looking = false;
 }
 
 /*
- * Exit callback: one that was ended before its time has another started, which
- * sees to what may be left.  Without a card, the other waits for the seat.  DROP
- * DATABASE is told by its lock.
+ * Exit callback: a notifier that is terminated has another started, which sees to
+ * what may be left.  DROP DATABASE is told by its lock.
  */
 static void
-replace_if_ended(int code, Datum arg)
+replace_if_terminated(int code, Datum arg)
 {
-	LOCKTAG		card = own_card();
 	LOCKTAG		database;
 
-	if (resigned)
+	pges_release_lease(&pges_notifier);
+	if (!is_terminated)
 		return;
-	if (pges_lock_held_by_me_compat(&card, ExclusiveLock))
-		LockRelease(&card, ExclusiveLock, true);
 	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
 	if (LockAcquire(&database, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 		return;
 	LockRelease(&database, RowExclusiveLock, true);
-	(void) pges_register_notifier();
+	(void) pges_register_worker(&pges_notifier, 0, NULL);
 }
 
 /* Sleep, however often somebody sets the latch meanwhile. */
@@ -128,28 +116,6 @@ nap(int ms)
 		CHECK_FOR_INTERRUPTS();
 		ms -= slice;
 	}
-}
-
-/*
- * Take the seat.  If somebody sits there who has a card out, he will do it,
- * and is woken.  Without a card he is about to leave, or has just come.
- */
-static bool
-take_seat(void)
-{
-	LOCKTAG		seat;
-	PgesNotifier other = {NULL, 0};
-
-	PGES_SET_SEAT_TAG(seat);
-	while (!hold(&seat))
-	{
-		if (pges_find_notifier(&other))
-			pges_wake_notifier(&other);
-		if (other.proc != NULL || ShutdownRequestPending)
-			return false;
-		nap(1);
-	}
-	return true;
 }
 
 /* Whether somebody in this database holds a guard, and so may commit events. */
@@ -172,40 +138,56 @@ is_anything_guarded(void)
 	return found;
 }
 
-/* Leave, unless there is or may soon be something to do. */
+/* Whether there is something to do. */
+static bool
+has_work(void)
+{
+	bool		found;
+
+	is_looking = true;
+	found = pges_is_anything_owed();
+	is_looking = false;
+	return found;
+}
+
+/* The same; an error is left to the next look, which can handle it. */
+static bool
+may_have_work(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		found = true;
+
+	PG_TRY();
+	{
+		found = has_work();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+		is_looking = false;
+	}
+	PG_END_TRY();
+	return found;
+}
+
+/* Leave, unless there is or may soon be something to do: W4 to W6. */
 static bool
 leave(void)
 {
-	LOCKTAG		card = own_card();
-	LOCKTAG		seat;
-	PgesOutlook outlook;
-
-	LockRelease(&card, ExclusiveLock, true);
-	if (!is_anything_guarded())
-	{
-		look_around(&outlook);
-		if (!outlook.announced && !outlook.open_appends && !outlook.unrecorded)
-		{
-			PGES_SET_SEAT_TAG(seat);
-			LockRelease(&seat, ExclusiveLock, true);
-			return true;
-		}
-	}
-	(void) hold(&card);
-	return false;
+	pges_release_lease(&pges_notifier);
+	if (!is_anything_guarded() && !may_have_work())
+		return true;
+	return !pges_take_lease(&pges_notifier);
 }
 
-/* Wait until woken or until there is something to look at; false if woken. */
+/* Wait until woken or until it is time to look again; whether it was woken. */
 static bool
-wait_for_work(const PgesOutlook *outlook, int open_wait)
+wait_for_work(const PgesOutlook *outlook, int timeout)
 {
-	int			timeout = LINGER_MS;
 	int			events;
 
-	if (outlook->unrecorded)
-		timeout = SOON_MS;
-	if (outlook->open_appends)
-		timeout = Min(timeout, open_wait);
 	pgstat_report_activity(STATE_IDLE, outlook->open_appends ?
 						   "waiting for the end of open appends" : "waiting for appends");
 	events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -217,46 +199,67 @@ wait_for_work(const PgesOutlook *outlook, int open_wait)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
-	return (events & WL_LATCH_SET) == 0;
+	return (events & WL_LATCH_SET) != 0;
 }
 
 /*
  * How long to rest after a look: the tick, and ever longer while many positions were
  * taken from look to look.  A commit that does not wait for the disk wakes the WAL
- * writer, which then is in the way of those who flush.
+ * writer, which then is in the way of those who flush.  With very many stores, the
+ * looks themselves must not take a processor for themselves.
  */
 static int
 next_rest(int rest, const PgesOutlook *outlook)
 {
+	int			least = Max(pges_notifier_tick, REST_SHARE * outlook->look_us / 1000);
+
 	if (outlook->failures > 0)
-		return Min(SOON_MS << outlook->failures, MAX_BACKOFF_MS);
+		return Min(SOON_MS << Min(outlook->failures, 8), MAX_BACKOFF_MS);
 	if (outlook->taken < CROWD)
-		return pges_notifier_tick;
-	return Max(pges_notifier_tick, Min(Max(rest, 1) * 2, MAX_REST_MS));
+		return least;
+	return Max(least, Min(Max(rest, 1) * 2, MAX_REST_MS));
+}
+
+/*
+ * Rest after a look, and wait until there may be work again.  The pause is doubled as
+ * long as nothing is found.  Whether there has been nothing to do for long.
+ */
+static bool
+wait_after_look(const PgesOutlook *outlook)
+{
+	static int	rest = 1;
+	static int	pause = 1;
+	static TimestampTz idle_since = 0;
+	bool		has_left_over = outlook->open_appends || outlook->unrecorded;
+	bool		woken;
+
+	if (outlook->announced || idle_since == 0)
+	{
+		pause = 1;
+		idle_since = GetCurrentTimestamp();
+	}
+	rest = next_rest(rest, outlook);
+	nap(rest);
+	woken = wait_for_work(outlook, has_left_over ? Min(pause, MAX_OPEN_WAIT_MS) : pause);
+	pause = woken ? 1 : Min(pause * 2, MAX_PAUSE_MS);
+	if (woken || has_left_over)
+		idle_since = GetCurrentTimestamp();
+	return TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), LINGER_MS);
 }
 
 /* Announce until there has been nothing to do for a while, or asked to end. */
 static void
 work(void)
 {
-	int			rest = 1;
-	int			open_wait = 1;
-
 	while (!ShutdownRequestPending)
 	{
-		PgesOutlook outlook;
-		bool		timed_out;
+		PgesOutlook outlook = {0};
 
 		look_around(&outlook);
-		rest = next_rest(rest, &outlook);
-		nap(rest);
-		timed_out = wait_for_work(&outlook, open_wait);
-		open_wait = timed_out ? Min(open_wait * 2, MAX_OPEN_WAIT_MS) : 1;
-		if (timed_out && !outlook.open_appends && !outlook.unrecorded && leave())
-		{
-			resigned = true;
+		if (outlook.gives_up)
 			return;
-		}
+		if (wait_after_look(&outlook) && leave())
+			return;
 	}
 }
 
@@ -271,6 +274,7 @@ fix_settings(void)
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_deferrable", "off"},
+		{"exit_on_error", "off"},
 		{"lock_timeout", "1s"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
@@ -285,23 +289,33 @@ fix_settings(void)
 	}
 }
 
+/* Wake the session that waits for this worker to be ready, if it still does. */
+static void
+tell_starter(void)
+{
+	PGPROC	   *starter = MyBgworkerEntry->bgw_notify_pid == 0 ? NULL :
+		BackendPidGetProc(MyBgworkerEntry->bgw_notify_pid);
+
+	if (starter)
+		SetLatch(&starter->procLatch);
+}
+
 /* Entry point of the background worker. */
 void
 pges_notifier_main(Datum database)
 {
-	LOCKTAG		card;
-
+	is_looking = true;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, handle_sigterm);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
 	fix_settings();
-	if (!take_seat())
+	pges_notified_init();
+	(void) has_work();
+	if (!pges_take_lease(&pges_notifier))
 		return;
-	card = own_card();
-	(void) hold(&card);
-	pges_announcer_init();
-	before_shmem_exit(replace_if_ended, (Datum) 0);
+	before_shmem_exit(replace_if_terminated, (Datum) 0);
+	tell_starter();
 	work();
 }

@@ -13,11 +13,13 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -108,4 +110,27 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 	pges_become_again(&caller);
 	table_close(rel, NoLock);
 	return written;
+}
+
+/*
+ * Open a table without raising an error or waiting for its lock: NULL if it is
+ * missing, locked by others, or not as expected.
+ */
+Relation
+pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
+{
+	Oid			relid = pges_own_table_oid(table, true);
+	Relation	rel;
+
+	if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, mode))
+		return NULL;
+	rel = try_relation_open(relid, NoLock);
+	if (rel == NULL || difference(rel, table) != NULL)
+	{
+		if (rel)
+			relation_close(rel, NoLock);
+		UnlockRelationOid(relid, mode);
+		return NULL;
+	}
+	return rel;
 }

@@ -27,6 +27,7 @@ typedef struct PgesOwnTable
 
 extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
 extern void pges_check_own_table(Relation rel, const PgesOwnTable *table);
+extern Relation pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);

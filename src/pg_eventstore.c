@@ -7,7 +7,8 @@
 #include "fmgr.h"
 
 #include "guc.h"
-#include "notifier.h"
+#include "notify.h"
+#include "position.h"
 #include "store.h"
 
 PG_MODULE_MAGIC;
@@ -20,5 +21,6 @@ _PG_init(void)
 {
 	pges_guc_init();
 	pges_store_init();
-	pges_call_init();
+	pges_position_init();
+	pges_notify_init();
 }

@@ -54,6 +54,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
@@ -65,34 +66,33 @@
 #include "compat.h"
 #include "position.h"
 
-/*
- * What a statement has been given.  A statement that fails takes its
- * subtransaction along, so what it left behind is told by the subtransaction's
- * number.  One that runs inside another's trigger may have a subtransaction of
- * its own, and then what the outer one has been given is kept below.
- */
-typedef struct StatementCount
+/* The position that a subtransaction which is still open has taken last. */
+typedef struct NestedPosition
 {
-	SubTransactionId subtransaction;
-	PgesAppended appended;
-	struct StatementCount *outer;
-} StatementCount;
+	int			level;			/* of nesting */
+	int64		position;
+	struct NestedPosition *outer;
+} NestedPosition;
 
-/*
- * What this backend does with a store's sequence, in the transactions whose
- * numbers it carries: their end makes it stale by itself.
- */
+/* What this backend does with a store's sequence. */
 typedef struct SequenceEntry
 {
 	Oid			sequence;		/* hash key */
-	Oid			relid;			/* its store, as of guarded_in */
-	LocalTransactionId guarded_in;	/* has the guard */
-	LocalTransactionId counted_in;	/* owns the counts */
-	StatementCount *counts;		/* in TopTransactionContext */
+	LocalTransactionId guarded_in;	/* has the guard; stale by itself when
+									 * that transaction has ended */
+	PgesAppended appended;		/* of the transaction guarded_in */
+	NestedPosition *nested;		/* the same of its subtransactions, in
+								 * TopTransactionContext */
 } SequenceEntry;
 
 /* Lives as long as the backend. */
 static HTAB *sequences = NULL;
+
+/*
+ * The stores to which the current transaction has appended.  notify.c resets this
+ * when the transaction has ended.
+ */
+static PgesAppended *appended = NULL;
 
 /* The entry of a sequence. */
 static SequenceEntry *
@@ -162,6 +162,28 @@ pges_next_of_sequence(Oid sequence)
 }
 
 /*
+ * The same of a sequence that may be gone, or locked: false then.  The lock is not
+ * kept.
+ */
+bool
+pges_try_next_of_sequence(Oid sequence, int64 *next)
+{
+	Relation	rel;
+	bool		found;
+
+	if (!ConditionalLockRelationOid(sequence, AccessShareLock))
+		return false;
+	rel = try_relation_open(sequence, NoLock);
+	found = rel != NULL && rel->rd_rel->relkind == RELKIND_SEQUENCE;
+	if (found)
+		UnlockReleaseBuffer(lock_next_position(rel, next));
+	if (rel)
+		relation_close(rel, NoLock);
+	UnlockRelationOid(sequence, AccessShareLock);
+	return found;
+}
+
+/*
  * Acquire a guard's lock on behalf of the top transaction; false if that would
  * have to wait.  An error resets the owner by itself: the (sub)transaction aborts.
  */
@@ -195,7 +217,10 @@ lock_guard(Oid sequence)
 		elog(ERROR, "the guard of position " INT64_FORMAT " is locked exclusively", next);
 }
 
-/* Give the current top transaction the guard of a store, once. */
+/*
+ * Give the current top transaction the guard of a store, once, and list the store as
+ * one to which it appends.
+ */
 static void
 take_guard(SequenceEntry *entry)
 {
@@ -205,6 +230,24 @@ take_guard(SequenceEntry *entry)
 		return;
 	lock_guard(entry->sequence);
 	entry->guarded_in = lxid;
+	entry->appended.position = 0;
+	entry->appended.next = appended;
+	entry->nested = NULL;
+	appended = &entry->appended;
+}
+
+/* The stores to which the current transaction has appended. */
+const PgesAppended *
+pges_appended(void)
+{
+	return appended;
+}
+
+/* Empty the list of these stores. */
+void
+pges_forget_appended(void)
+{
+	appended = NULL;
 }
 
 /* Whether the current top transaction has the guard of a store. */
@@ -217,47 +260,57 @@ pges_holds_guard(Oid sequence)
 	return entry && entry->guarded_in == pges_current_lxid_compat();
 }
 
-/* Drop the innermost count. */
+/* Note the position that was taken last, at a level of nesting. */
 static void
-pop_count(SequenceEntry *entry)
+note_position(SequenceEntry *entry, int level, int64 position)
 {
-	StatementCount *count = entry->counts;
+	NestedPosition *nested = entry->nested;
 
-	entry->counts = count->outer;
-	pfree(count);
+	if (level == 1)
+		entry->appended.position = position;
+	else if (nested && nested->level == level)
+		nested->position = position;
+	else
+	{
+		nested = MemoryContextAlloc(TopTransactionContext, sizeof(NestedPosition));
+		nested->level = level;
+		nested->position = position;
+		nested->outer = entry->nested;
+		entry->nested = nested;
+	}
 }
 
-/* Drop the counts of an earlier transaction and of failed statements. */
+/*
+ * Subtransaction callback: what a subtransaction has taken is now its parent's, or is
+ * rolled back.
+ */
 static void
-drop_stale_counts(SequenceEntry *entry)
+subtransaction_ends(SubXactEvent event, SubTransactionId subtransaction,
+					SubTransactionId parent, void *arg)
 {
-	if (entry->counted_in != pges_current_lxid_compat())
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (PgesAppended *store = appended; store; store = store->next)
 	{
-		entry->counted_in = pges_current_lxid_compat();
-		entry->counts = NULL;
+		SequenceEntry *entry = hash_search(sequences, &store->store->sequence, HASH_FIND, NULL);
+		NestedPosition *nested = entry->nested;
+
+		if (nested == NULL || nested->level < level)
+			continue;
+		entry->nested = nested->outer;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			note_position(entry, level - 1, nested->position);
+		pfree(nested);
 	}
-	while (entry->counts && !SubTransactionIsActive(entry->counts->subtransaction))
-		pop_count(entry);
 }
 
-/* Count a position as given to the current statement. */
-static void
-count_appended(SequenceEntry *entry, int64 position)
+/* Be told of the ends of subtransactions. */
+void
+pges_position_init(void)
 {
-	SubTransactionId subtransaction = GetCurrentSubTransactionId();
-
-	drop_stale_counts(entry);
-	if (entry->counts == NULL || entry->counts->subtransaction != subtransaction)
-	{
-		StatementCount *count = MemoryContextAllocZero(TopTransactionContext,
-													   sizeof(StatementCount));
-
-		count->subtransaction = subtransaction;
-		count->outer = entry->counts;
-		entry->counts = count;
-	}
-	entry->counts->appended.count++;
-	entry->counts->appended.position = position;
+	RegisterSubXactCallback(subtransaction_ends, NULL);
 }
 
 /* Take n positions, ascending. */
@@ -265,32 +318,16 @@ void
 pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 {
 	SequenceEntry *entry = sequence_entry(store->sequence);
+	int			level = GetCurrentTransactionNestLevel();
 
-	entry->relid = store->relid;
+	entry->appended.store = store;
 	take_guard(entry);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		positions[i] = nextval_internal(store->sequence, false);
-		count_appended(entry, positions[i]);
+		note_position(entry, level, positions[i]);
 	}
-}
-
-/* What the current statement has appended; the next one starts from none. */
-PgesAppended
-pges_take_appended(const PgesStore *store)
-{
-	SequenceEntry *entry = sequence_entry(store->sequence);
-	PgesAppended appended = {0, 0};
-
-	drop_stale_counts(entry);
-	if (entry->counts &&
-		entry->counts->subtransaction == GetCurrentSubTransactionId())
-	{
-		appended = entry->counts->appended;
-		pop_count(entry);
-	}
-	return appended;
 }
 
 /*
@@ -313,12 +350,13 @@ pges_next_position(PG_FUNCTION_ARGS)
 {
 	Oid			sequence = PG_GETARG_OID(0);
 	SequenceEntry *entry = sequence_entry(sequence);
+	Oid			relid;
 	int64		position;
 
 	PreventCommandIfReadOnly("eventstore.next_position()");
-	if (entry->guarded_in != pges_current_lxid_compat())
-		entry->relid = pges_store_of_sequence(sequence);
-	check_privileges(entry->relid, sequence);
-	pges_allocate_positions(pges_store(entry->relid), &position, 1);
+	relid = entry->guarded_in == pges_current_lxid_compat() ?
+		entry->appended.store->relid : pges_store_of_sequence(sequence);
+	check_privileges(relid, sequence);
+	pges_allocate_positions(pges_store(relid), &position, 1);
 	PG_RETURN_INT64(position);
 }

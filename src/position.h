@@ -22,17 +22,22 @@
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, (uint32) (position), \
 						 PGES_LOCK_GUARD)
 
-/* What a statement has appended: how many events, up to which position. */
+/* A store to which the current transaction has appended. */
 typedef struct PgesAppended
 {
-	int64		count;
-	int64		position;
+	const PgesStore *store;
+	int64		position;		/* that it has taken last, or 0 if all were
+								 * rolled back to a savepoint */
+	struct PgesAppended *next;
 } PgesAppended;
 
+extern void pges_position_init(void);
 extern void pges_allocate_positions(const PgesStore *store, int64 *positions,
 									int n);
-extern PgesAppended pges_take_appended(const PgesStore *store);
+extern const PgesAppended *pges_appended(void);
+extern void pges_forget_appended(void);
 extern int64 pges_next_of_sequence(Oid sequence);
+extern bool pges_try_next_of_sequence(Oid sequence, int64 *next);
 extern bool pges_holds_guard(Oid sequence);
 
 #endif							/* PGES_POSITION_H */

@@ -190,7 +190,7 @@ pges_sql_high_water_mark(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_advance_watermark);
 
-/* SQL: write the watermark of a store, with the rights of the caller. */
+/* SQL: write the watermark of a store, for whoever may append to it. */
 Datum
 pges_advance_watermark(PG_FUNCTION_ARGS)
 {
@@ -198,10 +198,9 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	int64		mark;
 
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
-	store = pges_readable_store_argument(fcinfo, 0);
-	if (pg_class_aclmask(pges_watermarks_table(false), GetUserId(),
-						 ACL_INSERT | ACL_UPDATE, ACLMASK_ALL) != (ACL_INSERT | ACL_UPDATE))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, "watermarks");
+	store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	if (!pges_may_insert(store->relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
 	if (pges_is_subscribed(store->relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -211,8 +210,10 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
-	if (store->notifications == PGES_NOTIFY_WORKER)
-		(void) pges_call_notifier();	/* it has not been announced */
+	if (store->notifications == PGES_NOTIFY_WORKER &&
+		pges_ensure_worker(&pges_notifier, false))	/* it has not been
+													 * announced */
+		pges_wake_worker(&pges_notifier);
 	PG_RETURN_INT64(mark);
 }
 

@@ -1,6 +1,6 @@
 /*
  * trigger.c
- *		The triggers of a store: one announces appends, one keeps events
+ *		The triggers of a store: one makes it a store, one keeps events
  *		immutable.
  *
  * Only the functions of this extension that archive and erase may change
@@ -9,17 +9,12 @@
 #include "postgres.h"
 
 #include "catalog/partition.h"
-#include "commands/async.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "notifier.h"
-#include "position.h"
 #include "store.h"
 #include "trigger.h"
 
@@ -53,54 +48,14 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
 				 errhint("eventstore.create_store() creates the triggers.")));
 }
 
-/*
- * Whether a statement has to be announced by its own transaction: in the mode
- * for that, or when there can be no notifier.
- */
-static bool
-must_notify(const PgesStore *store)
-{
-	return store->notifications == PGES_NOTIFY_COMMIT ||
-		(store->notifications == PGES_NOTIFY_WORKER && !pges_call_notifier());
-}
-
-/*
- * Notify of a store's events up to a position, and of how many there are, if
- * that is known.  The payload does not grow with the events, so no append fails
- * because of what is appended.
- */
-void
-pges_notify(const char *channel, const char *store, int64 position, int64 count)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"store\": ");
-	escape_json(&payload, store);
-	appendStringInfo(&payload, ", \"position\": " INT64_FORMAT, position);
-	if (count > 0)
-		appendStringInfo(&payload, ", \"count\": " INT64_FORMAT, count);
-	appendStringInfoChar(&payload, '}');
-	Async_Notify(channel, payload.data);
-	pfree(payload.data);
-}
-
-/*
- * Announce what the current statement has appended.  Rows that came with their
- * positions, as in a restored dump, are not new.
- */
-void
-pges_announce(const PgesStore *store)
-{
-	PgesAppended appended = pges_take_appended(store);
-
-	if (appended.count > 0 && must_notify(store))
-		pges_notify(store->channel, store->qualified_name, appended.position, appended.count);
-}
-
 PG_FUNCTION_INFO_V1(pges_after_append);
 
-/* Trigger, after INSERT, for each statement: announces the new events. */
+/*
+ * Trigger, after INSERT, for each statement: makes its table a store, and tells how
+ * the store announces events.  All that it does is to raise an error if the table has
+ * lost the shape of a store.  Appends are noticed in position.c, so that those that
+ * fire no trigger of the table are, too.
+ */
 Datum
 pges_after_append(PG_FUNCTION_ARGS)
 {
@@ -111,7 +66,7 @@ pges_after_append(PG_FUNCTION_ARGS)
 				  TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 				  TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
 				  TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
-	pges_announce(pges_store(RelationGetRelid(trigdata->tg_relation)));
+	(void) pges_store(RelationGetRelid(trigdata->tg_relation));
 	return PointerGetDatum(NULL);
 }
 

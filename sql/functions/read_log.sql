@@ -59,4 +59,4 @@ COMMENT ON FUNCTION eventstore.advance_watermark(regclass) IS
 'Writes the high-water mark of a store to eventstore.watermarks, as the notifier does by itself for stores with notifications in mode worker. For other stores, call it now and then if standbys or subscribers read them.
 store: NULL means the setting pg_eventstore.store.
 Returns the mark. Waits for another transaction that writes the watermark of the store.
-Errors: 55000 when the store and its watermark come by a subscription; 40001 in REPEATABLE READ and SERIALIZABLE when the watermark was written since the transaction began; 42501 without INSERT and UPDATE on eventstore.watermarks and SELECT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55000 when the store and its watermark come by a subscription; 40001 in REPEATABLE READ and SERIALIZABLE when the watermark was written since the transaction began; 42501 without INSERT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';

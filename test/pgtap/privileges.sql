@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(200);
+SELECT plan(206);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -67,9 +67,9 @@ INSERT INTO tampering VALUES
 ('DELETE', 'DELETE FROM eventstore.erasures'),
 ('TRUNCATE', 'TRUNCATE eventstore.erasures');
 GRANT SELECT ON appends, checks, reads, administration, erasures, tampering TO PUBLIC;
--- the role that writes watermarks by hand, as an operator's job does
+-- privileges on the table of watermarks are of no use to advance one
 CREATE ROLE pgtap_operator;
-GRANT USAGE ON SCHEMA eventstore TO pgtap_operator;
+GRANT USAGE ON SCHEMA eventstore, pgtap_stores TO pgtap_operator;
 GRANT INSERT, UPDATE ON eventstore.watermarks TO pgtap_operator;
 
 -- creating stores
@@ -104,24 +104,18 @@ SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no 
 SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '42501', NULL, 'writer: no UPDATE');
 SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '42501', NULL, 'writer: the sequence cannot be set back');
 
--- none of that includes the watermarks, which everybody may read
-SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
-                 'writer: no advance_watermark');
+-- who may append may advance the watermark, by the function alone; everybody may read it
+SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'writer: advance_watermark');
+SELECT throws_ok($$UPDATE eventstore.watermarks SET position = 0$$, '42501', 'permission denied for table watermarks', 'writer: no UPDATE of it');
 SET LOCAL ROLE pgtap_owner;
-SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
-                 'the owner of a store: no advance_watermark');
+SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'the owner of a store: advance_watermark');
 SET LOCAL ROLE pgtap_operator;
-SELECT throws_ok($$SELECT eventstore.advance_watermark('pgtap_stores.events'::regclass)$$, '42501', NULL,
-                 'operator: no advance_watermark of a store that it may not read');
-RESET ROLE;
-GRANT USAGE ON SCHEMA pgtap_stores TO pgtap_operator;
-GRANT SELECT ON pgtap_stores.events TO pgtap_operator;
-SET LOCAL ROLE pgtap_operator;
-SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'operator: advance_watermark');
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table events',
+                 'operator: no advance_watermark of a store to which it may not append');
 RESET ROLE;
 SELECT eventstore.append_event('T', '1') AS a \gset
-SET LOCAL ROLE pgtap_operator;
-SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'operator: once more');
+SET LOCAL ROLE pgtap_writer;
+SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'writer: once more');
 SELECT eventstore.high_water_mark() AS operator_mark \gset
 SET LOCAL ROLE pgtap_nobody;
 SELECT is((SELECT position FROM eventstore.watermarks WHERE store = 'pgtap_stores.events'::regclass), :operator_mark::bigint,
@@ -129,6 +123,9 @@ SELECT is((SELECT position FROM eventstore.watermarks WHERE store = 'pgtap_store
 SELECT throws_ok(command, '42501', 'permission denied for table watermarks', 'nobody: no ' || command) FROM unnest(ARRAY[
   'INSERT INTO eventstore.watermarks VALUES (0, 0, now())', 'UPDATE eventstore.watermarks SET position = 0',
   'DELETE FROM eventstore.watermarks', 'TRUNCATE eventstore.watermarks']) command;
+SELECT throws_ok(command, '42501', 'permission denied for table notifier_status', 'nobody: no ' || command) FROM unnest(ARRAY[
+  'INSERT INTO eventstore.notifier_status VALUES (0)', 'UPDATE eventstore.notifier_status SET failed_starts = 0', 'DELETE FROM eventstore.notifier_status']) command;
+SELECT lives_ok('SELECT * FROM eventstore.notifier', 'nobody: sees the state of the notifier');
 -- it also sees who keeps the mark back, but not by what statement
 SELECT results_eq($$SELECT store::text, pid, usename, query FROM eventstore.open_appends WHERE store = 'pgtap_stores.events'::regclass$$,
                   $$SELECT 'pgtap_stores.events', pg_backend_pid(), session_user, '<insufficient privilege>'$$,
@@ -144,7 +141,7 @@ SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position
 SELECT throws_ok(command, '42501', 'must be owner of table events', 'reader: no ' || label) FROM administration;
 
 -- also when the watermark need not move
-SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table watermarks',
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table events',
                  'reader: no advance_watermark');
 
 -- INSERT alone: no versions can be looked up

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(106);
+SELECT plan(118);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -89,9 +89,11 @@ SELECT set_eq($$
     'table eventstore.default_store_options',
     'table eventstore.erasures',
     'table eventstore.events',
+    'table eventstore.notifier_status',
     'table eventstore.watermarks',
     'type eventstore.event',
     'view eventstore.archives',
+    'view eventstore.notifier',
     'view eventstore.open_appends',
     'view eventstore.progress',
     'view eventstore.stores'
@@ -99,7 +101,7 @@ SELECT set_eq($$
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'v archives', 'r archive_holds', 'i archive_holds_pkey',
+    'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'v notifier',
     'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
@@ -233,6 +235,22 @@ SELECT is_empty($$
   SELECT attname FROM pg_attribute WHERE attrelid = 'eventstore.watermarks'::regclass AND attnum > 0
      AND coalesce(col_description(attrelid, attnum), '') = ''$$,
   'each of their columns has a comment');
+SELECT table_owner_is('eventstore', 'watermarks', (SELECT rolname FROM pg_roles WHERE oid = 10), 'they belong to the bootstrap superuser');
+
+-- the state of the notifier
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.notifier_status'::regclass AND attnum > 0),
+          ARRAY['failed_starts integer t', 'last_error text f', 'last_error_at timestamp with time zone f', 'next_start_at timestamp with time zone f'],
+          'the columns of the status of the notifier');
+SELECT is((SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.notifier'::regclass AND attnum > 0),
+          ARRAY['state', 'pid', 'activity', 'failed_starts', 'last_error', 'last_error_at', 'next_start_at']::name[], 'the columns of the view of it');
+SELECT ok(obj_description(relid, 'pg_class') <> '', relid || ' has a comment') FROM unnest(ARRAY['eventstore.notifier', 'eventstore.notifier_status']::regclass[]) relid;
+SELECT is_empty($$
+  SELECT attname FROM pg_attribute WHERE attrelid IN ('eventstore.notifier'::regclass, 'eventstore.notifier_status'::regclass) AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT table_owner_is('eventstore', 'notifier_status', (SELECT rolname FROM pg_roles WHERE oid = 10), 'the status belongs to the bootstrap superuser');
+SELECT results_eq('SELECT count(*) FROM eventstore.notifier', 'SELECT 1::bigint', 'the view has one row');
 
 -- the records of erasures
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
@@ -307,7 +325,7 @@ SELECT is_empty($$
 SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
 SELECT set_eq($$
   SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
-  ARRAY['archive_holds', 'archives', 'default_store_options', 'erasures', 'open_appends', 'progress', 'stores', 'watermarks']
+  ARRAY['archive_holds', 'archives', 'default_store_options', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'progress', 'stores', 'watermarks']
     || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
   'and its tables and views');
 SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'eventstore'::regnamespace AND proowner <> 10$$, 'and its functions');
@@ -318,8 +336,8 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
-          'PUBLIC may read the views, the watermarks, the holds and the options, and no other table or sequence');
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
 -- the settings
 SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset

@@ -1,0 +1,62 @@
+-- What is known of the notifier's failures: one row, which only the extension
+-- writes. A dump does not carry it.
+CREATE TABLE eventstore.notifier_status (
+  failed_starts integer NOT NULL DEFAULT 0,
+  last_error text,
+  last_error_at timestamptz,
+  next_start_at timestamptz
+) WITH (fillfactor = 20);
+
+INSERT INTO eventstore.notifier_status DEFAULT VALUES;
+
+COMMENT ON TABLE eventstore.notifier_status IS
+'The failures of the notifier. View notifier shows them with its state.';
+COMMENT ON COLUMN eventstore.notifier_status.failed_starts IS 'how often in a row the notifier could not be started';
+COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'the last error, of a start or of the notifier; null when there was none';
+COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'when that was';
+COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before; null when any may';
+
+GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
+
+CREATE VIEW eventstore.notifier AS
+SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
+            WHEN EXISTS (
+              SELECT FROM pg_catalog.pg_locks b
+               WHERE b.locktype OPERATOR(pg_catalog.=) 'advisory'::text
+                 AND b.objsubid OPERATOR(pg_catalog.=) 17742::smallint
+                 AND b.objid OPERATOR(pg_catalog.=) 1::oid -- the start lock
+                 AND b.granted
+                 AND b.database OPERATOR(pg_catalog.=) d.oid)
+             AND (s.next_start_at IS NULL OR s.next_start_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp())
+              THEN 'starting'
+            WHEN s.next_start_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() THEN 'pausing'
+            ELSE 'absent' END AS state,
+       l.pid,
+       a.query AS activity,
+       COALESCE(s.failed_starts, 0) AS failed_starts,
+       s.last_error,
+       s.last_error_at,
+       s.next_start_at
+  FROM pg_catalog.pg_database d
+  LEFT JOIN eventstore.notifier_status s ON true
+  LEFT JOIN pg_catalog.pg_locks l
+    ON l.locktype OPERATOR(pg_catalog.=) 'advisory'::text
+   AND l.objsubid OPERATOR(pg_catalog.=) 17742::smallint
+   AND l.objid OPERATOR(pg_catalog.=) 0::oid -- the lease
+   AND l.granted
+   AND l.database OPERATOR(pg_catalog.=) d.oid
+  LEFT JOIN pg_catalog.pg_stat_activity a
+    ON a.pid OPERATOR(pg_catalog.=) l.pid
+ WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
+
+COMMENT ON VIEW eventstore.notifier IS
+'The notifier of this database: whether it works, and what went wrong last.';
+COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, when it could not be started and the next try has to wait; absent, when it is not needed';
+COMMENT ON COLUMN eventstore.notifier.pid IS 'its process';
+COMMENT ON COLUMN eventstore.notifier.activity IS 'what it does, as in pg_stat_activity.query';
+COMMENT ON COLUMN eventstore.notifier.failed_starts IS 'how often in a row it could not be started';
+COMMENT ON COLUMN eventstore.notifier.last_error IS 'the last error, of a start or of the notifier; the server''s log has more';
+COMMENT ON COLUMN eventstore.notifier.last_error_at IS 'when that was';
+COMMENT ON COLUMN eventstore.notifier.next_start_at IS 'no session starts it before; null when any may';
+
+GRANT SELECT ON eventstore.notifier TO PUBLIC;

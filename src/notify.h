@@ -1,0 +1,13 @@
+/*
+ * notify.h
+ *		Notifications of appends.
+ */
+#ifndef PGES_NOTIFY_H
+#define PGES_NOTIFY_H
+
+#include "postgres.h"
+
+extern void pges_notify_init(void);
+extern void pges_notify(const char *channel, const char *store, int64 position);
+
+#endif							/* PGES_NOTIFY_H */
