@@ -198,7 +198,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	int64		mark;
 
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
-	store = pges_store_argument(fcinfo, 0, AccessShareLock);
+	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_INSERT);
 	if (!pges_may_insert(store->relid))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
 	if (pges_is_subscribed(store->relid))
