@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(206);
+SELECT plan(204);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT

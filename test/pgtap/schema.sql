@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(118);
+SELECT plan(114);
 
 -- the control file
 SELECT has_schema('eventstore');
