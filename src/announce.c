@@ -113,6 +113,14 @@ lock_store(const PgesNotifiedStore *store, bool *is_proper)
 	return true;
 }
 
+/* Release the locks again: with very many stores they would fill the lock table. */
+static void
+unlock_store(const PgesNotifiedStore *store)
+{
+	UnlockRelationOid(store->sequence, AccessShareLock);
+	UnlockRelationOid(store->relid, AccessShareLock);
+}
+
 /* Whether nothing has happened to a store since the last look. */
 static bool
 is_idle(const PgesNotifiedStore *store)
@@ -123,30 +131,13 @@ is_idle(const PgesNotifiedStore *store)
 		next - 1 == store->last;
 }
 
-/*
- * Announce what is new in a store.  Relations that somebody has locked are left for
- * later.
- */
+/* Announce what is new in a store, which is locked. */
 static void
-announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
+announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
 {
-	bool		is_proper;
-	int64		last;
-	int64		mark;
+	int64		mark = pges_probe_mark(store->relid, store->sequence);
+	int64		last = pges_next_of_sequence(store->sequence) - 1;
 
-	store->owed = true;
-	if (!lock_store(store, &is_proper))
-	{
-		outlook->open_appends = true;
-		return;
-	}
-	if (!is_proper)
-	{
-		store->owed = false;
-		return;
-	}
-	mark = pges_probe_mark(store->relid, store->sequence);
-	last = pges_next_of_sequence(store->sequence) - 1;
 	if (mark < last)
 		outlook->open_appends = true;
 	outlook->taken += last - store->last;
@@ -157,6 +148,28 @@ announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
 		outlook->announced = true;
 	}
 	store->announcing = mark;	/* lower when the sequence was set back */
+}
+
+/*
+ * Look at a store in which something may have happened.  Relations that somebody has
+ * locked are left for later.
+ */
+static void
+announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
+{
+	bool		is_proper;
+
+	store->owed = true;
+	if (!lock_store(store, &is_proper))
+	{
+		outlook->open_appends = true;
+		return;
+	}
+	if (is_proper)
+		announce_new(store, outlook);
+	else
+		store->owed = false;
+	unlock_store(store);
 }
 
 /* Look at all stores, but for those that failed just now. */
@@ -230,12 +243,15 @@ static bool
 record(PgesNotifiedStore *store)
 {
 	bool		is_proper;
+	bool		done;
 
 	store->recorded_at = GetCurrentTimestamp();
 	if (!lock_store(store, &is_proper))
 		return false;
-	return !is_proper || pges_write_watermark(store->relid, store->sequence, store->announced,
+	done = !is_proper || pges_write_watermark(store->relid, store->sequence, store->announced,
 											  PGES_BY_NOTIFIER);
+	unlock_store(store);
+	return done;
 }
 
 /* Write the watermarks that are due, and note which ones were written. */

@@ -181,6 +181,7 @@ list_stores(void)
 			list_store(rel);
 			relation_close(rel, NoLock);
 		}
+		UnlockRelationOid(relid, AccessShareLock);
 	}
 	hash_seq_init(&status, pges_notified_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
