@@ -11,7 +11,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.create_store(text, text, text, boolean, text[]) IS
 'Creates a store: an events table with its sequence, indexes and triggers. Does nothing but raise a notice when the store is already there.
 name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore.
-notifications: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+notifications: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending transaction, sent at commit) or "off".
 channel: the NOTIFY channel; NULL means schema_table.
 create_schema_if_missing: whether a missing schema is created.
 indexes: which indexes a new store gets beside those that every store has, on event_id, on aggregate_id and aggregate_version, and on position. Each serves one kind of read and costs every append. To choose from: event_type, aggregate_type, correlation_id and causation_id, for get_events_by_ the same; occurred_at, for your own queries by time; event_type_position and aggregate_type_position, for read_events() of rare types. NULL means all but the last two; without its index a read goes through the whole store.
@@ -37,7 +37,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.set_notifications(regclass, text, text) IS
 'Changes how a store announces new events.
-mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending statement, sent at commit) or "off".
+mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending transaction, sent at commit) or "off".
 channel: the NOTIFY channel; NULL keeps the present one.
 Errors: 42809 when the table is no store; 42501 for anyone but its owner; 22023 or 22004 for a bad argument.';
 

@@ -3,7 +3,7 @@ AS 'MODULE_PATHNAME', 'pges_after_append'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.after_append() IS
-'Trigger function that makes a table a store: runs after each INSERT or COPY and announces the new events. Its arguments are the store''s options: notification mode and channel.';
+'Trigger function that makes a table a store: raises an error after an INSERT or COPY if the table has lost the shape of a store. Its arguments are the store''s options: notification mode and channel.';
 
 CREATE OR REPLACE FUNCTION eventstore.refuse_change() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_refuse_change'
