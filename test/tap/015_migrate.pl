@@ -326,11 +326,13 @@ migrate_ok('verify a store with an archive', qr/4 events compared, 0 differ/, '-
   is(query("SELECT eventstore.archive_events('migrate.$name', before_time => 'infinity')"), '5', 'events are archived');
   my $session = session($node);
   $session->run("BEGIN; SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
+  migrate_ok('an open append above the archive', qr/5 events exported/, "--source=$connstr", '--target=-', @name);
+  query("SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
   migrate_fails('an open append behind the archive', qr/behind an append that is open/, "--source=$connstr", '--target=-', @name);
   $session->run('COMMIT');
   $session->quit;
   query("INSERT INTO migrate.$name (position, event_id, event_type, data) VALUES (0, 'zero', 't', '1'), (-5, 'below', 't', '2')");
-  migrate_ok('positions below 1', qr/8 events exported/, "--source=$connstr", '--target=-', @name);
+  migrate_ok('positions below 1', qr/9 events exported/, "--source=$connstr", '--target=-', @name);
   query("INSERT INTO migrate.$name (position, event_id, event_type, data) VALUES (1000000, 'far', 't', '1')");
   migrate_fails('a position that no sequence gave', qr/events that its log does not show.*Position 1000000 was given by hand.*setval/s, "--source=$connstr", '--target=-', @name);
 }
