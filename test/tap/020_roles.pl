@@ -17,7 +17,7 @@ my @strangers = qw(connect usage consumer); # without a right on the store
 my @calls = read_calls(@roles);
 my $node = start_node('roles', "autovacuum = off\n");
 my %about = (store => 'shop.events', archive => 'shop.events_archive', sequence => 'shop.events_position_seq',
-  schema => 'shop', source => 'public.source');
+  other => 'shop.other', source => 'public.source');
 
 # What there is to call: a store with an archive, both of role owner.
 $node->safe_psql('postgres', <<'EOS');
@@ -147,7 +147,7 @@ foreach my $role (@roles)
 # more, while somebody has locked the stores. On the default store, a superuser's,
 # no role but that has a right.
 my %default = (store => 'eventstore.events', archive => 'eventstore.events', sequence => 'eventstore.events_position_seq',
-  schema => 'eventstore', source => 'public.source');
+  other => 'eventstore.other', source => 'public.source');
 my $locker = session($node);
 $locker->run('BEGIN; LOCK TABLE shop.events, shop.events_archive, eventstore.events');
 foreach my $case ((map { [ $_, \%about ] } @strangers), (map { [ $_, \%default ] } @strangers))
