@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 my @roles = qw(connect usage reader writer eraser archiver consumer owner superuser);
-my $node = start_node('attacks', "autovacuum = off\nwal_level = logical\nlog_statement = none\nmax_worker_processes = 20\n");
+my $node = start_node('attacks', "autovacuum = off\nwal_level = logical\nlog_statement = none\nmax_worker_processes = 20\nrestart_after_crash = on\n");
 my @bugs;
 
 # mallory attacks, bob has a store beside hers, and mule is the role that a bite
@@ -26,7 +26,6 @@ CREATE ROLE mallory LOGIN;
 CREATE ROLE bob LOGIN;
 CREATE ROLE mule;
 ALTER DATABASE postgres OWNER TO mallory;
-ALTER ROLE postgres SET search_path = pg_catalog;
 GRANT USAGE ON SCHEMA eventstore TO mallory, bob;
 CREATE SCHEMA bob AUTHORIZATION bob;
 GRANT USAGE ON SCHEMA bob TO mallory;
@@ -97,6 +96,9 @@ CREATE CAST (evil.kind AS text) WITH FUNCTION evil.kind_text AS IMPLICIT;
 CREATE CAST (evil.kind AS varchar) WITH FUNCTION evil.kind_varchar AS IMPLICIT;
 EOS
 
+my @own_tables = grep { $_ ne 'events' } members($node, 'r');
+my @trigger_functions = members($node, 't');
+
 # The calls on a store, as [NUMBER, SQL]; appends once more by the executor. What
 # drops it comes by itself.
 my %is_function = map { $_ => 1 } members($node, 'fpv');
@@ -110,12 +112,14 @@ push @calls, map { { %$_, spi => 1 } } grep { $_->{object} =~ /^(append|import)/
 my %called = map { $_->{object} => 1 } @calls, @drops;
 is_deeply([ grep { !$called{$_} } sort keys %is_function ], [], 'there is a call of every function and view');
 
-# Run some psql commands as a superuser, or another role; the output.
+# Run some psql commands as a superuser, or another role; the output. Whatever
+# search_path mallory gives the database, these have one of their own, or that one.
 sub script
 {
-  my ($script, $role) = @_;
+  my ($script, $role, $path) = @_;
+  my $options = $path // '-csearch_path=pg_catalog';
   my ($rc, $out, $err) = $node->psql('postgres', $script, on_error_stop => 0,
-    connstr => $node->connstr('postgres') . ' user=' . ($role // 'postgres'));
+    connstr => $node->connstr('postgres') . " options='$options' user=" . ($role // 'postgres'));
   return $out;
 }
 
@@ -125,59 +129,125 @@ sub counts
   return split /\|/, script('SELECT s.last_value, b.last_value FROM evil.springs s, evil.bites b');
 }
 
+# A digest of all that bob has.
+sub of_bob
+{
+  return script(q{SELECT md5(string_agg(e::text, ',' ORDER BY e.position))
+    FROM (SELECT * FROM bob.events UNION ALL SELECT * FROM bob.events_archive) e});
+}
+
+# A list of what is wrong, as one test.
+sub none
+{
+  my ($name, @wrong) = @_;
+  return ok(!@wrong, $name) || diag(join "\n", @wrong);
+}
+
 # psql commands that set its variables for a store, whatever its name is by now.
 sub variables
 {
   my ($trap) = @_;
   return <<EOS;
-SELECT $trap->{oid}{store}::regclass AS store, COALESCE(to_regclass('$trap->{schema}.none'), $trap->{oid}{archive}::regclass) AS archive,
-  $trap->{oid}{sequence}::regclass AS sequence, '$trap->{schema}.other' AS other, '$trap->{schema}.source' AS source, '$trap->{schema}' AS schema \\gset
+SELECT $trap->{oid}{store}::pg_catalog.regclass AS store, $trap->{oid}{archive}::pg_catalog.regclass AS archive, $trap->{oid}{sequence}::pg_catalog.regclass AS sequence,
+  '$trap->{schema}.other' AS other, '$trap->{schema}.source' AS source, '$trap->{schema}' AS schema \\gset
 EOS
 }
 
-# psql commands that run calls on a trapped store: they tell "NUMBER|SQLSTATE|BITES|
-# SEARCH_PATH|MARK|USER" of each.
+# psql commands that run calls: they tell "NUMBER|SQLSTATE|BITES|SEARCH_PATH|MARK|
+# USER" of each. $before is run before each of them, and $after after it.
 sub call_commands
 {
-  my ($trap, $session, @list) = @_;
-  my $script = "SET client_min_messages = error; SET lock_timeout = '5s';\n" . variables($trap) . $session;
+  my ($list, $before, $after) = @_;
+  my $script = '';
 
-  foreach my $i (0 .. $#list)
+  foreach my $i (0 .. $#$list)
   {
-    my $direct = $list[$i]{spi} ? 'off' : 'on';
+    my $direct = $list->[$i]{spi} ? 'off' : 'on';
     $script .= <<EOS;
-SET pg_eventstore.direct_append = $direct;
+SET pg_eventstore.direct_append = $direct; $before
 \\o /dev/null
-$list[$i]{sql};
+$list->[$i]{sql};
 \\o
 \\set state :SQLSTATE
-SELECT last_value AS bites, pg_catalog.current_setting('search_path') AS path, pg_catalog.current_setting('evil.mark', true) AS mark, CURRENT_USER AS me FROM evil.bites \\gset
+$after
+SELECT last_value AS bites, pg_catalog.current_setting('search_path') AS path, COALESCE(pg_catalog.current_setting('evil.mark', true), '') AS mark, CURRENT_USER AS me FROM evil.bites \\gset
 \\echo $i|:state|:bites|:path|:mark|:me
-RESET SESSION AUTHORIZATION; RESET ROLE; RESET search_path; RESET evil.mark;
+SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET search_path; RESET evil.mark;
 EOS
   }
-  return $script . "\\echo end\n";
+  return $script;
 }
 
-# Run calls on a trapped store; what went wrong, one string each.
-sub spring
+# Run a script of call_commands() as a superuser; what went wrong, one string each.
+# Bites count from here on, or from where the script says "from NUMBER". A script
+# that sets a trap says "set SQLSTATE".
+sub run_calls
 {
-  my ($trap, $session, @list) = @_;
-  my @wrong;
-  my (undef, $bites) = counts();
-  my $out = script(call_commands($trap, $session, @list));
+  my ($script, $list, $path) = @_;
+  my (@wrong, $bites);
+  my $out = script(<<EOS, 'postgres', '-csearch_path=' . ($path // 'pg_catalog'));
+SET client_min_messages = error; SET lock_timeout = '5s';
+SELECT last_value AS bites FROM evil.bites \\gset
+\\echo from :bites
+$script
+\\echo end
+EOS
 
   foreach (split /\n/, $out)
   {
-    next if !/^(\d+)\|(\w+)\|(\d+)\|(.*)\|(.*)\|(.*)$/;
-    my $sql = $list[$1]{sql} . ($list[$1]{spi} ? ' (by the executor)' : '');
-    push @wrong, "bite: $sql" if $3 > $bites;
-    push @wrong, "error $2: $sql" if $2 =~ /^(XX|58)/;
-    push @wrong, "left a mark: $sql" if $3 == $bites && ($4 ne 'pg_catalog' || $5 ne '' || $6 ne 'postgres');
-    $bites = $3;
+    $bites = $1 if /^from (\d+)$/;
+    push @wrong, "not set: $1" if /^set (\w+)$/ && $1 ne '00000';
+    my ($i, $state, $count, $set, $mark, $me) = /^(\d+)\|(\w+)\|(\d+)\|(.*)\|(.*)\|(.*)$/ or next;
+    my $sql = $list->[$i]{sql} . ($list->[$i]{spi} ? ' (by the executor)' : '');
+    push @wrong, "bite: $sql" if $count > $bites;
+    push @wrong, "error $state: $sql" if $state =~ /^(XX|58)/;
+    push @wrong, "left a mark: $sql" if $count == $bites && (!$path && $set ne 'pg_catalog' || $mark ne '' || $me ne 'postgres');
+    $bites = $count;
   }
-  push @wrong, "the session did not come to its end" if $out !~ /^end$/m;
+  if ($out !~ /^end$/m)
+  {
+    push @wrong, 'the session did not come to its end';
+    $node->poll_query_until('postgres', 'SELECT true'); # the server may have crashed
+  }
   return @wrong;
+}
+
+# Call as bob what he may call, on his own store; what comes to another end than
+# calls.txt has for the owner of a store.
+sub calls_of_bob
+{
+  my ($path) = @_;
+  my @list = (@calls, @drops);
+  my $script = "\\set store bob.events\n\\set archive bob.events_archive\n\\set sequence bob.events_position_seq\n\\set other bob.other\n\\set source bob.source\n";
+  my @wrong;
+  my %state;
+
+  foreach my $i (0 .. $#list)
+  {
+    my ($begin, $end) = $list[$i]{alone} ? ('', '') : ('BEGIN;', 'ROLLBACK;');
+    $script .= "$begin\n\\o /dev/null\n$list[$i]{sql};\n\\o\n\\echo $i|:SQLSTATE\n$end\n";
+  }
+  my $out = script("SET client_min_messages = error;\n$script", 'bob', $path);
+  /^(\d+)\|(\w+)$/ and $state{$1} = $2 foreach split /\n/, $out;
+  foreach my $i (0 .. $#list)
+  {
+    my ($got, $expected) = ($state{$i} // 'no result', $list[$i]{expect}{owner});
+    push @wrong, "$got, not $expected: $list[$i]{sql}" if $got ne $expected;
+  }
+  return @wrong;
+}
+
+# Whether bob's listener hears of an event that he appends.
+sub bob_is_heard
+{
+  my $listener = session($node, undef, $node->connstr('postgres') . " user=bob options='-csearch_path=pg_catalog'");
+  my $is_new = sub { grep { $_->[0] eq 'bob_events' } @_ };
+
+  $listener->run('LISTEN bob_events');
+  $listener->run("SELECT eventstore.append_event('e', '1', store => 'bob.events')");
+  my $heard = $is_new->($listener->hears($is_new, 20));
+  $listener->quit;
+  return $heard;
 }
 
 my %baits = (
@@ -206,11 +276,13 @@ foreach my $line (split /\n/, slurp_file("$FindBin::RealBin/traps.txt"))
   }
 }
 
-# Make the store of a trap, and set the trap, as its owner.
+# Make the store of a trap, set the trap, and try it with its bait, as its owner.
 sub set_trap
 {
   my ($trap) = @_;
   my $schema = $trap->{schema};
+  my $sql = $trap->{sql} =~ s/;/\\;/gr;
+  my $bait = $baits{ $trap->{bait} } // 'SELECT 1';
   my $archive = $trap->{archive} ? "SELECT eventstore.create_archive('$schema.events'); SELECT eventstore.archive_events('$schema.events', before_position => 3);" : '';
   my $out = script(<<EOS, 'mallory');
 SET client_min_messages = error;
@@ -219,14 +291,9 @@ CREATE TABLE $schema.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS dat
 SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => '$schema.events');
 SELECT eventstore.append_event('e', '1', 'b', event_id => 'again', store => '$schema.events');
 $archive
+SELECT '$schema.events'::regclass AS store, to_regclass('$schema.events_archive') AS archive, '$schema.events_position_seq'::regclass AS sequence,
+  '$schema.other' AS other, '$schema.source' AS source, '$schema' AS schema \\gset
 SELECT concat_ws(' ', 'oids', '$schema.events'::regclass::oid, COALESCE(to_regclass('$schema.events_archive')::oid, 0), '$schema.events_position_seq'::regclass::oid);
-EOS
-  @{ $trap->{oid} }{qw(store archive sequence)} = ($1, $2, $3) if $out =~ /^oids (\d+) (\d+) (\d+)$/m;
-  return if !$trap->{oid};
-  my $sql = $trap->{sql} =~ s/;/\\;/gr;
-  my $bait = $baits{ $trap->{bait} } // 'SELECT 1';
-  $out = script(variables($trap) . <<EOS, 'mallory');
-SET client_min_messages = error;
 \\o /dev/null
 $sql;
 \\o
@@ -241,18 +308,13 @@ ROLLBACK;
 SELECT last_value - :before AS sprung FROM evil.springs \\gset
 \\echo sprung :sprung
 EOS
+  @{ $trap->{oid} }{qw(store archive sequence)} = ($1, $2, $3) if $out =~ /^oids (\d+) (\d+) (\d+)$/m;
   ($trap->{set}) = $out =~ /^set (\w+)$/m;
   ($trap->{sprung}) = $out =~ /^sprung (\d+)$/m;
   return;
 }
 
-# A list of what is wrong, as one test.
-sub none
-{
-  my ($name, @wrong) = @_;
-  return ok(!@wrong, $name) || diag(join "\n", @wrong);
-}
-
+my $bob_before = of_bob();
 set_trap($_) foreach @traps;
 none('every trap is set', map { "$_->{name}: " . ($_->{set} // 'no store') } grep { ($_->{set} // '') ne $_->{state} } @traps);
 none('every trap springs on its bait', map { $_->{name} } grep { $_->{bait} ne '-' && !$_->{sprung} } @traps);
@@ -260,16 +322,266 @@ is((counts())[1], 0, 'none has bitten yet');
 
 # The calls, then those that drop the store.
 my @armed = grep { $_->{oid} } @traps;
+my @archiving = grep { $_->{object} =~ /archive|retention|^append_event$|^read_events$/ } @calls;
 foreach my $trap (@armed)
 {
-  none("trap: $trap->{name}", spring($trap, '', @calls));
+  my $list = $trap->{archive} ? \@calls : \@archiving;
+  none("trap: $trap->{name}", run_calls(variables($trap) . call_commands($list, '', ''), $list));
 }
-none('drop_store() springs none', map { my $t = $_; map { "$t->{name}: $_" } spring($t, '', @drops) } @armed);
+is(of_bob(), $bob_before, 'the store of bob is unchanged');
+ok(bob_is_heard(), 'and announced');
+none('drop_store() springs no trap', map { my $t = $_; map { "$t->{name}: $_" } run_calls(variables($t) . call_commands(\@drops, '', ''), \@drops) } @armed);
 
-my $log = slurp_file($node->logfile);
-unlike($log, qr/terminated by signal|TRAP:|detected write past/, 'the server has not crashed');
+none('bob calls what he may', calls_of_bob());
+
+# A store without traps of its own, for what follows.
+my %plain = (name => 'plain', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'plain');
+set_trap(\%plain);
+
+# The store gets another name, and a trap its old one, in a session that has used it.
+none('renamed while in use', run_calls(
+  variables(\%plain) . call_commands(\@calls, '', '') . <<'EOS' .
+SET SESSION AUTHORIZATION mallory;
+ALTER SCHEMA plain RENAME TO plain_moved; CREATE SCHEMA plain;
+CREATE VIEW plain.events AS SELECT evil.yes(); CREATE VIEW plain.events_archive AS SELECT evil.yes();
+RESET SESSION AUTHORIZATION;
+EOS
+  variables(\%plain) . call_commands(\@calls, '', ''), \@calls));
+
+# Functions, operators, types and tables that are named like those of PostgreSQL and
+# of the extension, in a schema that comes first in the search_path, as the owner of
+# a database can set it for all, also for the notifier.
+script(<<'EOS', 'mallory');
+CREATE SCHEMA evil_names;
+GRANT USAGE ON SCHEMA evil_names TO PUBLIC;
+DO $$
+DECLARE
+  common regtype[] := '{text,varchar,name,int2,int4,int8,bool,jsonb,json,oid,regclass,timestamptz,interval,numeric,"\"char\"",text[],uuid}';
+  r record;
+BEGIN
+  FOR r IN SELECT DISTINCT proname, oidvectortypes(proargtypes) AS args, prorettype::regtype AS result
+             FROM pg_proc JOIN pg_type ON pg_type.oid = prorettype
+            WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind IN ('f', 'a') AND NOT proretset AND provariadic = 0
+              AND proargmodes IS NULL AND typtype <> 'p' AND proargtypes::oid[] <@ common::oid[] LOOP
+    EXECUTE format('CREATE FUNCTION evil_names.%I(%s) RETURNS %s LANGUAGE plpgsql AS $f$BEGIN PERFORM evil.bite(); RETURN NULL; END$f$', r.proname, r.args, r.result);
+  END LOOP;
+  FOR r IN SELECT oprname AS name, oprleft::regtype AS l, oprright::regtype AS r, oprresult::regtype AS result
+             FROM pg_operator
+            WHERE oprnamespace = 'pg_catalog'::regnamespace AND oprleft = ANY (common) AND oprright = ANY (common) AND oprresult <> 0 LOOP
+    EXECUTE format('CREATE OR REPLACE FUNCTION evil_names.%I(%s, %s) RETURNS %s LANGUAGE plpgsql AS $f$BEGIN PERFORM evil.bite(); RETURN NULL; END$f$', 'op_' || r.result, r.l, r.r, r.result);
+    EXECUTE format('CREATE OPERATOR evil_names.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = evil_names.%I)', r.name, r.l, r.r, 'op_' || r.result);
+  END LOOP;
+  FOR r IN SELECT relname FROM pg_class
+            WHERE relnamespace IN ('pg_catalog'::regnamespace, 'eventstore'::regnamespace) AND relkind IN ('r', 'v') LOOP
+    EXECUTE format('CREATE VIEW evil_names.%I AS SELECT evil.yes()', r.relname);
+  END LOOP;
+  FOR r IN SELECT proname, replace(oidvectortypes(proargtypes), 'jsonb', 'text') AS args FROM pg_proc
+            WHERE pronamespace = 'eventstore'::regnamespace AND NOT 'internal'::regtype = ANY (proargtypes) LOOP
+    EXECUTE format('CREATE FUNCTION evil_names.%I(%s) RETURNS boolean LANGUAGE plpgsql AS $f$BEGIN PERFORM evil.bite(); RETURN NULL; END$f$', r.proname, r.args);
+  END LOOP;
+  FOR r IN SELECT unnest(common) AS type LOOP
+    EXECUTE format('CREATE DOMAIN evil_names.%I AS %s CHECK (evil.yes())', (SELECT typname FROM pg_type WHERE oid = r.type), r.type);
+  END LOOP;
+END $$;
+EOS
+script('SET SESSION AUTHORIZATION mallory; ALTER DATABASE postgres SET search_path = evil_names, pg_catalog');
+my ($springs) = counts();
+script(q{SELECT 1 = 1, 'a' || 'b'::pg_catalog.text}, 'mallory', '');
+cmp_ok((counts())[0], '>=', $springs + 2, 'names first in the search_path are traps');
+($springs) = counts();
+script(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ~ 'eventstore'});
+my %named = (name => 'named', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'named');
+set_trap(\%named);
+my @all = (@calls, @drops);
+none('names: a superuser calls all', run_calls(variables(\%named) . "SET search_path = evil_names, pg_catalog;\n" . call_commands(\@all, '', ''), \@all, 'evil_names,pg_catalog'));
+none('names: bob calls what he may', calls_of_bob(''));
+ok(bob_is_heard(), 'names: the notifier announces');
+is((counts())[0], $springs, 'names: no trap has sprung');
+
+# The same as temporary views, left by whoever used the session before.
+my %temporary = (name => 'temporary', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'temporary');
+set_trap(\%temporary);
+none('temporary views: a superuser calls all', run_calls(variables(\%temporary) . <<'EOS' .
+SET SESSION AUTHORIZATION mallory;
+SELECT format('CREATE TEMP VIEW %I AS SELECT evil.yes()', relname) FROM pg_catalog.pg_class
+ WHERE relnamespace IN ('pg_catalog'::regnamespace, 'eventstore'::regnamespace) AND relkind IN ('r', 'v') \gexec
+RESET SESSION AUTHORIZATION;
+EOS
+  call_commands(\@all, '', ''), \@all));
+is((counts())[0], $springs, 'temporary views: no trap has sprung');
+
+# Tables of the extension that a careless superuser has given away, and what
+# their new owner makes of them. All of it is rolled back.
+my @own_traps = (
+  'ALTER TABLE :own ADD a text DEFAULT evil.word()',
+  'ALTER TABLE :own DROP COLUMN :last; ALTER TABLE :own ADD :last bigint',
+  'ALTER TABLE :own ALTER :last DROP DEFAULT, ALTER :last TYPE text, ADD a text',
+  'CREATE TRIGGER a BEFORE INSERT OR UPDATE OR DELETE ON :own FOR EACH ROW EXECUTE FUNCTION evil.trap()',
+  'CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON :own EXECUTE FUNCTION evil.trap()',
+  'CREATE RULE a AS ON INSERT TO :own DO ALSO SELECT evil.bite(); CREATE RULE b AS ON UPDATE TO :own DO ALSO SELECT evil.bite()',
+  'CREATE INDEX ON :own ((evil.constant(1)))', 'CREATE INDEX ON :own (:last) WHERE evil.constant(1)',
+  'CREATE INDEX ON :own (evil.same(1)) WHERE :last IS NOT NULL',
+  'ALTER TABLE :own ADD CHECK (evil.yes()) NOT VALID', 'ALTER TABLE :own ALTER :last SET DEFAULT NULL, ADD CHECK (evil.constant(1)) NOT VALID',
+  'CREATE POLICY a ON :own USING (evil.yes()); ALTER TABLE :own ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY');
+my @own_calls = grep { !$_->{alone} && $_->{object} !~ /^get_/ } @all;
+foreach my $own (@own_tables)
+{
+  my @wrong;
+  foreach my $trap (@own_traps)
+  {
+    my $sql = $trap =~ s/;/\\;/gr;
+    my $script = <<EOS . call_commands(\@own_calls, 'SAVEPOINT call;', "ROLLBACK TO call;") . "ROLLBACK;\n";
+\\set store bob.events
+\\set archive bob.events_archive
+\\set sequence bob.events_position_seq
+\\set other bob.other
+\\set source bob.source
+\\set own eventstore.$own
+SELECT quote_ident(attname) AS last FROM pg_attribute WHERE attrelid = :'own'::regclass ORDER BY attnum DESC LIMIT 1 \\gset
+BEGIN;
+GRANT CREATE ON SCHEMA eventstore TO mallory;
+ALTER TABLE :own OWNER TO mallory;
+SET LOCAL SESSION AUTHORIZATION mallory;
+$sql;
+\\echo set :SQLSTATE
+SET LOCAL SESSION AUTHORIZATION DEFAULT;
+RESET search_path; RESET evil.mark;
+SELECT last_value AS bites FROM evil.bites \\gset
+\\echo from :bites
+EOS
+    push @wrong, map { "$trap: $_" } run_calls($script, \@own_calls);
+  }
+  none("table $own, given away", @wrong);
+}
+
+# The same for the notifier, which writes watermarks.
+is(script(<<'EOS'), 'set 00000', 'table watermarks, given away: a trap for the notifier');
+ALTER TABLE eventstore.watermarks OWNER TO mallory;
+GRANT CREATE ON SCHEMA eventstore TO mallory;
+SET SESSION AUTHORIZATION mallory;
+CREATE TRIGGER a BEFORE INSERT OR UPDATE ON eventstore.watermarks FOR EACH ROW EXECUTE FUNCTION evil.trap();
+CREATE INDEX a ON eventstore.watermarks (store) WHERE evil.constant(1);
+\echo set :SQLSTATE
+EOS
+my (undef, $bites) = counts();
+ok(bob_is_heard(), 'the notifier announces, all the same');
+sleep 0.5;
+is((counts())[1], $bites, 'and is not bitten');
+script('DROP TRIGGER a ON eventstore.watermarks; DROP INDEX eventstore.a; REVOKE CREATE ON SCHEMA eventstore FROM mallory; ALTER TABLE eventstore.watermarks OWNER TO postgres');
+
+# Trigger functions of the extension on a table that is not theirs: the SQLSTATE,
+# and the tables of others that the transaction has locked.
+my @shapes = ('i int', 'notifications text, channel text', 'notifications int, channel int', '"position" text, store text');
+my @timings = (
+  (map { my $when = $_; map { [ "$when $_ ON t FOR EACH ROW", $_ ] } qw(INSERT UPDATE DELETE) } qw(BEFORE AFTER)),
+  (map { my $when = $_; map { [ "$when $_ ON t", $_ ] } qw(INSERT UPDATE DELETE TRUNCATE) } qw(BEFORE AFTER)));
+my $script = "SET client_min_messages = error;\n";
+foreach my $function (@trigger_functions)
+{
+  foreach my $shape (@shapes)
+  {
+    my ($column) = $shape =~ /^(\S+)/;
+    my %change = (INSERT => 'INSERT INTO t DEFAULT VALUES', UPDATE => "UPDATE t SET $column = NULL", DELETE => 'DELETE FROM t', TRUNCATE => 'TRUNCATE t');
+    foreach my $timing (@timings)
+    {
+      my ($when, $event) = @$timing;
+      $script .= <<EOS;
+BEGIN;
+CREATE TEMP TABLE t ($shape);
+INSERT INTO t DEFAULT VALUES;
+SAVEPOINT fire;
+CREATE TRIGGER t $when EXECUTE FUNCTION eventstore.$function();
+\\if :ERROR
+ROLLBACK TO fire;
+\\else
+$change{$event};
+\\endif
+\\set state :SQLSTATE
+\\if :ERROR
+ROLLBACK TO fire;
+\\endif
+SELECT concat_ws(' ', :'state', '$function: $when ($shape)', string_agg(relation::regclass::text, ', ')) FROM pg_locks
+ WHERE pid = pg_backend_pid() AND relation IN (SELECT oid FROM pg_class WHERE relnamespace IN ('eventstore'::regnamespace, 'bob'::regnamespace));
+ROLLBACK;
+EOS
+    }
+  }
+}
+my @fired = grep { /^\w{5} / } split /\n/, script($script, 'mallory');
+is(scalar(@fired), @shapes * @timings * @trigger_functions, 'trigger functions on tables of others: all ran');
+none('they do nothing, keep no lock, and tell so', grep { !/^(0A000|39P01|42501|42809|00000) [^)]*\)$/ } @fired);
+none('who may not put them on a table', grep { /apply_default|keep_erasures/ && !/^42501/ } @fired);
+
+# Schema eventstore made before the extension, in a database of mallory.
+my $overload = q{CREATE FUNCTION eventstore.append_events(text, integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'};
+my @schemas = (
+  [ '55000', 'of another role', 'SET SESSION AUTHORIZATION mallory; CREATE SCHEMA eventstore' ],
+  [ '55000', 'of another role, with a function', "SET SESSION AUTHORIZATION mallory; CREATE SCHEMA eventstore; $overload" ],
+  [ '55000', 'with a function', "CREATE SCHEMA eventstore; GRANT CREATE ON SCHEMA eventstore TO mallory; SET SESSION AUTHORIZATION mallory; $overload; RESET SESSION AUTHORIZATION; REVOKE CREATE ON SCHEMA eventstore FROM mallory" ],
+  [ '55000', 'with an operator', 'CREATE SCHEMA eventstore; CREATE OPERATOR eventstore.= (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)' ],
+  [ '55000', 'with a type', 'CREATE SCHEMA eventstore; CREATE DOMAIN eventstore.jsonb AS text' ],
+  [ '55000', 'with a table', 'CREATE SCHEMA eventstore; CREATE TABLE eventstore.x ()' ],
+  [ '55000', 'with a collation', 'CREATE SCHEMA eventstore; CREATE COLLATION eventstore."C" FROM "POSIX"' ],
+  [ '55000', 'in which a role may create', 'CREATE SCHEMA eventstore; GRANT CREATE ON SCHEMA eventstore TO mallory' ],
+  [ '55000', 'in which all may create', 'CREATE SCHEMA eventstore; GRANT ALL ON SCHEMA eventstore TO PUBLIC' ],
+  [ '42501', 'none, and the owner of the database creates the extension', 'SET SESSION AUTHORIZATION mallory' ],
+  [ '00000', 'of a superuser, and empty', 'CREATE SCHEMA eventstore' ]);
+my $number = 0;
+foreach my $case (@schemas)
+{
+  my ($state, $name, $sql) = @$case;
+  my $database = 'first_' . ++$number;
+  my $out = script(<<EOS);
+CREATE DATABASE $database OWNER mallory;
+\\c "dbname=$database options='-csearch_path=pg_catalog'"
+$sql;
+\\echo made :SQLSTATE
+CREATE EXTENSION pg_eventstore;
+\\echo created :SQLSTATE
+\\c postgres
+DROP DATABASE $database;
+EOS
+  is($out, "made 00000\ncreated $state", "the schema was there: $name");
+}
+
+# Privileges that a superuser grants by default on all that he makes.
+my $out = script(<<'EOS');
+CREATE DATABASE granted;
+\c "dbname=granted options='-csearch_path=pg_catalog'"
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO mallory;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO mallory;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO mallory;
+CREATE EXTENSION pg_eventstore;
+\echo created :SQLSTATE
+SELECT string_agg(c.relname || ' ' || privilege_type, ', ' ORDER BY 1)
+  FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'eventstore'::regnamespace AND grantee = 'mallory'::regrole
+   AND relkind = 'r' AND relname <> 'events' AND privilege_type <> 'SELECT';
+SELECT string_agg(privilege_type, ', ') FROM pg_namespace n, aclexplode(nspacl) a WHERE nspname = 'eventstore' AND grantee = 'mallory'::regrole AND privilege_type <> 'USAGE';
+\c postgres
+DROP DATABASE granted;
+EOS
+is($out, "created 00000", 'default privileges let nobody write to the tables that C code believes, nor create beside them');
+
+# The extension made anew, with the traps first in the search_path.
+($springs) = counts();
+is(script(<<'EOS', 'postgres', ''), "dropped 00000\ncreated 00000", 'CREATE EXTENSION under a search_path of traps');
+SET client_min_messages = error;
+DROP EXTENSION pg_eventstore CASCADE;
+\echo dropped :SQLSTATE
+CREATE EXTENSION pg_eventstore;
+\echo created :SQLSTATE
+EOS
+is((counts())[0], $springs, 'springs no trap');
+
+# What the counts are worth: what a superuser does without the extension bites.
+(undef, $bites) = counts();
+script(q{SET SESSION AUTHORIZATION mallory; CREATE TABLE evil.plain (); CREATE TRIGGER a BEFORE INSERT ON evil.plain EXECUTE FUNCTION evil.trap();
+RESET SESSION AUTHORIZATION; BEGIN; INSERT INTO evil.plain DEFAULT VALUES; ROLLBACK});
+is((counts())[1], $bites + 1, 'a bite in a transaction that is rolled back is counted');
+
+none('the server has not crashed', grep { /terminated by signal|TRAP:|detected write past/ } split /\n/, slurp_file($node->logfile));
 is(script('SELECT string_agg(rolname, $$, $$) FROM pg_roles WHERE rolsuper'), 'postgres', 'nobody has become a superuser');
 is(script('SELECT count(*) FROM evil.loot'), '0', 'there is no loot');
-is((counts())[1], 0, 'nothing has bitten');
+is($bites, 0, 'nothing has bitten');
 
 done_testing();
