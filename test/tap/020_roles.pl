@@ -143,8 +143,8 @@ foreach my $role (@roles)
     or diag(join "\n", map { "$_->{kept}: $_->{sql}" } @kept);
 }
 
-# A role without a right on a store does not wait for its lock: the functions once
-# more, while somebody has locked the stores. On the default store, a superuser's,
+# A role without a right on a store does not wait for its lock: functions and views
+# once more, while somebody has locked the stores. On the default store, a superuser's,
 # no role but that has a right.
 my %default = (store => 'eventstore.events', archive => 'eventstore.events', sequence => 'eventstore.events_position_seq',
   other => 'eventstore.other', source => 'public.source');
@@ -153,12 +153,24 @@ $locker->run('BEGIN; LOCK TABLE shop.events, shop.events_archive, eventstore.eve
 foreach my $case ((map { [ $_, \%about ] } @strangers), (map { [ $_, \%default ] } @strangers))
 {
   my ($role, $about) = @$case;
-  my @refused = grep { $is_function{ $calls[$_]{object} } && $calls[$_]{expect}{$role} eq '42501' } @all;
-  my %result = run_calls($role, $about, @refused);
-  compare("$role: refused on $about->{store} without waiting for a lock", $role, \%result, @refused);
+  my @mine = grep { $is_ours{ $calls[$_]{object} } } @all;
+  my %result = run_calls($role, $about, @mine);
+  compare("$role: does not wait for a lock on $about->{store}", $role, \%result, @mine);
 }
 $locker->run('ROLLBACK');
 $locker->quit;
+
+# An archive of another owner than the store's is read, and not changed.
+$node->safe_psql('postgres', 'ALTER TABLE shop.events_archive OWNER TO consumer; GRANT ALL ON shop.events_archive TO owner');
+foreach my $role (qw(owner superuser))
+{
+  my @changing = grep { $calls[$_]{object} =~ /archive|retention|drop_store/ && $is_function{ $calls[$_]{object} } && $calls[$_]{expect}{reader} eq '42501' } @all;
+  my %result = run_calls($role, \%about, @changing);
+  my @wrong = grep { ($result{$_}{state} // '') ne '42501' } @changing;
+  ok(@changing && !@wrong, "$role: an archive of another owner is not changed")
+    or diag(join "\n", map { ($result{$_}{state} // 'no result') . ", not 42501: $calls[$_]{sql}" } @wrong);
+}
+is($node->safe_psql('postgres', "SET ROLE owner; SELECT count(*) FROM eventstore.read_events(store => 'shop.events', include_archived => true)"), '5', 'but read');
 
 # Nobody but a superuser changes what the extension has made.
 my @tables = members($node, 'rvS');
