@@ -485,7 +485,10 @@ SET LOCAL SESSION AUTHORIZATION DEFAULT;
 RESET search_path; RESET evil.mark;
 SELECT pg_catalog.setval('evil.bites', :bites);
 EOS
-    push @wrong, map { "$trap: $_" } run_calls($script, \@own_calls);
+    my @said = run_calls($script, \@own_calls);
+    # a column that a view shows cannot be dropped, nor its type changed
+    @said = () if $trap =~ /DROP COLUMN|TYPE/ && "@said" =~ /^not set: (2BP01|0A000)$/;
+    push @wrong, map { "$trap: $_" } @said;
   }
   none("table $own, given away", @wrong);
 }
