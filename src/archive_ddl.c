@@ -321,6 +321,7 @@ pges_create_archive(PG_FUNCTION_ARGS)
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
 											 optional_text(fcinfo, 2), true));
+	pges_check_archive_owner(store);
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_TABLE),
 			 errmsg("store %s already has an archive, skipping", store->qualified_name)));

@@ -38,7 +38,6 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -245,28 +244,4 @@ pges_archive_of_store(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" is a trigger of archives", "archive_of_store"),
 				 errhint("eventstore.create_archive() creates the trigger.")));
 	return PointerGetDatum(NULL);
-}
-
-PG_FUNCTION_INFO_V1(pges_archive_options);
-
-/* SQL: the rules of the retention of an archive, as its trigger has them. */
-Datum
-pges_archive_options(PG_FUNCTION_ARGS)
-{
-	Relation	rel = pges_open_table(PG_GETARG_OID(0));
-	TupleDesc	desc;
-	char	   *age = "";
-	char	   *count = "";
-	Datum		values[2];
-	bool		nulls[2];
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	(void) find_retention(rel, &age, &count);
-	relation_close(rel, AccessShareLock);
-	nulls[0] = age[0] == '\0';
-	nulls[1] = count[0] == '\0';
-	values[0] = CStringGetTextDatum(age);
-	values[1] = CStringGetTextDatum(count);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
@@ -44,6 +45,26 @@ static const char ownership[] =
 "WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass "
 "AND d.refobjid OPERATOR(pg_catalog.=) $1 AND d.deptype OPERATOR(pg_catalog.=) 'e' "
 "AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type}')";
+
+/*
+ * The commands that take from others what default privileges gave them on the tables
+ * of an extension, $1, but for reading.  C code believes what these tables say.
+ */
+static const char revokes[] =
+"SELECT DISTINCT pg_catalog.concat('REVOKE ALL ON ', o.identity, ' FROM ', g.name, "
+"CASE WHEN pg_catalog.bool_or(a.privilege_type OPERATOR(pg_catalog.=) 'SELECT') "
+"THEN pg_catalog.concat('; GRANT SELECT ON ', o.identity, ' TO ', g.name) END) "
+"FROM pg_catalog.pg_depend d "
+"JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid "
+"CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o "
+"CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a "
+"CROSS JOIN LATERAL (SELECT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' "
+"ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END) g (name) "
+"WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass "
+"AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass "
+"AND d.refobjid OPERATOR(pg_catalog.=) $1 AND d.deptype OPERATOR(pg_catalog.=) 'e' "
+"AND a.grantee OPERATOR(pg_catalog.<>) c.relowner AND $2 IS NOT NULL "
+"GROUP BY o.identity, g.name";
 
 /* Raise unless the install script calls; the extension that is created. */
 static Oid
@@ -156,6 +177,8 @@ pges_end_install(PG_FUNCTION_ARGS)
 
 	pges_run_commands(ownership, extension,
 					  quote_identifier(GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false)));
+	CommandCounterIncrement();
+	pges_run_commands(revokes, extension, "");
 	pges_end_ddl(nestlevel);
 	PG_RETURN_VOID();
 }

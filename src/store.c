@@ -404,20 +404,36 @@ pges_may_insert(Oid relid)
 		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
 }
 
-/* The store whose positions a sequence gives; raises when there is none. */
+/* Raise the error that a sequence gives no positions. */
+static void
+report_sequence(Oid sequence)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("relation with OID %u is not the sequence of a store", sequence)));
+}
+
+/* The table that a sequence belongs to; raises when there is none. */
 Oid
-pges_store_of_sequence(Oid sequence)
+pges_table_of_sequence(Oid sequence)
 {
 	Oid			relid;
 	int32		column;
 
-	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &relid, &column) ||
-		pges_store(relid)->sequence != sequence)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("relation with OID %u is not the sequence of a store",
-						sequence)));
+	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &relid, &column))
+		report_sequence(sequence);
 	return relid;
+}
+
+/* The store whose positions a sequence gives, by that table; raises when it is none. */
+const PgesStore *
+pges_store_of_sequence(Oid relid, Oid sequence)
+{
+	const PgesStore *store = pges_store(relid);
+
+	if (store->sequence != sequence)
+		report_sequence(sequence);
+	return store;
 }
 
 /*

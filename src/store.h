@@ -120,13 +120,15 @@ extern Relation pges_open_table(Oid relid);
 extern bool pges_may_insert(Oid relid);
 extern void pges_parse_store_name(const char *name, char **schema,
 								  char **table);
-extern Oid	pges_store_of_sequence(Oid sequence);
+extern Oid	pges_table_of_sequence(Oid sequence);
+extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 
 /* in store_shape.c */
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
 extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_append_trigger_function(void);
+extern Oid	pges_sequence_of_default(Node *expr);
 extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
 extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);

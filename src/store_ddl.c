@@ -320,15 +320,13 @@ pges_create_store(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(relid);
 }
 
-/* The description of a store that the user must own. */
+/* The description of a store that the user must own, which is looked at first. */
 const PgesStore *
 pges_own_store(Oid relid)
 {
-	const PgesStore *store = pges_store(relid);
-
-	if (!pges_owns_table_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
-	return store;
+	if (get_rel_relkind(relid) != '\0')
+		pges_check_may_use(relid, ACL_NO_RIGHTS);
+	return pges_store(relid);
 }
 
 /* The store to alter, locked; checked before, so that only its owner locks. */

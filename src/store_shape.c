@@ -20,7 +20,6 @@
 #include "catalog/pg_type.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "funcapi.h"
 #include "nodes/primnodes.h"
 #include "rewrite/prs2lock.h"
 #include "rewrite/rewriteHandler.h"
@@ -300,12 +299,11 @@ pges_check_archive(Relation rel)
 				 errdetail("Versions go on from what it holds, whoever may see it.")));
 }
 
-/* The sequence that the default of the position column names, or InvalidOid. */
-static Oid
-sequence_of_default(Relation rel, AttrNumber attnum)
+/* The sequence that a default of the position column names, or InvalidOid. */
+Oid
+pges_sequence_of_default(Node *expr)
 {
 	Oid			argtypes[] = {REGCLASSOID};
-	Node	   *expr = build_column_default(rel, attnum);
 	FuncExpr   *func;
 	Node	   *arg;
 
@@ -346,7 +344,7 @@ static Oid
 find_sequence(Relation rel)
 {
 	AttrNumber	attnum = find_column(rel, &columns[PGES_POSITION])->attnum;
-	Oid			sequence = sequence_of_default(rel, attnum);
+	Oid			sequence = pges_sequence_of_default(build_column_default(rel, attnum));
 	Oid			owner_table;
 	int32		owner_column;
 
@@ -512,7 +510,7 @@ pges_read_options(Relation rel, PgesStoreOptions *options)
 	if (!find_append_trigger(rel, options))
 		return false;
 	if (attnum != InvalidAttrNumber)
-		options->sequence = sequence_of_default(rel, attnum);
+		options->sequence = pges_sequence_of_default(build_column_default(rel, attnum));
 	return true;
 }
 
@@ -521,28 +519,4 @@ Oid
 pges_position_index(Relation rel)
 {
 	return look_for_index(rel, position_key, lengthof(position_key));
-}
-
-PG_FUNCTION_INFO_V1(pges_store_options);
-
-/* SQL: the options of a store. */
-Datum
-pges_store_options(PG_FUNCTION_ARGS)
-{
-	Relation	rel = pges_open_table(PG_GETARG_OID(0));
-	PgesStoreOptions options = require_append_trigger(rel);
-	TupleDesc	desc;
-	Datum		values[3];
-	bool		nulls[3] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	(void) pges_read_options(rel, &options);
-	values[0] = CStringGetTextDatum(options.notifications);
-	values[1] = CStringGetTextDatum(options.channel);
-	values[2] = ObjectIdGetDatum(options.sequence);
-	nulls[2] = !OidIsValid(options.sequence);
-	relation_close(rel, AccessShareLock);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
-													  values, nulls)));
 }

@@ -3,7 +3,7 @@ CREATE VIEW eventstore.archives AS
 SELECT t.tgconstrrelid::pg_catalog.regclass AS store,
        t.tgrelid::pg_catalog.regclass AS archive,
        CASE WHEN o.max_age OPERATOR(pg_catalog.~)
-            '^(\d{1,4} years? ?)?(\d{1,2} mons? ?)?(\d{1,9} days? ?)?(\d{1,9}:\d\d:\d\d(\.\d{1,6})?)?$'
+            '^(\d{1,4} years? ?)?(\d\d? mons? ?)?(\d{1,7} days? ?)?(\d{1,8}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?$'
             THEN o.max_age::interval END AS max_age,
        CASE WHEN o.max_count_per_aggregate OPERATOR(pg_catalog.~) '^\d{1,9}$'
             THEN o.max_count_per_aggregate::integer END AS max_count_per_aggregate
