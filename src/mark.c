@@ -145,7 +145,7 @@ mark_entry(Oid sequence)
 
 /* Whether another session holds the guard of a position. */
 static bool
-is_guarded(Oid sequence, int64 position)
+is_guarded(Oid sequence, uint64 position)
 {
 	LOCKTAG		tag;
 	VirtualTransactionId *holders;
@@ -159,20 +159,21 @@ is_guarded(Oid sequence, int64 position)
 
 /*
  * The lowest position, from the first to the last, whose guard another session
- * holds, by one look at the whole lock table; last + 1 if there is none.  What is
- * found is confirmed, so that a transaction which has left the proc array and not
- * yet released its locks counts for nothing here as in is_guarded().
+ * holds, by one look at the whole lock table; last + 1 if there is none (the type has
+ * room for that after the greatest position).  What is found is confirmed: a transaction
+ * that has left the proc array and not yet released its locks counts for nothing, here
+ * as in is_guarded().
  */
-static int64
-lowest_guarded(Oid sequence, int64 first, int64 last)
+static uint64
+lowest_guarded(Oid sequence, uint64 first, uint64 last)
 {
 	LockData   *data = GetLockStatusData();
-	int64		lowest = last + 1;
+	uint64		lowest = last + 1;
 
 	for (int i = 0; i < data->nelements; i++)
 	{
 		const LockInstanceData *lock = &data->locks[i];
-		int64		position;
+		uint64		position;
 
 		if (lock->locktag.locktag_type != LOCKTAG_ADVISORY ||
 			lock->locktag.locktag_field4 != PGES_LOCK_GUARD ||
@@ -180,7 +181,7 @@ lowest_guarded(Oid sequence, int64 first, int64 last)
 			lock->locktag.locktag_field2 != sequence || lock->holdMask == 0)
 			continue;
 		position = first + (uint32) (lock->locktag.locktag_field3 - (uint32) first);
-		if (position >= first && position < lowest && is_guarded(sequence, position))
+		if (position < lowest && is_guarded(sequence, position))
 			lowest = position;
 	}
 	pfree(data->locks);
@@ -192,10 +193,10 @@ lowest_guarded(Oid sequence, int64 first, int64 last)
  * The same, by the cheaper way.  The first position is the one which holds a reader
  * back if it has been held back before, so it is looked at first.
  */
-static int64
-first_guarded(Oid sequence, int64 first, int64 last)
+static uint64
+first_guarded(Oid sequence, uint64 first, uint64 last)
 {
-	if (last - first >= MAX_PROBES)
+	if (last >= first + MAX_PROBES)
 		return is_guarded(sequence, first) ? first : lowest_guarded(sequence, first, last);
 	while (first <= last && !is_guarded(sequence, first))
 		first++;

@@ -79,6 +79,7 @@ BEGIN;
 SELECT position FROM eventstore.append('[{"event_type": "t"}, {"event_type": "t"}]', store => 'reg_position.other');
 SELECT position FROM pg_temp.guards;
 ROLLBACK;
+SELECT eventstore.high_water_mark('reg_position.other');
 SELECT position FROM eventstore.append('[{"event_type": "t"}]', store => 'reg_position.other');
 \echo :LAST_ERROR_SQLSTATE
 

@@ -443,6 +443,7 @@ for my $round (1 .. 3)
   my $append = "SELECT eventstore.append_event('e', '1');\n";
   append_to_file($script, "$append\\sleep 5 ms\n");
   # how often a burst is announced, and how long it lasts
+  my $events = 0;
   my $burst = sub {
     my $start = time;
     $node->command_ok([ 'pgbench', '-n', '-c', '2', '-T', '3', '-f', $script, $node->connstr('tick') ], 'a burst of appends');
@@ -450,6 +451,7 @@ for my $round (1 .. 3)
     my $is_last = sub { grep { decode_json($_->[1])->{position} == $top } @_ };
     my @heard = $listener->hears($is_last);
     is(scalar($is_last->(@heard)), 1, 'whose end is announced');
+    $events = $top - $events;
     return scalar @heard, time - $start;
   };
   my ($count, $seconds) = $burst->();
@@ -457,7 +459,12 @@ for my $round (1 .. 3)
   $script = "$PostgreSQL::Test::Utils::tmp_check/crowd.sql";
   append_to_file($script, $append);
   ($count, $seconds) = $burst->();
-  cmp_ok($count, '<', 120 * ($seconds + 1), 'one without pauses, in larger lots');
+  SKIP:
+  {
+    # the notifier rests for longer only if it finds several appends at each look
+    skip 'this machine is too busy for a crowd of appends', 1 if $events < 5000 * 3;
+    cmp_ok($count, '<', 120 * ($seconds + 1), 'one without pauses, in larger lots');
+  }
   my $keeper = keep_notifier('tick');
   $node->append_conf('postgresql.conf', 'pg_eventstore.notifier_tick = 500');
   $node->reload;
