@@ -16,8 +16,6 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
-#include "fmgr.h"
-#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -147,29 +145,4 @@ pges_set_error(PgesWorkerStatus *status, const char *error)
 	memcpy(status->last_error, error, length);
 	status->last_error[length] = '\0';
 	status->last_error_at = GetCurrentTimestamp();
-}
-
-PG_FUNCTION_INFO_V1(pges_notifier_failures);
-
-/* SQL: the row of the notifier; what the view shows is read as the C code reads it. */
-Datum
-pges_notifier_failures(PG_FUNCTION_ARGS)
-{
-	PgesWorkerStatus status;
-	TupleDesc	desc;
-	Datum		values[NUM_COLUMNS];
-	bool		nulls[NUM_COLUMNS] = {false};
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	table_close(pges_open_own_table(&pges_notifier_status, AccessShareLock), NoLock);
-	(void) pges_read_status(&pges_notifier_status, &status);
-	values[FAILED_STARTS] = Int32GetDatum(status.failed_starts);
-	values[LAST_ERROR] = CStringGetTextDatum(status.last_error);
-	nulls[LAST_ERROR] = status.last_error[0] == '\0';
-	values[LAST_ERROR_AT] = TimestampTzGetDatum(status.last_error_at);
-	nulls[LAST_ERROR_AT] = status.last_error_at == 0;
-	values[NEXT_START_AT] = TimestampTzGetDatum(status.next_start_at);
-	nulls[NEXT_START_AT] = status.next_start_at == 0;
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

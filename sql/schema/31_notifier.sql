@@ -16,6 +16,9 @@ COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'the last error, of a
 COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'when that was';
 COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before; null when any may';
 
+GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
+
+-- no function of ours: it is to tell what is wrong also when the library cannot be loaded
 CREATE VIEW eventstore.notifier AS
 SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
             WHEN EXISTS (
@@ -31,12 +34,12 @@ SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
             ELSE 'absent' END AS state,
        l.pid,
        a.query AS activity,
-       s.failed_starts,
+       COALESCE(s.failed_starts, 0) AS failed_starts,
        s.last_error,
        s.last_error_at,
        s.next_start_at
   FROM pg_catalog.pg_database d
-  CROSS JOIN LATERAL eventstore.notifier_failures() s
+  LEFT JOIN eventstore.notifier_status s ON true
   LEFT JOIN pg_catalog.pg_locks l
     ON l.locktype OPERATOR(pg_catalog.=) 'advisory'::text
    AND l.objsubid OPERATOR(pg_catalog.=) 17742::smallint

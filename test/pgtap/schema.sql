@@ -72,7 +72,6 @@ SELECT set_eq($$
     'function eventstore.import_json(jsonb,regclass)',
     'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
-    'function eventstore.notifier_failures()',
     'function eventstore.next_position(regclass)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
@@ -337,8 +336,8 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'notifier SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
-          'PUBLIC may read the views, the watermarks, the holds and the options, and no other table or sequence');
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
 -- the settings
 SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset
