@@ -35,8 +35,9 @@ CREATE TABLE bob.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
 SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => 'bob.events');
 SELECT eventstore.append_event('e', '1', 'b', event_id => 'again', store => 'bob.events');
 SELECT eventstore.create_archive('bob.events');
-SELECT eventstore.archive_events('bob.events', before_position => 3);
 EOS
+$node->safe_psql('postgres', "SET SESSION AUTHORIZATION bob;\n" . until_announced('bob.events', 5)
+  . "SELECT eventstore.archive_events('bob.events', before_position => 3)");
 
 # The bite. All names in it are qualified, as it may run under any search_path.
 # Whoever it runs as, it tries to become another role, and to leave a mark in the
@@ -129,6 +130,21 @@ sub script
 sub counts
 {
   return split /\|/, script('SELECT s.last_value, b.last_value FROM evil.springs s, evil.bites b');
+}
+
+# SQL that waits until a store's events are announced up to a position: none is
+# archived before.
+sub until_announced
+{
+  my ($store, $position) = @_;
+  return <<EOS;
+DO \$\$ BEGIN
+  FOR i IN 1 .. 1000 LOOP
+    EXIT WHEN eventstore.archive_limit('$store') >= $position;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+END \$\$;
+EOS
 }
 
 # A digest of all that bob has, and the last of his positions.
@@ -294,6 +310,7 @@ SELECT eventstore.create_store('$schema.events');
 CREATE TABLE $schema.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
 SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => '$schema.events');
 SELECT eventstore.append_event('e', '1', 'b', event_id => 'again', store => '$schema.events');
+${ \until_announced("$schema.events", 5) }
 $archive
 SELECT '$schema.events'::regclass AS store, to_regclass('$schema.events_archive') AS archive, '$schema.events_position_seq'::regclass AS sequence,
   '$schema.other' AS other, '$schema.source' AS source, '$schema' AS schema \\gset
@@ -322,6 +339,9 @@ EOS
 
 my $bob_before = of_bob();
 set_trap($_) foreach @traps;
+is(script('SELECT count(*) FROM bob.events_archive'), '2', 'bob has archived events');
+my @moving = grep { $_->{bait} eq 'move' && $_->{archive} } @traps;
+is(script(join(' + ', 'SELECT 0', map { "(SELECT count(*) FROM $_->{schema}.events_archive)" } @moving), 'mallory'), 2 * @moving, 'and so has mallory');
 none('every trap is set', map { "$_->{name}: " . ($_->{set} // 'no store') } grep { ($_->{set} // '') ne $_->{state} } @traps);
 none('every trap springs on its bait', map { $_->{name} } grep { $_->{bait} ne '-' && !$_->{sprung} } @traps);
 is((counts())[1], 0, 'none has bitten yet');
@@ -366,7 +386,10 @@ script(<<'EOS');
 CREATE SCHEMA ours; GRANT USAGE, CREATE ON SCHEMA ours TO mallory;
 SELECT eventstore.create_store('ours.events');
 SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => 'ours.events');
-SELECT eventstore.create_archive('ours.events'); SELECT eventstore.archive_events('ours.events', before_position => 3);
+SELECT eventstore.create_archive('ours.events');
+EOS
+script(until_announced('ours.events', 4) . <<'EOS');
+SELECT eventstore.archive_events('ours.events', before_position => 3);
 CREATE TABLE ours.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
 ALTER TABLE ours.events_archive OWNER TO mallory;
 SET SESSION AUTHORIZATION mallory;
