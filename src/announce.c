@@ -43,6 +43,7 @@
 
 #define WATERMARK_MS 100		/* a watermark is written so often at most */
 #define PAUSE_MS 10000			/* after an error, for what caused it */
+#define MAX_STORE_FAILURES 5	/* in a row, before a store is left alone */
 #define MAX_FAILURES 10			/* in a row, before it gives up */
 
 /* What is being worked on, for who handles an error. */
@@ -59,13 +60,21 @@ static TimestampTz no_records_until = 0;
 static char last_error[PGES_MAX_ERROR] = "";
 static bool reports_start = true;
 
+/* Whether there is an event that is to be announced. */
+typedef enum Found
+{
+	NO_EVENT,
+	AN_EVENT,
+	NOT_KNOWN					/* somebody has locked the index */
+} Found;
+
 /*
- * Whether there is an event that is to be announced: positions that were rolled
- * back move the mark, too.  The index is read under a snapshot of now; without
- * it, there may be one.
+ * Look whether there is an event that is to be announced: positions that were rolled
+ * back move the mark, too.  The index is read under a snapshot of now; without it,
+ * there may be one.  Nobody's lock is waited for.
  */
-static bool
-has_event(const PgesNotifiedStore *store, int64 mark)
+static Found
+find_event(const PgesNotifiedStore *store, int64 mark)
 {
 	Relation	rel = table_open(store->relid, AccessShareLock);
 	Oid			indexid = pges_position_index(rel);
@@ -76,12 +85,12 @@ has_event(const PgesNotifiedStore *store, int64 mark)
 	SysScanDesc scan;
 	bool		found;
 
-	if (!OidIsValid(indexid))
+	if (!OidIsValid(indexid) || !ConditionalLockRelationOid(indexid, AccessShareLock))
 	{
 		table_close(rel, AccessShareLock);
-		return true;
+		return OidIsValid(indexid) ? NOT_KNOWN : AN_EVENT;
 	}
-	index = index_open(indexid, AccessShareLock);
+	index = index_open(indexid, NoLock);
 	column = index->rd_index->indkey.values[0];
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
@@ -95,7 +104,7 @@ has_event(const PgesNotifiedStore *store, int64 mark)
 	UnregisterSnapshot(snapshot);
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
-	return found;
+	return found ? AN_EVENT : NO_EVENT;
 }
 
 /*
@@ -131,6 +140,23 @@ is_idle(const PgesNotifiedStore *store)
 		next - 1 == store->last;
 }
 
+/* Whether a store has to wait after an error. */
+static bool
+is_paused(const PgesNotifiedStore *store, TimestampTz now)
+{
+	return now < store->paused_until;
+}
+
+/*
+ * Whether a store is left alone, as it has failed again and again: otherwise one that
+ * cannot be announced would keep the notifier for ever.
+ */
+static bool
+is_given_up(const PgesNotifiedStore *store)
+{
+	return store->failures >= MAX_STORE_FAILURES;
+}
+
 /* Announce what is new in a store, which is locked. */
 static void
 announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
@@ -142,10 +168,17 @@ announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
 		outlook->open_appends = true;
 	outlook->taken += last - store->last;
 	store->last = last;
-	if (mark > store->announced && has_event(store, mark))
+	switch (mark > store->announced ? find_event(store, mark) : NO_EVENT)
 	{
-		pges_notify(store->channel, store->name, mark);
-		outlook->announced = true;
+		case NOT_KNOWN:
+			outlook->open_appends = true;
+			return;
+		case AN_EVENT:
+			pges_notify(store->channel, store->name, mark);
+			outlook->announced = true;
+			break;
+		case NO_EVENT:
+			break;
 	}
 	store->announcing = mark;	/* lower when the sequence was set back */
 }
@@ -168,8 +201,12 @@ announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
 	if (is_proper)
 		announce_new(store, outlook);
 	else
+	{
 		store->owed = false;
+		store->last = pges_next_of_sequence(store->sequence) - 1;
+	}
 	unlock_store(store);
+	store->failures = 0;
 }
 
 /* Look at all stores, but for those that failed just now. */
@@ -184,8 +221,13 @@ announce_stores(PgesOutlook *outlook)
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announcing = store->announced;
-		if (start < store->paused_until || is_idle(store))
+		if (is_given_up(store) || (!is_paused(store, start) && is_idle(store)))
 			continue;
+		if (is_paused(store, start))
+		{
+			outlook->unrecorded = true;
+			continue;
+		}
 		current_store = store;
 		announce_store(store, outlook);
 		current_store = NULL;
@@ -227,14 +269,14 @@ announce(PgesOutlook *outlook)
 static bool
 is_unrecorded(const PgesNotifiedStore *store)
 {
-	return store->permanent && store->announced != store->recorded;
+	return store->permanent && store->announced != store->recorded && !is_given_up(store);
 }
 
 /* Whether it is to be written now. */
 static bool
 is_due(const PgesNotifiedStore *store, TimestampTz now)
 {
-	return is_unrecorded(store) && now >= no_records_until && now >= store->paused_until &&
+	return is_unrecorded(store) && now >= no_records_until && !is_paused(store, now) &&
 		TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS);
 }
 
@@ -291,9 +333,7 @@ record_stores(PgesOutlook *outlook)
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		any_due |= is_due(store, now);
-		if (is_unrecorded(store) && !is_due(store, now) &&
-			now >= no_records_until && now >= store->paused_until)
-			outlook->unrecorded = true;
+		outlook->unrecorded |= is_unrecorded(store) && !is_due(store, now);
 	}
 	if (!any_due)
 		return;
@@ -351,9 +391,10 @@ report(PgesOutlook *outlook)
 }
 
 /*
- * After an error: leave alone for a while what caused it, a store or, if it is
- * none of them, the writing of watermarks.  One that is no more than a lock which
- * somebody holds for long is not kept in the status.
+ * After an error: leave alone for a while what caused it, a store, ever longer, or, if
+ * it is none of them, the writing of watermarks.  The notifier stays meanwhile.  An
+ * error that is no more than a lock which somebody holds for long is not kept in the
+ * status.
  */
 static void
 pause_after_error(const ErrorData *error)
@@ -368,7 +409,8 @@ pause_after_error(const ErrorData *error)
 			strlcpy(last_error, error->message, sizeof(last_error));
 	}
 	if (current_store && !is_recording)
-		current_store->paused_until = until;
+		current_store->paused_until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS << current_store->failures++);
 	else
 		no_records_until = until;
 	current_store = NULL;
@@ -387,8 +429,8 @@ recover(MemoryContext context, PgesOutlook *outlook, int *failures)
 	EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
-	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		(*failures)++;
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && (is_recording || current_store == NULL))
+		(*failures)++;			/* not of a store, which is left alone now */
 	pause_after_error(error);
 	FreeErrorData(error);
 	outlook->unrecorded = true;
@@ -448,10 +490,8 @@ pges_is_anything_owed(void)
 	hash_seq_init(&status, pges_notified_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
-		if (now < store->paused_until)
-			continue;
-		found = found || !is_idle(store) ||
-			(is_unrecorded(store) && now >= no_records_until);
+		if (!is_given_up(store))
+			found = found || is_paused(store, now) || is_unrecorded(store) || !is_idle(store);
 	}
 	found = found && OidIsValid(pges_watermarks_table(true));
 	CommitTransactionCommand();

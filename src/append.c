@@ -186,13 +186,18 @@ lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
 		batch->events[aggregate->first_event].event_id;
 }
 
-/* What stands for the subject of a lock, an aggregate or an event of none. */
+/*
+ * What stands for the subject of a lock, an aggregate or an event of none: the store,
+ * and a hash.  The store is not hashed, so that nobody can lock an aggregate of a store
+ * to which they may not append, by an id that has the same hash.
+ */
 static uint64
 lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
 {
-	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
-							   VARSIZE_ANY_EXHDR(subject),
-							   ((uint64) store->relid << 1) | !is_aggregate);
+	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
+										   VARSIZE_ANY_EXHDR(subject), !is_aggregate);
+
+	return ((uint64) store->relid << 32) | (uint32) hash;
 }
 
 /*

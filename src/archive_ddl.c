@@ -106,12 +106,15 @@ pges_run_commands(const char *query, Oid relid, const char *archive)
  * Move a new archive to a tablespace, if one is given, and its indexes to where
  * the table is: CREATE TABLE ... LIKE puts each where that of the store is, if that
  * has a place of its own.  The user may do that, not the owner of the store, and
- * nothing of the owner's runs.
+ * nothing of the owner's runs.  The name is looked up anew, as the schema may have
+ * another one by now.
  */
 static void
-move_to_tablespace(Oid archive, const char *name, const char *tablespace)
+move_to_tablespace(Oid archive, const char *tablespace)
 {
 	int			nestlevel = pges_begin_ddl();
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(archive)),
+												  get_rel_name(archive));
 
 	if (tablespace)
 		pges_run_ddl(psprintf("ALTER TABLE %s SET TABLESPACE %s", name, quote_identifier(tablespace)));
@@ -267,7 +270,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	if (as_owner)
 		pges_become_again(&caller);
 	if (!OidIsValid(present))
-		move_to_tablespace(get_relname_relid(table, namespace), name, tablespace);
+		move_to_tablespace(get_relname_relid(table, namespace), tablespace);
 	return get_relname_relid(table, namespace);
 }
 
@@ -379,12 +382,17 @@ count_argument(FunctionCallInfo fcinfo, int arg)
 static void
 write_retention(const PgesStore *store, const PgesRetention *retention)
 {
+	PgesIdentity caller;
+	bool		as_owner;
 	int			nestlevel;
 
 	pges_check_archive_owner(store);
+	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
 	pges_write_retention(store->archive.qualified_name, retention);
 	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
 }
 
 PG_FUNCTION_INFO_V1(pges_set_retention);

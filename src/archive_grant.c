@@ -172,6 +172,8 @@ Datum
 pges_sync_archive(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
+	PgesIdentity caller;
+	bool		as_owner;
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.sync_archive()");
@@ -179,8 +181,11 @@ pges_sync_archive(PG_FUNCTION_ARGS)
 	store = pges_lock_archiving(store->relid);
 	check_has_archive(store);
 	pges_check_archive_owner(store);
+	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
 	pges_copy_privileges(store, store->archive.relid, store->archive.qualified_name);
 	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
 	PG_RETURN_VOID();
 }

@@ -25,6 +25,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
@@ -46,7 +47,9 @@ typedef struct Import
 	ErrorContextCallback callback;
 	Oid			relid;
 	const PgesStore *store;
-	Oid			source_owner;	/* of the table or view that is the source */
+	Oid			source;			/* a table or view that is named, and its
+								 * owner */
+	Oid			source_owner;
 	PgesImportRow row;
 	int64	   *lines;			/* of the batch's events; NULL without one */
 	int			nlines;
@@ -197,6 +200,45 @@ act_as_source_owner(PgesIdentity *caller, const Import *import)
 }
 
 /*
+ * Raise if the name of a source has come to stand for something else, before any of it
+ * runs: the relation that is named comes first in the dependencies of a query.
+ */
+static void
+check_source(const Import *import, SPIPlanPtr plan)
+{
+	CachedPlanSource *query = linitial(SPI_plan_get_plan_sources(plan));
+
+	if (OidIsValid(import->source) &&
+		(query->relationOids == NIL || linitial_oid(query->relationOids) != import->source))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the source of the import was renamed concurrently"),
+				 errhint("Call again.")));
+}
+
+/* Open a cursor on a query. */
+static Portal
+open_cursor(const Import *import, const char *query, int nargs, Oid *types, Datum *values)
+{
+	PgesIdentity caller;
+	bool		as_owner;
+	Portal		portal;
+	SPIPlanPtr	plan = SPI_prepare_cursor(query, nargs, types, 0);
+
+	if (plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not prepare a query: %s", SPI_result_code_string(SPI_result))));
+	check_source(import, plan);
+	as_owner = act_as_source_owner(&caller, import);
+	portal = SPI_cursor_open(NULL, plan, values, NULL, false);
+	check_source(import, plan);
+	if (as_owner)
+		pges_become_again(&caller);
+	return portal;
+}
+
+/*
  * Import all rows of a query.  Its portal is pinned, as what the query or a
  * trigger does could close it.
  */
@@ -209,10 +251,7 @@ import_query(Import *import, const char *query, int nargs, Oid *types, Datum *va
 	bool		as_owner;
 
 	SPI_connect();
-	as_owner = act_as_source_owner(&caller, import);
-	portal = SPI_cursor_open_with_args(NULL, query, nargs, types, values, NULL, false, 0);
-	if (as_owner)
-		pges_become_again(&caller);
+	portal = open_cursor(import, query, nargs, types, values);
 	PinPortal(portal);
 	pges_note_columns(&import->row, portal->tupDesc);
 	for (;;)
@@ -238,37 +277,32 @@ check_readable(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 		pges_check_may_use(relid, ACL_SELECT);
 }
 
-/*
- * The query that reads a table or view, in the order of its positions if it has
- * any; its owner, too.
- */
+/* The query that reads a table or view, in the order of its positions if it has any. */
 static char *
-query_of_table(List *names, Oid *owner)
+query_of_table(Import *import, List *names)
 {
 	Oid			relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), AccessShareLock,
 												 0, check_readable, NULL);
 	bool		ordered = get_attnum(relid, pges_column_name(PGES_POSITION)) != InvalidAttrNumber;
 
-	*owner = pges_owner_of(relid);
+	import->source = relid;
+	import->source_owner = pges_owner_of(relid);
 	return psprintf("SELECT * FROM %s%s",
 					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 											   get_rel_name(relid)),
 					ordered ? " ORDER BY position" : "");
 }
 
-/*
- * The query that a source is, or that reads the table it names; then the owner of
- * that, too.
- */
+/* The query that a source is, or that reads the table it names. */
 static char *
-query_of(char *source, Oid *owner)
+query_of(Import *import, const char *source)
 {
 	char	   *copy = pstrdup(source);
 	List	   *parts;
 
 	if (SplitIdentifierString(copy, '.', &parts) && list_length(parts) > 0 && list_length(parts) <= 3)
-		return query_of_table(textToQualifiedNameList(cstring_to_text(source)), owner);
-	return source;
+		return query_of_table(import, textToQualifiedNameList(cstring_to_text(source)));
+	return pstrdup(source);
 }
 
 /* The number of imported events, and of those that were there already. */
@@ -285,10 +319,9 @@ counts(TupleDesc desc, const Import *import)
 
 /* Import what a query brings, to the store of the second argument. */
 static Datum
-run_import(FunctionCallInfo fcinfo, const char *query, Oid source_owner,
-		   int nargs, Oid *types, Datum *values)
+run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, Datum *values)
 {
-	Import		import = {.source_owner = source_owner};
+	Import		import = {.done = 0};
 	int			outer_event = pges_current_event;
 	const void *outer_owner = pges_current_owner;
 	TupleDesc	desc;
@@ -308,7 +341,7 @@ run_import(FunctionCallInfo fcinfo, const char *query, Oid source_owner,
 										   ALLOCSET_DEFAULT_SIZES);
 
 	pges_progress_begin(&import.progress, PGES_IMPORT, import.relid);
-	import_query(&import, query, nargs, types, values);
+	import_query(&import, query_of(&import, source), nargs, types, values);
 	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
 	error_context_stack = import.callback.previous;
@@ -324,8 +357,6 @@ Datum
 pges_import_events(PG_FUNCTION_ARGS)
 {
 	char	   *source;
-	char	   *query;
-	Oid			owner = InvalidOid;
 
 	pges_require_argument(fcinfo, 0, "source");
 	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
@@ -333,8 +364,7 @@ pges_import_events(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"source\" must not be empty")));
-	query = query_of(source, &owner);
-	return run_import(fcinfo, query, owner, 0, NULL, NULL);
+	return run_import(fcinfo, source, 0, NULL, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_import_json);
@@ -352,5 +382,5 @@ pges_import_json(PG_FUNCTION_ARGS)
 					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
 					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
 					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
-					  InvalidOid, 1, &type, &events);
+					  1, &type, &events);
 }

@@ -488,7 +488,7 @@ catch_up(const PgesStore *store, int64 mark)
 	if (store->notifications != PGES_NOTIFY_WORKER)
 		return;
 	(void) pges_read_watermark(store->relid, false, &watermark);
-	if (watermark.announced < mark && pges_ensure_worker(&pges_notifier, false))
+	if (watermark.announced < mark && pges_ensure_worker(&pges_notifier, PGES_NUDGE))
 		pges_wake_worker(&pges_notifier);
 }
 

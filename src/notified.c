@@ -117,6 +117,8 @@ list_store(Relation rel)
 		store->last = -1;
 	}
 	store->listed = true;
+	if (store->sequence != options.sequence)
+		store->failures = 0;
 	store->sequence = options.sequence;
 	store->permanent = rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
 	strlcpy(store->channel, options.channel, sizeof(store->channel));

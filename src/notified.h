@@ -20,6 +20,7 @@ typedef struct PgesNotifiedStore
 	char		channel[NAMEDATALEN];
 	bool		permanent;		/* and so has a watermark */
 	TimestampTz paused_until;	/* after an error */
+	int			failures;		/* in a row */
 	TimestampTz recorded_at;
 	int64		last;			/* position that was taken at the last look;
 								 * -1 before the first */

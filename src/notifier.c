@@ -56,6 +56,12 @@ PgesWorker	pges_notifier = {
 /* Whether this process is asked to end, as by pg_terminate_backend(). */
 static volatile sig_atomic_t is_terminated = false;
 
+/* Whether it ends by itself, with nothing left to do or to be tried. */
+static bool leaves_in_order = false;
+
+/* When it took the lease. */
+static TimestampTz began_at = 0;
+
 /* Whether SIGTERM may interrupt what is being done. */
 static volatile sig_atomic_t is_looking = false;
 
@@ -86,22 +92,28 @@ look_around(PgesOutlook *outlook)
 }
 
 /*
- * Exit callback: a notifier that is terminated has another started, which sees to
- * what may be left.  DROP DATABASE is told by its lock.
+ * Exit callback: a notifier that does not leave in order, as it is terminated or by an
+ * error, has another started, which sees to what may be left.  One that has failed at
+ * once is not replaced: the next would fail, too.  DROP DATABASE is told by its lock.
  */
 static void
-replace_if_terminated(int code, Datum arg)
+replace_unless_in_order(int code, Datum arg)
 {
 	LOCKTAG		database;
 
 	pges_release_lease(&pges_notifier);
-	if (!is_terminated)
+	if (leaves_in_order ||
+		(!is_terminated && !TimestampDifferenceExceeds(began_at, GetCurrentTimestamp(), LINGER_MS)))
 		return;
 	SET_LOCKTAG_OBJECT(database, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
 	if (LockAcquire(&database, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
 		return;
 	LockRelease(&database, RowExclusiveLock, true);
-	(void) pges_register_worker(&pges_notifier, 0, NULL);
+	if (!pges_register_worker(&pges_notifier, 0, NULL))
+		ereport(LOG,
+				(errmsg("could not start the successor of a pg_eventstore notifier: no background worker slot is free"),
+				 errdetail("Events that were not announced yet are announced when a session next appends or begins to read the log."),
+				 errhint("You might need to increase max_worker_processes.")));
 }
 
 /* Sleep, however often somebody sets the latch meanwhile. */
@@ -256,9 +268,8 @@ work(void)
 		PgesOutlook outlook = {0};
 
 		look_around(&outlook);
-		if (outlook.gives_up)
-			return;
-		if (wait_after_look(&outlook) && leave())
+		leaves_in_order = outlook.gives_up || (wait_after_look(&outlook) && leave());
+		if (leaves_in_order)
 			return;
 	}
 }
@@ -307,6 +318,7 @@ pges_notifier_main(Datum database)
 	is_looking = true;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, handle_sigterm);
+	pqsignal(SIGINT, SIG_IGN);	/* pg_cancel_backend(): there is no statement */
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
@@ -315,7 +327,8 @@ pges_notifier_main(Datum database)
 	(void) has_work();
 	if (!pges_take_lease(&pges_notifier))
 		return;
-	before_shmem_exit(replace_if_terminated, (Datum) 0);
+	began_at = GetCurrentTimestamp();
+	before_shmem_exit(replace_unless_in_order, (Datum) 0);
 	tell_starter();
 	work();
 }

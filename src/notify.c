@@ -13,12 +13,24 @@
 #include "access/xact.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
 #include "utils/json.h"
+#include "utils/lsyscache.h"
 
 #include "notifier.h"
 #include "notify.h"
 #include "position.h"
 #include "store.h"
+
+/* What a transaction has to announce of a store. */
+typedef struct Announcement
+{
+	PgesNotifications mode;
+	const char *channel;
+	const char *name;
+	int64		position;
+} Announcement;
 
 /*
  * Notify of a store's events up to a position.  The payload does not grow with the
@@ -37,31 +49,84 @@ pges_notify(const char *channel, const char *store, int64 position)
 	pfree(payload.data);
 }
 
-/* Whether the notifier announces some of what has been appended. */
-static bool
-needs_notifier(const PgesAppended *appended)
+/*
+ * How a store is announced as things are now, at the end of the transaction: since it
+ * has appended, the transaction may have changed the mode or the channel, or renamed or
+ * dropped the table.  The description is of use only if it is still true.  To make it
+ * anew could raise an error, so the options are read off the catalogs then.
+ */
+static Announcement
+look_up(const PgesAppended *appended)
 {
-	while (appended && (appended->position == 0 ||
-						appended->store->notifications != PGES_NOTIFY_WORKER))
-		appended = appended->next;
-	return appended != NULL;
+	Oid			relid = appended->store->relid;
+	const PgesStore *store = pges_known_store(relid);
+	Announcement announcement = {.mode = PGES_NOTIFY_OFF,.position = appended->position};
+	PgesStoreOptions options;
+
+	if (store)
+	{
+		announcement.mode = store->notifications;
+		announcement.channel = store->channel;
+		announcement.name = store->qualified_name;
+	}
+	else if (pges_find_options(relid, &options))
+	{
+		announcement.mode = pges_mode_of_name(options.notifications);
+		announcement.channel = options.channel;
+		announcement.name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+													   get_rel_name(relid));
+	}
+	return announcement;
+}
+
+/* What is to be announced at the end of the transaction, as a list. */
+static List *
+to_announce(const PgesAppended *appended)
+{
+	List	   *list = NIL;
+
+	for (; appended; appended = appended->next)
+	{
+		Announcement *announcement = palloc(sizeof(Announcement));
+
+		*announcement = look_up(appended);
+		if (appended->position > 0 && announcement->mode != PGES_NOTIFY_OFF)
+			list = lappend(list, announcement);
+	}
+	return list;
+}
+
+/* The first in a list that has a mode, or NULL. */
+static const Announcement *
+first_of_mode(const List *list, PgesNotifications mode)
+{
+	ListCell   *lc;
+
+	foreach(lc, list)
+	{
+		const Announcement *announcement = lfirst(lc);
+
+		if (announcement->mode == mode)
+			return announcement;
+	}
+	return NULL;
 }
 
 /* Before commit: see to it that all appends are announced. */
 static void
 announce(const PgesAppended *appended)
 {
-	bool		has_notifier = needs_notifier(appended) && pges_ensure_worker(&pges_notifier, true);
+	List	   *list = to_announce(appended);
+	bool		has_notifier = first_of_mode(list, PGES_NOTIFY_WORKER) != NULL &&
+		pges_ensure_worker(&pges_notifier, PGES_REQUIRE_AND_WRITE);
+	ListCell   *lc;
 
-	for (; appended; appended = appended->next)
+	foreach(lc, list)
 	{
-		const PgesStore *store = appended->store;
+		const Announcement *announcement = lfirst(lc);
 
-		if (appended->position == 0)
-			continue;
-		if (store->notifications == PGES_NOTIFY_COMMIT ||
-			(store->notifications == PGES_NOTIFY_WORKER && !has_notifier))
-			pges_notify(store->channel, store->qualified_name, appended->position);
+		if (announcement->mode == PGES_NOTIFY_COMMIT || !has_notifier)
+			pges_notify(announcement->channel, announcement->name, announcement->position);
 	}
 }
 
@@ -69,22 +134,21 @@ announce(const PgesAppended *appended)
 static void
 check_prepare(const PgesAppended *appended)
 {
-	if (needs_notifier(appended) && !pges_ensure_worker(&pges_notifier, false))
+	List	   *list = to_announce(appended);
+	const Announcement *by_commit = first_of_mode(list, PGES_NOTIFY_COMMIT);
+
+	if (first_of_mode(list, PGES_NOTIFY_WORKER) && !pges_ensure_worker(&pges_notifier, PGES_REQUIRE))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot prepare a transaction that has appended while the notifier cannot run"),
 				 errdetail("A prepared transaction cannot send notifications itself."),
 				 errhint("View eventstore.notifier shows why the notifier cannot run. Without it, transactions can be committed, or prepared if notifications are off.")));
-	for (; appended; appended = appended->next)
-	{
-		if (appended->position > 0 && appended->store->notifications == PGES_NOTIFY_COMMIT)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot prepare a transaction that has appended to store %s",
-							appended->store->qualified_name),
-					 errdetail("The notifications of the store are in mode \"commit\", and a prepared transaction cannot send notifications."),
-					 errhint("Set the mode to \"worker\" with eventstore.set_notifications().")));
-	}
+	if (by_commit)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot prepare a transaction that has appended to store %s", by_commit->name),
+				 errdetail("The notifications of the store are in mode \"commit\", and a prepared transaction cannot send notifications."),
+				 errhint("Set the mode to \"worker\" with eventstore.set_notifications().")));
 }
 
 /*

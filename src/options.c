@@ -107,6 +107,20 @@ find_sequence(Oid relid)
 	return sequence;
 }
 
+/* Find the options of a store, but for its sequence; false if a table is none. */
+bool
+pges_find_options(Oid relid, PgesStoreOptions *options)
+{
+	Wanted		wanted = {pges_append_trigger_function(), TRIGGER_TYPE_INSERT};
+	char	   *arguments[2];
+
+	if (get_rel_relkind(relid) == '\0' || !find_arguments(relid, &wanted, arguments))
+		return false;
+	options->notifications = arguments[0];
+	options->channel = arguments[1];
+	return true;
+}
+
 /* Make the row that a function returns. */
 static Datum
 make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -142,19 +156,18 @@ Datum
 pges_store_options(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	Wanted		wanted = {pges_append_trigger_function(), TRIGGER_TYPE_INSERT};
-	char	   *arguments[2];
+	PgesStoreOptions options;
 	Datum		values[3];
 	bool		nulls[3] = {false};
 
 	require_table(relid);
-	if (!find_arguments(relid, &wanted, arguments))
+	if (!pges_find_options(relid, &options))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" is not a store", get_rel_name(relid)),
 				 errhint("Create stores with eventstore.create_store().")));
-	values[0] = CStringGetTextDatum(arguments[0]);
-	values[1] = CStringGetTextDatum(arguments[1]);
+	values[0] = CStringGetTextDatum(options.notifications);
+	values[1] = CStringGetTextDatum(options.channel);
 	values[2] = ObjectIdGetDatum(find_sequence(relid));
 	nulls[2] = !OidIsValid(DatumGetObjectId(values[2]));
 	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));

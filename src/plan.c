@@ -136,6 +136,19 @@ generation_of(SPIPlanPtr plan)
 	return generic ? generic->generation : -1;
 }
 
+/*
+ * Whether the relation that a statement names is a table of a store: it comes first in
+ * the dependencies, before what a view or a rule brings.  A view that has taken the name,
+ * and reads the store, would bring functions of its owner.
+ */
+static bool
+names_table_of(const CachedPlanSource *source, const PgesStore *store)
+{
+	Oid			first = source->relationOids == NIL ? InvalidOid : linitial_oid(source->relationOids);
+
+	return first == store->relid || (OidIsValid(first) && first == store->archive.relid);
+}
+
 /* Whether a plan is about the tables of a store, and not others of their names. */
 static bool
 is_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
@@ -143,7 +156,8 @@ is_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 	CachedPlanSource *source = source_of(plan);
 
 	return (scope == PGES_ARCHIVED || list_member_oid(source->relationOids, store->relid)) &&
-		(scope == PGES_LIVE || list_member_oid(source->relationOids, store->archive.relid));
+		(scope == PGES_LIVE || list_member_oid(source->relationOids, store->archive.relid)) &&
+		names_table_of(source, store);
 }
 
 /* Raise the error that a name has come to stand for another table. */

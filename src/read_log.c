@@ -211,8 +211,8 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
 	if (store->notifications == PGES_NOTIFY_WORKER &&
-		pges_ensure_worker(&pges_notifier, false))	/* it has not been
-													 * announced */
+		pges_ensure_worker(&pges_notifier, PGES_NUDGE)) /* it has not been
+														 * announced */
 		pges_wake_worker(&pges_notifier);
 	PG_RETURN_INT64(mark);
 }

@@ -248,6 +248,15 @@ pges_store(Oid relid)
 	return entry->store;
 }
 
+/* The description of a store, if there is one and it is still true; or NULL. */
+const PgesStore *
+pges_known_store(Oid relid)
+{
+	StoreEntry *entry = hash_search(stores, &relid, HASH_FIND, NULL);
+
+	return entry && entry->valid ? entry->store : NULL;
+}
+
 /* Raise when a part of a name would be cut to fit. */
 static void
 check_name_lengths(const char *name)

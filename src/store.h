@@ -109,6 +109,7 @@ typedef struct PgesStoreOptions
 
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
+extern const PgesStore *pges_known_store(Oid relid);
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
 extern Oid	pges_owner_of(Oid relid);
@@ -134,6 +135,12 @@ extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
+
+/* in options.c */
+extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
+
+/* in store_shape.c */
+extern PgesNotifications pges_mode_of_name(const char *name);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
 extern const char *pges_column_name(PgesColumn column);

@@ -3,7 +3,9 @@
  *		Creates, alters and drops stores.
  *
  * All names that go into DDL are quoted, and the search path is empty while it
- * runs, so nothing of the caller's can stand in for what is meant.
+ * runs, so nothing of the caller's can stand in for what is meant.  A schema can be
+ * renamed all the same, and then a name stands for another table.  So commands about a
+ * table that is there run with the rights of its owner, who may do as much to it anyway.
  */
 #include "postgres.h"
 
@@ -33,6 +35,7 @@
 #include "argument.h"
 #include "compat.h"
 #include "mark.h"
+#include "notify.h"
 #include "own_table.h"
 #include "plan.h"
 #include "position.h"
@@ -75,7 +78,10 @@ lock_creation(const char *schema)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, string_hash(schema, NAMEDATALEN), PGES_LOCK_CREATE);
+	Oid			namespace = get_namespace_oid(schema, true);
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, namespace,
+						 OidIsValid(namespace) ? 0 : string_hash(schema, NAMEDATALEN), PGES_LOCK_CREATE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();	/* what the other one created is there */
 }
@@ -274,8 +280,14 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 	nestlevel = pges_begin_ddl();
 	if (OidIsValid(relid))
 	{
+		PgesIdentity caller;
+		bool		as_owner;
+
 		check_owns(store, relid);
+		as_owner = pges_act_as(&caller, pges_owner_of(relid));
 		adopt_table(store, relid);
+		if (as_owner)
+			pges_become_again(&caller);
 	}
 	else
 	{
@@ -362,6 +374,8 @@ pges_drop_store(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
 	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	PgesIdentity caller;
+	bool		as_owner;
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
@@ -377,9 +391,12 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	}
 	pges_forget_watermark(store->relid);
 	pges_forget_holds(store->relid);
+	as_owner = pges_act_as_owner(&caller, store);
 	if (OidIsValid(store->archive.relid))
 		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));
 	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
+	if (as_owner)
+		pges_become_again(&caller);
 	pges_end_ddl(nestlevel);
 	PG_RETURN_VOID();
 }
@@ -461,6 +478,19 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 	return PointerGetDatum(trigdata->tg_trigtuple);
 }
 
+/*
+ * Announce the last position of a store that the notifier does not announce any more:
+ * it may not have come to that yet.  Nobody appends meanwhile.
+ */
+static void
+announce_last(const PgesStore *store, const char *channel)
+{
+	int64		last = pges_next_of_sequence(store->sequence) - 1;
+
+	if (last > 0)
+		pges_notify(channel, store->qualified_name, last);
+}
+
 PG_FUNCTION_INFO_V1(pges_set_notifications);
 
 /* SQL: change how a store announces new events. */
@@ -470,15 +500,22 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	PgesNotifications mode = pges_parse_notifications(name_argument(fcinfo, 1, "mode"));
 	const PgesStore *store;
 	char	   *channel;
+	PgesIdentity caller;
+	bool		as_owner;
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
 	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
 	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
+	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
 	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
 	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
 	if (has_dumped_options(store))
 		keep_default_store_options(mode, channel);
+	if (store->notifications == PGES_NOTIFY_WORKER && mode == PGES_NOTIFY_COMMIT)
+		announce_last(store, channel);
 	PG_RETURN_VOID();
 }

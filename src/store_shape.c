@@ -371,16 +371,23 @@ check_rules(Relation rel)
 	}
 }
 
-/* The meaning of the name of a notification mode. */
+/* The meaning of the name of a notification mode; off if it is none. */
+PgesNotifications
+pges_mode_of_name(const char *name)
+{
+	if (strcmp(name, "worker") == 0)
+		return PGES_NOTIFY_WORKER;
+	return strcmp(name, "commit") == 0 ? PGES_NOTIFY_COMMIT : PGES_NOTIFY_OFF;
+}
+
+/* The same; raises if it is none. */
 PgesNotifications
 pges_parse_notifications(const char *mode)
 {
-	if (strcmp(mode, "worker") == 0)
-		return PGES_NOTIFY_WORKER;
-	if (strcmp(mode, "commit") == 0)
-		return PGES_NOTIFY_COMMIT;
-	if (strcmp(mode, "off") == 0)
-		return PGES_NOTIFY_OFF;
+	PgesNotifications meaning = pges_mode_of_name(mode);
+
+	if (meaning != PGES_NOTIFY_OFF || strcmp(mode, "off") == 0)
+		return meaning;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized notification mode: \"%s\"", mode),

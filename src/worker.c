@@ -27,7 +27,7 @@
  *	S3	if any worker holds the lease now: release the start lock, go to S6
  *	S4	if the row says that no worker is to be started yet: release the start lock,
  *		notify itself, end
- *	S5	start a worker, and wait until one holds the lease, for three seconds at
+ *	S5	start a worker, and wait until one holds the lease, for two seconds at
  *		most; if that fails: write the row, log it, notify itself, end
  *	S6	commit, then wake the worker
  *
@@ -65,7 +65,9 @@
 #include "status.h"
 #include "worker.h"
 
-#define READY_MS 3000			/* a worker must hold the lease by then */
+#define READY_MS 2000			/* a worker must hold the lease by then */
+#define NUDGE_MS 50				/* so long a session waits that does not need
+								 * it */
 #define LOOK_MS 10				/* between two looks whether it does */
 #define MIN_PAUSE_MS 1000		/* after the first failure */
 #define MAX_PAUSE_MS 300000
@@ -232,9 +234,10 @@ unlock_start(const PgesWorker *worker)
  * has ended meanwhile because another holds the lease is no failure.
  */
 static const Failure *
-wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle)
+wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool is_needed)
 {
-	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), READY_MS);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  is_needed ? READY_MS : NUDGE_MS);
 
 	for (;;)
 	{
@@ -247,7 +250,8 @@ wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle)
 			return &ended;
 		if (GetCurrentTimestamp() >= end)
 		{
-			TerminateBackgroundWorker(handle);
+			if (is_needed)
+				TerminateBackgroundWorker(handle);
 			return &late;
 		}
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -259,14 +263,14 @@ wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle)
 
 /* Start a worker; what went wrong, or NULL. */
 static const Failure *
-try_to_start(const PgesWorker *worker)
+try_to_start(const PgesWorker *worker, bool is_needed)
 {
 	BackgroundWorkerHandle *handle;
 	const Failure *failure = &no_slot;
 
 	if (pges_register_worker(worker, MyProcPid, &handle))
 	{
-		failure = wait_until_ready(worker, handle);
+		failure = wait_until_ready(worker, handle, is_needed);
 		pfree(handle);
 	}
 	return failure;
@@ -286,7 +290,7 @@ pges_pause_ms(int failed_starts)
  */
 static bool
 record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *failure,
-			   bool may_write)
+			   PgesWorkerNeed need)
 {
 	int			pause;
 
@@ -296,18 +300,18 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 	pges_set_error(status, failure->error);
 	status->next_start_at = TimestampTzPlusMilliseconds(status->last_error_at, pause);
 	worker->paused_until = status->next_start_at;
-	ereport(LOG,
+	ereport(need == PGES_NUDGE ? DEBUG1 : LOG,
 			(errmsg("could not start the %s of database \"%s\": %s",
 					worker->name, get_database_name(MyDatabaseId), failure->error),
 			 errdetail("No session tries again for %d s. Meanwhile, transactions that append send their notifications themselves, at commit.",
 					   pause / 1000),
 			 errhint("%s", failure->hint)));
-	return may_write && pges_write_status(worker->status, status);
+	return need == PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
 }
 
 /* S3 to S5, with the start lock held; true if there is a worker. */
 static bool
-start(PgesWorker *worker, bool may_write, bool *written)
+start(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 {
 	PgesWorkerStatus status;
 	const Failure *failure;
@@ -321,9 +325,9 @@ start(PgesWorker *worker, bool may_write, bool *written)
 		worker->paused_until = status.next_start_at;
 		return false;
 	}
-	failure = try_to_start(worker);
+	failure = try_to_start(worker, need != PGES_NUDGE);
 	if (failure)
-		*written = record_failure(worker, &status, failure, may_write);
+		*written = record_failure(worker, &status, failure, need);
 	return failure == NULL;
 }
 
@@ -334,7 +338,7 @@ start(PgesWorker *worker, bool may_write, bool *written)
  * recorded for other sessions, too.
  */
 bool
-pges_ensure_worker(PgesWorker *worker, bool may_write)
+pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
 {
 	bool		written = false;
 	bool		runs = is_leased(worker);
@@ -344,7 +348,7 @@ pges_ensure_worker(PgesWorker *worker, bool may_write)
 		if (!IsUnderPostmaster || GetCurrentTimestamp() < worker->paused_until ||
 			!pges_lock_start(worker))
 			return false;
-		runs = start(worker, may_write, &written);
+		runs = start(worker, need, &written);
 		if (!written)
 			unlock_start(worker);
 	}

@@ -40,8 +40,17 @@ typedef struct PgesWorker
 #define PGES_SET_START_TAG(tag, worker) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
 
+/* Why a session wants the worker. */
+typedef enum PgesWorkerNeed
+{
+	PGES_NUDGE,					/* it would be good; nobody waits, or logs a
+								 * failure */
+	PGES_REQUIRE,				/* it has to be there; nothing can be written */
+	PGES_REQUIRE_AND_WRITE		/* it has to be there, a failure is recorded */
+} PgesWorkerNeed;
+
 /* For sessions that need the worker. */
-extern bool pges_ensure_worker(PgesWorker *worker, bool may_write);
+extern bool pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need);
 extern void pges_wake_worker(const PgesWorker *worker);
 
 /* For the worker. */

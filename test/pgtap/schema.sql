@@ -29,8 +29,10 @@ SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COL
           'pg_dump carries the events, their sequence, the options, the records of erasures and the holds');
 SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c)', '', '', '', ''],
-          'every row of them, but for those of tables that are gone');
+          ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid '
+                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e'' '
+                'AND d.refclassid = ''pg_catalog.pg_extension''::pg_catalog.regclass AND x.extname <> ''pg_eventstore''))', '', '', '', ''],
+          'every row of them, but for those of tables that are gone, or that other extensions have');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on

@@ -316,8 +316,14 @@ for my $round (1 .. 3)
   $listener->run('LISTEN x_busy; LISTEN x_idle');
   my $locker = session($node, 'idle');
   is(is_told($listener, append('idle', $_), $_), 1, "$_ is announced") for 'x.idle', 'x.busy';
+  # a notifier that has come to know the store before it is locked
+  my $keeper = keep_notifier('idle');
+  soon('idle', "SELECT count(*) = 3 FROM eventstore.watermarks WHERE announced > 0 AND store::text ~ '^(x|keep)[.]'") or die 'there are no watermarks';
+  sleep 0.5;
   $locker->run('BEGIN; LOCK TABLE x.idle');
   is(is_told($listener, append('idle', 'x.busy'), 'x.busy'), 1, 'the busy store is announced');
+  $keeper->run('ROLLBACK');
+  $keeper->quit;
   ok(wait_for_notifiers('idle', 0), 'and nothing keeps the notifier from leaving');
   $locker->run('COMMIT');
   $_->quit for $locker, $listener;
@@ -521,6 +527,48 @@ for my $case (
   eval { $_->quit } for $odd, $listener;
 }
 
+### What stands in the way of a look, ends it, or changes a store meanwhile.
+{
+  my $listener = new_database('harmed');
+  my ($writer, $other) = map { session($node, 'harmed') } 1 .. 2;
+
+  # an index is locked for long
+  $writer->run('BEGIN');
+  my $position = append($writer);
+  $other->run('BEGIN; ALTER INDEX eventstore.events_position_key SET TABLESPACE pg_default');
+  $writer->run('COMMIT');
+  is(is_told($listener, $position, undef, 3), 0, 'while the index of the positions is locked nothing is announced');
+  $other->run('COMMIT');
+  is(is_told($listener, $position), 1, 'but then it is');
+
+  # it cannot be canceled, as it runs no statement of anybody
+  $writer->run('BEGIN');
+  append($writer);
+  $position = append('harmed');
+  my ($pid) = notifiers('harmed');
+  $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
+  sleep 0.3;
+  $writer->run('ROLLBACK');
+  is(is_told($listener, $position), 1, 'pg_cancel_backend() keeps nothing from being announced');
+
+  # the transaction that appends changes the mode, the name, or drops the store
+  $writer->run('BEGIN');
+  $position = append($writer);
+  $writer->run("SELECT eventstore.set_notifications('eventstore.events', 'commit'); COMMIT");
+  is(is_told($listener, $position), 1, 'an append is announced that sets mode commit');
+  $writer->run("SELECT eventstore.set_notifications('eventstore.events', 'off'); BEGIN");
+  $position = append($writer);
+  $writer->run("SELECT eventstore.set_notifications('eventstore.events', 'worker'); COMMIT");
+  is(is_told($listener, $position), 1, 'and one that sets mode worker');
+  $writer->run("SELECT eventstore.create_store('h.old', 'commit', 'eventstore_events'); BEGIN");
+  $position = append($writer, 'h.old');
+  $writer->run('ALTER TABLE h.old RENAME TO new; COMMIT');
+  is(is_told($listener, $position, 'h.new'), 1, 'and one that renames the store, by the new name');
+  $writer->run("BEGIN; SELECT eventstore.append_event('e', '1', store => 'h.new'); SELECT eventstore.drop_store('h.new', true); COMMIT");
+  is($writer->state, '00000', 'a store can be dropped after an append');
+  $_->quit for $writer, $other, $listener;
+}
+
 ### The server restarts, also after a crash.
 {
   soon('postgres', 'SELECT true') or die 'the server is gone';
@@ -711,6 +759,12 @@ SKIP:
   }
   is(failures($log), 4, 'the pauses between two tries grow');
   is(view('crammed', 'failed_starts, next_start_at - last_error_at'), '4|00:00:08', 'the view tells');
+
+  # who reads for the first time would like to have one, but does not insist
+  $node->safe_psql('crammed', 'UPDATE eventstore.notifier_status SET next_start_at = NULL');
+  $node->safe_psql('crammed', 'SELECT count(*) FROM eventstore.read_events()') for 1 .. 5;
+  is(failures($log), 4, 'readers log nothing');
+  $node->safe_psql('crammed', "UPDATE eventstore.notifier_status SET next_start_at = clock_timestamp() + interval '8 s'");
   is(is_told($listener, $node->safe_psql('crammed', 'SELECT max(position) FROM eventstore.events')), 1, 'all that was appended meanwhile is announced');
 
   $first->run("BEGIN; SELECT eventstore.append_event('e', '1')");

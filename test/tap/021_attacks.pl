@@ -199,21 +199,25 @@ EOS
 
 # Run a script of call_commands() as a superuser; what went wrong, one string each.
 # A script that sets a trap says "set SQLSTATE".
+my $sprung = 0; # scripts in which a trap has sprung
 sub run_calls
 {
   my ($script, $list, $path) = @_;
-  my (@wrong, $bites);
+  my (@wrong, $bites, $first);
   my $out = script(<<EOS, 'postgres', '-csearch_path=' . ($path // 'pg_catalog'));
 SET client_min_messages = error; SET lock_timeout = '5s';
-SELECT last_value AS bites FROM evil.bites \\gset
-\\echo from :bites
+SELECT b.last_value AS bites, s.last_value AS springs FROM evil.bites b, evil.springs s \\gset
+\\echo from :bites :springs
 $script
+SELECT last_value AS springs FROM evil.springs \\gset
+\\echo to :springs
 \\echo end
 EOS
 
   foreach (split /\n/, $out)
   {
-    $bites = $1 if /^from (\d+)$/;
+    ($bites, $first) = ($1, $2) if /^from (\d+) (\d+)$/;
+    $sprung++ if /^to (\d+)$/ && $1 > $first;
     return "not set: $1" if /^set (\w+)$/ && $1 ne '00000';
     my ($i, $state, $count, $set, $mark, $me) = /^(\d+)\|(\w+)\|(\d+)\|(.*)\|(.*)\|(.*)$/ or next;
     my $sql = ($list->[$i]{name} // '') . $list->[$i]{sql} . ($list->[$i]{spi} ? ' (by the executor)' : '');
@@ -295,7 +299,25 @@ foreach my $line (split /\n/, slurp_file("$FindBin::RealBin/traps.txt"))
   }
 }
 
-# Make the store of a trap, set the trap, and try it with its bait, as its owner.
+# Make the stores of traps, as mallory: all before the first of them is used, as their
+# events have to be announced.
+sub make_stores
+{
+  my $script = "SET client_min_messages = error;\n";
+  foreach my $schema (map { $_->{schema} } @_)
+  {
+    $script .= <<EOS;
+SELECT eventstore.create_store('$schema.events');
+CREATE TABLE $schema.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
+SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => '$schema.events');
+SELECT eventstore.append_event('e', '1', 'b', event_id => 'again', store => '$schema.events');
+EOS
+  }
+  script($script, 'mallory');
+  return;
+}
+
+# Set a trap on its store, and try it with its bait, as its owner.
 sub set_trap
 {
   my ($trap) = @_;
@@ -306,10 +328,6 @@ sub set_trap
   my $archive = $trap->{archive} ? "SELECT eventstore.create_archive('$schema.events'); SELECT eventstore.archive_events('$schema.events', before_position => 3);" : '';
   my $out = script(<<EOS, 'mallory');
 SET client_min_messages = error;
-SELECT eventstore.create_store('$schema.events');
-CREATE TABLE $schema.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
-SELECT eventstore.append_to_aggregate('a', array_fill('e'::text, '{4}'), '{1,2,3,4}', store => '$schema.events');
-SELECT eventstore.append_event('e', '1', 'b', event_id => 'again', store => '$schema.events');
 ${ \until_announced("$schema.events", 5) }
 $archive
 SELECT '$schema.events'::regclass AS store, to_regclass('$schema.events_archive') AS archive, '$schema.events_position_seq'::regclass AS sequence,
@@ -338,6 +356,7 @@ EOS
 }
 
 my $bob_before = of_bob();
+make_stores(@traps);
 set_trap($_) foreach @traps;
 is(script('SELECT count(*) FROM bob.events_archive'), '2', 'bob has archived events');
 my @moving = grep { $_->{bait} eq 'move' && $_->{archive} } @traps;
@@ -350,13 +369,10 @@ none('and none makes a view fail, for all who look', map { $traps[$_]{views} ne 
 # The calls, then those that drop the store.
 my @armed = grep { $_->{oid} } @traps;
 my @archiving = grep { $_->{object} =~ /archive|retention|^append|^read_events$/ } @calls;
-my $sprung = 0;
 foreach my $trap (@armed)
 {
   my $list = $trap->{archive} ? \@calls : \@archiving;
-  my ($before) = counts();
   none("trap: $trap->{name}", run_calls(variables($trap) . call_commands($list, '', ''), $list));
-  $sprung++ if (counts())[0] > $before;
 }
 cmp_ok($sprung, '>', @traps / 3, 'many sprang, with the rights of their owner');
 is(of_bob(), $bob_before, 'the store of bob is unchanged');
@@ -369,6 +385,7 @@ none('bob calls what he may', calls_of_bob());
 
 # A store without traps of its own, for what follows.
 my %plain = (name => 'plain', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'plain');
+make_stores(\%plain);
 set_trap(\%plain);
 
 # The store gets another name, and a trap its old one, in a session that has used it.
@@ -449,6 +466,7 @@ cmp_ok((counts())[0], '>=', $springs + 2, 'names first in the search_path are tr
 ($springs) = counts();
 script(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type ~ 'eventstore'});
 my %named = (name => 'named', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'named');
+make_stores(\%named);
 set_trap(\%named);
 my @all = (@calls, @drops);
 none('names: a superuser calls all', run_calls(variables(\%named) . "SET search_path = evil_names, pg_catalog;\n" . call_commands(\@all, '', ''), \@all, 'evil_names,pg_catalog'));
@@ -458,6 +476,7 @@ is((counts())[0], $springs, 'names: no trap has sprung');
 
 # The same as temporary views, left by whoever used the session before.
 my %temporary = (name => 'temporary', bait => '-', sql => 'SELECT 1', archive => 1, schema => 'temporary');
+make_stores(\%temporary);
 set_trap(\%temporary);
 none('temporary views: a superuser calls all', run_calls(variables(\%temporary) . <<'EOS' .
 SET SESSION AUTHORIZATION mallory;
