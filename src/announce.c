@@ -356,7 +356,7 @@ write_status(bool gives_up)
 {
 	PgesWorkerStatus status;
 
-	if (!pges_lock_start(&pges_notifier) ||
+	if (!pges_lock_start(&pges_notifier, false) ||
 		!pges_read_status(pges_notifier.status, &status))
 		return false;
 	if (last_error[0] == '\0' && status.failed_starts == 0)

@@ -200,10 +200,10 @@ pges_release_lease(const PgesWorker *worker)
 
 /*
  * Acquire the start lock until the transaction ends; false if another session has
- * it.  Who holds it may write the row.
+ * it, unless it is to be waited for.  Who holds it may write the row.
  */
 bool
-pges_lock_start(const PgesWorker *worker)
+pges_lock_start(const PgesWorker *worker, bool wait)
 {
 	ResourceOwner caller = CurrentResourceOwner;
 	LOCKTAG		start;
@@ -211,7 +211,7 @@ pges_lock_start(const PgesWorker *worker)
 
 	PGES_SET_START_TAG(start, worker);
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	locked = LockAcquire(&start, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	locked = LockAcquire(&start, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 	CurrentResourceOwner = caller;
 	return locked;
 }
@@ -335,7 +335,8 @@ start(PgesWorker *worker, PgesWorkerNeed need, bool *written)
  * Make sure that there is a worker: S1 to S5.  Requires that the caller holds what
  * the worker looks for before it ends.  Returns false if no worker can run; the
  * caller must then do the work itself.  A caller that may write has a failure
- * recorded for other sessions, too.
+ * recorded for other sessions, too.  One that cannot do the work itself waits for
+ * another session that is starting a worker.
  */
 bool
 pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
@@ -346,7 +347,7 @@ pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
 	if (!runs)
 	{
 		if (!IsUnderPostmaster || GetCurrentTimestamp() < worker->paused_until ||
-			!pges_lock_start(worker))
+			!pges_lock_start(worker, need == PGES_REQUIRE))
 			return false;
 		runs = start(worker, need, &written);
 		if (!written)

@@ -58,7 +58,7 @@ extern bool pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
 								 BackgroundWorkerHandle **handle);
 extern bool pges_take_lease(const PgesWorker *worker);
 extern void pges_release_lease(const PgesWorker *worker);
-extern bool pges_lock_start(const PgesWorker *worker);
+extern bool pges_lock_start(const PgesWorker *worker, bool wait);
 extern int	pges_pause_ms(int failed_starts);
 
 #endif							/* PGES_WORKER_H */
