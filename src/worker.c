@@ -301,7 +301,8 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 	status->next_start_at = TimestampTzPlusMilliseconds(status->last_error_at, pause);
 	worker->paused_until = status->next_start_at;
 	ereport(need == PGES_NUDGE ? DEBUG1 : LOG,
-			(errmsg("could not start the %s of database \"%s\": %s",
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not start the %s of database \"%s\": %s",
 					worker->name, get_database_name(MyDatabaseId), failure->error),
 			 errdetail("No session tries again for %d s. Meanwhile, transactions that append send their notifications themselves, at commit.",
 					   pause / 1000),
