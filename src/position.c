@@ -21,6 +21,10 @@
  *
  * It never unlocks TAG(n): the end of the transaction does, or COMMIT PREPARED.
  *
+ * The sequence is locked as nextval() locks it, and until that has its own lock.  So
+ * ALTER SEQUENCE, which gives a sequence another file, is waited for before step 2, and
+ * the page that is read is the one that nextval() changes.
+ *
  * nextval() changes the page under the exclusive lock.  So at the moment in which
  * the guard is acquired, the sequence has assigned exactly the positions below n,
  * and all positions of the transaction are at or above n.
@@ -140,9 +144,9 @@ lock_next_position(Relation rel, int64 *next)
 
 /* Open a sequence to read its page. */
 static Relation
-open_sequence(Oid sequence)
+open_sequence(Oid sequence, LOCKMODE mode)
 {
-	Relation	rel = relation_open(sequence, AccessShareLock);
+	Relation	rel = relation_open(sequence, mode);
 
 	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
 		elog(ERROR, "relation with OID %u is not a sequence", sequence);
@@ -153,7 +157,7 @@ open_sequence(Oid sequence)
 int64
 pges_next_of_sequence(Oid sequence)
 {
-	Relation	rel = open_sequence(sequence);
+	Relation	rel = open_sequence(sequence, AccessShareLock);
 	int64		next;
 
 	UnlockReleaseBuffer(lock_next_position(rel, &next));
@@ -203,7 +207,7 @@ lock_for_top_transaction(const LOCKTAG *tag)
 static void
 lock_guard(Oid sequence)
 {
-	Relation	rel = open_sequence(sequence);
+	Relation	rel = open_sequence(sequence, RowExclusiveLock);
 	int64		next;
 	Buffer		buffer = lock_next_position(rel, &next);
 	LOCKTAG		tag;
@@ -212,7 +216,7 @@ lock_guard(Oid sequence)
 	PGES_SET_GUARD_TAG(tag, sequence, next);
 	locked = lock_for_top_transaction(&tag);
 	UnlockReleaseBuffer(buffer);
-	relation_close(rel, AccessShareLock);
+	relation_close(rel, NoLock);
 	if (!locked)
 		elog(ERROR, "the guard of position " INT64_FORMAT " is locked exclusively", next);
 }
