@@ -114,9 +114,13 @@ find_event(const PgesNotifiedStore *store, int64 mark)
 static bool
 lock_store(const PgesNotifiedStore *store, bool *is_proper)
 {
-	if (!ConditionalLockRelationOid(store->relid, AccessShareLock) ||
-		!ConditionalLockRelationOid(store->sequence, AccessShareLock))
+	if (!ConditionalLockRelationOid(store->relid, AccessShareLock))
 		return false;
+	if (!ConditionalLockRelationOid(store->sequence, AccessShareLock))
+	{
+		UnlockRelationOid(store->relid, AccessShareLock);
+		return false;
+	}
 	*is_proper = pges_is_own_sequence(store->sequence, store->relid) &&
 		!pges_is_subscribed(store->relid);
 	return true;
@@ -221,7 +225,7 @@ announce_stores(PgesOutlook *outlook)
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announcing = store->announced;
-		if (is_given_up(store) || (!is_paused(store, start) && is_idle(store)))
+		if (is_given_up(store))
 			continue;
 		if (is_paused(store, start))
 		{
@@ -229,7 +233,8 @@ announce_stores(PgesOutlook *outlook)
 			continue;
 		}
 		current_store = store;
-		announce_store(store, outlook);
+		if (!is_idle(store))
+			announce_store(store, outlook);
 		current_store = NULL;
 	}
 	outlook->look_us = GetCurrentTimestamp() - start;
@@ -439,9 +444,11 @@ recover(MemoryContext context, PgesOutlook *outlook, int *failures)
 }
 
 /*
- * Announce what is new in all stores, write the watermarks that are due, and tell what
- * is left to do.  An error is logged, and it is tried again, ever more slowly; in the
- * end the notifier gives up.  Who holds a lock for long is waited for.
+ * Announce what is new in all stores, write the watermarks that are due, and fill in
+ * what is left to do.  An error is logged.  An error about a store pauses that store
+ * alone.  After any other error, the next look comes later, and after MAX_FAILURES of
+ * them in a row the notifier gives up.  A store that another session has locked is tried
+ * again at the next look.
  */
 void
 pges_announce_all(PgesOutlook *outlook)
@@ -474,7 +481,10 @@ pges_announce_all(PgesOutlook *outlook)
 	pgstat_report_stat(false);
 }
 
-/* Whether there is something to announce or to write, without doing it. */
+/*
+ * Whether there is something to announce or to write, without doing it.  A store that
+ * has to wait after an error counts; one that is left alone does not.
+ */
 bool
 pges_is_anything_owed(void)
 {
