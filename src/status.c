@@ -63,27 +63,38 @@ read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
 }
 
 /*
- * Read the row, as of now.  False if the table is locked or is not as expected; a
- * row that is missing is one of no failures.
+ * Find the row, as of now; NULL if it is missing.  Serializable transactions come here
+ * when they commit, and are not to conflict about this row.  So the snapshot is not one
+ * of MVCC, for which they would acquire predicate locks.
+ */
+static HeapTuple
+find_row(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+/*
+ * Read the row.  False if the table is locked or is not as expected; a row that is
+ * missing is one of no failures.
  */
 bool
 pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
 {
 	Relation	rel = pges_try_open_own_table(table, AccessShareLock);
-	Snapshot	snapshot;
-	SysScanDesc scan;
 	HeapTuple	tuple;
 
 	memset(status, 0, sizeof(PgesWorkerStatus));
 	if (rel == NULL)
 		return false;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	tuple = systable_getnext(scan);
+	tuple = find_row(rel);
 	if (HeapTupleIsValid(tuple))
 		read_row(tuple, RelationGetDescr(rel), status);
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return true;
 }
@@ -110,30 +121,24 @@ form_row(Relation rel, const PgesWorkerStatus *status)
 }
 
 /*
- * Write the row.  False if the table is locked or is not as expected.  The caller
- * holds the start lock until its transaction ends.
+ * Write the row.  False if the table is locked or is not as expected: it has no index,
+ * as none would be written to here.  The caller holds the start lock until its
+ * transaction ends.
  */
 bool
 pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
 {
 	Relation	rel = pges_try_open_own_table(table, RowExclusiveLock);
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	bool		writable = rel != NULL && !rel->rd_rel->relhasindex;
+	HeapTuple	tuple = writable ? find_row(rel) : NULL;
 
-	if (rel == NULL)
-		return false;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 0, NULL);
-	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		pges_heap_update_compat(rel, &tuple->t_self, form_row(rel, status));
-	else
+	else if (writable)
 		simple_heap_insert(rel, form_row(rel, status));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(rel, NoLock);
-	return true;
+	if (rel)
+		table_close(rel, NoLock);
+	return writable;
 }
 
 /* Note an error, as of now, cut if it is long. */
