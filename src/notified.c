@@ -38,6 +38,19 @@ static bool stores_may_differ = true;
 static bool stores_differ = true;
 static TimestampTz listed_at = 0;
 
+/* All stores that are listed may have changed, and others may have come. */
+static void
+all_changed(void)
+{
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+
+	stores_may_differ = stores_differ = true;
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+		store->differs = true;
+}
+
 /*
  * Relcache callback: a store that is listed has changed, or another may have
  * come.  Most tables that come are none.
@@ -45,16 +58,24 @@ static TimestampTz listed_at = 0;
 static void
 relcache_changed(Datum arg, Oid relid)
 {
+	PgesNotifiedStore *store;
+
+	if (!OidIsValid(relid))
+	{
+		all_changed();
+		return;
+	}
 	stores_may_differ = true;
-	if (!OidIsValid(relid) || hash_search(pges_notified_stores, &relid, HASH_FIND, NULL))
-		stores_differ = true;
+	store = hash_search(pges_notified_stores, &relid, HASH_FIND, NULL);
+	if (store)
+		stores_differ = store->differs = true;
 }
 
 /* Syscache callback: a schema may have a new name. */
 static void
 syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
-	stores_may_differ = stores_differ = true;
+	all_changed();
 }
 
 /* Get ready, once in the life of the worker. */
@@ -115,6 +136,7 @@ list_store(Relation rel)
 		(void) pges_read_watermark(relid, false, &watermark);
 		store->announced = store->recorded = watermark.announced;
 		store->last = -1;
+		store->differs = stores_may_differ; /* nobody has told it */
 	}
 	store->listed = true;
 	if (store->sequence != options.sequence)
@@ -150,7 +172,7 @@ tables_with_trigger(void)
 
 /*
  * List all stores anew.  A table that somebody has locked is not waited for: it
- * stays as it was listed, and the next look tries again.
+ * stays as it was listed.  Unless that is still true, the next look tries again.
  */
 static void
 list_stores(void)
@@ -167,16 +189,20 @@ list_stores(void)
 	foreach(lc, tables_with_trigger())
 	{
 		Oid			relid = lfirst_oid(lc);
+		bool		is_free = ConditionalLockRelationOid(relid, AccessShareLock);
 		Relation	rel;
 
-		if (!ConditionalLockRelationOid(relid, AccessShareLock))
+		store = hash_search(pges_notified_stores, &relid, HASH_FIND, NULL);
+		if (!is_free)
 		{
-			store = hash_search(pges_notified_stores, &relid, HASH_FIND, NULL);
 			if (store)
 				store->listed = true;
-			stores_may_differ = true;
+			if (store == NULL || store->differs)
+				stores_may_differ = true;
 			continue;
 		}
+		if (store)
+			store->differs = false;
 		rel = try_relation_open(relid, NoLock);
 		if (rel)
 		{

@@ -15,6 +15,7 @@ typedef struct PgesNotifiedStore
 {
 	Oid			relid;			/* hash key */
 	bool		listed;			/* found by the last look at the catalog */
+	bool		differs;		/* may have changed since it was looked at */
 	Oid			sequence;
 	char		name[2 * (2 * NAMEDATALEN + 2)];	/* quoted */
 	char		channel[NAMEDATALEN];

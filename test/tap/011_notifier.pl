@@ -321,6 +321,8 @@ for my $round (1 .. 3)
   soon('idle', "SELECT count(*) = 3 FROM eventstore.watermarks WHERE announced > 0 AND store::text ~ '^(x|keep)[.]'") or die 'there are no watermarks';
   sleep 0.5;
   $locker->run('BEGIN; LOCK TABLE x.idle');
+  # has the notifier look at all stores anew
+  $node->safe_psql('idle', 'CREATE TABLE x.other (a int)');
   is(is_told($listener, append('idle', 'x.busy'), 'x.busy'), 1, 'the busy store is announced');
   $keeper->run('ROLLBACK');
   $keeper->quit;
