@@ -4,9 +4,9 @@
  *
  * An archive belongs to the owner of its store, and whoever may read or erase
  * events in the store may do so in the archive: to be moved takes nothing from
- * anybody.  That is arranged when the archive is made.  What is granted or revoked
- * later is for the owner to bring to the archive, with eventstore.sync_archive();
- * until then an error tells what is missing.
+ * anybody.  The privileges are granted when the archive is made.  After a later
+ * GRANT or REVOKE on the store, its owner calls eventstore.sync_archive().  Until
+ * then, a role that lacks a privilege on the archive gets an error that names it.
  *
  * The owner of a table may have linked it to a store of his own, and the TRIGGER
  * privilege suffices to link somebody else's.  So a link gives no rights: nothing

@@ -136,9 +136,9 @@ found_number(int column, int64 null)
 }
 
 /*
- * Raise, instead of an error about a row of the archive, one that tells what to
- * do.  All names are those of the description: the catalogs are not asked while
- * an error is handled.
+ * If an error is about a row of the archive, raise another error in its place, with
+ * a hint for the user.  All names come from the description of the store: the
+ * catalogs cannot be read while an error is handled.
  */
 static void
 report_refused(const PgesStore *store, const ErrorData *error)

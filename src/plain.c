@@ -2,7 +2,7 @@
  * plain.c
  *		Recognises plain stores, to which events can be appended past the executor.
  *
- * direct.c tells what a plain store is, and what depends on it.
+ * See direct.c for the definition of a plain store.
  */
 #include "postgres.h"
 

@@ -44,7 +44,7 @@ aggregate_ids: only events of these aggregates. All conditions that are given mu
 max_count: at most so many events; NULL means all.
 dry_run: moves nothing.
 Returns how many events it has moved, or would move.
-Errors: 22023 without a condition, or when max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive; 23505 when the archive holds an event of the same id, version or position, which a plain INSERT into the store has brought; 0A000 as create_archive(); 55P03 when the archive is yet to be made and others use the store; 42P07 when a table has the name that the archive would have; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has archived since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22023 without a condition, or when max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or when the archive has another owner than the store; 23505 when the archive holds an event of the same id, version or position, which a plain INSERT into the store has brought; 0A000 as create_archive(); 55P03 when the archive is yet to be made and others use the store; 42P07 when a table has the name that the archive would have; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has archived since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,
@@ -85,7 +85,7 @@ store: the store.
 max_age: events that occurred longer ago are due, such as 2 years; at most 5000 years. NULL means no such rule.
 max_count_per_aggregate: of each aggregate, all but so many of its newest events are due; NULL means no such rule.
 Creates the archive if a rule is given and there is none, as create_archive() does.
-Errors: 22004 no store, 22023 an age or a count that is not above zero, or an age that is too great; 0A000 as create_archive(); 42501 for anyone but the owner of the store; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22004 no store, 22023 an age or a count that is not above zero, or an age that is too great; 0A000 as create_archive(); 42501 for anyone but the owner of the store, or when the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
   store regclass DEFAULT NULL,

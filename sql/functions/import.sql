@@ -13,7 +13,7 @@ source: a query, or the name of a table, which is read in the order of its colum
 store: NULL means the setting pg_eventstore.store.
 Versions must follow one another within each aggregate; events without a version get the next one. Readers of the log wait for the end of the transaction, so import much in parts.
 Returns how many events were imported, and how many were there already.
-Errors: 42703, 42701, 42804 columns that are none of an event''s, come twice, or are of a wrong type; 40V01 a version that another event has; 23505 an event id that exists with other content; 22023, 22004, 22P02, 22001, 22007 bad events; 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
+Errors: 42703, 42701, 42804 columns that are none of an event''s, come twice, or are of a wrong type; 40V01 a version that another event has; 23505 an event id that exists with other content; 40001 when the source that is named was renamed meanwhile; 22023, 22004, 22P02, 22001, 22007 bad events; 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.import_json(
   events jsonb,

@@ -25,7 +25,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.drop_store(regclass, boolean) IS
 'Drops a store that holds no events, or with force any store and all its events.
-Errors: 55006 when the store holds events and force is false; 42809 when the table is no store; 2BP01 when something depends on it.';
+Errors: 55006 when the store holds events and force is false; 42809 when the table is no store; 42501 for anyone but the owner of the store, or when its archive has another owner; 2BP01 when something depends on it.';
 
 CREATE OR REPLACE FUNCTION eventstore.set_notifications(
   store regclass,

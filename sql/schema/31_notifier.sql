@@ -18,7 +18,7 @@ COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts
 
 GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
 
--- no function of ours: it is to tell what is wrong also when the library cannot be loaded
+-- This view calls no C function of the extension, so that it also works when the library cannot be loaded.
 CREATE VIEW eventstore.notifier AS
 SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
             WHEN EXISTS (
