@@ -11,8 +11,9 @@ EXTENSION = pg_eventstore
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore.control)
 
 MODULE_big = pg_eventstore
-SRCS = $(sort $(wildcard src/*.c))
+SRCS = $(sort $(wildcard src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
+PG_CPPFLAGS = -I$(srcdir)/src
 
 SQL_PARTS = sql/preamble.sql \
 	$(sort $(wildcard sql/schema/1*.sql)) \
@@ -36,7 +37,13 @@ TAP_TESTS = 1
 PROVE_TESTS = $(sort $(wildcard test/tap/*.pl))
 
 EXTRA_CLEAN = pg_eventstore--*.sql results output_iso tmp_check tmp_check_iso \
-	regression.diffs regression.out log src/*.bc src/*.gcda src/*.gcno
+	regression.diffs regression.out log \
+	$(foreach suffix,bc gcda gcno,src/*.$(suffix) src/*/*.$(suffix))
+
+# in another folder the wildcards find nothing, and a library without a symbol is linked
+ifeq ($(SRCS),)
+$(error no sources found: build in the source tree, not by VPATH)
+endif
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -48,7 +55,7 @@ $(error install fragments belong in sub-folders of sql/)
 endif
 
 # PGXS tracks no header dependencies
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*/*.h)
 
 pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) pg_eventstore.control Makefile
 	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@

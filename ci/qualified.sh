@@ -3,7 +3,7 @@
 # search_path its caller has: those of tables, functions, cast types, operators.
 # A file that sets search_path for its statements is let off, and so are the names
 # that WITH gives to queries: they hide tables.
-find src -maxdepth 1 -name '*.c' -print0 | xargs -0r perl -0777 -ne '
+find src -name '*.c' ! -path 'src/bin/*' -print0 | xargs -0r perl -0777 -ne '
   next if /"search_path"/;
   my $string = qr/"(?:\\.|[^"\\])*"/;
   s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;

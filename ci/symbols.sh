@@ -4,7 +4,7 @@
 set -euo pipefail
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
-for file in src/*.c; do
+find src -name '*.c' ! -path 'src/bin/*' | while read -r file; do
   # shellcheck disable=SC2086 # the flags are words
   gcc $PG_CPPFLAGS -fPIC -w -c -o "$objects/$(basename "$file" .c).o" "$file"
 done

@@ -6,10 +6,10 @@
 
 #include "fmgr.h"
 
-#include "guc.h"
-#include "notify.h"
-#include "position.h"
-#include "store.h"
+#include "base/guc.h"
+#include "notify/notify.h"
+#include "position/position.h"
+#include "store/store.h"
 
 PG_MODULE_MAGIC;
 

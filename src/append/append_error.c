@@ -1,0 +1,227 @@
+/*
+ * append_error.c
+ *		The errors of an append that cannot be.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+
+#include "append/append.h"
+#include "base/errors.h"
+
+/* Add a version to JSON; a negative one is not known. */
+static void
+append_json_version(StringInfo json, const char *key, int64 version)
+{
+	if (version < 0)
+		appendStringInfo(json, ", \"%s\": null", key);
+	else
+		appendStringInfo(json, ", \"%s\": " INT64_FORMAT, key, version);
+}
+
+/* A conflict as JSON, for programs. */
+static char *
+conflict_json(const char *aggregate_id, int64 expected, int64 actual)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	appendStringInfoString(&json, "{\"aggregate_id\": ");
+	escape_json(&json, aggregate_id);
+	append_json_version(&json, "expected", expected);
+	append_json_version(&json, "actual", actual);
+	appendStringInfoChar(&json, '}');
+	return json.data;
+}
+
+/* Name the table an error is about, in the fields that programs read. */
+static int
+errstore(const PgesStore *store)
+{
+	err_generic_string(PG_DIAG_SCHEMA_NAME, store->schema);
+	err_generic_string(PG_DIAG_TABLE_NAME, store->table);
+	return 0;
+}
+
+/* Raise the conflict that an aggregate is not at the expected version. */
+void
+pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version conflict on aggregate \"%s\"", id),
+			 errdetail("Expected version %d, but the aggregate is at version %d in store %s.\n%s",
+					   aggregate->expected, aggregate->version,
+					   store->qualified_name,
+					   conflict_json(id, aggregate->expected, aggregate->version)),
+			 errhint("Read the aggregate again, decide anew, and append with the version it has now."),
+			 errstore(store)));
+}
+
+/*
+ * Raise the conflict that an aggregate got events that are archived already,
+ * since its version was looked up.
+ */
+void
+pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int32 version)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version conflict on aggregate \"%s\"", id),
+			 errdetail("Events up to version %d were appended to store %s and archived concurrently.\n%s",
+					   version, store->qualified_name,
+					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, version)),
+			 errhint("Call again."),
+			 errstore(store)));
+}
+
+/*
+ * Raise the conflict that an event's version is taken: by another event, or by
+ * this one, without an id to tell.
+ */
+void
+pges_report_taken(const PgesStore *store, const PgesEvent *event,
+				  const PgesAggregate *aggregate)
+{
+	char	   *id = text_to_cstring(aggregate->id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version %d of aggregate \"%s\" is taken", event->given_version, id),
+			 errdetail("Event %d is to be version %d, but the aggregate is at version %d in store %s, and its event of that version %s.\n%s",
+					   event->ordinal, event->given_version, aggregate->version,
+					   store->qualified_name,
+					   event->event_id_given ? "has another id" : "cannot be compared with one that has no id",
+					   conflict_json(id, event->given_version - 1, aggregate->version)),
+			 errstore(store)));
+}
+
+/* Raise the error that an event id exists and this event is another one. */
+void
+pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
+					  const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("event id \"%s\" already exists in store %s",
+					text_to_cstring(event->event_id), store->qualified_name),
+			 errdetail("Key \"event_id\" of event %d: %s", event->ordinal, detail),
+			 errhint("Give every event an id of its own; repeat a call only with the same ids and the same content."),
+			 errstore(store)));
+}
+
+/*
+ * The event of a batch that a duplicate key's detail names, or NULL: the key
+ * may be that of a row which a trigger inserts.  Who may not read the key gets
+ * no detail; then it is clear only if there is one event.
+ */
+static const PgesEvent *
+find_duplicate(const PgesBatch *batch, const ErrorData *error)
+{
+	if (error->detail == NULL)
+		return batch->nevents == 1 ? &batch->events[0] : NULL;
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		char	   *key = psprintf("(event_id)=(%s)",
+								   text_to_cstring(batch->events[i].event_id));
+
+		CHECK_FOR_INTERRUPTS();
+
+		if (strstr(error->detail, key))
+			return &batch->events[i];
+		pfree(key);
+	}
+	return NULL;
+}
+
+/* The event of a batch whose aggregate and version a detail names, or NULL. */
+static const PgesEvent *
+find_conflict(const PgesBatch *batch, const ErrorData *error)
+{
+	Assert(batch->events != NULL);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+		char	   *key;
+
+		if (event->aggregate_id == NULL)
+			continue;
+		key = psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
+					   text_to_cstring(event->aggregate_id), event->version);
+		if (error->detail == NULL ? batch->naggregates == 1 :
+			strstr(error->detail, key) != NULL)
+			return event;
+		pfree(key);
+	}
+	return NULL;
+}
+
+/* Raise the error that the sequence gave a position that an event has. */
+static void
+report_position(const PgesStore *store, const ErrorData *error)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("a new position of store %s is taken already",
+					store->qualified_name),
+			 errdetail("%s", error->detail ? error->detail : "The sequence of the positions is behind the events."),
+			 errhint("Where events came without their sequence, as by logical replication, the owner sets it: "
+					 "SELECT setval(pg_get_serial_sequence(%s, 'position'), (SELECT max(position) FROM %s)).",
+					 quote_literal_cstr(store->qualified_name), store->qualified_name),
+			 errstore(store)));
+}
+
+/*
+ * Raise, instead of a duplicate key's error, the one that speaks of events.
+ * Returns when the key is that of something else, such as a further unique
+ * index; the caller then raises the original.
+ */
+void
+pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
+							 const ErrorData *error)
+{
+	const PgesEvent *event = NULL;
+
+	if (error->constraint_name == NULL || error->table_name == NULL ||
+		error->schema_name == NULL ||
+		strcmp(error->table_name, store->table) != 0 ||
+		strcmp(error->schema_name, store->schema) != 0)
+		return;
+
+	if (strcmp(error->constraint_name, store->position_index) == 0)
+		report_position(store, error);
+	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
+		(event = find_duplicate(batch, error)) != NULL)
+	{
+		pges_current_event = event->ordinal;
+		pges_report_duplicate(store, event,
+							  "An event with this id stands at another place, or was stored concurrently.");
+	}
+	if (strcmp(error->constraint_name, store->version_index) == 0 &&
+		(event = find_conflict(batch, error)) != NULL)
+	{
+		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+		char	   *id = text_to_cstring(event->aggregate_id);
+
+		pges_current_event = event->ordinal;
+		ereport(ERROR,
+				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+				 errmsg("version conflict on aggregate \"%s\"", id),
+				 errdetail("Version %d was inserted into store %s concurrently.\n%s",
+						   event->version, store->qualified_name,
+						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
+				 aggregate->expected_given ?
+				 errhint("Read the aggregate again, decide anew, and append with the version it has now.") :
+				 event->given_version > 0 ?
+				 errhint("Call again: it may be this very event that was stored.") :
+				 errhint("Call again: no version was expected, so the events get the next ones."),
+				 errstore(store)));
+	}
+}

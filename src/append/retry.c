@@ -1,0 +1,259 @@
+/*
+ * retry.c
+ *		Recognises a call that repeats an earlier one.
+ *
+ * A client that lost the answer to an append sends it again.  When all its
+ * event ids stand in the store already, with the same content, one after
+ * another in their aggregates and where the expected versions would put them,
+ * the call is that one again: it is answered as the first one was, and nothing
+ * is stored.  Content that a call left to the store (time, position, version,
+ * an aggregate's type) is not compared, nor are the data and metadata of an event
+ * that was erased: the call was answered before that, and gets this answer again.
+ * It may all be in the archive by now.
+ *
+ * An import that is begun again is many such calls, of which the last one was
+ * not finished: there each event is told apart by itself.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "append/append.h"
+#include "erase/erase.h"
+#include "table/statement.h"
+
+static const PgesStatement exists_statement = {
+	"SELECT 1 FROM %1$s WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement get_statement = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* Whether an event with this id is stored. */
+bool
+pges_event_exists(const PgesStore *store, const text *event_id)
+{
+	Datum		id = PointerGetDatum(event_id);
+
+	if (!pges_find_row(store, pges_whole(store), &exists_statement, &id))
+		return false;
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* The value of a column of the row that SPI found. */
+static Datum
+stored_value(PgesColumn column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+						 column + 1, isnull);
+}
+
+/* Whether a stored text column holds what an event says. */
+static bool
+same_text(PgesColumn column, const text *wanted)
+{
+	bool		isnull;
+	Datum		value = stored_value(column, &isnull);
+
+	return pges_text_equal(isnull ? NULL : DatumGetTextPP(value), wanted);
+}
+
+/* Whether a stored jsonb column holds what an event says. */
+static bool
+same_json(PgesColumn column, Jsonb *wanted)
+{
+	bool		isnull;
+	Datum		value = stored_value(column, &isnull);
+
+	if (!isnull && column == PGES_METADATA)
+		isnull = pges_is_json_null(DatumGetJsonbP(value));	/* by an INSERT */
+	if (isnull || wanted == NULL)
+		return isnull && wanted == NULL;
+	return compareJsonbContainers(&DatumGetJsonbP(value)->root, &wanted->root) == 0;
+}
+
+/* Whether data and metadata of the stored event were erased. */
+static bool
+is_erased(void)
+{
+	bool		isnull;
+	Datum		metadata = stored_value(PGES_METADATA, &isnull);
+
+	return !isnull && pges_is_tombstone(DatumGetJsonbP(metadata));
+}
+
+/* Whether the stored time is that of an event. */
+static bool
+same_time(TimestampTz wanted)
+{
+	bool		isnull;
+
+	return DatumGetTimestampTz(stored_value(PGES_OCCURRED_AT, &isnull)) == wanted;
+}
+
+/* The first column in which the stored event differs, or PGES_NUM_COLUMNS. */
+static PgesColumn
+first_difference(const PgesEvent *event)
+{
+	if (!same_text(PGES_AGGREGATE_ID, event->aggregate_id))
+		return PGES_AGGREGATE_ID;
+	if (!same_text(PGES_EVENT_TYPE, event->event_type))
+		return PGES_EVENT_TYPE;
+	if (!same_json(PGES_DATA, event->data) && !is_erased())
+		return PGES_DATA;
+	if (!same_json(PGES_METADATA, event->metadata) && !is_erased())
+		return PGES_METADATA;
+	if (!same_text(PGES_CORRELATION_ID, event->correlation_id))
+		return PGES_CORRELATION_ID;
+	if (!same_text(PGES_CAUSATION_ID, event->causation_id))
+		return PGES_CAUSATION_ID;
+	if (event->aggregate_type && !same_text(PGES_AGGREGATE_TYPE, event->aggregate_type))
+		return PGES_AGGREGATE_TYPE;
+	if (event->occurred_at_given && !same_time(event->occurred_at))
+		return PGES_OCCURRED_AT;
+	return PGES_NUM_COLUMNS;
+}
+
+/* Take over what an event got when it was stored. */
+static void
+take_over(PgesEvent *event)
+{
+	bool		isnull;
+	Datum		version = stored_value(PGES_AGGREGATE_VERSION, &isnull);
+
+	event->version = isnull ? 0 : DatumGetInt32(version);
+	event->position = DatumGetInt64(stored_value(PGES_POSITION, &isnull));
+}
+
+/*
+ * Look for an event of the batch in the store; raise if its id is there with
+ * other content.
+ */
+static bool
+find_event(const PgesStore *store, PgesEvent *event)
+{
+	Datum		id = PointerGetDatum(event->event_id);
+	PgesColumn	difference;
+
+	if (!pges_find_row(store, pges_whole(store), &get_statement, &id))
+		return false;
+	take_over(event);
+	difference = first_difference(event);
+	if (difference != PGES_NUM_COLUMNS)
+		pges_report_duplicate(store, event,
+							  psprintf("The event at position " INT64_FORMAT " has this id and another \"%s\".",
+									   event->position, pges_column_name(difference)));
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* Whether the events found stand where this call would have put them. */
+static bool
+stand_in_order(const PgesBatch *batch)
+{
+	int32	   *last = palloc0(sizeof(int32) * Max(batch->naggregates, 1));
+	bool		ok = true;
+
+	for (int i = 0; ok && i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+
+		if (event->aggregate_id == NULL)
+			continue;
+		if (last[event->aggregate] > 0)
+			ok = event->version == last[event->aggregate] + 1;
+		else if (aggregate->expected_given)
+			ok = event->version == aggregate->expected + 1;
+		ok = ok && (event->given_version == 0 || event->given_version == event->version);
+		last[event->aggregate] = event->version;
+	}
+	pfree(last);
+	return ok;
+}
+
+/*
+ * Whether a batch repeats an earlier call; if so, its events have got what
+ * they got then.  Raises when an event id stands there with other content.
+ */
+bool
+pges_is_retry(const PgesStore *store, PgesBatch *batch)
+{
+	int			found = 0;
+
+	if (!batch->all_ids_given || batch->nevents == 0)
+		return false;
+	for (int i = 0; i < batch->nevents; i++)
+		found += find_event(store, &batch->events[i]);
+	if (found == batch->nevents && stand_in_order(batch))
+		return true;
+	for (int i = 0; i < batch->nevents; i++)
+		batch->events[i].version = 0;
+	return false;
+}
+
+/*
+ * Whether an event that is imported is stored already; raises when another one
+ * stands in its place.  One whose version is still to come, or whose aggregate is
+ * new, is not looked for: the unique index would find it.
+ */
+static bool
+is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggregate)
+{
+	int32		given = event->given_version;
+
+	if (given > aggregate->version || (event->aggregate_id && aggregate->version == 0))
+		return false;
+	if (event->event_id_given && find_event(store, event))
+	{
+		if (given > 0 && given != event->version)
+			pges_report_duplicate(store, event,
+								  psprintf("It is stored as version %d of its aggregate, not %d.",
+										   event->version, given));
+		return true;
+	}
+	if (given > 0)
+		pges_report_taken(store, event, aggregate);
+	return false;
+}
+
+/*
+ * Drop from a batch what is stored already, by event id and content, and return
+ * how many events that were.  The versions of the aggregates have been looked up.
+ */
+int
+pges_drop_stored(const PgesStore *store, PgesBatch *batch)
+{
+	int			n = 0;
+	int			stored;
+
+	for (int i = 0; i < batch->naggregates; i++)
+		batch->aggregates[i].nevents = 0;
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+		PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+
+		CHECK_FOR_INTERRUPTS();
+		pges_current_event = event->ordinal;
+		if (is_stored(store, event, aggregate))
+			continue;
+		if (aggregate->nevents++ == 0)
+			aggregate->first_event = n;
+		batch->events[n++] = *event;
+	}
+	pges_current_event = 0;
+	stored = batch->nevents - n;
+	batch->nevents = n;
+	return stored;
+}

@@ -1,0 +1,119 @@
+/*
+ * archive_hold.c
+ *		What must not be archived yet: table eventstore.archive_holds.
+ *
+ * A hold is a name and a position: events up to it may be archived, those after
+ * it may not.  Whoever may read a store may hold it back, such as a reader that
+ * still has to get there.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "archive/archive.h"
+#include "base/own_table.h"
+#include "base/sql_argument.h"
+#include "read/read.h"
+
+#define HOLDS_STORE 1
+#define HOLDS_POSITION 3
+
+static const PgesOwnTable archive_holds = {
+	"archive_holds", 3, {{"store", REGCLASSOID}, {"name", TEXTOID}, {"position", INT8OID}}
+};
+
+/*
+ * The lowest position that holds the archiving of a store back, or
+ * PG_INT64_MAX.
+ */
+int64
+pges_lowest_hold(Oid store)
+{
+	Relation	rel = pges_open_own_table(&archive_holds, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int64		lowest = PG_INT64_MAX;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, HOLDS_STORE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(store));
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		position = heap_getattr(tuple, HOLDS_POSITION, RelationGetDescr(rel), &isnull);
+
+		if (!isnull)
+			lowest = Min(lowest, DatumGetInt64(position));
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return lowest;
+}
+
+/* Delete the holds of a store, for whoever creates or drops it. */
+void
+pges_forget_holds(Oid store)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(store)};
+
+	(void) pges_write_own_table(&archive_holds,
+								"DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1",
+								lengthof(types), types, values, NULL);
+}
+
+/* Write a hold of a store, or the new position of one. */
+static void
+write_hold(Oid store, Datum name, int64 position)
+{
+	Oid			types[] = {OIDOID, TEXTOID, INT8OID};
+	Datum		values[] = {ObjectIdGetDatum(store), name, Int64GetDatum(position)};
+
+	(void) pges_write_own_table(&archive_holds,
+								"INSERT INTO eventstore.archive_holds AS h (store, name, position) VALUES ($1, $2, $3) "
+								"ON CONFLICT (store, name) DO UPDATE SET position = EXCLUDED.position",
+								lengthof(types), types, values, NULL);
+}
+
+/* Delete a hold of a store. */
+static void
+delete_hold(Oid store, Datum name)
+{
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(store), name};
+
+	(void) pges_write_own_table(&archive_holds,
+								"DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1 "
+								"AND name OPERATOR(pg_catalog.=) $2",
+								lengthof(types), types, values, NULL);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_archive_hold);
+
+/* SQL: hold the archiving of a store back at a position, or no more. */
+Datum
+pges_set_archive_hold(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+
+	PreventCommandIfReadOnly("eventstore.set_archive_hold()");
+	pges_require_argument(fcinfo, 0, "name");
+	store = pges_readable_store_argument(fcinfo, 2);
+	if (PG_ARGISNULL(1))
+		delete_hold(store->relid, PG_GETARG_DATUM(0));
+	else
+		write_hold(store->relid, PG_GETARG_DATUM(0), PG_GETARG_INT64(1));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,424 @@
+/*
+ * create_archive.c
+ *		Creates the archive of a store, and sets what is to go there.
+ *
+ * The archive is a table like that of the store: its columns, constraints,
+ * indexes and the triggers that keep events immutable, but neither defaults nor
+ * the trigger that makes a table a store.
+ *
+ * The versions of aggregates go on in the store from what is in the archive, so
+ * nobody may append without knowing that there is one.  To create it therefore
+ * takes a lock that no append is past: see create_archive().
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "commands/defrem.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "archive/archive.h"
+#include "base/compat.h"
+#include "base/sql_argument.h"
+#include "lifecycle/create_store.h"
+#include "position/position.h"
+
+/* Events are kept at most so long by a rule.  This many years ago is a time. */
+#define MAX_AGE_YEARS 5000
+
+/*
+ * Let only one transaction at a time archive events of a store, or change its
+ * archive; the store as it is then, with its archive held.
+ */
+const PgesStore *
+pges_lock_archiving(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();
+	return pges_hold_archive(relid);
+}
+
+/*
+ * Raise when a table is not made for what archiving does to it: columns that
+ * the archive has not would be lost, and where a policy hides events, so would
+ * be the versions of their aggregates.
+ */
+void
+pges_check_can_be_archived(const PgesStore *store)
+{
+	Relation	rel = relation_open(store->relid, AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(rel);
+	bool		row_security = rel->rd_rel->relrowsecurity;
+	int			live = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		live += !TupleDescAttr(desc, i)->attisdropped;
+	relation_close(rel, AccessShareLock);
+	if (live > PGES_NUM_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot archive events of store %s", store->qualified_name),
+				 errdetail("It has columns that an archive has not.")));
+	if (row_security)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot archive events of store %s", store->qualified_name),
+				 errdetail("It has row security, which an archive cannot have.")));
+}
+
+/* Run the commands that a query about a table makes for an archive. */
+void
+pges_run_commands(const char *query, Oid relid, const char *archive)
+{
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(archive)};
+	SPITupleTable *commands;
+
+	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
+	commands = SPI_tuptable;
+	for (uint64 i = 0; i < commands->numvals; i++)
+		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
+	SPI_freetuptable(commands);
+}
+
+/*
+ * Move a new archive to a tablespace, if one is given, and its indexes to where
+ * the table is: CREATE TABLE ... LIKE puts each where that of the store is, if that
+ * has a place of its own.  The user may do that, not the owner of the store, and
+ * nothing of the owner's runs.  The name is looked up anew, as the schema may have
+ * another one by now.
+ */
+static void
+move_to_tablespace(Oid archive, const char *tablespace)
+{
+	int			nestlevel = pges_begin_ddl();
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(archive)),
+												  get_rel_name(archive));
+
+	if (tablespace)
+		pges_run_ddl(psprintf("ALTER TABLE %s SET TABLESPACE %s", name, quote_identifier(tablespace)));
+	CommandCounterIncrement();
+	pges_run_commands("SELECT pg_catalog.concat('ALTER INDEX ', "
+					  "pg_catalog.quote_ident(n.nspname), '.', pg_catalog.quote_ident(i.relname), "
+					  "' SET TABLESPACE ', pg_catalog.quote_ident(s.spcname)) "
+					  "FROM pg_catalog.pg_class t "
+					  "JOIN pg_catalog.pg_index x ON x.indrelid OPERATOR(pg_catalog.=) t.oid "
+					  "JOIN pg_catalog.pg_class i ON i.oid OPERATOR(pg_catalog.=) x.indexrelid "
+					  "JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) i.relnamespace "
+					  "JOIN pg_catalog.pg_database d ON d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database() "
+					  "JOIN pg_catalog.pg_tablespace s ON s.oid OPERATOR(pg_catalog.=) "
+					  "CASE WHEN t.reltablespace OPERATOR(pg_catalog.=) 0 THEN d.dattablespace ELSE t.reltablespace END "
+					  "WHERE t.oid OPERATOR(pg_catalog.=) $1 "
+					  "AND i.reltablespace OPERATOR(pg_catalog.<>) t.reltablespace",
+					  archive, name);
+	pges_end_ddl(nestlevel);
+}
+
+/* Raise unless the user may create a table in a schema. */
+static void
+check_may_create(const PgesStore *store, Oid namespace)
+{
+	char	   *schema = get_namespace_name(namespace);
+
+	if (!pges_may_create_in_schema_compat(namespace, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for schema %s", schema),
+				 errdetail("The archive of store %s is created with the rights of role \"%s\".",
+						   store->qualified_name, GetUserNameFromId(GetUserId(), false)),
+				 errhint("Name a schema in which this role may create: eventstore.create_archive(%s, name => ...).",
+						 quote_literal_cstr(store->qualified_name))));
+}
+
+/* Create the table of an archive. */
+static void
+create_table(const PgesStore *store, Oid namespace, const char *table)
+{
+	char	   *archive = quote_qualified_identifier(get_namespace_name(namespace), table);
+
+	check_may_create(store, namespace);
+	pges_run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION "
+						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
+						  archive, store->qualified_name));
+	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
+	pges_create_immutability_triggers(archive);
+	CommandCounterIncrement();
+	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
+}
+
+/* Let the positions of a store go on after those of a table. */
+static void
+advance_sequence(const PgesStore *store, const char *archive)
+{
+	char	   *sequence = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->sequence)),
+													  get_rel_name(store->sequence));
+
+	SPI_execute(psprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, a.last) FROM "
+						 "(SELECT pg_catalog.max(position) AS last FROM %s) a "
+						 "WHERE a.last OPERATOR(pg_catalog.>=) " INT64_FORMAT,
+						 quote_literal_cstr(sequence), archive,
+						 pges_next_of_sequence(store->sequence)), false, 0);
+}
+
+/* Why a table cannot be the archive of a store; NULL if it can. */
+static const char *
+reason_against(const PgesStore *store, Relation rel)
+{
+	Relation	live = relation_open(store->relid, AccessShareLock);
+	Form_pg_class form = rel->rd_rel;
+	bool		same_owner = form->relowner == live->rd_rel->relowner;
+	bool		same_persistence = form->relpersistence == live->rd_rel->relpersistence;
+
+	relation_close(live, AccessShareLock);
+	if (!same_owner)
+		return "Its owner is not that of the store.";
+	if (!same_persistence)
+		return "It is temporary or unlogged, and the store is not.";
+	if (pges_is_store(rel) || pges_is_archive(rel))
+		return "It is a store, or an archive already.";
+	if (form->relkind != RELKIND_RELATION || form->relispartition ||
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL ||
+		has_superclass(RelationGetRelid(rel)) || rel->rd_rules)
+		return "It is part of other tables, or has rules.";
+	return NULL;
+}
+
+/*
+ * Make a table that is there an archive, such as one that was an archive until
+ * somebody dropped the extension.  What its owner has put on it runs when events
+ * are moved, so he has to be the owner of the store.
+ */
+static void
+adopt_table(const PgesStore *store, Oid relid, const char *archive)
+{
+	Relation	rel = pges_open_table(relid);
+	bool		is_immutable = pges_is_immutable(rel);
+	const char *reason = reason_against(store, rel);
+
+	if (reason)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be an archive", RelationGetRelationName(rel)),
+				 errdetail("%s", reason),
+				 errhint("Give another name for the archive of store %s.", store->qualified_name)));
+	pges_check_archive(rel);
+	relation_close(rel, NoLock);
+	if (!is_immutable)
+		pges_create_immutability_triggers(archive);
+	advance_sequence(store, archive);
+}
+
+/* Callback of RangeVarGetRelidExtended(): only the owner of a table locks it. */
+static void
+check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
+{
+	if (OidIsValid(relid) && !pges_owns_table_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), name->relname);
+}
+
+/*
+ * Make the table and link it to its store, with the rights of the owner of the
+ * store: indexes are made, and what is in their expressions may run.
+ */
+static Oid
+create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace,
+			   bool adopt)
+{
+	Oid			namespace = get_namespace_oid(schema, false);
+	char	   *name = quote_qualified_identifier(schema, table);
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
+	int			nestlevel = pges_begin_ddl();
+	Oid			present = RangeVarGetRelidExtended(makeRangeVar(schema, table, -1), AccessShareLock,
+												   RVR_MISSING_OK, check_owns_found, NULL);
+
+	if (OidIsValid(present) && !adopt)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("relation \"%s\" already exists", table),
+				 errdetail("The archive of store %s would have this name.", store->qualified_name),
+				 errhint("Make the archive with eventstore.create_archive(), which takes a table that is there or another name.")));
+	if (OidIsValid(present))
+		adopt_table(store, present, name);
+	else
+		create_table(store, namespace, table);
+	pges_create_link(name, store->qualified_name);
+	CacheInvalidateRelcacheByRelid(store->relid);
+	CommandCounterIncrement();
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+	if (!OidIsValid(present))
+		move_to_tablespace(get_relname_relid(table, namespace), tablespace);
+	return get_relname_relid(table, namespace);
+}
+
+/*
+ * Create the archive of a store, which the caller has locked against others who
+ * archive; its OID.  The table lock waits for all who have appended, and whoever
+ * appends next waits for it, and then learns of the archive.  Readers are not
+ * locked out: nothing is moved before this transaction has ended, or else the
+ * one who moves locks them out.  A table that is there is taken only if wanted.
+ */
+Oid
+pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace,
+					   bool adopt)
+{
+	char	   *schema;
+	char	   *table;
+
+	(void) pges_own_store(store->relid);
+	LockRelationOid(store->relid, ShareRowExclusiveLock);
+	store = pges_own_store(store->relid);
+	pges_check_can_be_archived(store);
+	if (name)
+		pges_parse_store_name(name, &schema, &table);
+	else
+	{
+		schema = store->schema;
+		table = makeObjectName(store->table, NULL, "archive");
+	}
+	return create_archive(store, schema, table, tablespace, adopt);
+}
+
+/* A text argument, or NULL. */
+static char *
+optional_text(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+PG_FUNCTION_INFO_V1(pges_create_archive);
+
+/* SQL: create the archive of a store. */
+Datum
+pges_create_archive(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.create_archive()");
+	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	store = pges_lock_archiving(relid);
+	if (!OidIsValid(store->archive.relid))
+		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
+											 optional_text(fcinfo, 2), true));
+	pges_check_archive_owner(store);
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("store %s already has an archive, skipping", store->qualified_name)));
+	PG_RETURN_OID(store->archive.relid);
+}
+
+/* Raise the error that an interval is no age for a retention. */
+static void
+report_age(const Interval *age, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"max_age\" must be %s", wanted),
+			 errdetail("It is %s.",
+					   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age))))));
+}
+
+/*
+ * The age of an event's retention, or NULL.  Of an age with months and negative
+ * days nobody can tell whether it is above zero, and a time so long ago that
+ * PostgreSQL has no name for it cannot be compared with.
+ */
+static Interval *
+age_argument(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *age = PG_ARGISNULL(arg) ? NULL : PG_GETARG_INTERVAL_P(arg);
+	Interval	most = {.month = MAX_AGE_YEARS * MONTHS_PER_YEAR};
+
+	if (age == NULL)
+		return NULL;
+	if (age->month < 0 || age->day < 0 || age->time < 0 ||
+		(age->month == 0 && age->day == 0 && age->time == 0))
+		report_age(age, "more than zero, and none of its parts less");
+	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
+										 IntervalPGetDatum(&most))))
+		report_age(age, psprintf("at most %d years", MAX_AGE_YEARS));
+	return age;
+}
+
+/* The number of events of an aggregate that are to stay, or 0. */
+static int32
+count_argument(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return 0;
+	if (PG_GETARG_INT32(arg) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count_per_aggregate\" must be more than zero"),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
+}
+
+/* Write the rules of a store's retention. */
+static void
+write_retention(const PgesStore *store, const PgesRetention *retention)
+{
+	PgesIdentity caller;
+	bool		as_owner;
+	int			nestlevel;
+
+	pges_check_archive_owner(store);
+	as_owner = pges_act_as_owner(&caller, store);
+	nestlevel = pges_begin_ddl();
+	pges_write_retention(store->archive.qualified_name, retention);
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_retention);
+
+/* SQL: set what is to go to the archive of a store. */
+Datum
+pges_set_retention(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	PgesRetention retention;
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.set_retention()");
+	pges_require_argument(fcinfo, 0, "store");
+	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	retention.max_age = age_argument(fcinfo, 1);
+	retention.max_count = count_argument(fcinfo, 2);
+	store = pges_lock_archiving(relid);
+	pges_check_can_be_archived(store);
+	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)
+		PG_RETURN_VOID();
+	if (!OidIsValid(store->archive.relid))
+	{
+		(void) pges_create_archive_of(store, NULL, NULL, false);
+		store = pges_hold_archive(relid);
+	}
+	write_retention(store, &retention);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,289 @@
+/*
+ * due.c
+ *		What is due for the archive by a rule: counts it, or moves a batch of it.
+ *
+ * A rule is a set of conditions that an event meets or not.  A batch looks at a
+ * window of the events that meet them, in the order of their positions, from the
+ * last position of the batch before on.  Of an aggregate, what is due ends at the
+ * first version that stays: one that does not meet the conditions, or is not in
+ * the window.
+ *
+ * Versions are in the order of positions, unless somebody has put an event of a
+ * lower version behind others with a plain INSERT.  So an event may have to stay
+ * because of one in a later window.  A pass over the positions that has met such
+ * an event, and has moved others, is followed by another pass.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+
+#include "archive/archive.h"
+#include "table/immutable.h"
+#include "table/statement.h"
+
+#define RULE_TYPES {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID, INT8OID, INT8OID}
+
+/* How each of the statements begins. */
+#define OPENING "WITH candidates AS MATERIALIZED ("
+
+/*
+ * What is due by a rule.  "candidates" are the events in the window that meet the
+ * conditions, "spans" their aggregates.  In most aggregates, they are all that
+ * there is up to the last of them.  Of the others, "cuts" has the first event
+ * that stays, and whether a later window may move it.
+ */
+#define DUE \
+	OPENING \
+	"SELECT c.position, c.aggregate_id, c.aggregate_version FROM %1$s c " \
+	"WHERE c.position OPERATOR(pg_catalog.>) $1 " \
+	"AND c.position OPERATOR(pg_catalog.<=) $2 " \
+	"AND ($3 IS NULL OR c.occurred_at OPERATOR(pg_catalog.<) $3) " \
+	"AND ($4 IS NULL OR c.aggregate_id OPERATOR(pg_catalog.=) ANY ($4)) " \
+	"AND ($5 IS NULL OR c.aggregate_version OPERATOR(pg_catalog.+) $5 " \
+	"OPERATOR(pg_catalog.<=) (" \
+	"SELECT n.aggregate_version FROM %1$s n " \
+	"WHERE n.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
+	"ORDER BY n.aggregate_version DESC LIMIT 1)) " \
+	"ORDER BY c.position LIMIT $6), " \
+	"seen AS MATERIALIZED (" \
+	"SELECT pg_catalog.max(position) AS last FROM candidates), " \
+	"spans AS MATERIALIZED (" \
+	"SELECT aggregate_id, pg_catalog.min(aggregate_version) AS first, " \
+	"pg_catalog.max(aggregate_version) AS last, pg_catalog.count(*) AS events " \
+	"FROM candidates WHERE aggregate_id IS NOT NULL GROUP BY aggregate_id), " \
+	"cuts AS MATERIALIZED (" \
+	"SELECT s.aggregate_id, y.version, y.moves_later FROM spans s CROSS JOIN LATERAL (" \
+	"SELECT e.aggregate_version AS version, " \
+	"e.position OPERATOR(pg_catalog.>) (SELECT last FROM seen) " \
+	"AND e.position OPERATOR(pg_catalog.<=) $2 " \
+	"AND ($3 IS NULL OR e.occurred_at OPERATOR(pg_catalog.<) $3) AS moves_later " \
+	"FROM %1$s e WHERE e.aggregate_id OPERATOR(pg_catalog.=) s.aggregate_id " \
+	"AND e.aggregate_version OPERATOR(pg_catalog.<) s.last " \
+	"AND (e.position OPERATOR(pg_catalog.<=) $1 " \
+	"OR e.position OPERATOR(pg_catalog.>) (SELECT last FROM seen) " \
+	"OR e.occurred_at OPERATOR(pg_catalog.>=) $3) " \
+	"ORDER BY e.aggregate_version LIMIT 1) y " \
+	"WHERE s.last OPERATOR(pg_catalog.-) s.first OPERATOR(pg_catalog.+) 1 " \
+	"OPERATOR(pg_catalog.<>) s.events " \
+	"OR (SELECT 1 FROM %1$s b WHERE b.aggregate_id OPERATOR(pg_catalog.=) s.aggregate_id " \
+	"AND b.aggregate_version OPERATOR(pg_catalog.<) s.first LIMIT 1) IS NOT NULL), " \
+	"due AS MATERIALIZED (" \
+	"SELECT c.position, c.aggregate_id, c.aggregate_version FROM candidates c LEFT JOIN cuts k " \
+	"ON k.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
+	"WHERE k.version IS NULL OR c.aggregate_version OPERATOR(pg_catalog.<) k.version)"
+
+/* How many events are due. */
+static const PgesStatement count_statement = {
+	DUE " SELECT pg_catalog.count(*) FROM due",
+	PGES_RULE_NUM_PARAMS, RULE_TYPES,.custom = true
+};
+
+/*
+ * Move those that are due, the oldest first, none before one of a lower version:
+ * how many were to go, how many went, the last candidate, and whether one stays
+ * because of an event that a later window may move.
+ */
+static const PgesStatement move_statement = {
+	DUE ", chosen AS MATERIALIZED ("
+	"SELECT position FROM due "
+	"ORDER BY CASE WHEN aggregate_id IS NULL THEN position ELSE pg_catalog.max(position) "
+	"OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) END, aggregate_version "
+	"LIMIT $7), "
+	"moved AS ("
+	"DELETE FROM %1$s e USING chosen d "
+	"WHERE e.position OPERATOR(pg_catalog.=) d.position "
+	"RETURNING e.position, e.event_id, e.event_type, e.occurred_at, e.correlation_id, "
+	"e.causation_id, e.aggregate_id, e.aggregate_type, e.aggregate_version, e.data, e.metadata), "
+	"stored AS ("
+	"INSERT INTO %2$s (" PGES_COLUMNS ") SELECT " PGES_COLUMNS " FROM moved RETURNING 1) "
+	"SELECT (SELECT pg_catalog.count(*) FROM chosen), "
+	"(SELECT pg_catalog.count(*) FROM stored), "
+	"(SELECT last FROM seen), "
+	"(SELECT pg_catalog.count(*) FROM cuts WHERE moves_later)",
+	PGES_RULE_NUM_PARAMS, RULE_TYPES,.custom = true
+};
+
+/* Set a parameter of a rule. */
+void
+pges_set_rule_param(PgesRule *rule, PgesRuleParam param, Datum value)
+{
+	rule->values[param] = value;
+	rule->nulls[param] = false;
+}
+
+/* A rule under which everything up to a position is due. */
+PgesRule
+pges_make_rule(int64 up_to)
+{
+	PgesRule	rule = {0};
+
+	memset(rule.nulls, true, sizeof(rule.nulls));
+	pges_set_rule_param(&rule, PGES_RULE_AFTER, Int64GetDatum(PG_INT64_MIN));
+	pges_set_rule_param(&rule, PGES_RULE_UP_TO, Int64GetDatum(up_to));
+	return rule;
+}
+
+/* A column of the row that SPI found; null is what it says. */
+static int64
+found_number(int column, int64 null)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+
+	return isnull ? null : DatumGetInt64(value);
+}
+
+/*
+ * If an error is about a row of the archive, raise another error in its place, with
+ * a hint for the user.  All names come from the description of the store: the
+ * catalogs cannot be read while an error is handled.
+ */
+static void
+report_refused(const PgesStore *store, const ErrorData *error)
+{
+	if (error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION &&
+		error->table_name && strcmp(error->table_name, store->archive.table) == 0 &&
+		error->schema_name && strcmp(error->schema_name, store->archive.schema) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("an event of store %s is in archive %s already",
+						store->qualified_name, store->archive.qualified_name),
+				 error->detail ? errdetail("%s", error->detail) : 0,
+				 errhint("A plain INSERT into the store has brought an id, a version or a position that the archive has.")));
+	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
+				 errmsg("an event of store %s is too long for archive %s",
+						store->qualified_name, store->archive.qualified_name),
+				 errdetail("The archive says: %s.", error->message),
+				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
+						 store->archive.qualified_name)));
+}
+
+/* Tell what was going on when an error was raised. */
+static void
+rule_context(void *arg)
+{
+	const PgesStore *store = arg;
+
+	errcontext("archiving events of store %s", store->qualified_name);
+}
+
+/*
+ * Take the statement out of the context of an error: it is long, and says less
+ * than the line of rule_context(), which comes next.
+ */
+static void
+hide_statement(ErrorData *error, const PgesStore *store)
+{
+	char	   *statement = error->context ? strstr(error->context, "\"" OPENING) : NULL;
+	char	   *next = statement == NULL ? NULL :
+		strstr(statement, psprintf("\narchiving events of store %s", store->qualified_name));
+
+	if (next == NULL)
+		return;
+	while (statement > error->context && statement[-1] != '\n')
+		statement--;
+	memmove(statement, next + 1, strlen(next + 1) + 1);
+}
+
+/* Run a statement by a rule. */
+static void
+run_statement(const PgesStore *store, const PgesStatement *statement, const PgesRule *rule)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ErrorContextCallback callback = {
+		.callback = rule_context,.arg = unconstify(PgesStore *, store),
+		.previous = error_context_stack
+	};
+
+	error_context_stack = &callback;
+	PG_TRY();
+	{
+		if (statement == &count_statement)
+			(void) pges_execute(store, statement, rule->values, rule->nulls, true, NULL);
+		else
+			(void) pges_execute_change(store, PGES_EACH, statement, rule->values, rule->nulls);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		report_refused(store, error);
+		hide_statement(error, store);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	error_context_stack = callback.previous;
+}
+
+/* Count what is due by a rule. */
+int64
+pges_count_due(const PgesStore *store, const PgesRule *rule)
+{
+	int64		count;
+
+	SPI_connect();
+	run_statement(store, &count_statement, rule);
+	count = found_number(1, 0);
+	SPI_finish();
+	return count;
+}
+
+/* Raise the error that not all events have come to the archive. */
+static void
+report_lost(const PgesStore *store, int64 stored, int64 chosen)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("store %s did not give all events to its archive", store->qualified_name),
+			 errdetail("It gave " INT64_FORMAT " of " INT64_FORMAT ".", stored, chosen),
+			 errhint("Look for a trigger on the store or on the archive that discards rows.")));
+}
+
+/* Begin another pass over the positions; false when it would move nothing. */
+static bool
+begin_pass(PgesRule *rule)
+{
+	bool		again = rule->waits && rule->moved > rule->moved_before;
+
+	rule->waits = false;
+	rule->moved_before = rule->moved;
+	pges_set_rule_param(rule, PGES_RULE_AFTER, Int64GetDatum(PG_INT64_MIN));
+	return again;
+}
+
+/*
+ * Look at a window of what meets the conditions of a rule, move what is due of
+ * it, and let the rule go on after it; false when there is nothing more to move,
+ * or so many events are moved.
+ */
+bool
+pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window, int64 max_count)
+{
+	int64		chosen;
+	int64		stored;
+	int64		last;
+
+	pges_set_rule_param(rule, PGES_RULE_WINDOW, Int64GetDatum(window));
+	pges_set_rule_param(rule, PGES_RULE_LIMIT, Int64GetDatum(max_count - rule->moved));
+	SPI_connect();
+	run_statement(store, &move_statement, rule);
+	chosen = found_number(1, 0);
+	stored = found_number(2, 0);
+	last = found_number(3, PG_INT64_MIN);
+	rule->waits |= found_number(4, 0) > 0;
+	SPI_finish();
+	if (stored != chosen)
+		report_lost(store, stored, chosen);
+	rule->moved += stored;
+	if (last == PG_INT64_MIN)
+		return begin_pass(rule);
+	pges_set_rule_param(rule, PGES_RULE_AFTER, Int64GetDatum(last));
+	return rule->moved < max_count;
+}

@@ -1,0 +1,83 @@
+/*
+ * guc.c
+ *		The settings of pg_eventstore.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "base/guc.h"
+
+/* The variables behind the settings; PostgreSQL keeps them. */
+char	   *pges_store_setting = NULL;
+int			pges_batch_size = 100;
+int			pges_max_aggregate_locks = 1000;
+int			pges_notifier_tick = 1;
+bool		pges_direct_append = true;
+
+/* Refuse a store name that cannot name a table. */
+static bool
+check_store_setting(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names;
+	bool		ok;
+
+	ok = SplitIdentifierString(copy, '.', &names) &&
+		(list_length(names) == 1 || list_length(names) == 2);
+	list_free(names);
+	pfree(copy);
+	if (!ok)
+		GUC_check_errdetail("A store is named by a table, with or without its schema.");
+	return ok;
+}
+
+/* Define the settings. */
+void
+pges_guc_init(void)
+{
+	/* the store of every call that names none: per role, database, session */
+	DefineCustomStringVariable("pg_eventstore.store",
+							   "Sets the store used by functions that are not told one.",
+							   "A name without a schema is looked up in schema eventstore.",
+							   &pges_store_setting, "eventstore.events",
+							   PGC_USERSET, 0,
+							   check_store_setting, NULL, NULL);
+
+	/* readers that are asked for no number of events return this many */
+	DefineCustomIntVariable("pg_eventstore.batch_size",
+							"Sets the number of events in a batch.",
+							"Used where a function is told no max_count.",
+							&pges_batch_size, 100, 1, 1000000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	/*
+	 * Each lock takes a place in the shared lock table until commit.  Other
+	 * sessions' checks rely on these locks, so not everybody may lower it.
+	 */
+	DefineCustomIntVariable("pg_eventstore.max_aggregate_locks",
+							"Sets how many aggregates one transaction may lock.",
+							"Appends to further aggregates rely on the unique index: "
+							"a concurrent append to one of them is then a version conflict.",
+							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+
+	/* for tests and comparisons: both ways have to do the same */
+	DefineCustomBoolVariable("pg_eventstore.direct_append",
+							 "Appends to plain stores without the executor.",
+							 "Off, every append runs an INSERT statement.",
+							 &pges_direct_append, true,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+
+	/* the notifier rests so long between two looks; it serves all sessions */
+	DefineCustomIntVariable("pg_eventstore.notifier_tick",
+							"Sets the least time between two notifications of a store.",
+							"Events that come meanwhile are announced together.",
+							&pges_notifier_tick, 1, 0, 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("pg_eventstore");
+}

@@ -1,0 +1,51 @@
+/*
+ * identity.c
+ *		Acts as another role for a while.
+ *
+ * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c: the
+ * session takes the rights of the role in a security restricted operation, so that
+ * code which belongs to that role (a trigger, an index expression) can neither
+ * keep them nor change the state of the session, and in a nest level of settings
+ * that is rolled back.  An error ends both with the (sub)transaction.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/identity.h"
+
+/* Take the rights of a role, until pges_become_again(). */
+void
+pges_become(PgesIdentity *saved, Oid role)
+{
+	GetUserIdAndSecContext(&saved->user, &saved->sec_context);
+	SetUserIdAndSecContext(role, saved->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	saved->guc_nest_level = NewGUCNestLevel();
+}
+
+/*
+ * Take the rights of the owner of something, if the user is a superuser and the
+ * owner is none: the owner's triggers, index expressions, policies and constraints
+ * run when its rows are read or written, and must gain nothing by it.  Whether that
+ * was done; then pges_become_again() undoes it.
+ */
+bool
+pges_act_as(PgesIdentity *saved, Oid owner)
+{
+	Oid			user = GetUserId();
+
+	if (owner == user || !superuser_arg(user) || superuser_arg(owner))
+		return false;
+	pges_become(saved, owner);
+	return true;
+}
+
+/* Take back the rights from before pges_become(). */
+void
+pges_become_again(const PgesIdentity *saved)
+{
+	AtEOXact_GUC(false, saved->guc_nest_level);
+	SetUserIdAndSecContext(saved->user, saved->sec_context);
+}

@@ -1,0 +1,184 @@
+/*
+ * install.c
+ *		What the install script has C code do: see that schema eventstore is safe,
+ *		and give what is made there to the bootstrap superuser.
+ *
+ * Whoever may create in the schema could put a function there that a call of ours
+ * would find first, such as append_events(text, integer) for an untyped literal.
+ * So the schema has to be empty when the extension is created, nobody but
+ * superusers may own it or create in it, and it belongs to the bootstrap superuser
+ * from then on, as does all of the extension but the default store.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#include "commands/extension.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/syscache.h"
+
+#include "archive/archive.h"
+#include "lifecycle/create_store.h"
+
+/* The commands that give the members of an extension, $1, to role $2. */
+static const char ownership[] =
+"SELECT pg_catalog.concat('ALTER ', CASE o.type WHEN 'composite type' THEN 'type' ELSE o.type END, "
+"' ', o.identity, ' OWNER TO ', $2) "
+"FROM pg_catalog.pg_depend d "
+"CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o "
+"WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass "
+"AND d.refobjid OPERATOR(pg_catalog.=) $1 AND d.deptype OPERATOR(pg_catalog.=) 'e' "
+"AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type}')";
+
+/*
+ * The commands that take from others what default privileges gave them on the tables
+ * of an extension, $1, but for reading.  C code believes what these tables say.
+ */
+static const char revokes[] =
+"SELECT DISTINCT pg_catalog.concat('REVOKE ALL ON ', o.identity, ' FROM ', g.name, "
+"CASE WHEN pg_catalog.bool_or(a.privilege_type OPERATOR(pg_catalog.=) 'SELECT') "
+"THEN pg_catalog.concat('; GRANT SELECT ON ', o.identity, ' TO ', g.name) END) "
+"FROM pg_catalog.pg_depend d "
+"JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.objid "
+"CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o "
+"CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) a "
+"CROSS JOIN LATERAL (SELECT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0 THEN 'PUBLIC' "
+"ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END) g (name) "
+"WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass "
+"AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass "
+"AND d.refobjid OPERATOR(pg_catalog.=) $1 AND d.deptype OPERATOR(pg_catalog.=) 'e' "
+"AND a.grantee OPERATOR(pg_catalog.<>) c.relowner AND $2 IS NOT NULL "
+"GROUP BY o.identity, g.name";
+
+/* Raise unless the install script calls; the extension that is created. */
+static Oid
+require_install(void)
+{
+	if (!creating_extension)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("this function is for the install script of pg_eventstore only")));
+	return CurrentExtensionObject;
+}
+
+/* Raise the error that the schema is not safe. */
+static void
+report_schema(const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("cannot use the schema \"eventstore\" that is there for extension pg_eventstore"),
+			 errdetail("%s", detail),
+			 errhint("Rename or drop the schema; the extension creates its own.")));
+}
+
+/*
+ * Raise if anything is in a schema but the function that asks.  Whatever is in a
+ * schema, or is set for it, depends on it.
+ */
+static void
+check_empty_schema(Oid schema, Oid function)
+{
+	Relation	rel = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(NamespaceRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(schema));
+	scan = systable_beginscan(rel, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ObjectAddress object;
+
+		ObjectAddressSubSet(object, form->classid, form->objid, form->objsubid);
+		if ((object.classId == ProcedureRelationId && object.objectId == function) ||
+			(object.classId == ExtensionRelationId && object.objectId == CurrentExtensionObject))
+			continue;
+		report_schema(psprintf("It is not empty: it has %s %s.", getObjectTypeDescription(&object, false),
+							   getObjectIdentity(&object, false)));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+}
+
+/* Raise if the owner of a schema, or whom it has been granted to, is not safe. */
+static void
+check_rights(HeapTuple schema)
+{
+	Oid			owner = ((Form_pg_namespace) GETSTRUCT(schema))->nspowner;
+	bool		isnull;
+	Datum		value = SysCacheGetAttr(NAMESPACEOID, schema, Anum_pg_namespace_nspacl, &isnull);
+	Acl		   *acl = isnull ? NULL : DatumGetAclP(value);
+
+	if (!superuser_arg(owner))
+		report_schema(psprintf("It belongs to role \"%s\", which is no superuser.",
+							   GetUserNameFromId(owner, false)));
+	for (int i = 0; acl && i < ACL_NUM(acl); i++)
+	{
+		const AclItem *item = &ACL_DAT(acl)[i];
+
+		if (item->ai_grantee != owner && (ACLITEM_GET_RIGHTS(*item) & ACL_CREATE) != 0)
+			report_schema("Others have been granted CREATE on it.");
+	}
+}
+
+PG_FUNCTION_INFO_V1(pges_begin_install);
+
+/* SQL, for the install script: see that the schema is safe, and take it. */
+Datum
+pges_begin_install(PG_FUNCTION_ARGS)
+{
+	Oid			schema = get_namespace_oid("eventstore", false);
+	HeapTuple	tuple;
+	int			nestlevel;
+
+	(void) require_install();
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	check_rights(tuple);
+	ReleaseSysCache(tuple);
+	check_empty_schema(schema, fcinfo->flinfo->fn_oid);
+	nestlevel = pges_begin_ddl();
+	pges_run_ddl(psprintf("ALTER SCHEMA eventstore OWNER TO %s",
+						  quote_identifier(GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false))));
+	pges_end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_end_install);
+
+/* SQL, for the install script: give what it has made to the bootstrap superuser. */
+Datum
+pges_end_install(PG_FUNCTION_ARGS)
+{
+	Oid			extension = require_install();
+	int			nestlevel = pges_begin_ddl();
+
+	pges_run_commands(ownership, extension,
+					  quote_identifier(GetUserNameFromId(BOOTSTRAP_SUPERUSERID, false)));
+	CommandCounterIncrement();
+	pges_run_commands(revokes, extension, "");
+	pges_end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,136 @@
+/*
+ * own_table.c
+ *		Opens the tables of the extension itself.
+ *
+ * C code reads these tables without asking for a privilege, and believes what
+ * they say.  So they belong to the bootstrap superuser, and nobody else may
+ * write to them, add triggers or change columns: only C code writes, as their
+ * owner (identity.c), by statements that name the columns.
+ *
+ * A session may have an older or newer library than the one for which a table was
+ * made.  So each time a table is opened its layout is checked: the columns that
+ * the code reads are where it looks for them.  Further columns are no error.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/identity.h"
+#include "base/own_table.h"
+
+/* The OID of a table, or InvalidOid when it is missing and may be. */
+Oid
+pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
+{
+	Oid			schema = get_namespace_oid("eventstore", missing_ok);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(table->name, schema) : InvalidOid;
+
+	if (!OidIsValid(relid) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table eventstore.%s does not exist", table->name)));
+	return relid;
+}
+
+/* What is wrong with a table, or NULL. */
+static const char *
+difference(Relation rel, const PgesOwnTable *table)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	if (rel->rd_rel->relowner != BOOTSTRAP_SUPERUSERID)
+		return "It does not belong to the bootstrap superuser.";
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		return "It is not a table.";
+	for (int i = 0; i < table->ncolumns; i++)
+	{
+		const PgesOwnColumn *column = &table->columns[i];
+		Form_pg_attribute att = i < desc->natts ? TupleDescAttr(desc, i) : NULL;
+
+		if (att == NULL || att->attisdropped || att->atttypid != column->type ||
+			strcmp(NameStr(att->attname), column->name) != 0)
+			return psprintf("Its column %d is not \"%s\", as this version of the library expects.",
+							i + 1, column->name);
+	}
+	return NULL;
+}
+
+/* Raise unless a table is as the C code expects it. */
+void
+pges_check_own_table(Relation rel, const PgesOwnTable *table)
+{
+	const char *detail = difference(rel, table);
+
+	if (detail)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table eventstore.%s is not as extension pg_eventstore has made it", table->name),
+				 errdetail("%s", detail),
+				 errhint("After an update of the extension, connect again. A superuser can put back what was changed by hand.")));
+}
+
+/* Open a table, and check it. */
+Relation
+pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
+{
+	Relation	rel = table_open(pges_own_table_oid(table, false), mode);
+
+	pges_check_own_table(rel, table);
+	return rel;
+}
+
+/*
+ * Run a statement that writes to a table, as the owner of the table; how many
+ * rows it wrote.
+ */
+uint64
+pges_write_own_table(const PgesOwnTable *table, const char *statement,
+					 int nargs, Oid *types, Datum *values, const char *nulls)
+{
+	Relation	rel = pges_open_own_table(table, RowExclusiveLock);
+	PgesIdentity caller;
+	uint64		written;
+
+	pges_become(&caller, rel->rd_rel->relowner);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	SPI_connect();
+	(void) SPI_execute_with_args(statement, nargs, types, values, nulls, false, 0);
+	written = SPI_processed;
+	SPI_finish();
+	pges_become_again(&caller);
+	table_close(rel, NoLock);
+	return written;
+}
+
+/*
+ * Open a table without raising an error or waiting for its lock: NULL if it is
+ * missing, locked by others, or not as expected.
+ */
+Relation
+pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
+{
+	Oid			relid = pges_own_table_oid(table, true);
+	Relation	rel;
+
+	if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, mode))
+		return NULL;
+	rel = try_relation_open(relid, NoLock);
+	if (rel == NULL || difference(rel, table) != NULL)
+	{
+		if (rel)
+			relation_close(rel, NoLock);
+		UnlockRelationOid(relid, mode);
+		return NULL;
+	}
+	return rel;
+}

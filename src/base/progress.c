@@ -1,0 +1,146 @@
+/*
+ * progress.c
+ *		Tells other sessions how far long work has come.
+ *
+ * PostgreSQL keeps a few counters for each process, by which VACUUM and others
+ * report how far they are.  It attaches no meaning to them, so they serve here,
+ * under a number of our own.  Where the work fails, PostgreSQL clears them.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/backend_progress.h"
+#include "utils/backend_status.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "base/compat.h"
+#include "base/progress.h"
+
+/* Our number among the commands that report. */
+#define COMMAND ((ProgressCommandType) 0x4553)
+
+/* The counters. */
+enum
+{
+	PARAM_WORK,
+	PARAM_DONE,
+	PARAM_SKIPPED,
+	PARAM_STARTED
+};
+
+static const char *const work_names[PGES_NUM_WORKS] = {
+	[PGES_IMPORT] = "import",
+	[PGES_EXPORT] = "export",
+	[PGES_ARCHIVE] = "archive",
+};
+
+/* Tell what is going on; nothing of it is done yet. */
+static void
+start(const PgesProgress *progress)
+{
+	const int	params[] = {PARAM_WORK, PARAM_STARTED};
+	int64		values[lengthof(params)];
+
+	values[0] = progress->work;
+	values[1] = progress->started;
+	pgstat_progress_start_command(COMMAND, progress->store);
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
+}
+
+/*
+ * Begin to report.  A process reports one thing, so within a command that does,
+ * such as COPY or another import, this is not told of.
+ */
+void
+pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
+{
+	progress->work = work;
+	progress->store = store;
+	progress->started = GetCurrentTimestamp();
+	progress->reporting = MyBEEntry && MyBEEntry->st_progress_command == PROGRESS_COMMAND_INVALID;
+	if (progress->reporting)
+		start(progress);
+}
+
+/*
+ * Report how many events are done, and how many of them needed no work.  What
+ * was started may be forgotten: a command within this work, or an error there
+ * that was caught, ends the report.
+ */
+void
+pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
+{
+	const int	params[] = {PARAM_DONE, PARAM_SKIPPED};
+	int64		values[lengthof(params)];
+
+	if (!progress->reporting)
+		return;
+	if (MyBEEntry->st_progress_command != COMMAND)
+		start(progress);
+	values[0] = done;
+	values[1] = skipped;
+	pgstat_progress_update_multi_param(lengthof(params), params, values);
+}
+
+/* Report no more. */
+void
+pges_progress_end(const PgesProgress *progress)
+{
+	if (progress->reporting)
+		pgstat_progress_end_command();
+}
+
+/* Whether the user may see what a process does. */
+static bool
+may_see(const PgBackendStatus *status)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
+		has_privs_of_role(GetUserId(), status->st_userid);
+}
+
+/* Put what a process does into the result set. */
+static void
+return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
+{
+	const int64 *params = status->st_progress_param;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	if (params[PARAM_WORK] < 0 || params[PARAM_WORK] >= PGES_NUM_WORKS)
+		return;
+	values[0] = Int32GetDatum(status->st_procpid);
+	values[1] = ObjectIdGetDatum(status->st_progress_command_target);
+	values[2] = CStringGetTextDatum(work_names[params[PARAM_WORK]]);
+	values[3] = Int64GetDatum(params[PARAM_DONE]);
+	values[4] = Int64GetDatum(params[PARAM_SKIPPED]);
+	values[5] = TimestampTzGetDatum(params[PARAM_STARTED]);
+	if (!may_see(status))
+		memset(&nulls[1], true, sizeof(nulls) - sizeof(nulls[0]));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(pges_progress);
+
+/* SQL: what the processes of this database report. */
+Datum
+pges_progress(PG_FUNCTION_ARGS)
+{
+	int			n = pgstat_fetch_stat_numbackends();
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 1; i <= n; i++)
+	{
+		const PgBackendStatus *status = pges_backend_status_compat(i);
+
+		if (status && status->st_progress_command == COMMAND && status->st_databaseid == MyDatabaseId)
+			return_work((ReturnSetInfo *) fcinfo->resultinfo, status);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,15 @@
+/*
+ * sql_argument.h
+ *		Arguments of SQL functions.
+ */
+#ifndef PGES_SQL_ARGUMENT_H
+#define PGES_SQL_ARGUMENT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+extern void pges_require_argument(FunctionCallInfo fcinfo, int arg,
+								  const char *name);
+
+#endif							/* PGES_SQL_ARGUMENT_H */

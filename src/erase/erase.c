@@ -1,0 +1,534 @@
+/*
+ * erase.c
+ *		Erases personal data from events, and keeps a record of it.
+ *
+ * The data and the metadata of an event are replaced by a tombstone, or by
+ * other values.  Its row stays, with its position, identity, type, version,
+ * time and links, so no reader of the log and no append notices.  The order of
+ * work:
+ *
+ *	1	Check the privilege, before any lock that others may have to wait for:
+ *		it is UPDATE on both columns, which is of no other use, as a trigger
+ *		refuses every other UPDATE (immutable.c).
+ *	2	Lock the aggregate as an append to it does (append.c).  An append that
+ *		is open is waited for, and its events are erased.  One that comes
+ *		meanwhile waits, and is later than the erasure.
+ *	3	Change the rows under a snapshot taken after the lock, so in REPEATABLE
+ *		READ, too, all that others have committed is erased.  What is erased
+ *		already is left alone: who calls again changes nothing.
+ *	4	See that nothing is left.  An UPDATE skips what row security hides, or a
+ *		trigger suppresses, without a word, and whoever has to answer for an
+ *		erasure must not take half of one for the whole.
+ *	5	Record it in table eventstore.erasures, if anything was changed.
+ *
+ * The change is made with the rights of the caller.  Only the record is
+ * written as the owner of its table, on which the caller needs no rights.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "rewrite/prs2lock.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "append/append.h"
+#include "archive/archive.h"
+#include "base/own_table.h"
+#include "base/sql_argument.h"
+#include "erase/erase.h"
+#include "event/batch.h"
+#include "event/event_id.h"
+#include "lifecycle/create_store.h"
+#include "store/plain.h"
+#include "store/store.h"
+#include "table/immutable.h"
+#include "table/statement.h"
+
+/* One erasure under way. */
+typedef struct Erasure
+{
+	ErrorContextCallback callback;
+	const PgesStore *store;
+	text	   *aggregate_id;	/* NULL: an event of no aggregate */
+	text	   *event_id;		/* NULL: all events of the aggregate */
+	text	   *reason;
+	Jsonb	   *data;			/* what takes the place of the old values */
+	Jsonb	   *metadata;
+	bool		values_given;	/* it is not only the tombstone */
+} Erasure;
+
+/* Whether an event is not yet what it is to be; it has data in any case. */
+#define IS_LEFT \
+	"(data OPERATOR(pg_catalog.<>) $2 OR metadata IS NULL OR " \
+	"metadata OPERATOR(pg_catalog.<>) $3)"
+
+/* The change of all events that have a key. */
+#define CHANGE(key) { \
+	"UPDATE %1$s SET data = $2, metadata = $3 " \
+	"WHERE " key " OPERATOR(pg_catalog.=) $1 AND " IS_LEFT, \
+	3, {TEXTOID, JSONBOID, JSONBOID}, .latest = true \
+}
+
+/* How many events have a key, and how many of them are left. */
+#define COUNT(key) { \
+	"SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE " IS_LEFT ") " \
+	"FROM %1$s WHERE " key " OPERATOR(pg_catalog.=) $1", \
+	3, {TEXTOID, JSONBOID, JSONBOID} \
+}
+
+static const PgesStatement change_aggregate = CHANGE("aggregate_id");
+static const PgesStatement count_aggregate = COUNT("aggregate_id");
+static const PgesStatement change_event = CHANGE("event_id");
+static const PgesStatement count_event = COUNT("event_id");
+
+static const PgesStatement aggregate_of_event = {
+	"SELECT aggregate_id FROM %1$s WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* What stands in place of what was erased. */
+static Jsonb *
+tombstone(void)
+{
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"erased\": true}")));
+}
+
+/* Whether a JSON value is the tombstone. */
+bool
+pges_is_tombstone(Jsonb *json)
+{
+	return compareJsonbContainers(&json->root, &tombstone()->root) == 0;
+}
+
+/* Tell what was going on when an error was raised. */
+static void
+erase_context(void *arg)
+{
+	const Erasure *erasure = arg;
+
+	if (erasure->event_id)
+		errcontext("redacting event \"%s\" of store %s",
+				   pges_clip(text_to_cstring(erasure->event_id)),
+				   erasure->store->qualified_name);
+	else
+		errcontext("erasing aggregate \"%s\" of store %s",
+				   pges_clip(text_to_cstring(erasure->aggregate_id)),
+				   erasure->store->qualified_name);
+}
+
+/* Whether the user may change a column of a store. */
+static bool
+may_update_column(const PgesStore *store, PgesColumn column)
+{
+	return pg_attribute_aclcheck(store->relid, store->attnums[column],
+								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/* Raise unless the user may erase events of a store. */
+static void
+check_privilege(const PgesStore *store)
+{
+	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
+		(may_update_column(store, PGES_DATA) && may_update_column(store, PGES_METADATA)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for table %s", store->table),
+			 errdetail("Erasing needs UPDATE on columns \"data\" and \"metadata\"."),
+			 errhint("The owner of the store can grant it: GRANT UPDATE (data, metadata) ON %s TO %s;",
+					 store->qualified_name,
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
+/* A reason that says something. */
+static text *
+reason_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *reason;
+
+	pges_require_argument(fcinfo, arg, "reason");
+	reason = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (reason[strspn(reason, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"reason\" must not be empty"),
+				 errdetail("It is recorded in table eventstore.erasures.")));
+	return PG_GETARG_TEXT_PP(arg);
+}
+
+/*
+ * Raise if a rule of a store does something else instead of UPDATE: the plan of
+ * the change would not even be about the store.
+ */
+static void
+check_rules(const PgesStore *store)
+{
+	Relation	rel = table_open(store->relid, NoLock);
+
+	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
+	{
+		const RewriteRule *rule = rel->rd_rules->rules[i];
+
+		if (rule->event == CMD_UPDATE && rule->isInstead)
+			ereport(ERROR,
+					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+					 errmsg("a rule of store %s keeps events from being erased",
+							store->qualified_name),
+					 errdetail("It does something else instead of UPDATE. Nothing was erased.")));
+	}
+	table_close(rel, NoLock);
+}
+
+/*
+ * Begin to erase: find the store, check the privilege, and say what goes on in
+ * errors from now.  The store is locked in the mode of the UPDATE to come.
+ */
+static void
+begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
+{
+	Oid			relid;
+
+	erasure->store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_SELECT | ACL_UPDATE);
+	erasure->callback.callback = erase_context;
+	erasure->callback.arg = erasure;
+	erasure->callback.previous = error_context_stack;
+	error_context_stack = &erasure->callback;
+
+	PreventCommandIfReadOnly("erasing of events");
+	check_privilege(erasure->store);
+
+	/* not both locks at a time: to wait for one with the other may deadlock */
+	relid = erasure->store->relid;
+	UnlockRelationOid(relid, AccessShareLock);
+	LockRelationOid(relid, RowExclusiveLock);
+	erasure->store = pges_hold_archive(relid);
+	if (OidIsValid(erasure->store->archive.relid))
+		pges_check_archive_privilege(erasure->store, ACL_UPDATE);
+	check_rules(erasure->store);
+}
+
+/*
+ * The scopes in which events are looked for, one after another: the store, and
+ * its archive if it has one.  An event that moves from one to the other is found,
+ * as each is looked at under a snapshot later than the one before.
+ */
+static const PgesScope scopes[] = {PGES_LIVE, PGES_ARCHIVED};
+
+/* How many of these scopes a store has. */
+static int
+number_of_scopes(const PgesStore *store)
+{
+	return OidIsValid(store->archive.relid) ? 2 : 1;
+}
+
+/* Raise the error that there is nothing of the kind in the store. */
+static void
+report_missing(const Erasure *erasure)
+{
+	const char *hint = check_enable_rls(erasure->store->relid, InvalidOid, true) == RLS_ENABLED ?
+		"Row security may hide from you what you look for." :
+		"Ids are compared as they are, including case and white space.";
+
+	if (erasure->event_id)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("event \"%s\" does not exist in store %s",
+						text_to_cstring(erasure->event_id), erasure->store->qualified_name),
+				 errdetail("Nothing was erased."),
+				 errhint("%s", hint)));
+	ereport(ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("aggregate \"%s\" has no events in store %s",
+					text_to_cstring(erasure->aggregate_id), erasure->store->qualified_name),
+			 errdetail("Nothing was erased."),
+			 errhint("%s", hint)));
+}
+
+/* Find out to which aggregate the event belongs; SPI must be connected. */
+static void
+find_aggregate(Erasure *erasure, MemoryContext context)
+{
+	Datum		id = PointerGetDatum(erasure->event_id);
+	bool		isnull;
+	Datum		value;
+	MemoryContext spi;
+
+	if (!pges_find_row(erasure->store, pges_whole(erasure->store), &aggregate_of_event, &id))
+		report_missing(erasure);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	spi = MemoryContextSwitchTo(context);
+	erasure->aggregate_id = isnull ? NULL : DatumGetTextPCopy(value);
+	MemoryContextSwitchTo(spi);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* The parameters of the statements: the key, and the new values. */
+static void
+set_values(const Erasure *erasure, Datum *values)
+{
+	values[0] = PointerGetDatum(erasure->event_id ? erasure->event_id : erasure->aggregate_id);
+	values[1] = JsonbPGetDatum(erasure->data);
+	values[2] = JsonbPGetDatum(erasure->metadata);
+}
+
+/* Replace the values; how many events were changed. */
+static int64
+change_events(const Erasure *erasure)
+{
+	Datum		values[3];
+	int64		changed = 0;
+
+	set_values(erasure, values);
+	for (int i = 0; i < number_of_scopes(erasure->store); i++)
+	{
+		(void) pges_execute_change(erasure->store, scopes[i],
+								   erasure->event_id ? &change_event : &change_aggregate,
+								   values, NULL);
+		changed += SPI_processed;
+	}
+	return changed;
+}
+
+/*
+ * How many events of an aggregate a table holds by the present snapshot, whoever
+ * may see them: past the executor, which would heed row security.
+ *
+ * It counts what the statements of an erasure mean by an aggregate, so ids are
+ * compared by the collation of the column, which need not be "C".  The index on
+ * the versions is of use only if it has the same collation; without one, all of
+ * the table is read.
+ */
+static int64
+count_past_security(const PgesStore *store, PgesScope scope, const text *aggregate_id)
+{
+	bool		live = scope == PGES_LIVE;
+	AttrNumber	attnum = (live ? store->attnums : store->archive.attnums)[PGES_AGGREGATE_ID];
+	Oid			index = live ? store->version_index_oid : store->archive.version_index_oid;
+	Relation	rel = table_open(live ? store->relid : store->archive.relid, AccessShareLock);
+	Oid			collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
+	int64		count = 0;
+	ScanKeyData key;
+	SysScanDesc scan;
+
+	ScanKeyEntryInitialize(&key, 0, attnum, BTEqualStrategyNumber, InvalidOid, collation,
+						   F_TEXTEQ, PointerGetDatum(aggregate_id));
+	scan = systable_beginscan(rel, index, pges_index_collation(index) == collation,
+							  GetActiveSnapshot(), 1, &key);
+	while (HeapTupleIsValid(systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		count++;
+	}
+	systable_endscan(scan);
+	table_close(rel, NoLock);
+	return count;
+}
+
+/* A number of the row that SPI found. */
+static int64
+found_number(int column)
+{
+	bool		isnull;
+
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									   column, &isnull));
+}
+
+/* Raise the error that not all was erased. */
+static void
+report_left(const char *table, int64 left, bool by_security)
+{
+	char	   *detail = psprintf("Of the events that are to be erased, " INT64_FORMAT " could not be. Nothing was erased.",
+								  left);
+
+	if (by_security)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row security of table %s keeps events from being erased", table),
+				 errdetail("%s", detail),
+				 errhint("The policies of the store must let you see and change all events of an aggregate, or none.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+			 errmsg("a trigger of table %s keeps events from being erased", table),
+			 errdetail("%s", detail)));
+}
+
+/*
+ * Raise unless all events in a table are what they are to be; how many the
+ * caller sees.  Of an aggregate, what row security hides from the caller is
+ * counted past it, under the same snapshot; who sees none is told of none.
+ */
+static int64
+check_scope(const Erasure *erasure, PgesScope scope)
+{
+	const PgesStore *store = erasure->store;
+	bool		live = scope == PGES_LIVE;
+	bool		secured = check_enable_rls(live ? store->relid : store->archive.relid,
+										   InvalidOid, true) == RLS_ENABLED;
+	int64		visible;
+	int64		left;
+	Datum		values[3];
+
+	set_values(erasure, values);
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) pges_execute_in(store, scope, erasure->event_id ? &count_event : &count_aggregate,
+						   values, NULL, true, NULL);
+	visible = found_number(1);
+	left = found_number(2);
+	if (secured && erasure->event_id == NULL && visible > 0)
+		left += count_past_security(store, scope, erasure->aggregate_id) - visible;
+	PopActiveSnapshot();
+	SPI_freetuptable(SPI_tuptable);
+	if (left > 0)
+		report_left(live ? store->qualified_name : store->archive.qualified_name, left, secured);
+	return visible;
+}
+
+/* Raise unless everything is erased, and there was something to erase. */
+static void
+check_erased(const Erasure *erasure)
+{
+	int64		visible = 0;
+
+	for (int i = 0; i < number_of_scopes(erasure->store); i++)
+		visible += check_scope(erasure, scopes[i]);
+	if (visible == 0)
+		report_missing(erasure);
+}
+
+/* The name of a role, as a value. */
+static Datum
+role_name(Oid role)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
+}
+
+/* The table of the records. */
+static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
+
+/* Record an erasure; the caller needs no rights on the table of the records. */
+static void
+record(const Erasure *erasure, int64 events)
+{
+	static const char insert[] =
+		"INSERT INTO eventstore.erasures (erasure_id, erased_at, erased_by, session_role, "
+		"store, aggregate_id, event_id, events, values_given, reason) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, BOOLOID, TEXTOID};
+	Datum		values[lengthof(types)];
+	char		nulls[] = "          ";
+
+	values[0] = PointerGetDatum(pges_make_event_id());
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = role_name(GetUserId());
+	values[3] = role_name(GetSessionUserId());
+	values[4] = CStringGetTextDatum(erasure->store->qualified_name);
+	values[5] = PointerGetDatum(erasure->aggregate_id);
+	values[6] = PointerGetDatum(erasure->event_id);
+	values[7] = Int32GetDatum((int32) events);
+	values[8] = BoolGetDatum(erasure->values_given);
+	values[9] = PointerGetDatum(erasure->reason);
+	if (erasure->aggregate_id == NULL)
+		nulls[5] = 'n';
+	if (erasure->event_id == NULL)
+		nulls[6] = 'n';
+	if (pges_write_own_table(&erasures, insert, lengthof(types), types, values, nulls) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("could not record an erasure in table eventstore.erasures"),
+				 errdetail("A trigger or rule of the table discards the record. Nothing was erased.")));
+}
+
+/* Erase what there is to erase, see that it is, and record it. */
+static int64
+erase(Erasure *erasure)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int64		changed;
+
+	/* what this transaction did before is to be seen, too */
+	CommandCounterIncrement();
+	SPI_connect();
+	if (erasure->event_id)
+		find_aggregate(erasure, caller);
+	pges_lock_aggregate(erasure->store, erasure->aggregate_id, erasure->event_id);
+	changed = change_events(erasure);
+	check_erased(erasure);
+	if (changed > 0)
+		record(erasure, changed);
+	SPI_finish();
+	error_context_stack = erasure->callback.previous;
+	return changed;
+}
+
+PG_FUNCTION_INFO_V1(pges_erase_aggregate);
+
+/* SQL: erase the data of all events of an aggregate. */
+Datum
+pges_erase_aggregate(PG_FUNCTION_ARGS)
+{
+	Erasure		erasure = {0};
+
+	pges_require_argument(fcinfo, 0, "aggregate_id");
+	erasure.aggregate_id = PG_GETARG_TEXT_PP(0);
+	erasure.reason = reason_argument(fcinfo, 1);
+	erasure.data = erasure.metadata = tombstone();
+	begin_erasure(&erasure, fcinfo, 2);
+	PG_RETURN_INT32((int32) erase(&erasure));
+}
+
+PG_FUNCTION_INFO_V1(pges_redact_event);
+
+/* SQL: erase the data of one event, or give it other data. */
+Datum
+pges_redact_event(PG_FUNCTION_ARGS)
+{
+	Erasure		erasure = {0};
+
+	pges_require_argument(fcinfo, 0, "event_id");
+	erasure.event_id = PG_GETARG_TEXT_PP(0);
+	erasure.reason = reason_argument(fcinfo, 1);
+	erasure.data = PG_ARGISNULL(2) ? tombstone() : PG_GETARG_JSONB_P(2);
+	erasure.metadata = PG_ARGISNULL(3) ? tombstone() : PG_GETARG_JSONB_P(3);
+	erasure.values_given = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
+	begin_erasure(&erasure, fcinfo, 4);
+	PG_RETURN_BOOL(erase(&erasure) > 0);
+}
+
+PG_FUNCTION_INFO_V1(pges_keep_erasures);
+
+/* Trigger, before UPDATE, DELETE and TRUNCATE of the records: refuses them. */
+Datum
+pges_keep_erasures(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&erasures, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of table eventstore.erasures",
+						"keep_erasures")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot change the records of table eventstore.erasures"),
+			 errdetail("They tell who erased what, when and why.")));
+	return PointerGetDatum(NULL);	/* not reached */
+}

@@ -1,0 +1,418 @@
+/*
+ * batch.c
+ *		Builds and checks batches of events, without looking at the database.
+ *
+ * Every way to append makes one of these, so that all of them obey the same
+ * rules: those of one event and of a batch in itself are checked here, those
+ * that depend on the store in append.c.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+
+#include "base/compat.h"
+#include "event/batch.h"
+
+/* Errors show so many bytes of a value, and three dots. */
+#define MAX_SHOWN_BYTES 1000
+
+/*
+ * The number of the event that is being worked on, for the CONTEXT of errors.
+ * The loops over events set it and set it back to 0.  After an error it keeps
+ * its value until the next append begins, which sets it to 0.
+ */
+int			pges_current_event = 0;
+
+/*
+ * Whose event that is: the context of the append or import which began last.
+ * One that is nested in another takes it over, and gives it back unless it
+ * fails.  It is only compared, never followed.
+ */
+const void *pges_current_owner = NULL;
+
+/* An empty batch with room for n events, in the current memory context. */
+PgesBatch *
+pges_batch_create(int nevents)
+{
+	PgesBatch  *batch = palloc0(sizeof(PgesBatch));
+
+	batch->context = CurrentMemoryContext;
+	batch->nevents = nevents;
+	batch->events = MemoryContextAllocExtended(CurrentMemoryContext,
+											   sizeof(PgesEvent) * Max(nevents, 1),
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int n = 0; n < nevents; n++)
+		batch->events[n].ordinal = n + 1;
+	return batch;
+}
+
+/* As much of a string as an error message can bear. */
+char *
+pges_clip(char *string)
+{
+	int			length = strlen(string);
+
+	if (length <= MAX_SHOWN_BYTES)
+		return string;
+	length = pg_mbcliplen(string, length, MAX_SHOWN_BYTES);
+	return psprintf("%.*s...", length, string);
+}
+
+/* The order of two texts, by bytes; NULL comes first. */
+int
+pges_text_compare(const text *a, const text *b)
+{
+	int			alen;
+	int			blen;
+	int			result;
+
+	if (a == NULL || b == NULL)
+		return (a != NULL) - (b != NULL);
+	alen = VARSIZE_ANY_EXHDR(a);
+	blen = VARSIZE_ANY_EXHDR(b);
+	result = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(alen, blen));
+	return result != 0 ? result : (alen > blen) - (alen < blen);
+}
+
+/* Whether two texts are the same; NULL is the same as NULL. */
+bool
+pges_text_equal(const text *a, const text *b)
+{
+	return pges_text_compare(a, b) == 0;
+}
+
+/* Whether a JSON value is a whole number that fits an integer, and which. */
+bool
+pges_whole_number(const JsonbValue *value, int32 *number)
+{
+	if (value->type != jbvNumeric)
+		return false;
+	return pges_numeric_int4_compat(value->val.numeric, number) &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq,
+										 NumericGetDatum(value->val.numeric),
+										 NumericGetDatum(int64_to_numeric(*number))));
+}
+
+/* Raise unless a key that may be left out is either that or not empty. */
+static void
+check_not_empty(int ordinal, PgesColumn key, const text *value)
+{
+	if (value && VARSIZE_ANY_EXHDR(value) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"%s\" of an event must not be empty",
+						pges_column_name(key)),
+				 errdetail("Key \"%s\" of event %d is an empty string.",
+						   pges_column_name(key), ordinal)));
+}
+
+/* Raise when a key that every event needs has no value. */
+static void
+check_not_null(int ordinal, PgesColumn key, const void *value)
+{
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("key \"%s\" of an event must not be null",
+						pges_column_name(key)),
+				 errdetail("Event %d has no \"%s\".", ordinal,
+						   pges_column_name(key))));
+}
+
+/* Check what one event alone can tell. */
+static void
+check_event(const PgesEvent *event)
+{
+	int			ordinal = event->ordinal;
+
+	check_not_null(ordinal, PGES_EVENT_TYPE, event->event_type);
+	check_not_null(ordinal, PGES_DATA, event->data);
+	check_not_empty(ordinal, PGES_EVENT_ID, event->event_id);
+	check_not_empty(ordinal, PGES_EVENT_TYPE, event->event_type);
+	check_not_empty(ordinal, PGES_AGGREGATE_ID, event->aggregate_id);
+	if (event->given_version > 0 && event->aggregate_id == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an event of no aggregate cannot have an aggregate version"),
+				 errdetail("Event %d has key \"aggregate_version\" but no \"aggregate_id\".", ordinal)));
+	if (event->occurred_at_given && TIMESTAMP_NOT_FINITE(event->occurred_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"occurred_at\" of an event must be a finite time"),
+				 errdetail("Key \"occurred_at\" of event %d is infinite.", ordinal)));
+}
+
+/* qsort_arg comparator: indexes of events by event id, then order. */
+static int
+compare_event_ids(const void *a, const void *b, void *arg)
+{
+	const PgesEvent *events = arg;
+	int			i = *(const int *) a;
+	int			j = *(const int *) b;
+	int			order = pges_text_compare(events[i].event_id, events[j].event_id);
+
+	return order != 0 ? order : (i > j) - (i < j);
+}
+
+/* qsort_arg comparator: indexes of events by aggregate id, then order. */
+static int
+compare_aggregate_ids(const void *a, const void *b, void *arg)
+{
+	const PgesEvent *events = arg;
+	int			i = *(const int *) a;
+	int			j = *(const int *) b;
+	int			order = pges_text_compare(events[i].aggregate_id, events[j].aggregate_id);
+
+	return order != 0 ? order : (i > j) - (i < j);
+}
+
+/* The indexes of a batch's events in some order. */
+static int *
+sorted_events(PgesBatch *batch, qsort_arg_comparator order)
+{
+	int		   *index = palloc(sizeof(int) * Max(batch->nevents, 1));
+
+	for (int i = 0; i < batch->nevents; i++)
+		index[i] = i;
+	qsort_arg(index, batch->nevents, sizeof(int), order, batch->events);
+	return index;
+}
+
+/*
+ * The index of the first event whose id another one before it has; the number of
+ * events if there is none.
+ */
+int
+pges_first_repeated(PgesBatch *batch)
+{
+	int		   *index = sorted_events(batch, compare_event_ids);
+	int			first = batch->nevents;
+
+	for (int i = 1; i < batch->nevents; i++)
+	{
+		const text *id = batch->events[index[i]].event_id;
+
+		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
+			first = Min(first, index[i]);
+	}
+	pfree(index);
+	return first;
+}
+
+/* Check that no event id comes twice. */
+static void
+check_ids(PgesBatch *batch)
+{
+	int		   *index = sorted_events(batch, compare_event_ids);
+
+	for (int i = 1; i < batch->nevents; i++)
+	{
+		const text *id = batch->events[index[i]].event_id;
+
+		pges_current_event = batch->events[index[i]].ordinal;
+		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("event id \"%s\" comes twice in one append",
+							pges_clip(text_to_cstring(id))),
+					 errdetail("Key \"event_id\" of event %d is that of event %d.",
+							   batch->events[index[i]].ordinal,
+							   batch->events[index[i - 1]].ordinal)));
+	}
+	pges_current_event = 0;
+	pfree(index);
+}
+
+/* Whether a JSON value is null. */
+bool
+pges_is_json_null(Jsonb *json)
+{
+	JsonbValue	value;
+
+	return JB_ROOT_IS_SCALAR(json) &&
+		JsonbExtractScalar(&json->root, &value) && value.type == jbvNull;
+}
+
+/* Check all that a batch in itself can tell; JSON null metadata is none. */
+void
+pges_batch_check(PgesBatch *batch)
+{
+	bool		any_id_given = false;
+
+	batch->all_ids_given = true;
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		pges_current_event = event->ordinal;
+		check_event(event);
+		if (event->metadata && pges_is_json_null(event->metadata))
+			event->metadata = NULL;
+		event->event_id_given = event->event_id != NULL;
+		any_id_given |= event->event_id_given;
+		batch->all_ids_given &= event->event_id_given;
+	}
+	pges_current_event = 0;
+	if (any_id_given && batch->nevents > 1)
+		check_ids(batch);
+}
+
+/* Raise the error that an expected version is out of range. */
+static void
+check_expected(int32 expected)
+{
+	if (expected < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("expected version must not be negative"),
+				 errdetail("The expected version is %d.", expected),
+				 errhint("Use 0 for an aggregate without events, and null for any version.")));
+}
+
+/*
+ * Make the whole batch that of one aggregate; NULL stands for none.  Without
+ * events, a batch of an aggregate still checks its expected version.
+ */
+void
+pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
+						 int32 expected)
+{
+	PgesAggregate *aggregate = palloc0(sizeof(PgesAggregate));
+
+	if (expected_given)
+		check_expected(expected);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		if (!pges_text_equal(batch->events[i].aggregate_id, id))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("events of one append must be of one aggregate"),
+					 errdetail("Key \"aggregate_id\" of event %d differs from that of event 1.", i + 1),
+					 errhint("Use eventstore.append() for events of several aggregates.")));
+		aggregate->brings_type |= batch->events[i].aggregate_type != NULL;
+	}
+	if (expected_given && id == NULL && batch->nevents > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an expected version needs an aggregate"),
+				 errdetail("Event 1 has no \"aggregate_id\".")));
+
+	aggregate->id = id;
+	aggregate->expected_given = expected_given;
+	aggregate->expected = expected;
+	aggregate->nevents = batch->nevents;
+	batch->aggregates = aggregate;
+	batch->naggregates = batch->nevents > 0 || id ? 1 : 0;
+}
+
+/* Find the aggregate of a batch by its id; those so far are sorted by id. */
+static PgesAggregate *
+find_aggregate(PgesAggregate *aggregates, int n, const text *id)
+{
+	int			low = 0;
+
+	while (low < n)
+	{
+		int			middle = low + (n - low) / 2;
+		int			order = pges_text_compare(aggregates[middle].id, id);
+
+		if (order == 0)
+			return &aggregates[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return NULL;
+}
+
+/* An expected version as JSON: a whole number. */
+static int32
+expected_of(const text *id, const JsonbValue *value)
+{
+	int32		expected;
+
+	if (!pges_whole_number(value, &expected))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an expected version must be a whole number or null"),
+				 errdetail("The value for aggregate \"%s\" is something else.",
+						   pges_clip(text_to_cstring(id)))));
+	check_expected(expected);
+	return expected;
+}
+
+/* Add the expectations to the n aggregates that get events. */
+static void
+add_expected_versions(PgesBatch *batch, JsonbContainer *object)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	key;
+	JsonbValue	value;
+	int			written = batch->naggregates;
+
+	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		text	   *id = cstring_to_text_with_len(key.val.string.val, key.val.string.len);
+		PgesAggregate *aggregate;
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (value.type == jbvNull)
+			continue;
+		aggregate = find_aggregate(batch->aggregates, written, id);
+		if (aggregate == NULL)
+		{
+			aggregate = &batch->aggregates[batch->naggregates++];
+			aggregate->id = id;
+		}
+		aggregate->expected_given = true;
+		aggregate->expected = expected_of(id, &value);
+	}
+}
+
+/*
+ * Group the events of a batch by aggregate and add what versions are expected:
+ * an object of aggregate id to version, or NULL.
+ */
+void
+pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
+{
+	int		   *index = sorted_events(batch, compare_aggregate_ids);
+	int			nexpected = 0;
+	PgesAggregate *aggregate = NULL;
+
+	if (expected_versions)
+	{
+		if (!JB_ROOT_IS_OBJECT(expected_versions))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("expected versions must be a JSON object"),
+					 errdetail("An object of aggregate id to version is needed, such as {\"order-1\": 3}.")));
+		nexpected = JB_ROOT_COUNT(expected_versions);
+	}
+	batch->aggregates = palloc0(sizeof(PgesAggregate) *
+								Max(batch->nevents + nexpected, 1));
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		PgesEvent  *event = &batch->events[index[i]];
+
+		if (aggregate == NULL || !pges_text_equal(aggregate->id, event->aggregate_id))
+		{
+			aggregate = &batch->aggregates[batch->naggregates++];
+			aggregate->id = event->aggregate_id;
+			aggregate->first_event = index[i];
+		}
+		aggregate->nevents++;
+		aggregate->brings_type |= event->aggregate_type != NULL;
+		event->aggregate = batch->naggregates - 1;
+	}
+	pfree(index);
+	if (expected_versions)
+		add_expected_versions(batch, &expected_versions->root);
+}

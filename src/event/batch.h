@@ -1,0 +1,90 @@
+/*
+ * batch.h
+ *		A batch of events: what every way to append builds.
+ */
+#ifndef PGES_BATCH_H
+#define PGES_BATCH_H
+
+#include "postgres.h"
+
+#include "utils/array.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "store/store.h"
+
+/*
+ * One event.  NULL pointers are SQL nulls, but for an event id and a time that
+ * are yet to be made.
+ */
+typedef struct PgesEvent
+{
+	int			ordinal;		/* its number in the call, from 1 */
+	text	   *event_id;
+	bool		event_id_given;
+	text	   *event_type;
+	TimestampTz occurred_at;
+	bool		occurred_at_given;
+	text	   *correlation_id;
+	text	   *causation_id;
+	text	   *aggregate_id;
+	text	   *aggregate_type;
+	int32		given_version;	/* 0: none */
+	Jsonb	   *data;
+	Jsonb	   *metadata;
+	int			aggregate;		/* index of its aggregate in the batch */
+	/* filled in by the append */
+	int32		version;		/* 0: it has none */
+	int64		position;
+} PgesEvent;
+
+/*
+ * One aggregate that the batch appends to, or whose version it expects.  All
+ * events that belong to no aggregate share one without an id.
+ */
+typedef struct PgesAggregate
+{
+	text	   *id;
+	bool		expected_given;
+	int32		expected;
+	int			nevents;
+	int			first_event;
+	bool		brings_type;	/* any of its events has one */
+	/* filled in by the append */
+	int32		version;
+	text	   *type;			/* of the aggregate so far */
+} PgesAggregate;
+
+typedef struct PgesBatch
+{
+	MemoryContext context;		/* holds the batch and all it points to */
+	PgesEvent  *events;
+	int			nevents;
+	PgesAggregate *aggregates;
+	int			naggregates;
+	bool		all_ids_given;
+	/* by the append */
+	bool		unlocked;		/* not all aggregates are locked */
+	bool		direct;			/* past the executor */
+	bool		deduplicated;	/* the events stood there already */
+} PgesBatch;
+
+/* The number of the event that is being worked on, 0 for none; see batch.c. */
+extern int	pges_current_event;
+extern const void *pges_current_owner;
+
+extern PgesBatch *pges_batch_create(int nevents);
+extern PgesBatch *pges_batch_from_json(Jsonb *events);
+extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
+extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
+									 bool expected_given, int32 expected);
+extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
+extern void pges_batch_check(PgesBatch *batch);
+extern int	pges_first_repeated(PgesBatch *batch);
+extern bool pges_is_json_null(Jsonb *json);
+extern bool pges_whole_number(const JsonbValue *value, int32 *number);
+extern char *pges_clip(char *string);
+extern bool pges_text_equal(const text *a, const text *b);
+extern int	pges_text_compare(const text *a, const text *b);
+
+#endif							/* PGES_BATCH_H */

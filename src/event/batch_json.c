@@ -1,0 +1,344 @@
+/*
+ * batch_json.c
+ *		Reads a batch of events from JSON, without looking at the database.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/numeric.h"
+
+#include "base/compat.h"
+#include "event/batch.h"
+
+typedef enum EventKey
+{
+	KEY_EVENT_ID,
+	KEY_EVENT_TYPE,
+	KEY_OCCURRED_AT,
+	KEY_CORRELATION_ID,
+	KEY_CAUSATION_ID,
+	KEY_AGGREGATE_ID,
+	KEY_AGGREGATE_TYPE,
+	KEY_AGGREGATE_VERSION,
+	KEY_DATA,
+	KEY_METADATA,
+	KEY_UNKNOWN
+} EventKey;
+
+static const char *const key_names[KEY_UNKNOWN] = {
+	[KEY_EVENT_ID] = "event_id",
+	[KEY_EVENT_TYPE] = "event_type",
+	[KEY_OCCURRED_AT] = "occurred_at",
+	[KEY_CORRELATION_ID] = "correlation_id",
+	[KEY_CAUSATION_ID] = "causation_id",
+	[KEY_AGGREGATE_ID] = "aggregate_id",
+	[KEY_AGGREGATE_TYPE] = "aggregate_type",
+	[KEY_AGGREGATE_VERSION] = "aggregate_version",
+	[KEY_DATA] = "data",
+	[KEY_METADATA] = "metadata",
+};
+
+/* The meaning of a key of an event. */
+static EventKey
+classify_key(const JsonbValue *key)
+{
+	for (int i = 0; i < KEY_UNKNOWN; i++)
+	{
+		if (strlen(key_names[i]) == key->val.string.len &&
+			memcmp(key_names[i], key->val.string.val, key->val.string.len) == 0)
+			return i;
+	}
+	return KEY_UNKNOWN;
+}
+
+/* What kind of JSON value this is, for people. */
+static const char *
+kind_of(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			return "null";
+		case jbvString:
+			return "a string";
+		case jbvNumeric:
+			return "a number";
+		case jbvBool:
+			return "a boolean";
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ? "an array" : "an object";
+		default:
+			return "something else";
+	}
+}
+
+/* Raise the error that an event's key has a value of the wrong kind. */
+static void
+report_kind(int ordinal, EventKey key, const JsonbValue *value,
+			const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("key \"%s\" of an event must be %s", key_names[key], wanted),
+			 errdetail("Key \"%s\" of event %d is %s.", key_names[key],
+					   ordinal, kind_of(value))));
+}
+
+/* A key's value that must be a string; JSON null is no value. */
+static text *
+string_of(int ordinal, EventKey key, const JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		return NULL;
+	if (value->type != jbvString)
+		report_kind(ordinal, key, value, "a string");
+	return cstring_to_text_with_len(value->val.string.val, value->val.string.len);
+}
+
+/* A key's value that must be a version, 1 or more; 0 stands for JSON null. */
+static int32
+version_of(int ordinal, const JsonbValue *value)
+{
+	int32		version;
+
+	if (value->type == jbvNull)
+		return 0;
+	if (value->type != jbvNumeric)
+		report_kind(ordinal, KEY_AGGREGATE_VERSION, value, "a number");
+	if (!pges_whole_number(value, &version) || version < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"aggregate_version\" of an event must be a whole number from 1 to %d", PG_INT32_MAX),
+				 errdetail("Key \"aggregate_version\" of event %d is %s.", ordinal,
+						   pges_clip(numeric_normalize(value->val.numeric)))));
+	return version;
+}
+
+/*
+ * A key's value that must be a time.  The input function's error is replaced,
+ * never swallowed, so no subtransaction is needed.
+ */
+static TimestampTz
+time_of(int ordinal, const JsonbValue *value)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *string;
+	volatile TimestampTz result = 0;
+
+	if (value->type != jbvString)
+		report_kind(ordinal, KEY_OCCURRED_AT, value, "a string");
+	string = pnstrdup(value->val.string.val, value->val.string.len);
+	PG_TRY();
+	{
+		result = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
+														 CStringGetDatum(string),
+														 ObjectIdGetDatum(InvalidOid),
+														 Int32GetDatum(-1)));
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("key \"occurred_at\" of an event must be a time"),
+				 errdetail("Key \"occurred_at\" of event %d: %s.", ordinal,
+						   error->message),
+				 errhint("Use ISO 8601, for example \"2026-01-31T12:00:00Z\".")));
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/* Set what a key of an event says. */
+static void
+set_key(PgesEvent *event, int ordinal, EventKey key, JsonbValue *value)
+{
+	switch (key)
+	{
+		case KEY_EVENT_ID:
+			event->event_id = string_of(ordinal, key, value);
+			break;
+		case KEY_EVENT_TYPE:
+			event->event_type = string_of(ordinal, key, value);
+			break;
+		case KEY_OCCURRED_AT:
+			event->occurred_at_given = value->type != jbvNull;
+			if (event->occurred_at_given)
+				event->occurred_at = time_of(ordinal, value);
+			break;
+		case KEY_CORRELATION_ID:
+			event->correlation_id = string_of(ordinal, key, value);
+			break;
+		case KEY_CAUSATION_ID:
+			event->causation_id = string_of(ordinal, key, value);
+			break;
+		case KEY_AGGREGATE_ID:
+			event->aggregate_id = string_of(ordinal, key, value);
+			break;
+		case KEY_AGGREGATE_TYPE:
+			event->aggregate_type = string_of(ordinal, key, value);
+			break;
+		case KEY_AGGREGATE_VERSION:
+			event->given_version = version_of(ordinal, value);
+			break;
+		case KEY_DATA:
+			event->data = JsonbValueToJsonb(value);
+			break;
+		case KEY_METADATA:
+			event->metadata = JsonbValueToJsonb(value);
+			break;
+		case KEY_UNKNOWN:
+			break;
+	}
+}
+
+/* The object of all keys of an event that are none of the known ones. */
+static Jsonb *
+flat_data(JsonbContainer *object)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	PgesJsonBuilder builder = {0};
+	JsonbValue	key;
+	JsonbValue	value;
+
+	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
+	pges_json_push_compat(&builder, WJB_BEGIN_OBJECT, NULL);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		(void) JsonbIteratorNext(&it, &value, true);
+		if (classify_key(&key) != KEY_UNKNOWN)
+			continue;
+		pges_json_push_compat(&builder, WJB_KEY, &key);
+		pges_json_push_compat(&builder, WJB_VALUE, &value);
+	}
+	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(builder.result);
+}
+
+/* Whether a key is that of a position, which a stored event as JSON has. */
+static bool
+is_position(const JsonbValue *key)
+{
+	static const char name[] = "position";
+
+	return key->val.string.len == strlen(name) &&
+		memcmp(key->val.string.val, name, strlen(name)) == 0;
+}
+
+/*
+ * Read one event.  Without a key "data", the unknown keys are the data.  With it,
+ * an event that was stored may have a position: that is ignored.
+ */
+static void
+read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_stored)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbValue	key;
+	JsonbValue	value;
+	JsonbValue	stranger = {.type = jbvNull};
+
+	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		EventKey	meaning = classify_key(&key);
+
+		(void) JsonbIteratorNext(&it, &value, true);
+		set_key(event, ordinal, meaning, &value);
+		if (meaning == KEY_UNKNOWN && stranger.type == jbvNull &&
+			!(was_stored && is_position(&key)))
+			stranger = key;
+	}
+	if (event->data == NULL)
+		event->data = flat_data(object);
+	else if (stranger.type != jbvNull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an event with key \"data\" cannot have unknown keys"),
+				 errdetail("Event %d has the unknown key \"%s\".", ordinal,
+						   pges_clip(pnstrdup(stranger.val.string.val, stranger.val.string.len))),
+				 errhint("Put it inside \"data\" or \"metadata\", or leave out the key \"data\" to make all unknown keys the data.")));
+}
+
+/* Raise the error that something that should be an event is none. */
+static void
+report_no_object(int ordinal, const JsonbValue *value)
+{
+	bool		is_null = value->type == jbvNull;
+
+	ereport(ERROR,
+			(errcode(is_null ? ERRCODE_NULL_VALUE_NOT_ALLOWED : ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("an event must be a JSON object"),
+			 errdetail("Event %d is %s.", ordinal, kind_of(value))));
+}
+
+/* Read an array of events. */
+static PgesBatch *
+read_array(JsonbContainer *array)
+{
+	PgesBatch  *batch = pges_batch_create(JsonContainerSize(array));
+	JsonbIterator *it = JsonbIteratorInit(array);
+	JsonbValue	value;
+	int			ordinal = 0;
+
+	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_ARRAY */
+	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pges_current_event = ++ordinal;
+		if (value.type != jbvBinary ||
+			!JsonContainerIsObject(value.val.binary.data))
+			report_no_object(ordinal, &value);
+		read_event(&batch->events[ordinal - 1], ordinal, value.val.binary.data, false);
+	}
+	pges_current_event = 0;
+	return batch;
+}
+
+/* Read an array of events, or one event, and check what JSON alone can tell. */
+PgesBatch *
+pges_batch_from_json(Jsonb *events)
+{
+	PgesBatch  *batch;
+
+	if (JB_ROOT_IS_SCALAR(events))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("events must be a JSON array of objects"),
+				 errdetail("A JSON array of event objects, or one event object, is needed; this is a scalar.")));
+	if (JB_ROOT_IS_ARRAY(events))
+		batch = read_array(&events->root);
+	else
+	{
+		batch = pges_batch_create(1);
+		pges_current_event = 1;
+		read_event(&batch->events[0], 1, &events->root, false);
+		pges_current_event = 0;
+	}
+	pges_batch_check(batch);
+	return batch;
+}
+
+/* Read one event to import from JSON that has to be an object. */
+void
+pges_event_from_json(PgesEvent *event, Jsonb *json)
+{
+	JsonbValue	value;
+
+	if (!JB_ROOT_IS_OBJECT(json))
+	{
+		value.type = jbvBinary;
+		value.val.binary.data = &json->root;
+		if (JB_ROOT_IS_SCALAR(json))
+			(void) JsonbExtractScalar(&json->root, &value);
+		report_no_object(event->ordinal, &value);
+	}
+	read_event(event, event->ordinal, &json->root, true);
+}

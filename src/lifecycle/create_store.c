@@ -1,0 +1,521 @@
+/*
+ * create_store.c
+ *		Creates, alters and drops stores.
+ *
+ * All names that go into DDL are quoted, and the search path is empty while it
+ * runs, so nothing of the caller's can stand in for what is meant.  A schema can be
+ * renamed all the same, and then a name stands for another table.  So commands about a
+ * table that is there run with the rights of its owner, who may do as much to it anyway.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "archive/archive.h"
+#include "base/compat.h"
+#include "base/own_table.h"
+#include "base/sql_argument.h"
+#include "lifecycle/create_store.h"
+#include "notify/notify.h"
+#include "position/high_water_mark.h"
+#include "position/position.h"
+#include "store/store.h"
+#include "store/table_kind.h"
+#include "table/statement.h"
+
+static const PgesStatement any_event = {
+	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
+};
+
+/* A text argument that must not be null. */
+static char *
+name_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	pges_require_argument(fcinfo, arg, name);
+	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* A channel that NOTIFY takes. */
+static char *
+channel_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *channel = name_argument(fcinfo, arg, "channel");
+
+	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid channel name: \"%s\"", channel),
+				 errdetail("A channel name has from 1 to %d bytes.", NAMEDATALEN - 1)));
+	return channel;
+}
+
+/*
+ * Serialise the creation of stores in a schema: two programs may both be the
+ * first.  Who may not create there does not get so far.
+ */
+static void
+lock_creation(const char *schema)
+{
+	LOCKTAG		tag;
+
+	Oid			namespace = get_namespace_oid(schema, true);
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, namespace,
+						 OidIsValid(namespace) ? 0 : string_hash(schema, NAMEDATALEN), PGES_LOCK_CREATE);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();	/* what the other one created is there */
+}
+
+/* Create the schema of a store, or raise, when it is missing. */
+static void
+ensure_schema(const PgesNewStore *store, bool create_if_missing)
+{
+	if (OidIsValid(get_namespace_oid(store->schema, true)))
+		return;
+	if (!create_if_missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", store->schema),
+				 errhint("Create it, or let create_schema_if_missing be true.")));
+	pges_run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
+	CommandCounterIncrement();
+}
+
+/* Create or replace the trigger that makes a table a store. */
+static void
+create_append_trigger(const char *trigger, const char *table,
+					  PgesNotifications notifications, const char *channel)
+{
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
+						  quote_identifier(trigger), table,
+						  quote_literal_cstr(pges_notifications_name(notifications)),
+						  quote_literal_cstr(channel)));
+	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
+					"makes the table a store, and announces new events");
+}
+
+/*
+ * Create the triggers that keep events immutable.  A statement on a parent
+ * table fires only the triggers of rows here.
+ */
+void
+pges_create_immutability_triggers(const char *table)
+{
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
+						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
+						  table));
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
+						  "BEFORE UPDATE OR DELETE ON %s "
+						  "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
+						  table));
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", table),
+					"refuses UPDATE, DELETE and TRUNCATE");
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", table),
+					"refuses UPDATE, DELETE through a parent table");
+}
+
+/*
+ * Restore the defaults of a table that was a store until somebody dropped the
+ * extension, which took them along: its sequence is still there.
+ */
+static void
+restore_defaults(const PgesNewStore *store, Oid relid)
+{
+	List	   *sequences = getOwnedSequences(relid);
+	Oid			sequence;
+
+	if (list_length(sequences) != 1)
+		return;
+	sequence = linitial_oid(sequences);
+	pges_set_defaults(store,
+					  quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
+												 get_rel_name(sequence)));
+}
+
+/* What an existing table has of a store. */
+typedef struct ExistingTable
+{
+	bool		is_store;
+	bool		is_immutable;
+	bool		has_default;
+} ExistingTable;
+
+/* Raise if a table is partitioned: it cannot have the indexes of a store. */
+static void
+check_not_partitioned(Relation rel)
+{
+	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" cannot be a store", RelationGetRelationName(rel)),
+				 errdetail("It is partitioned, and a partitioned table cannot have unique indexes on both (event_id) and (position)."),
+				 errhint("To keep a store small, move its old events to an archive with eventstore.archive_events().")));
+}
+
+/* See what an existing table has of a store; raise when its columns differ. */
+static ExistingTable
+inspect_table(Oid relid)
+{
+	Relation	rel = pges_open_table(relid);
+	ExistingTable table;
+
+	check_not_partitioned(rel);
+	pges_check_kind(rel);
+	pges_check_columns(rel);
+	table.is_store = pges_is_store(rel);
+	table.is_immutable = pges_is_immutable(rel);
+	table.has_default = TupleDescAttr(RelationGetDescr(rel),
+									  get_attnum(relid, "position") - 1)->atthasdef;
+	relation_close(rel, AccessShareLock);
+	return table;
+}
+
+/*
+ * Make an existing table a store: give it what it lacks.  Its shape is checked
+ * first column by column, and then as that of any store.
+ */
+static void
+adopt_table(const PgesNewStore *store, Oid relid)
+{
+	ExistingTable table = inspect_table(relid);
+
+	if (!table.has_default)
+		restore_defaults(store, relid);
+	if (!table.is_immutable)
+		pges_create_immutability_triggers(store->qualified_name);
+	if (!table.is_store)
+		create_append_trigger("eventstore_append", store->qualified_name,
+							  store->notifications, store->channel);
+	(void) pges_store(relid);
+}
+
+/*
+ * The table of a store to create, if there is one; the user must have some
+ * privilege on it, so that nobody learns of, or locks, what is not theirs to use.
+ */
+static Oid
+existing_table(const PgesNewStore *store)
+{
+	Oid			schema = get_namespace_oid(store->schema, true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(store->table, schema) : InvalidOid;
+
+	if (OidIsValid(relid))
+		pges_check_may_use(relid, ACL_SELECT | ACL_INSERT | ACL_UPDATE | ACL_DELETE);
+	return relid;
+}
+
+/* Whether there is nothing to create: the store is there, with all it has. */
+static bool
+is_complete(const PgesNewStore *store, Oid relid)
+{
+	ExistingTable table;
+
+	if (!OidIsValid(relid))
+		return false;
+	table = inspect_table(relid);
+	if (!table.is_store || !table.is_immutable || !table.has_default)
+		return false;
+	(void) pges_store(relid);
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_TABLE),
+			 errmsg("store \"%s\" already exists, skipping", store->table)));
+	return true;
+}
+
+/* Raise unless the user owns a table that is to become a store. */
+static void
+check_owns(const PgesNewStore *store, Oid relid)
+{
+	if (!pges_owns_table_compat(relid, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
+}
+
+/* Raise unless the user may create a store. */
+static void
+check_may_create(const PgesNewStore *store)
+{
+	Oid			schema = get_namespace_oid(store->schema, true);
+
+	if (OidIsValid(schema) && !pges_may_create_in_schema_compat(schema, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, store->schema);
+	if (!OidIsValid(schema) && !pges_may_create_schemas_compat(GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
+}
+
+/* Create a store, or give a table what it lacks of one; its OID. */
+static Oid
+create_store(const PgesNewStore *store, bool create_schema_if_missing)
+{
+	Oid			relid;
+	int			nestlevel;
+
+	check_may_create(store);
+	lock_creation(store->schema);
+	relid = existing_table(store);
+	if (is_complete(store, relid))
+		return relid;
+
+	nestlevel = pges_begin_ddl();
+	if (OidIsValid(relid))
+	{
+		PgesIdentity caller;
+		bool		as_owner;
+
+		check_owns(store, relid);
+		as_owner = pges_act_as(&caller, pges_owner_of(relid));
+		adopt_table(store, relid);
+		if (as_owner)
+			pges_become_again(&caller);
+	}
+	else
+	{
+		ensure_schema(store, create_schema_if_missing);
+		pges_create_table(store);
+		create_append_trigger("eventstore_append", store->qualified_name,
+							  store->notifications, store->channel);
+		pges_create_immutability_triggers(store->qualified_name);
+		CommandCounterIncrement();
+		relid = existing_table(store);
+		(void) pges_store(relid);
+		pges_forget_watermark(relid);	/* of an earlier table of this OID */
+		pges_forget_holds(relid);
+	}
+	pges_end_ddl(nestlevel);
+	return relid;
+}
+
+PG_FUNCTION_INFO_V1(pges_create_store);
+
+/* SQL: create a store. */
+Datum
+pges_create_store(PG_FUNCTION_ARGS)
+{
+	PgesNewStore store;
+	char	   *name = name_argument(fcinfo, 0, "name");
+	char	   *mode = name_argument(fcinfo, 1, "notifications");
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.create_store()");
+	pges_parse_store_name(name, &store.schema, &store.table);
+	store.notifications = pges_parse_notifications(mode);
+	store.channel = !PG_ARGISNULL(2) ? channel_argument(fcinfo, 2) :
+		makeObjectName(store.schema, store.table, NULL);
+	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
+	store.indexes = pges_index_argument(fcinfo, 4);
+
+	/* a program that starts finds its store complete, and takes no lock */
+	relid = existing_table(&store);
+	if (!is_complete(&store, relid))
+		relid = create_store(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+	PG_RETURN_OID(relid);
+}
+
+/* The description of a store that the user must own, which is looked at first. */
+const PgesStore *
+pges_own_store(Oid relid)
+{
+	if (get_rel_relkind(relid) != '\0')
+		pges_check_may_use(relid, ACL_NO_RIGHTS);
+	return pges_store(relid);
+}
+
+/* The store to alter, locked; checked before, so that only its owner locks. */
+static const PgesStore *
+own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+{
+	Oid			relid;
+
+	pges_require_argument(fcinfo, arg, "store");
+	relid = PG_GETARG_OID(arg);
+	(void) pges_own_store(relid);
+	LockRelationOid(relid, mode);
+	return pges_own_store(relid);
+}
+
+/* Raise when a store, or its archive, holds events. */
+static void
+check_empty(const PgesStore *store)
+{
+	if (pges_find_row(store, pges_whole(store), &any_event, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("cannot drop store %s because it holds events",
+						store->qualified_name),
+				 errhint("Use eventstore.drop_store(..., force => true) to drop the store and all its events.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_drop_store);
+
+/* SQL: drop a store. */
+Datum
+pges_drop_store(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	PgesIdentity caller;
+	bool		as_owner;
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.drop_store()");
+	store = pges_hold_archive(own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
+	pges_check_archive_owner(store);
+	nestlevel = pges_begin_ddl();
+	if (!force)
+	{
+		/* a policy that hides events must be an error, not an empty store */
+		(void) set_config_option("row_security", "off", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		check_empty(store);
+	}
+	pges_forget_watermark(store->relid);
+	pges_forget_holds(store->relid);
+	as_owner = pges_act_as_owner(&caller, store);
+	if (OidIsValid(store->archive.relid))
+		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));
+	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
+	if (as_owner)
+		pges_become_again(&caller);
+	pges_end_ddl(nestlevel);
+	PG_RETURN_VOID();
+}
+
+/* The table that carries the options of the default store through dumps. */
+static const PgesOwnTable default_store_options = {
+	"default_store_options", 2, {{"notifications", TEXTOID}, {"channel", TEXTOID}}
+};
+
+/* Whether a store is the default store, whose options are to be in dumps. */
+static bool
+has_dumped_options(const PgesStore *store)
+{
+	Oid			schema = get_namespace_oid("eventstore", false);
+
+	return store->relid == get_relname_relid("events", schema) &&
+		OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
+}
+
+/*
+ * Keep the options of the default store.  pg_dump does not carry the trigger of a
+ * table that belongs to an extension, but it carries this table's row, whose own
+ * trigger applies it when it is restored.
+ */
+static void
+keep_default_store_options(PgesNotifications mode, const char *channel)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(pges_notifications_name(mode)), CStringGetTextDatum(channel)
+	};
+
+	(void) pges_write_own_table(&default_store_options,
+								"DELETE FROM eventstore.default_store_options", 0, NULL, NULL, NULL);
+	(void) pges_write_own_table(&default_store_options,
+								"INSERT INTO eventstore.default_store_options (notifications, channel) VALUES ($1, $2)",
+								lengthof(types), types, values, NULL);
+}
+
+/* The default store. */
+static const PgesStore *
+default_store(void)
+{
+	RangeVar   *name = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
+
+	return pges_store(RangeVarGetRelid(name, ShareRowExclusiveLock, false));
+}
+
+PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
+
+/* Trigger, before INSERT, for each row: gives the default store its options. */
+Datum
+pges_apply_default_store_options(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	const PgesStore *store;
+	PgesNotifications mode;
+	char	   *channel;
+	TupleDesc	desc;
+	int			nestlevel;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&default_store_options, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
+						"apply_default_store_options")));
+	pges_check_own_table(trigdata->tg_relation, &default_store_options);
+	desc = RelationGetDescr(trigdata->tg_relation);
+	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));
+	channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
+	store = default_store();
+	if (store->notifications == mode && strcmp(store->channel, channel) == 0)
+		return PointerGetDatum(trigdata->tg_trigtuple);
+	nestlevel = pges_begin_ddl();
+	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	pges_end_ddl(nestlevel);
+	return PointerGetDatum(trigdata->tg_trigtuple);
+}
+
+/*
+ * Announce the last position of a store that the notifier does not announce any more:
+ * it may not have come to that yet.  Nobody appends meanwhile.
+ */
+static void
+announce_last(const PgesStore *store, const char *channel)
+{
+	int64		last = pges_next_of_sequence(store->sequence) - 1;
+
+	if (last > 0)
+		pges_notify(channel, store->qualified_name, last);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_notifications);
+
+/* SQL: change how a store announces new events. */
+Datum
+pges_set_notifications(PG_FUNCTION_ARGS)
+{
+	PgesNotifications mode = pges_parse_notifications(name_argument(fcinfo, 1, "mode"));
+	const PgesStore *store;
+	char	   *channel;
+	PgesIdentity caller;
+	bool		as_owner;
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.set_notifications()");
+	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
+	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
+	as_owner = pges_act_as_owner(&caller, store);
+	nestlevel = pges_begin_ddl();
+	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+	if (has_dumped_options(store))
+		keep_default_store_options(mode, channel);
+	if (store->notifications == PGES_NOTIFY_WORKER && mode == PGES_NOTIFY_COMMIT)
+		announce_last(store, channel);
+	PG_RETURN_VOID();
+}

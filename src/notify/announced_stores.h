@@ -1,0 +1,45 @@
+/*
+ * announced_stores.h
+ *		The stores that the notifier announces.
+ */
+#ifndef PGES_ANNOUNCED_STORES_H
+#define PGES_ANNOUNCED_STORES_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "utils/hsearch.h"
+
+/* A store that the notifier announces. */
+typedef struct PgesNotifiedStore
+{
+	Oid			relid;			/* hash key */
+	bool		listed;			/* found by the last look at the catalog */
+	bool		differs;		/* may have changed since it was looked at */
+	Oid			sequence;
+	char		name[2 * (2 * NAMEDATALEN + 2)];	/* quoted */
+	char		channel[NAMEDATALEN];
+	bool		permanent;		/* and so has a watermark */
+	TimestampTz paused_until;	/* after an error */
+	int			failures;		/* in a row */
+	TimestampTz recorded_at;
+	int64		last;			/* position that was taken at the last look;
+								 * -1 before the first */
+	int64		announced;		/* the mark that was announced last */
+	int64		announcing;		/* the same, once the transaction commits */
+	int64		recorded;		/* the mark that the watermark has as
+								 * announced */
+	int64		recording;		/* the same, once the transaction commits */
+	bool		owed;			/* something is left over from the last look */
+} PgesNotifiedStore;
+
+/* All of them, by relid. */
+extern HTAB *pges_notified_stores;
+
+extern void pges_notified_init(void);
+extern bool pges_refresh_notified(void);
+extern bool pges_notified_may_differ(void);
+extern void pges_relist_notified(void);
+extern bool pges_is_own_sequence(Oid sequence, Oid relid);
+
+#endif							/* PGES_ANNOUNCED_STORES_H */

@@ -1,0 +1,509 @@
+/*
+ * announcer.c
+ *		What the notifier does about stores: announces their events, and writes
+ *		their watermarks.
+ *
+ * Events are announced in one transaction, and watermarks are written in a second one,
+ * so that writing never delays an announcement.
+ *
+ * All stores are looked at, whichever of them a transaction has appended to.  So a look
+ * at one that has nothing new is cheap: its sequence has not moved since the last look,
+ * and nothing is left over from that.
+ *
+ * The announcer works without a user's rights: catalogs, sequences and an index are
+ * read here, not by a query, and the watermarks are written as the owner of their table
+ * (high_water_mark.c).  Anybody may make a table that looks like a store, so each is looked at
+ * with suspicion, and an error about one does not keep the others from being announced.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lmgr.h"
+#include "utils/backend_status.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "notify/announced_stores.h"
+#include "notify/announcer.h"
+#include "notify/notifier.h"
+#include "notify/notify.h"
+#include "position/high_water_mark.h"
+#include "position/position.h"
+#include "store/store.h"
+#include "worker/worker_status.h"
+
+#define WATERMARK_MS 100		/* a watermark is written so often at most */
+#define PAUSE_MS 10000			/* after an error, for what caused it */
+#define MAX_STORE_FAILURES 5	/* in a row, before a store is left alone */
+#define MAX_FAILURES 10			/* in a row, before it gives up */
+
+/* What is being worked on, for who handles an error. */
+static PgesNotifiedStore *current_store = NULL;
+static bool is_recording = false;
+
+/* No watermark is written before, after an error. */
+static TimestampTz no_records_until = 0;
+
+/*
+ * What is to be written to the status of the notifier: the last error, empty for none,
+ * and at the beginning that it works.
+ */
+static char last_error[PGES_MAX_ERROR] = "";
+static bool reports_start = true;
+
+/* Whether there is an event that is to be announced. */
+typedef enum Found
+{
+	NO_EVENT,
+	AN_EVENT,
+	NOT_KNOWN					/* somebody has locked the index */
+} Found;
+
+/*
+ * Look whether there is an event that is to be announced: positions that were rolled
+ * back move the mark, too.  The index is read under a snapshot of now; without it,
+ * there may be one.  Nobody's lock is waited for.
+ */
+static Found
+find_event(const PgesNotifiedStore *store, int64 mark)
+{
+	Relation	rel = table_open(store->relid, AccessShareLock);
+	Oid			indexid = pges_position_index(rel);
+	Relation	index;
+	Snapshot	snapshot;
+	AttrNumber	column;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		found;
+
+	if (!OidIsValid(indexid) || !ConditionalLockRelationOid(indexid, AccessShareLock))
+	{
+		table_close(rel, AccessShareLock);
+		return OidIsValid(indexid) ? NOT_KNOWN : AN_EVENT;
+	}
+	index = index_open(indexid, NoLock);
+	column = index->rd_index->indkey.values[0];
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	ScanKeyInit(&keys[0], column, BTGreaterStrategyNumber, F_INT8GT,
+				Int64GetDatum(store->announced));
+	ScanKeyInit(&keys[1], column, BTLessEqualStrategyNumber, F_INT8LE,
+				Int64GetDatum(mark));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 2, keys);
+	found = HeapTupleIsValid(systable_getnext_ordered(scan, ForwardScanDirection));
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, AccessShareLock);
+	table_close(rel, AccessShareLock);
+	return found ? AN_EVENT : NO_EVENT;
+}
+
+/*
+ * Lock a store and its sequence, and check that they still belong together; false if
+ * somebody has locked one of them.
+ */
+static bool
+lock_store(const PgesNotifiedStore *store, bool *is_proper)
+{
+	if (!ConditionalLockRelationOid(store->relid, AccessShareLock))
+		return false;
+	if (!ConditionalLockRelationOid(store->sequence, AccessShareLock))
+	{
+		UnlockRelationOid(store->relid, AccessShareLock);
+		return false;
+	}
+	*is_proper = pges_is_own_sequence(store->sequence, store->relid) &&
+		!pges_is_subscribed(store->relid);
+	return true;
+}
+
+/* Release the locks again: with very many stores they would fill the lock table. */
+static void
+unlock_store(const PgesNotifiedStore *store)
+{
+	UnlockRelationOid(store->sequence, AccessShareLock);
+	UnlockRelationOid(store->relid, AccessShareLock);
+}
+
+/* Whether nothing has happened to a store since the last look. */
+static bool
+is_idle(const PgesNotifiedStore *store)
+{
+	int64		next;
+
+	return !store->owed && pges_try_next_of_sequence(store->sequence, &next) &&
+		next - 1 == store->last;
+}
+
+/* Whether a store has to wait after an error. */
+static bool
+is_paused(const PgesNotifiedStore *store, TimestampTz now)
+{
+	return now < store->paused_until;
+}
+
+/*
+ * Whether a store is left alone, as it has failed again and again: otherwise one that
+ * cannot be announced would keep the notifier for ever.
+ */
+static bool
+is_given_up(const PgesNotifiedStore *store)
+{
+	return store->failures >= MAX_STORE_FAILURES;
+}
+
+/* Announce what is new in a store, which is locked. */
+static void
+announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
+{
+	int64		mark = pges_probe_mark(store->relid, store->sequence);
+	int64		last = pges_next_of_sequence(store->sequence) - 1;
+
+	if (mark < last)
+		outlook->open_appends = true;
+	outlook->taken += last - store->last;
+	store->last = last;
+	switch (mark > store->announced ? find_event(store, mark) : NO_EVENT)
+	{
+		case NOT_KNOWN:
+			outlook->open_appends = true;
+			return;
+		case AN_EVENT:
+			pges_notify(store->channel, store->name, mark);
+			outlook->announced = true;
+			break;
+		case NO_EVENT:
+			break;
+	}
+	store->announcing = mark;	/* lower when the sequence was set back */
+}
+
+/*
+ * Look at a store in which something may have happened.  Relations that somebody has
+ * locked are left for later.
+ */
+static void
+announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
+{
+	bool		is_proper;
+
+	store->owed = true;
+	if (!lock_store(store, &is_proper))
+	{
+		outlook->open_appends = true;
+		return;
+	}
+	if (is_proper)
+		announce_new(store, outlook);
+	else
+	{
+		store->owed = false;
+		store->last = pges_next_of_sequence(store->sequence) - 1;
+	}
+	unlock_store(store);
+	store->failures = 0;
+}
+
+/* Look at all stores, but for those that failed just now. */
+static void
+announce_stores(PgesOutlook *outlook)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+	{
+		store->announcing = store->announced;
+		if (is_given_up(store))
+			continue;
+		if (is_paused(store, start))
+		{
+			outlook->unrecorded = true;
+			continue;
+		}
+		current_store = store;
+		if (!is_idle(store))
+			announce_store(store, outlook);
+		current_store = NULL;
+	}
+	outlook->look_us = GetCurrentTimestamp() - start;
+}
+
+/* Keep in mind what was announced, now that it has been committed. */
+static void
+keep_announced(void)
+{
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+	{
+		store->announced = store->announcing;
+		if (store->announced == store->last)
+			store->owed = false;
+	}
+}
+
+/* Announce all stores, in a transaction. */
+static void
+announce(PgesOutlook *outlook)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	outlook->unrecorded |= !pges_refresh_notified();
+	if (OidIsValid(pges_watermarks_table(true)))
+		announce_stores(outlook);
+	CommitTransactionCommand();
+	keep_announced();
+	outlook->unrecorded |= pges_notified_may_differ();
+}
+
+/* Whether the watermark of a store is to be written. */
+static bool
+is_unrecorded(const PgesNotifiedStore *store)
+{
+	return store->permanent && store->announced != store->recorded && !is_given_up(store);
+}
+
+/* Whether it is to be written now. */
+static bool
+is_due(const PgesNotifiedStore *store, TimestampTz now)
+{
+	return is_unrecorded(store) && now >= no_records_until && !is_paused(store, now) &&
+		TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS);
+}
+
+/* Write the watermark of a store; false when it has to be tried again. */
+static bool
+record(PgesNotifiedStore *store)
+{
+	bool		is_proper;
+	bool		done;
+
+	store->recorded_at = GetCurrentTimestamp();
+	if (!lock_store(store, &is_proper))
+		return false;
+	done = !is_proper || pges_write_watermark(store->relid, store->sequence, store->announced,
+											  PGES_BY_NOTIFIER);
+	unlock_store(store);
+	return done;
+}
+
+/* Write the watermarks that are due, and note which ones were written. */
+static void
+record_due_stores(TimestampTz now, PgesOutlook *outlook)
+{
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+	{
+		store->recording = store->recorded;
+		if (!is_due(store, now))
+			continue;
+		if (record(store))
+			store->recording = store->announced;
+		else
+			outlook->unrecorded = true;
+	}
+	PopActiveSnapshot();
+	SPI_finish();
+}
+
+/* Write the watermarks that are due, in a transaction. */
+static void
+record_stores(PgesOutlook *outlook)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+	bool		any_due = false;
+
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+	{
+		any_due |= is_due(store, now);
+		outlook->unrecorded |= is_unrecorded(store) && !is_due(store, now);
+	}
+	if (!any_due)
+		return;
+	is_recording = true;
+	StartTransactionCommand();
+	record_due_stores(now, outlook);
+	CommitTransactionCommand();
+	is_recording = false;
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+		store->recorded = store->recording;
+}
+
+/*
+ * Bring the row of the status up to date: what went wrong, and for a notifier that
+ * gives up, that the next one is to wait.  False when it has to be tried again.
+ */
+static bool
+write_status(bool gives_up)
+{
+	PgesWorkerStatus status;
+
+	if (!pges_lock_start(&pges_notifier, false) ||
+		!pges_read_status(pges_notifier.status, &status))
+		return false;
+	if (last_error[0] == '\0' && status.failed_starts == 0)
+		return true;
+	if (last_error[0] != '\0')
+		pges_set_error(&status, last_error);
+	status.failed_starts = gives_up ? Min(status.failed_starts, PG_INT32_MAX - 1) + 1 : 0;
+	status.next_start_at = gives_up ?
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pges_pause_ms(status.failed_starts)) : 0;
+	return pges_write_status(pges_notifier.status, &status);
+}
+
+/* Write the status in a transaction, if there is something to write. */
+static void
+report(PgesOutlook *outlook)
+{
+	bool		done;
+
+	if (!reports_start && last_error[0] == '\0')
+		return;
+	is_recording = true;
+	StartTransactionCommand();
+	done = write_status(outlook->gives_up);
+	CommitTransactionCommand();
+	is_recording = false;
+	if (done)
+	{
+		reports_start = false;
+		last_error[0] = '\0';
+	}
+	outlook->unrecorded |= !done;
+}
+
+/*
+ * After an error: leave alone for a while what caused it, a store, ever longer, or, if
+ * it is none of them, the writing of watermarks.  The notifier stays meanwhile.  An
+ * error that is no more than a lock which somebody holds for long is not kept in the
+ * status.
+ */
+static void
+pause_after_error(const ErrorData *error)
+{
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS);
+
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		if (current_store)
+			snprintf(last_error, sizeof(last_error), "store %s: %s", current_store->name, error->message);
+		else
+			strlcpy(last_error, error->message, sizeof(last_error));
+	}
+	if (current_store && !is_recording)
+		current_store->paused_until =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS << current_store->failures++);
+	else
+		no_records_until = until;
+	current_store = NULL;
+	is_recording = false;
+	pges_relist_notified();
+}
+
+/* Handle an error that was caught: log it, and go on without what caused it. */
+static void
+recover(MemoryContext context, PgesOutlook *outlook, int *failures)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	EmitErrorReport();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && (is_recording || current_store == NULL))
+		(*failures)++;			/* not of a store, which is left alone now */
+	pause_after_error(error);
+	FreeErrorData(error);
+	outlook->unrecorded = true;
+	outlook->failures = *failures;
+	outlook->gives_up = *failures >= MAX_FAILURES;
+}
+
+/*
+ * Announce what is new in all stores, write the watermarks that are due, and fill in
+ * what is left to do.  An error is logged.  An error about a store pauses that store
+ * alone.  After any other error, the next look comes later, and after MAX_FAILURES of
+ * them in a row the notifier gives up.  A store that another session has locked is tried
+ * again at the next look.
+ */
+void
+pges_announce_all(PgesOutlook *outlook)
+{
+	static int	failures = 0;
+	MemoryContext context = CurrentMemoryContext;
+
+	memset(outlook, 0, sizeof(PgesOutlook));
+	pgstat_report_activity(STATE_RUNNING, "announcing events");
+	PG_TRY();
+	{
+		announce(outlook);
+		record_stores(outlook);
+		failures = 0;
+	}
+	PG_CATCH();
+	{
+		recover(context, outlook, &failures);
+	}
+	PG_END_TRY();
+	PG_TRY();
+	{
+		report(outlook);
+	}
+	PG_CATCH();
+	{
+		recover(context, outlook, &failures);
+	}
+	PG_END_TRY();
+	pgstat_report_stat(false);
+}
+
+/*
+ * Whether there is something to announce or to write, without doing it.  A store that
+ * has to wait after an error counts; one that is left alone does not.
+ */
+bool
+pges_is_anything_owed(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HASH_SEQ_STATUS status;
+	PgesNotifiedStore *store;
+	bool		found;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	found = !pges_refresh_notified();
+	found |= pges_notified_may_differ();
+	hash_seq_init(&status, pges_notified_stores);
+	while ((store = hash_seq_search(&status)) != NULL)
+	{
+		if (!is_given_up(store))
+			found = found || is_paused(store, now) || is_unrecorded(store) || !is_idle(store);
+	}
+	found = found && OidIsValid(pges_watermarks_table(true));
+	CommitTransactionCommand();
+	return found;
+}

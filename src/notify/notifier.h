@@ -1,0 +1,16 @@
+/*
+ * notifier.h
+ *		The notifier: the background worker that announces new events.
+ */
+#ifndef PGES_NOTIFIER_H
+#define PGES_NOTIFIER_H
+
+#include "postgres.h"
+
+#include "worker/worker.h"
+
+extern PgesWorker pges_notifier;
+
+PGDLLEXPORT void pges_notifier_main(Datum database);
+
+#endif							/* PGES_NOTIFIER_H */

@@ -1,0 +1,366 @@
+/*
+ * position.c
+ *		Hands out positions under the guard: the writers' half of the ordered
+ *		log.  The readers' half, and the proof of both, are in high_water_mark.c.
+ *
+ * A store's positions come from a sequence.  They are assigned before commit, so
+ * a later position can become visible before an earlier one.  A reader must
+ * therefore know the lowest position that may still appear.  For that, each
+ * transaction that appends acquires a heavyweight lock before its first position:
+ * the guard.
+ *
+ * TAG(sequence, n) is an advisory lock tag of a class of its own, for position n.
+ * A writer does:
+ *
+ *	1	if this top transaction has the guard of the store: go to 3
+ *	2	lock the page of the sequence in share mode
+ *		n := the next position, as that page tells
+ *		lock TAG(n) in RowExclusiveLock
+ *		unlock the page, remember that this top transaction has the guard
+ *	3	take positions from the sequence, insert
+ *
+ * It never unlocks TAG(n): the end of the transaction does, or COMMIT PREPARED.
+ *
+ * The sequence is locked as nextval() locks it, and until that has its own lock.  So
+ * ALTER SEQUENCE, which gives a sequence another file, is waited for before step 2, and
+ * the page that is read is the one that nextval() changes.
+ *
+ * nextval() changes the page under the exclusive lock.  So at the moment in which
+ * the guard is acquired, the sequence has assigned exactly the positions below n,
+ * and all positions of the transaction are at or above n.
+ *
+ * Step 2 holds the content lock of a buffer while LockAcquire() acquires a
+ * partition lock of the lock manager.  This cannot deadlock: the lock manager
+ * reads no buffers, so nobody acquires the two in the other order.  Nor can
+ * LockAcquire() wait: RowExclusiveLock does not conflict with itself, and nobody
+ * acquires a mode that it conflicts with.  If LockAcquire() raises an error, as
+ * when the lock table is full, the abort of the (sub)transaction releases the
+ * buffer's lock and its pin.
+ *
+ * CommitTransaction() and its kin leave the proc array before they release locks,
+ * so a session that finds the tag free finds the rows visible.
+ *
+ * The lock's resource owner is that of the top transaction: ROLLBACK TO
+ * SAVEPOINT must not release it, as positions taken afterwards in the same
+ * transaction rely on it.
+ *
+ * The allocator is the default of the position column, so a plain INSERT or
+ * COPY is as safe as the append functions.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
+#include "commands/sequence.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/resowner.h"
+
+#include "base/compat.h"
+#include "position/position.h"
+
+/* The position that a subtransaction which is still open has taken last. */
+typedef struct NestedPosition
+{
+	int			level;			/* of nesting */
+	int64		position;
+	struct NestedPosition *outer;
+} NestedPosition;
+
+/* What this backend does with a store's sequence. */
+typedef struct SequenceEntry
+{
+	Oid			sequence;		/* hash key */
+	LocalTransactionId guarded_in;	/* has the guard; stale by itself when
+									 * that transaction has ended */
+	PgesAppended appended;		/* of the transaction guarded_in */
+	NestedPosition *nested;		/* the same of its subtransactions, in
+								 * TopTransactionContext */
+} SequenceEntry;
+
+/* Lives as long as the backend. */
+static HTAB *sequences = NULL;
+
+/*
+ * The stores to which the current transaction has appended.  notify.c resets this
+ * when the transaction has ended.
+ */
+static PgesAppended *appended = NULL;
+
+/* The entry of a sequence. */
+static SequenceEntry *
+sequence_entry(Oid sequence)
+{
+	SequenceEntry *entry;
+	bool		found;
+
+	if (sequences == NULL)
+	{
+		HASHCTL		ctl;
+
+		ctl.keysize = sizeof(Oid);
+		ctl.entrysize = sizeof(SequenceEntry);
+		sequences = hash_create("pg_eventstore sequences", 16, &ctl,
+								HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(sequences, &sequence, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) entry + sizeof(Oid), 0,
+			   sizeof(SequenceEntry) - sizeof(Oid));
+	return entry;
+}
+
+/*
+ * Read the next position of a sequence from its only page, which stays locked
+ * against nextval(), by a share lock on its buffer, until the caller releases it.
+ * The SQL functions for this ask for privileges that an appender need not have.
+ */
+static Buffer
+lock_next_position(Relation rel, int64 *next)
+{
+	Buffer		buffer = ReadBuffer(rel, 0);
+	Page		page;
+	HeapTupleHeader tuple;
+	Form_pg_sequence_data data;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	tuple = (HeapTupleHeader) PageGetItem(page, PageGetItemId(page, FirstOffsetNumber));
+	data = (Form_pg_sequence_data) ((char *) tuple + tuple->t_hoff);
+	*next = data->is_called ? data->last_value + 1 : data->last_value;
+	return buffer;
+}
+
+/* Open a sequence to read its page. */
+static Relation
+open_sequence(Oid sequence, LOCKMODE mode)
+{
+	Relation	rel = relation_open(sequence, mode);
+
+	if (rel->rd_rel->relkind != RELKIND_SEQUENCE)
+		elog(ERROR, "relation with OID %u is not a sequence", sequence);
+	return rel;
+}
+
+/* The position that a sequence assigns next. */
+int64
+pges_next_of_sequence(Oid sequence)
+{
+	Relation	rel = open_sequence(sequence, AccessShareLock);
+	int64		next;
+
+	UnlockReleaseBuffer(lock_next_position(rel, &next));
+	relation_close(rel, AccessShareLock);
+	return next;
+}
+
+/*
+ * The same of a sequence that may be gone, or locked: false then.  The lock is not
+ * kept.
+ */
+bool
+pges_try_next_of_sequence(Oid sequence, int64 *next)
+{
+	Relation	rel;
+	bool		found;
+
+	if (!ConditionalLockRelationOid(sequence, AccessShareLock))
+		return false;
+	rel = try_relation_open(sequence, NoLock);
+	found = rel != NULL && rel->rd_rel->relkind == RELKIND_SEQUENCE;
+	if (found)
+		UnlockReleaseBuffer(lock_next_position(rel, next));
+	if (rel)
+		relation_close(rel, NoLock);
+	UnlockRelationOid(sequence, AccessShareLock);
+	return found;
+}
+
+/*
+ * Acquire a guard's lock on behalf of the top transaction; false if that would
+ * have to wait.  An error resets the owner by itself: the (sub)transaction aborts.
+ */
+static bool
+lock_for_top_transaction(const LOCKTAG *tag)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	LockAcquireResult result;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	result = LockAcquire(tag, RowExclusiveLock, false, true);
+	CurrentResourceOwner = caller;
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Lock the guard of the next position: step 2. */
+static void
+lock_guard(Oid sequence)
+{
+	Relation	rel = open_sequence(sequence, RowExclusiveLock);
+	int64		next;
+	Buffer		buffer = lock_next_position(rel, &next);
+	LOCKTAG		tag;
+	bool		locked;
+
+	PGES_SET_GUARD_TAG(tag, sequence, next);
+	locked = lock_for_top_transaction(&tag);
+	UnlockReleaseBuffer(buffer);
+	relation_close(rel, NoLock);
+	if (!locked)
+		elog(ERROR, "the guard of position " INT64_FORMAT " is locked exclusively", next);
+}
+
+/*
+ * Give the current top transaction the guard of a store, once, and list the store as
+ * one to which it appends.
+ */
+static void
+take_guard(SequenceEntry *entry)
+{
+	LocalTransactionId lxid = pges_current_lxid_compat();
+
+	if (entry->guarded_in == lxid)
+		return;
+	lock_guard(entry->sequence);
+	entry->guarded_in = lxid;
+	entry->appended.position = 0;
+	entry->appended.next = appended;
+	entry->nested = NULL;
+	appended = &entry->appended;
+}
+
+/* The stores to which the current transaction has appended. */
+const PgesAppended *
+pges_appended(void)
+{
+	return appended;
+}
+
+/* Empty the list of these stores. */
+void
+pges_forget_appended(void)
+{
+	appended = NULL;
+}
+
+/* Whether the current top transaction has the guard of a store. */
+bool
+pges_holds_guard(Oid sequence)
+{
+	SequenceEntry *entry = sequences ?
+		hash_search(sequences, &sequence, HASH_FIND, NULL) : NULL;
+
+	return entry && entry->guarded_in == pges_current_lxid_compat();
+}
+
+/* Note the position that was taken last, at a level of nesting. */
+static void
+note_position(SequenceEntry *entry, int level, int64 position)
+{
+	NestedPosition *nested = entry->nested;
+
+	if (level == 1)
+		entry->appended.position = position;
+	else if (nested && nested->level == level)
+		nested->position = position;
+	else
+	{
+		nested = MemoryContextAlloc(TopTransactionContext, sizeof(NestedPosition));
+		nested->level = level;
+		nested->position = position;
+		nested->outer = entry->nested;
+		entry->nested = nested;
+	}
+}
+
+/*
+ * Subtransaction callback: what a subtransaction has taken is now its parent's, or is
+ * rolled back.
+ */
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId subtransaction,
+					SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	for (PgesAppended *store = appended; store; store = store->next)
+	{
+		SequenceEntry *entry = hash_search(sequences, &store->store->sequence, HASH_FIND, NULL);
+		NestedPosition *nested = entry->nested;
+
+		if (nested == NULL || nested->level < level)
+			continue;
+		entry->nested = nested->outer;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			note_position(entry, level - 1, nested->position);
+		pfree(nested);
+	}
+}
+
+/* Be told of the ends of subtransactions. */
+void
+pges_position_init(void)
+{
+	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
+
+/* Take n positions, ascending. */
+void
+pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
+{
+	SequenceEntry *entry = sequence_entry(store->sequence);
+	int			level = GetCurrentTransactionNestLevel();
+
+	entry->appended.store = store;
+	take_guard(entry);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		positions[i] = nextval_internal(store->sequence, false);
+		note_position(entry, level, positions[i]);
+	}
+}
+
+/*
+ * Check that the user may take positions: who may insert into the store may,
+ * and so may who has been granted the sequence.
+ */
+static void
+check_privileges(Oid relid, Oid sequence)
+{
+	if (!pges_may_insert(relid) &&
+		pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+}
+
+PG_FUNCTION_INFO_V1(pges_next_position);
+
+/* SQL: the default of a store's position column. */
+Datum
+pges_next_position(PG_FUNCTION_ARGS)
+{
+	Oid			sequence = PG_GETARG_OID(0);
+	SequenceEntry *entry = sequence_entry(sequence);
+	Oid			relid;
+	int64		position;
+
+	PreventCommandIfReadOnly("eventstore.next_position()");
+	relid = entry->guarded_in == pges_current_lxid_compat() ?
+		entry->appended.store->relid : pges_table_of_sequence(sequence);
+	check_privileges(relid, sequence);
+	pges_allocate_positions(pges_store_of_sequence(relid, sequence), &position, 1);
+	PG_RETURN_INT64(position);
+}

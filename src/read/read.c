@@ -1,0 +1,292 @@
+/*
+ * read.c
+ *		The set-returning functions that read events.
+ *
+ * Each is one statement on the store.  Its rows go straight from the executor
+ * into the function's tuplestore, and every bound is a parameter, so LIMIT
+ * stops the scan.  The functions are stable: they read under the snapshot of
+ * the query that calls them.  Those that read the ordered log are in read_log.c.
+ *
+ * With the archive included, the same statement reads the store and its archive
+ * as one, under one snapshot: an event is in exactly one of them.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "base/sql_argument.h"
+#include "read/read.h"
+#include "store/store.h"
+#include "table/statement.h"
+
+static const PgesStatement by_aggregate = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
+	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
+	"ORDER BY aggregate_version LIMIT $4",
+	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
+};
+
+static const PgesStatement by_aggregate_backwards = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
+	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
+	"ORDER BY aggregate_version DESC LIMIT $4",
+	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
+};
+
+/* A statement that reads the events with one value in one column, by time. */
+#define BY_COLUMN(column) { \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE " column " OPERATOR(pg_catalog.=) $1 " \
+	"AND occurred_at OPERATOR(pg_catalog.>=) $2 " \
+	"ORDER BY occurred_at, position LIMIT $3", \
+	3, {TEXTOID, TIMESTAMPTZOID, INT8OID} \
+}
+
+static const PgesStatement by_type = BY_COLUMN("event_type");
+static const PgesStatement by_aggregate_type = BY_COLUMN("aggregate_type");
+static const PgesStatement by_correlation_id = BY_COLUMN("correlation_id");
+static const PgesStatement by_causation_id = BY_COLUMN("causation_id");
+
+static const PgesStatement latest = {
+	"SELECT " PGES_COLUMNS " FROM "
+	"(SELECT " PGES_COLUMNS " FROM %1$s ORDER BY position DESC LIMIT $1) e "
+	"ORDER BY position",
+	1, {INT8OID}
+};
+
+static const PgesStatement by_event_id = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE event_id OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement aggregate_version = {
+	"SELECT aggregate_version FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+/* Add a parameter that is not null. */
+void
+pges_add_param(PgesParams *params, Datum value)
+{
+	params->values[params->n] = value;
+	params->nulls[params->n++] = false;
+}
+
+/* Add a text argument of the function, which must not be null. */
+static void
+add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	pges_require_argument(fcinfo, arg, name);
+	pges_add_param(params, PG_GETARG_DATUM(arg));
+}
+
+/* Add an integer argument of the function, or what its null stands for. */
+static void
+add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+{
+	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
+}
+
+/* Add the argument max_count as the bound of a LIMIT; 0 for null is no bound. */
+void
+pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+{
+	int32		max_count = PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg);
+
+	if (max_count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count\" must not be negative"),
+				 errdetail("It is %d.", max_count)));
+	pges_add_param(params, Int64GetDatum(max_count));
+	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
+}
+
+/*
+ * What to read, with or without the archive.  The description of the store is
+ * replaced by one that is true now, with the archive locked.
+ *
+ * Call it when the snapshot that is read with has been taken, not before.  The
+ * lock of a reader does not keep an archive from being made.  But nothing is in
+ * it before all can know of it, so who takes the snapshot, and looks for news
+ * then, knows the archive if the snapshot sees any event there.  Who looks first
+ * may miss an archive that is made and filled before the snapshot is taken, and
+ * the events in it.
+ */
+PgesScope
+pges_scope_to_read(const PgesStore **store, bool include_archived)
+{
+	if (!include_archived)
+		return PGES_LIVE;
+	AcceptInvalidationMessages();
+	*store = pges_hold_archive((*store)->relid);
+	return pges_whole(*store);
+}
+
+/*
+ * The same for whoever reads what is there now: takes the snapshot, which the
+ * caller pops in the end.  If there is to be a high-water mark, it comes before.
+ */
+PgesScope
+pges_begin_latest(const PgesStore **store, bool include_archived)
+{
+	PushActiveSnapshot(GetLatestSnapshot());
+	return pges_scope_to_read(store, include_archived);
+}
+
+/*
+ * Run a statement, its rows being the function's result.  An argument of the
+ * function tells whether to include the archive.
+ */
+Datum
+pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, int include_arg,
+				   const PgesStatement *statement, const PgesParams *params)
+{
+	bool		include = !PG_ARGISNULL(include_arg) && PG_GETARG_BOOL(include_arg);
+	PgesScope	scope = pges_scope_to_read(&store, include);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+
+	InitMaterializedSRF(fcinfo, 0);
+	SetTuplestoreDestReceiverParams(receiver, rsinfo->setResult,
+									rsinfo->econtext->ecxt_per_query_memory,
+									false, NULL, NULL);
+	SPI_connect();
+	(void) pges_execute_in(store, scope, statement, params->values, params->nulls, true, receiver);
+	SPI_finish();
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate);
+
+/* SQL: the events of one aggregate, by version. */
+Datum
+pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
+{
+	bool		backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	PgesParams	params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, "aggregate_id");
+	add_int4(&params, fcinfo, 1, 0);
+	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
+	pges_add_max_count(&params, fcinfo, 3, 0);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT), 6,
+							  backwards ? &by_aggregate_backwards : &by_aggregate,
+							  &params);
+}
+
+/*
+ * Read by one text column: arguments value, start_date, max_count, store,
+ * include_archived.
+ */
+static Datum
+get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
+			  const char *column)
+{
+	PgesParams	params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, column);
+	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
+				   PG_GETARG_DATUM(1));
+	pges_add_max_count(&params, fcinfo, 2, 0);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock, ACL_SELECT), 4, statement, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_type);
+
+/* SQL: the events of one type, by time. */
+Datum
+pges_get_events_by_type(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_type, "event_type");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate_type);
+
+/* SQL: the events of the aggregates of one type, by time. */
+Datum
+pges_get_events_by_aggregate_type(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_aggregate_type, "aggregate_type");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_correlation_id);
+
+/* SQL: the events that carry one correlation id, by time. */
+Datum
+pges_get_events_by_correlation_id(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_correlation_id, "correlation_id");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_events_by_causation_id);
+
+/* SQL: the events that one event or command caused, by time. */
+Datum
+pges_get_events_by_causation_id(PG_FUNCTION_ARGS)
+{
+	return get_events_by(fcinfo, &by_causation_id, "causation_id");
+}
+
+PG_FUNCTION_INFO_V1(pges_get_latest_events);
+
+/* SQL: the newest events, oldest of them first. */
+Datum
+pges_get_latest_events(PG_FUNCTION_ARGS)
+{
+	PgesParams	params = {.n = 0};
+
+	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &latest, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_event);
+
+/* SQL: the event with an id. */
+Datum
+pges_get_event(PG_FUNCTION_ARGS)
+{
+	PgesParams	params = {.n = 0};
+
+	add_text(&params, fcinfo, 0, "event_id");
+	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &by_event_id, &params);
+}
+
+PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
+
+/* SQL: the version of an aggregate, archived or not; 0 when it has no event. */
+Datum
+pges_get_aggregate_version(PG_FUNCTION_ARGS)
+{
+	PgesParams	params = {.n = 0};
+	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT);
+	PgesScope	scope = pges_scope_to_read(&store, true);
+	bool		isnull;
+	int32		version = 0;
+
+	add_text(&params, fcinfo, 0, "aggregate_id");
+	SPI_connect();
+	(void) pges_execute_in(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
+	if (SPI_processed > 0)
+		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+											  SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	PG_RETURN_INT32(version);
+}

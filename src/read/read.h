@@ -1,0 +1,36 @@
+/*
+ * read.h
+ *		What the set-returning functions share.
+ */
+#ifndef PGES_READ_H
+#define PGES_READ_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "store/store.h"
+#include "table/statement.h"
+
+/* The parameters of a statement, set one after another. */
+typedef struct PgesParams
+{
+	Datum		values[PGES_MAX_PARAMS];
+	bool		nulls[PGES_MAX_PARAMS];
+	int			n;
+} PgesParams;
+
+extern void pges_add_param(PgesParams *params, Datum value);
+extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
+							   int arg, int32 if_null);
+extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
+extern PgesScope pges_begin_latest(const PgesStore **store, bool include_archived);
+extern Datum pges_return_events(FunctionCallInfo fcinfo,
+								const PgesStore *store, int include_arg,
+								const PgesStatement *statement,
+								const PgesParams *params);
+
+/* in read_log.c */
+extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
+
+#endif							/* PGES_READ_H */

@@ -1,0 +1,291 @@
+/*
+ * read_log.c
+ *		The SQL functions that read the ordered log.
+ *
+ * A reader finds the high-water mark first and takes a snapshot afterwards,
+ * whatever the isolation level; high_water_mark.c tells why.  What holds the events by that
+ * snapshot, the store alone or its archive, too, it finds out after both
+ * (pges_scope_to_read()).  So these functions are volatile, and see what others
+ * have committed since a REPEATABLE READ transaction began.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "base/sql_argument.h"
+#include "notify/notifier.h"
+#include "position/high_water_mark.h"
+#include "read/read.h"
+#include "store/store.h"
+#include "table/statement.h"
+
+#define MAX_WAIT_MS 60000		/* of wait_for_events() */
+#define MAX_NAP_MS 20			/* between two looks at the mark */
+#define SHORT_RANGE 1000		/* so few positions are read one by one */
+
+/* 1: after, 2: mark, 3: limit */
+static const PgesStatement forwards = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE position OPERATOR(pg_catalog.>) $1 "
+	"AND position OPERATOR(pg_catalog.<=) $2 "
+	"ORDER BY position LIMIT $3",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+/* 1: before, 2: mark, 3: limit */
+static const PgesStatement backwards = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE position OPERATOR(pg_catalog.<) $1 "
+	"AND position OPERATOR(pg_catalog.<=) $2 "
+	"ORDER BY position DESC LIMIT $3",
+	3, {INT8OID, INT8OID, INT8OID}
+};
+
+/* With filters. */
+#define FILTERS \
+	"AND ($4 IS NULL OR event_type OPERATOR(pg_catalog.=) ANY ($4)) " \
+	"AND ($5 IS NULL OR aggregate_type OPERATOR(pg_catalog.=) ANY ($5)) "
+
+#define FORWARDS_FILTERED \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE position OPERATOR(pg_catalog.>) $1 " \
+	"AND position OPERATOR(pg_catalog.<=) $2 " FILTERS \
+	"ORDER BY position LIMIT $3", \
+	5, {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
+
+#define BACKWARDS_FILTERED \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE position OPERATOR(pg_catalog.<) $1 " \
+	"AND position OPERATOR(pg_catalog.<=) $2 " FILTERS \
+	"ORDER BY position DESC LIMIT $3", \
+	5, {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
+
+/* By the index on the positions, or as the planner finds best for each call. */
+static const PgesStatement forwards_by_position = {FORWARDS_FILTERED};
+static const PgesStatement backwards_by_position = {BACKWARDS_FILTERED};
+static const PgesStatement forwards_by_plan = {FORWARDS_FILTERED,.custom = true};
+static const PgesStatement backwards_by_plan = {BACKWARDS_FILTERED,.custom = true};
+
+/* 1: after, 2: mark */
+static const PgesStatement any_between = {
+	"SELECT 1 FROM %1$s "
+	"WHERE position OPERATOR(pg_catalog.>) $1 "
+	"AND position OPERATOR(pg_catalog.<=) $2 "
+	"ORDER BY position LIMIT 1",
+	2, {INT8OID, INT8OID}
+};
+
+/* The position to start from: an argument, or the end of the log. */
+static int64
+start_position(FunctionCallInfo fcinfo, int arg, bool is_backwards)
+{
+	int64		position = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
+
+	return is_backwards && position == 0 ? PG_INT64_MAX : position;
+}
+
+/* Add an argument that may be null. */
+static void
+add_nullable(PgesParams *params, FunctionCallInfo fcinfo, int arg)
+{
+	pges_add_param(params, PG_ARGISNULL(arg) ? (Datum) 0 : PG_GETARG_DATUM(arg));
+	params->nulls[params->n - 1] = PG_ARGISNULL(arg);
+}
+
+/*
+ * Whether the planner is to choose how to read so many positions with a filter.
+ * It knows which types are rare if the table was analyzed, but not what came
+ * afterwards.  So a reader that is nearly up to date goes by position.
+ */
+static bool
+is_worth_planning(const PgesStore *store, int64 positions)
+{
+	HeapTuple	tuple;
+	bool		analyzed;
+
+	if (positions < SHORT_RANGE)
+		return false;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
+	analyzed = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->reltuples > 0;
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return analyzed;
+}
+
+/* The statement that reads from a position up to the mark, or backwards. */
+static const PgesStatement *
+choose_statement(const PgesStore *store, bool is_backwards, bool filtered,
+				 int64 start, int64 mark)
+{
+	int64		positions = is_backwards ? Min(start, mark) : mark - Max(start, 0);
+
+	if (!filtered)
+		return is_backwards ? &backwards : &forwards;
+	if (is_worth_planning(store, positions))
+		return is_backwards ? &backwards_by_plan : &forwards_by_plan;
+	return is_backwards ? &backwards_by_position : &forwards_by_position;
+}
+
+PG_FUNCTION_INFO_V1(pges_read_events);
+
+/* SQL: the ordered log, up to the high-water mark. */
+Datum
+pges_read_events(PG_FUNCTION_ARGS)
+{
+	bool		is_backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
+	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
+	int64		start = start_position(fcinfo, 0, is_backwards);
+	int64		mark = pges_high_water_mark(store);
+	PgesParams	params = {.n = 0};
+
+	pges_add_param(&params, Int64GetDatum(start));
+	pges_add_param(&params, Int64GetDatum(mark));
+	pges_add_max_count(&params, fcinfo, 1, pges_batch_size);
+	if (filtered)
+	{
+		add_nullable(&params, fcinfo, 2);
+		add_nullable(&params, fcinfo, 3);
+	}
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) pges_return_events(fcinfo, store, 6,
+							  choose_statement(store, is_backwards, filtered, start, mark),
+							  &params);
+	PopActiveSnapshot();
+	return (Datum) 0;
+}
+
+/* The store of an argument, which the user must be allowed to read. */
+const PgesStore *
+pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
+{
+	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
+
+	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+	return store;
+}
+
+PG_FUNCTION_INFO_V1(pges_sql_high_water_mark);
+
+/* SQL: the high-water mark of a store. */
+Datum
+pges_sql_high_water_mark(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(pges_high_water_mark(pges_readable_store_argument(fcinfo, 0)));
+}
+
+PG_FUNCTION_INFO_V1(pges_advance_watermark);
+
+/* SQL: write the watermark of a store, for whoever may append to it. */
+Datum
+pges_advance_watermark(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	int64		mark;
+
+	PreventCommandIfReadOnly("eventstore.advance_watermark()");
+	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_INSERT);
+	if (!pges_may_insert(store->relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+	if (pges_is_subscribed(store->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot advance the watermark of store %s", store->qualified_name),
+				 errdetail("It comes by a subscription, like the events.")));
+	mark = pges_probe_mark(store->relid, store->sequence);
+	SPI_connect();
+	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
+	SPI_finish();
+	if (store->notifications == PGES_NOTIFY_WORKER &&
+		pges_ensure_worker(&pges_notifier, PGES_NUDGE)) /* it has not been
+														 * announced */
+		pges_wake_worker(&pges_notifier);
+	PG_RETURN_INT64(mark);
+}
+
+/* Whether there is an event between two positions that the user may see. */
+static bool
+has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
+{
+	PgesScope	scope = pges_begin_latest(&store, include_archived);
+	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(mark)};
+	bool		found;
+
+	SPI_connect();
+	(void) pges_execute_in(store, scope, &any_between, values, NULL, true, NULL);
+	found = SPI_processed > 0;
+	SPI_finish();
+	PopActiveSnapshot();
+	return found;
+}
+
+/* How long to wait, in ms, from an interval argument. */
+static int64
+timeout_argument(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *timeout;
+	double		days;
+	double		seconds;
+
+	pges_require_argument(fcinfo, arg, "timeout");
+	timeout = PG_GETARG_INTERVAL_P(arg);
+	days = timeout->day + (double) timeout->month * DAYS_PER_MONTH;
+	seconds = timeout->time / (double) USECS_PER_SEC + days * SECS_PER_DAY;
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"timeout\" must not be negative")));
+	return Min(seconds * 1000, MAX_WAIT_MS);
+}
+
+PG_FUNCTION_INFO_V1(pges_wait_for_events);
+
+/*
+ * SQL: wait until there is an event after a position.  The mark is looked at
+ * again and again, ever more slowly: nobody has to wake those who wait, so it
+ * works through any pooler and on a standby.
+ */
+Datum
+pges_wait_for_events(PG_FUNCTION_ARGS)
+{
+	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64		timeout = timeout_argument(fcinfo, 1);
+	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
+	bool		include_archived = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
+	int64		fruitless = -1; /* a mark below which there is nothing new */
+
+	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
+	{
+		int64		mark = pges_high_water_mark(store);
+		long		left;
+
+		if (mark > after && mark != fruitless)
+		{
+			if (has_event(store, include_archived, after, mark))
+				PG_RETURN_INT64(mark);
+			fruitless = mark;
+		}
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		if (left <= 0)
+			PG_RETURN_NULL();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(nap, left), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}

@@ -1,0 +1,529 @@
+/*
+ * describe.c
+ *		Reads the description of a store off its table.
+ *
+ * A store is a table that carries a trigger whose function is
+ * eventstore.after_append(), and that trigger's arguments are the store's
+ * options.  What else the code relies on is checked here: the kind of table, the
+ * columns, the unique indexes, the default of the positions, their sequence.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_sequence.h"
+#include "catalog/pg_type.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "nodes/primnodes.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "archive/archive.h"
+#include "store/own_check.h"
+#include "store/plain.h"
+#include "store/store.h"
+#include "store/table_kind.h"
+
+typedef struct ColumnShape
+{
+	const char *name;
+	Oid			type;
+	bool		not_null;
+	const char *comment;
+} ColumnShape;
+
+static const ColumnShape columns[PGES_NUM_COLUMNS] = {
+	[PGES_POSITION] = {"position", INT8OID, true,
+	"its number in the store, in the order of the versions within an aggregate; rolled back appends leave gaps"},
+	[PGES_EVENT_ID] = {"event_id", VARCHAROID, true,
+	"its identity; by default a new UUID version 7"},
+	[PGES_EVENT_TYPE] = {"event_type", VARCHAROID, true,
+	"what kind of thing happened"},
+	[PGES_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID, true,
+	"when it happened; by default the time of the transaction"},
+	[PGES_CORRELATION_ID] = {"correlation_id", VARCHAROID, false,
+	"what all events of one business process share"},
+	[PGES_CAUSATION_ID] = {"causation_id", VARCHAROID, false,
+	"the event or command that caused this one"},
+	[PGES_AGGREGATE_ID] = {"aggregate_id", VARCHAROID, false,
+	"the aggregate it belongs to; null for none"},
+	[PGES_AGGREGATE_TYPE] = {"aggregate_type", VARCHAROID, false,
+	"the type of the aggregate"},
+	[PGES_AGGREGATE_VERSION] = {"aggregate_version", INT4OID, false,
+	"its number within the aggregate, from 1, without gaps; null when it belongs to none"},
+	[PGES_DATA] = {"data", JSONBOID, true,
+	"what happened, as any JSON value"},
+	[PGES_METADATA] = {"metadata", JSONBOID, false,
+	"what else is to be kept with it"},
+};
+
+/* The columns of the unique indexes. */
+static const PgesColumn id_key[] = {PGES_EVENT_ID};
+static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
+static const PgesColumn position_key[] = {PGES_POSITION};
+
+/* The name of a store's column. */
+const char *
+pges_column_name(PgesColumn column)
+{
+	return columns[column].name;
+}
+
+/* What a store's column holds, for people. */
+const char *
+pges_column_comment(PgesColumn column)
+{
+	return columns[column].comment;
+}
+
+/* The OID of one of the extension's functions; InvalidOid if it is gone. */
+Oid
+pges_function_oid(const char *name, int nargs, Oid *argtypes)
+{
+	oidvector  *args = buildoidvector(argtypes, nargs);
+	Oid			schema = get_namespace_oid("eventstore", true);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name), PointerGetDatum(args),
+						   ObjectIdGetDatum(schema));
+}
+
+/* The OID of the function whose trigger makes a table a store. */
+Oid
+pges_append_trigger_function(void)
+{
+	return pges_function_oid("after_append", 0, NULL);
+}
+
+/*
+ * Find the trigger that makes a table a store: after INSERT alone, for each
+ * statement (the other bits of tgtype are 0).  It is copied before anything
+ * else is looked up: set_notifications() in another session may have the
+ * relcache replace its list of triggers at any look into the catalogs.
+ */
+static bool
+find_append_trigger(Relation rel, PgesStoreOptions *found)
+{
+	Oid			function = pges_append_trigger_function();
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid != function || trigger->tgnargs != 2 ||
+			trigger->tgtype != TRIGGER_TYPE_INSERT)
+			continue;
+		found->trigger = pstrdup(trigger->tgname);
+		found->notifications = pstrdup(trigger->tgargs[0]);
+		found->channel = pstrdup(trigger->tgargs[1]);
+		found->sequence = InvalidOid;
+		return true;
+	}
+	return false;
+}
+
+/* The same, but raises when there is none. */
+static PgesStoreOptions
+require_append_trigger(Relation rel)
+{
+	PgesStoreOptions trigger;
+
+	if (!find_append_trigger(rel, &trigger))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not a store",
+						RelationGetRelationName(rel)),
+				 errhint("Create stores with eventstore.create_store().")));
+	return trigger;
+}
+
+/* Whether the triggers are there that keep a table's events immutable. */
+bool
+pges_is_immutable(Relation rel)
+{
+	Oid			function = pges_function_oid("refuse_change", 0, NULL);
+	int			missing = TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &rel->trigdesc->triggers[i];
+
+		if (trigger->tgfoid != function || !TRIGGER_FOR_BEFORE(trigger->tgtype))
+			continue;
+		if (TRIGGER_FOR_ROW(trigger->tgtype))
+			missing &= ~(trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE));
+		else
+			missing &= ~(trigger->tgtype & TRIGGER_TYPE_TRUNCATE);
+	}
+	return missing == 0;
+}
+
+/* Whether a table is a store. */
+bool
+pges_is_store(Relation rel)
+{
+	PgesStoreOptions trigger;
+
+	return find_append_trigger(rel, &trigger);
+}
+
+/* Raise the error that a table differs from a store's shape. */
+static void
+report_shape(Relation rel, const char *difference)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table \"%s\" does not have the shape of a store",
+					RelationGetRelationName(rel)),
+			 errdetail("%s", difference)));
+}
+
+/* The attribute of a store's column, which must be there. */
+static Form_pg_attribute
+find_column(Relation rel, const ColumnShape *column)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped &&
+			strcmp(NameStr(att->attname), column->name) == 0)
+			return att;
+	}
+	report_shape(rel, psprintf("Column \"%s\" is missing.", column->name));
+	return NULL;				/* not reached */
+}
+
+/* Check that a table has the columns of a store; name the first that differs. */
+void
+pges_check_columns(Relation rel)
+{
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		const ColumnShape *column = &columns[i];
+		Form_pg_attribute att = find_column(rel, column);
+
+		if (att->atttypid != column->type)
+			report_shape(rel, psprintf("Column \"%s\" has type %s instead of %s.",
+									   column->name,
+									   format_type_be(att->atttypid),
+									   format_type_be(column->type)));
+		if (column->not_null && !att->attnotnull)
+			report_shape(rel, psprintf("Column \"%s\" allows null values.",
+									   column->name));
+		if (att->attgenerated || att->attidentity)
+			report_shape(rel, psprintf("Column \"%s\" is generated.",
+									   column->name));
+	}
+}
+
+/* Whether an index is unique, complete, and on just these columns. */
+static bool
+index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	Form_pg_index index;
+	bool		matches;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	index = (Form_pg_index) GETSTRUCT(tuple);
+	matches = index->indisunique && index->indisvalid &&
+		index->indimmediate && index->indnkeyatts == nwanted &&
+		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
+		heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; matches && i < nwanted; i++)
+		matches = index->indkey.values[i] ==
+			find_column(rel, &columns[wanted[i]])->attnum;
+	ReleaseSysCache(tuple);
+	return matches;
+}
+
+/* The unique index on some columns, or InvalidOid. */
+static Oid
+look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
+			return lfirst_oid(lc);
+	}
+	return InvalidOid;
+}
+
+/* The unique index on some columns, which must be there. */
+static Oid
+find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+{
+	Oid			index = look_for_index(rel, wanted, nwanted);
+	StringInfoData names;
+
+	if (OidIsValid(index))
+		return index;
+	initStringInfo(&names);
+	for (int i = 0; i < nwanted; i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "",
+						 columns[wanted[i]].name);
+	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
+	return InvalidOid;			/* not reached */
+}
+
+/* Check that a table has what an archive needs. */
+void
+pges_check_archive(Relation rel)
+{
+	pges_check_kind(rel);
+	pges_check_columns(rel);
+	(void) find_unique_index(rel, id_key, lengthof(id_key));
+	(void) find_unique_index(rel, version_key, lengthof(version_key));
+	(void) find_unique_index(rel, position_key, lengthof(position_key));
+	if (rel->rd_rel->relrowsecurity)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("archive \"%s\" cannot have row security", RelationGetRelationName(rel)),
+				 errdetail("Versions go on from what it holds, whoever may see it.")));
+}
+
+/* The sequence that a default of the position column names, or InvalidOid. */
+Oid
+pges_sequence_of_default(Node *expr)
+{
+	Oid			argtypes[] = {REGCLASSOID};
+	FuncExpr   *func;
+	Node	   *arg;
+
+	if (expr == NULL || !IsA(expr, FuncExpr))
+		return InvalidOid;
+	func = (FuncExpr *) expr;
+	if (func->funcid != pges_function_oid("next_position", 1, argtypes))
+		return InvalidOid;
+	arg = linitial(func->args);
+	if (!IsA(arg, Const) || ((Const *) arg)->constisnull)
+		return InvalidOid;
+	return DatumGetObjectId(((Const *) arg)->constvalue);
+}
+
+/*
+ * Check the options of a store's sequence.  CACHE would hand out positions
+ * long before they are used, so later events could become visible earlier.
+ */
+static void
+check_sequence(Relation rel, Oid sequence)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+	Form_pg_sequence form;
+	bool		ok;
+
+	if (!HeapTupleIsValid(tuple))
+		report_shape(rel, "The sequence of column \"position\" is missing.");
+	form = (Form_pg_sequence) GETSTRUCT(tuple);
+	ok = form->seqcache == 1 && form->seqincrement == 1 && !form->seqcycle;
+	ReleaseSysCache(tuple);
+	if (!ok)
+		report_shape(rel, psprintf("Sequence \"%s\" must have CACHE 1, INCREMENT 1 and NO CYCLE.",
+								   get_rel_name(sequence)));
+}
+
+/* The sequence of a store's positions, which must belong to the column. */
+static Oid
+find_sequence(Relation rel)
+{
+	AttrNumber	attnum = find_column(rel, &columns[PGES_POSITION])->attnum;
+	Oid			sequence = pges_sequence_of_default(build_column_default(rel, attnum));
+	Oid			owner_table;
+	int32		owner_column;
+
+	if (!OidIsValid(sequence))
+		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence.");
+	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner_table, &owner_column) ||
+		owner_table != RelationGetRelid(rel) || owner_column != attnum)
+		report_shape(rel, psprintf("Sequence \"%s\" is not owned by column \"position\".",
+								   get_rel_name(sequence)));
+	check_sequence(rel, sequence);
+	return sequence;
+}
+
+/* Check that no rule takes away what is inserted. */
+static void
+check_rules(Relation rel)
+{
+	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
+	{
+		const RewriteRule *rule = rel->rd_rules->rules[i];
+
+		if (rule->event == CMD_INSERT && rule->isInstead)
+			report_shape(rel, "A rule does something else instead of INSERT.");
+	}
+}
+
+/* The meaning of the name of a notification mode; off if it is none. */
+PgesNotifications
+pges_mode_of_name(const char *name)
+{
+	if (strcmp(name, "worker") == 0)
+		return PGES_NOTIFY_WORKER;
+	return strcmp(name, "commit") == 0 ? PGES_NOTIFY_COMMIT : PGES_NOTIFY_OFF;
+}
+
+/* The same; raises if it is none. */
+PgesNotifications
+pges_parse_notifications(const char *mode)
+{
+	PgesNotifications meaning = pges_mode_of_name(mode);
+
+	if (meaning != PGES_NOTIFY_OFF || strcmp(mode, "off") == 0)
+		return meaning;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized notification mode: \"%s\"", mode),
+			 errhint("Valid modes are \"worker\", \"commit\" and \"off\".")));
+	return PGES_NOTIFY_OFF;		/* not reached */
+}
+
+/* The name of a notification mode. */
+const char *
+pges_notifications_name(PgesNotifications notifications)
+{
+	switch (notifications)
+	{
+		case PGES_NOTIFY_WORKER:
+			return "worker";
+		case PGES_NOTIFY_COMMIT:
+			return "commit";
+		case PGES_NOTIFY_OFF:
+			break;
+	}
+	return "off";
+}
+
+/*
+ * Describe the archive of a store.  While a dump is restored, it has no indexes
+ * yet; who needs it then gets the error of pges_require_archive().
+ */
+static void
+describe_archive(Relation rel, PgesArchive *archive)
+{
+	pges_check_columns(rel);
+	archive->relid = RelationGetRelid(rel);
+	archive->owner = rel->rd_rel->relowner;
+	archive->schema = get_namespace_name(RelationGetNamespace(rel));
+	archive->table = pstrdup(RelationGetRelationName(rel));
+	archive->qualified_name = quote_qualified_identifier(archive->schema, archive->table);
+	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
+	archive->complete = pges_kind_obstacle(rel) == NULL &&
+		OidIsValid(archive->version_index_oid) &&
+		!rel->rd_rel->relrowsecurity &&
+		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
+		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
+	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->version_index_oid);
+}
+
+/* Find and describe the archive of a store, if it has one. */
+static void
+find_archive(PgesStore *store)
+{
+	bool		is_new;
+	Oid			archive = pges_find_archive(store->relid, &is_new);
+	Relation	rel = OidIsValid(archive) ? try_relation_open(archive, AccessShareLock) : NULL;
+
+	if (rel == NULL)
+		return;
+	describe_archive(rel, &store->archive);
+	relation_close(rel, AccessShareLock);
+}
+
+/* Describe the unique indexes of a store. */
+static void
+describe_indexes(Relation rel, PgesStore *store)
+{
+	Oid			id = find_unique_index(rel, id_key, lengthof(id_key));
+	Oid			version = find_unique_index(rel, version_key, lengthof(version_key));
+	Oid			position = find_unique_index(rel, position_key, lengthof(position_key));
+
+	store->event_id_index = get_rel_name(id);
+	store->version_index = get_rel_name(version);
+	store->position_index = get_rel_name(position);
+	store->version_index_oid = version;
+	store->parts[PGES_PART_ID_INDEX] = id;
+	store->parts[PGES_PART_VERSION_INDEX] = version;
+	store->parts[PGES_PART_POSITION_INDEX] = position;
+}
+
+/* Describe a table in the current memory context; raise if it is no store. */
+PgesStore *
+pges_describe_store(Relation rel)
+{
+	PgesStore  *store = palloc0(sizeof(PgesStore));
+	PgesStoreOptions trigger = require_append_trigger(rel);
+
+	pges_check_kind(rel);
+	pges_check_columns(rel);
+	check_rules(rel);
+
+	store->relid = RelationGetRelid(rel);
+	store->owner = rel->rd_rel->relowner;
+	store->schema = get_namespace_name(RelationGetNamespace(rel));
+	store->table = pstrdup(RelationGetRelationName(rel));
+	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
+	store->sequence = find_sequence(rel);
+	describe_indexes(rel, store);
+	store->trigger = trigger.trigger;
+	store->notifications = pges_parse_notifications(trigger.notifications);
+	store->channel = trigger.channel;
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		Form_pg_attribute att = find_column(rel, &columns[i]);
+
+		store->attnums[i] = att->attnum;
+		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
+			store->max_chars[i] = att->atttypmod - VARHDRSZ;
+	}
+	find_archive(store);
+	store->parts[PGES_PART_ARCHIVE] = store->archive.relid;
+	store->parts[PGES_PART_ARCHIVE_INDEX] = store->archive.version_index_oid;
+	store->plain = pges_is_plain(rel, store);
+	store->only_own_check = pges_has_only_own_check(rel, store);
+	return store;
+}
+
+/*
+ * Read the options of a store; false when the table is none.  They are read
+ * off the trigger alone, so that who goes through all stores does not stumble
+ * over one that has lost its shape.
+ */
+bool
+pges_read_options(Relation rel, PgesStoreOptions *options)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "position");
+
+	if (!find_append_trigger(rel, options))
+		return false;
+	if (attnum != InvalidAttrNumber)
+		options->sequence = pges_sequence_of_default(build_column_default(rel, attnum));
+	return true;
+}
+
+/* The unique index on a table's column "position", or InvalidOid. */
+Oid
+pges_position_index(Relation rel)
+{
+	return look_for_index(rel, position_key, lengthof(position_key));
+}

@@ -1,0 +1,196 @@
+/*
+ * store_options.c
+ *		Shows the options of stores and archives, for the views of them.
+ *
+ * The options are arguments of triggers.  They are read off the catalogs, without
+ * a lock on the table: the views show all stores, and whoever locks one of them
+ * must not keep others from looking.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "nodes/nodes.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "archive/archive.h"
+#include "store/store.h"
+
+/* A trigger with two arguments. */
+typedef struct Wanted
+{
+	Oid			function;
+	int16		type;			/* tgtype; -1 for any */
+} Wanted;
+
+/* Copy the two arguments of a trigger: each ends with a zero byte. */
+static void
+copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
+{
+	bool		isnull;
+	bytea	   *bytes = DatumGetByteaP(heap_getattr(tuple, Anum_pg_trigger_tgargs, desc, &isnull));
+	char	   *first = VARDATA(bytes);
+
+	arguments[0] = pstrdup(first);
+	arguments[1] = pstrdup(first + strlen(first) + 1);
+}
+
+/* Whether a trigger is the wanted one. */
+static bool
+is_wanted(Form_pg_trigger trigger, const Wanted *wanted)
+{
+	return trigger->tgfoid == wanted->function && trigger->tgnargs == 2 &&
+		(wanted->type == -1 || trigger->tgtype == wanted->type);
+}
+
+/* Find a trigger of a table, and copy its arguments; false if there is none. */
+static bool
+find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
+{
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		found = is_wanted((Form_pg_trigger) GETSTRUCT(tuple), wanted);
+		if (found)
+			copy_arguments(tuple, RelationGetDescr(triggers), arguments);
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	return found;
+}
+
+/* The sequence that the default of a table's position column names, or InvalidOid. */
+static Oid
+find_sequence(Oid relid)
+{
+	AttrNumber	attnum = get_attnum(relid, pges_column_name(PGES_POSITION));
+	Relation	defaults;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	Oid			sequence = InvalidOid;
+	bool		isnull;
+
+	if (attnum == InvalidAttrNumber)
+		return InvalidOid;
+	defaults = table_open(AttrDefaultRelationId, AccessShareLock);
+	ScanKeyInit(&keys[0], Anum_pg_attrdef_adrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[1], Anum_pg_attrdef_adnum, BTEqualStrategyNumber, F_INT2EQ,
+				Int16GetDatum(attnum));
+	scan = systable_beginscan(defaults, AttrDefaultIndexId, true, NULL, 2, keys);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		sequence = pges_sequence_of_default(stringToNode(TextDatumGetCString(heap_getattr(tuple, Anum_pg_attrdef_adbin,
+																						  RelationGetDescr(defaults), &isnull))));
+	systable_endscan(scan);
+	table_close(defaults, AccessShareLock);
+	return sequence;
+}
+
+/* Find the options of a store, but for its sequence; false if a table is none. */
+bool
+pges_find_options(Oid relid, PgesStoreOptions *options)
+{
+	Wanted		wanted = {pges_append_trigger_function(), TRIGGER_TYPE_INSERT};
+	char	   *arguments[2];
+
+	if (get_rel_relkind(relid) == '\0' || !find_arguments(relid, &wanted, arguments))
+		return false;
+	options->notifications = arguments[0];
+	options->channel = arguments[1];
+	return true;
+}
+
+/* Make the row that a function returns. */
+static Datum
+make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* Raise unless a table is there. */
+static void
+require_table(Oid relid)
+{
+	char		kind = get_rel_relkind(relid);
+
+	if (kind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", get_rel_name(relid)),
+				 errdetail("A store is a table.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_store_options);
+
+/* SQL: the options of a store. */
+Datum
+pges_store_options(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	PgesStoreOptions options;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	require_table(relid);
+	if (!pges_find_options(relid, &options))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is not a store", get_rel_name(relid)),
+				 errhint("Create stores with eventstore.create_store().")));
+	values[0] = CStringGetTextDatum(options.notifications);
+	values[1] = CStringGetTextDatum(options.channel);
+	values[2] = ObjectIdGetDatum(find_sequence(relid));
+	nulls[2] = !OidIsValid(DatumGetObjectId(values[2]));
+	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
+}
+
+PG_FUNCTION_INFO_V1(pges_archive_options);
+
+/* SQL: the rules of the retention of an archive, as its trigger has them. */
+Datum
+pges_archive_options(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+	Wanted		wanted = {pges_function_oid("refuse_change", 0, NULL), -1};
+	char	   *arguments[2] = {"", ""};
+	Datum		values[2];
+	bool		nulls[2];
+
+	require_table(relid);
+	(void) find_arguments(relid, &wanted, arguments);
+	for (int i = 0; i < 2; i++)
+	{
+		values[i] = CStringGetTextDatum(arguments[i]);
+		nulls[i] = arguments[i][0] == '\0';
+	}
+	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
+}

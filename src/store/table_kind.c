@@ -1,0 +1,88 @@
+/*
+ * table_kind.c
+ *		What kind of table may hold events: one that has all its rows, and no
+ *		others, in this database.
+ *
+ * C code reads and writes the table's own rows (insert_direct.c, erase.c), and
+ * statements name the table, so both must mean the same rows.  That is not so
+ * where an extension such as Citus has put the rows on other servers, or where
+ * rows of other tables belong to it by inheritance.  A temporary table is not
+ * there for the notifier, nor for any other session.
+ *
+ * A table that inherits, or is a partition, is right, as what it holds is its
+ * own.  So is one that is unlogged, or has another access method: then it is
+ * appended to by statements alone (plain.c).
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "store/table_kind.h"
+
+/*
+ * Whether Citus has distributed a table, or manages it in another way: its table
+ * pg_catalog.pg_dist_partition lists it.
+ */
+static bool
+is_distributed(Oid relid)
+{
+	Oid			list = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
+	AttrNumber	attnum = OidIsValid(list) ? get_attnum(list, "logicalrelid") : InvalidAttrNumber;
+	Relation	rel;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	if (attnum == InvalidAttrNumber)
+		return false;
+	rel = table_open(list, AccessShareLock);
+	ScanKeyInit(&key, attnum, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(rel, InvalidOid, false, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+/* Whether there are tables that inherit from a table just now. */
+static bool
+has_children(Relation rel)
+{
+	return rel->rd_rel->relhassubclass &&
+		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL;
+}
+
+/* Why a table may not hold events; NULL if it may. */
+const char *
+pges_kind_obstacle(Relation rel)
+{
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		return "It is temporary.";
+	if (has_children(rel))
+		return "Other tables inherit from it, and their rows would be taken for its own.";
+	if (is_distributed(RelationGetRelid(rel)))
+		return "It is distributed by Citus, and its rows are elsewhere.";
+	return NULL;
+}
+
+/* Raise if a table may not hold events. */
+void
+pges_check_kind(Relation rel)
+{
+	const char *obstacle = pges_kind_obstacle(rel);
+
+	if (obstacle)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" cannot hold the events of a store", RelationGetRelationName(rel)),
+				 errdetail("%s", obstacle)));
+}

@@ -1,0 +1,172 @@
+/*
+ * immutable.c
+ *		The triggers of a store: one makes it a store, one keeps events
+ *		immutable.
+ *
+ * Only the functions of this extension that archive and erase may change
+ * events, by pges_execute_change().
+ */
+#include "postgres.h"
+
+#include "catalog/partition.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "store/store.h"
+#include "table/immutable.h"
+
+/*
+ * What the one statement of pges_execute_change() that runs just now may do.  It
+ * alone may change events: not the triggers that it fires, nor the functions that
+ * it calls, whatever statements these run.
+ *
+ * They are set for the time of that statement, and then put back, after an error
+ * too; a statement within another one has its own.
+ *
+ * "changing" is the store that it may change, with its archive; NULL outside of
+ * such a statement.  "changing_depth" is how many triggers it runs within: its
+ * own triggers for UPDATE and DELETE run one deeper, those of their statements
+ * deeper still.  "changing_begun" is whether it has fired its trigger of
+ * statements, which comes before all else: one that comes after, at the same
+ * depth, is that of a statement in a function that it calls.
+ */
+static const PgesStore *changing = NULL;
+static int	changing_depth = 0;
+static bool changing_begun = false;
+
+/* Raise unless called as a trigger of the expected kind. */
+static void
+check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo) || !right_event)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of stores", name),
+				 errhint("eventstore.create_store() creates the triggers.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_after_append);
+
+/*
+ * Trigger, after INSERT, for each statement: makes its table a store, and tells how
+ * the store announces events.  All that it does is to raise an error if the table has
+ * lost the shape of a store.  Appends are noticed in position.c, so that those that
+ * fire no trigger of the table are, too.
+ */
+Datum
+pges_after_append(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	check_trigger(fcinfo, "after_append",
+				  CALLED_AS_TRIGGER(fcinfo) &&
+				  TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+				  TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
+				  TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
+	(void) pges_store(RelationGetRelid(trigdata->tg_relation));
+	return PointerGetDatum(NULL);
+}
+
+/* The SQL command that fired a trigger. */
+static const char *
+command_of(TriggerData *trigdata)
+{
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		return "UPDATE";
+	if (TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		return "DELETE";
+	return "TRUNCATE";
+}
+
+/* The row that a trigger lets through; NULL for one of statements. */
+static HeapTuple
+row_of(TriggerData *trigdata)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
+}
+
+/* How many triggers are running, one within another. */
+static int
+trigger_depth(void)
+{
+	return DatumGetInt32(DirectFunctionCall1(pg_trigger_depth, (Datum) 0));
+}
+
+/*
+ * Run a statement that changes events of a store or its archive, as
+ * pges_execute_in() does.  Who may call the function that wants this, and change
+ * the tables, is for the caller and for the privileges of the tables to say.
+ */
+int
+pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
+					const Datum *values, const bool *nulls)
+{
+	const PgesStore *outer = changing;
+	int			outer_depth = changing_depth;
+	bool		outer_begun = changing_begun;
+	int			result = 0;
+
+	PG_TRY();
+	{
+		changing = store;
+		changing_depth = trigger_depth();
+		changing_begun = false;
+		result = pges_execute_in(store, scope, statement, values, nulls, false, NULL);
+	}
+	PG_FINALLY();
+	{
+		changing = outer;
+		changing_depth = outer_depth;
+		changing_begun = outer_begun;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/*
+ * Whether a statement of pges_execute_change() may change a table, or partition,
+ * just now.  It fires the trigger of statements once, before all else.
+ */
+static bool
+may_change(TriggerData *trigdata)
+{
+	Oid			relid = RelationGetRelid(trigdata->tg_relation);
+	bool		begins = TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event);
+
+	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) || (begins && changing_begun))
+		return false;
+	while (changing && relid != changing->relid && get_rel_relispartition(relid))
+		relid = get_partition_parent(relid, true);
+	if (changing == NULL || trigger_depth() != changing_depth + 1 ||
+		(relid != changing->relid && relid != changing->archive.relid))
+		return false;
+	changing_begun |= begins;
+	return true;
+}
+
+PG_FUNCTION_INFO_V1(pges_refuse_change);
+
+/* Trigger, before UPDATE, DELETE and TRUNCATE: refuses them. */
+Datum
+pges_refuse_change(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	check_trigger(fcinfo, "refuse_change",
+				  CALLED_AS_TRIGGER(fcinfo) &&
+				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
+	if (may_change(trigdata))
+		return PointerGetDatum(row_of(trigdata));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot %s events of store \"%s\"",
+					command_of(trigdata),
+					RelationGetRelationName(trigdata->tg_relation)),
+			 errdetail("Events are immutable."),
+			 errhint("Append an event that corrects the earlier one. To move old events to an archive, use eventstore.archive_events(). To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
+	return PointerGetDatum(NULL);	/* not reached */
+}

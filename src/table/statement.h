@@ -1,0 +1,61 @@
+/*
+ * statement.h
+ *		The cache of saved plans.
+ */
+#ifndef PGES_STATEMENT_H
+#define PGES_STATEMENT_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "tcop/dest.h"
+
+#include "store/store.h"
+
+#define PGES_MAX_PARAMS 11
+
+/*
+ * What a statement is about: the meaning of %1$s in its text.
+ */
+typedef enum PgesScope
+{
+	PGES_LIVE,					/* the store */
+	PGES_ARCHIVED,				/* its archive */
+	PGES_ALL,					/* both as one, to be read from */
+	PGES_EACH					/* the store, and %2$s the archive */
+} PgesScope;
+
+/*
+ * A statement on a store.  %1$s in its text stands for the name of what it is
+ * about; all other names are to be qualified, operators too, since a saved plan
+ * is parsed again under whatever search_path its caller has.
+ */
+typedef struct PgesStatement
+{
+	const char *sql;
+	int			nparams;
+	Oid			types[PGES_MAX_PARAMS];
+	bool		custom;			/* plan each execution for its parameters */
+	bool		latest;			/* change what is there now, also in
+								 * REPEATABLE READ; no parameter is null, no
+								 * receiver */
+} PgesStatement;
+
+/* The scope that holds all events a store has ever got. */
+static inline PgesScope
+pges_whole(const PgesStore *store)
+{
+	return OidIsValid(store->archive.relid) ? PGES_ALL : PGES_LIVE;
+}
+
+extern int	pges_execute(const PgesStore *store, const PgesStatement *statement,
+						 const Datum *values, const bool *nulls, bool read_only,
+						 DestReceiver *receiver);
+extern int	pges_execute_in(const PgesStore *store, PgesScope scope,
+							const PgesStatement *statement, const Datum *values,
+							const bool *nulls, bool read_only,
+							DestReceiver *receiver);
+extern bool pges_find_row(const PgesStore *store, PgesScope scope,
+						  const PgesStatement *statement, const Datum *values);
+
+#endif							/* PGES_STATEMENT_H */

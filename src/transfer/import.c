@@ -1,0 +1,386 @@
+/*
+ * import.c
+ *		Imports events from a query, a table or JSON.
+ *
+ * The rows of a query are fetched by a cursor, some at a time, and each lot is
+ * a batch that is appended like any other: with the same locks, checks and
+ * inserts.  So memory stays flat, however many there are, or how large: large
+ * rows come in smaller lots.  What is stored already, by event id and content,
+ * is left out, so an import that was broken off is begun again as it was
+ * (retry.c).
+ *
+ * All of it is one transaction's work: all or nothing.  Its guard holds back
+ * readers of the log until it ends, so who imports much does it in parts.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/portal.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "append/append.h"
+#include "base/progress.h"
+#include "base/sql_argument.h"
+#include "event/batch.h"
+#include "store/store.h"
+#include "transfer/import_row.h"
+
+#define FIRST_LOT 10			/* rows that are fetched at first */
+#define MAX_LOT 1000			/* and at most at once, if they are small */
+#define LOT_BYTES (8 * 1024 * 1024) /* so large a lot may be */
+
+/* What is being imported. */
+typedef struct Import
+{
+	ErrorContextCallback callback;
+	Oid			relid;
+	const PgesStore *store;
+	Oid			source;			/* a table or view that is named, and its
+								 * owner */
+	Oid			source_owner;
+	PgesImportRow row;
+	int64	   *lines;			/* of the batch's events; NULL without one */
+	int			nlines;
+	int64		done;			/* events before the batch */
+	int64		stored;			/* how many of them were there already */
+	MemoryContext context;		/* of a batch */
+	PgesProgress progress;
+} Import;
+
+/*
+ * Tell what was going on when an error was raised.  An append or import within
+ * the query or a trigger, even if its error was caught, may have left its own
+ * number of the current event.
+ */
+static void
+import_context(void *arg)
+{
+	const Import *import = arg;
+	const char *store = import->store->qualified_name;
+	int64		n = pges_current_owner == import ? pges_current_event - import->done : 0;
+	char	   *column = import->row.reading == 0 ? "" :
+		psprintf(", column \"%s\",", NameStr(TupleDescAttr(import->row.desc, import->row.reading - 1)->attname));
+
+	if (import->nlines == 0)
+		errcontext("importing events to store %s", store);
+	else if (n < 1 || n > import->nlines)
+		errcontext("importing events " INT64_FORMAT " to " INT64_FORMAT " to store %s",
+				   import->done + 1, import->done + import->nlines, store);
+	else if (import->lines[n - 1] > 0)
+		errcontext("importing event %d, line " INT64_FORMAT "%s to store %s",
+				   pges_current_event, import->lines[n - 1], column, store);
+	else
+		errcontext("importing event %d%s to store %s", pges_current_event, column, store);
+}
+
+/* Make a batch of n rows that SPI has fetched, from one on. */
+static PgesBatch *
+read_rows(Import *import, uint64 first, int n)
+{
+	PgesBatch  *batch = pges_batch_create(n);
+
+	if (import->done > PG_INT32_MAX - MAX_LOT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot import more than %d events at once", PG_INT32_MAX)));
+	import->lines = palloc0(sizeof(int64) * n);
+	import->nlines = n;
+	for (int i = 0; i < n; i++)
+	{
+		PgesEvent  *event = &batch->events[i];
+
+		CHECK_FOR_INTERRUPTS();
+		pges_current_owner = import;
+		pges_current_event = event->ordinal = import->done + i + 1;
+		pges_read_row(&import->row, SPI_tuptable->vals[first + i], event, &import->lines[i]);
+	}
+	pges_current_event = 0;
+	return batch;
+}
+
+/* How large a row is when nothing of it is toasted any more. */
+static Size
+size_of_row(const Import *import, HeapTuple row)
+{
+	Size		size = row->t_len;
+
+	heap_deform_tuple(row, import->row.desc, import->row.values, import->row.nulls);
+	for (int i = 0; i < import->row.desc->natts; i++)
+	{
+		struct varlena *value = (struct varlena *) DatumGetPointer(import->row.values[i]);
+
+		if (!import->row.nulls[i] && TupleDescAttr(import->row.desc, i)->attlen == -1 &&
+			VARATT_IS_EXTENDED(value))
+			size += toast_raw_datum_size(import->row.values[i]);
+	}
+	return size;
+}
+
+/* How many of the fetched rows, from one on, make a batch; how large it is. */
+static int
+rows_of_batch(const Import *import, uint64 first, uint64 fetched, Size *size)
+{
+	uint64		next = first;
+
+	*size = 0;
+	while (next < fetched && *size < LOT_BYTES)
+		*size += size_of_row(import, SPI_tuptable->vals[next++]);
+	return next - first;
+}
+
+/*
+ * Import the first of n rows that SPI has fetched, from one on, as a batch, and
+ * return how many.  An id that comes again begins another batch, which finds it
+ * stored.  The store is looked up each time: the query, or a trigger, may do
+ * anything to it.
+ */
+static int
+import_batch(Import *import, uint64 first, int n)
+{
+	MemoryContext caller = MemoryContextSwitchTo(import->context);
+	PgesBatch  *batch = read_rows(import, first, n);
+
+	n = batch->nevents = pges_first_repeated(batch);
+	pges_batch_check(batch);
+	pges_batch_group(batch, NULL);
+	import->store = pges_store(import->relid);
+	import->stored += pges_import_batch(import->store, batch);
+	import->lines = NULL;
+	import->nlines = 0;
+	pges_current_event = 0;
+	import->done += n;
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(import->context);
+	return n;
+}
+
+/* Import the rows that SPI has fetched; how many are to be fetched next. */
+static long
+import_rows(Import *import)
+{
+	uint64		fetched = SPI_processed;
+	SPITupleTable *rows = SPI_tuptable;
+	Size		size = 0;
+	Size		total = 0;
+	uint64		first = 0;
+
+	while (first < fetched)
+	{
+		int			n = rows_of_batch(import, first, fetched, &size);
+
+		total += size;
+		first += import_batch(import, first, n);
+		SPI_tuptable = rows;
+		pges_progress_update(&import->progress, import->done, import->stored);
+	}
+	SPI_freetuptable(rows);
+	return Max(1, Min(Min(MAX_LOT, 2 * fetched), LOT_BYTES / Max(total / fetched, 1)));
+}
+
+/*
+ * Read a table or view of somebody else as its owner, if the user is a superuser:
+ * what is in a view, or a policy, is the owner's.  A query is the user's own.
+ */
+static bool
+act_as_source_owner(PgesIdentity *caller, const Import *import)
+{
+	return OidIsValid(import->source_owner) && pges_act_as(caller, import->source_owner);
+}
+
+/*
+ * Raise if the name of a source has come to stand for something else, before any of it
+ * runs: the relation that is named comes first in the dependencies of a query.
+ */
+static void
+check_source(const Import *import, SPIPlanPtr plan)
+{
+	CachedPlanSource *query = linitial(SPI_plan_get_plan_sources(plan));
+
+	if (OidIsValid(import->source) &&
+		(query->relationOids == NIL || linitial_oid(query->relationOids) != import->source))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("the source of the import was renamed concurrently"),
+				 errhint("Call again.")));
+}
+
+/* Open a cursor on a query. */
+static Portal
+open_cursor(const Import *import, const char *query, int nargs, Oid *types, Datum *values)
+{
+	PgesIdentity caller;
+	bool		as_owner;
+	Portal		portal;
+	SPIPlanPtr	plan = SPI_prepare_cursor(query, nargs, types, 0);
+
+	if (plan == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not prepare a query: %s", SPI_result_code_string(SPI_result))));
+	check_source(import, plan);
+	as_owner = act_as_source_owner(&caller, import);
+	portal = SPI_cursor_open(NULL, plan, values, NULL, false);
+	check_source(import, plan);
+	if (as_owner)
+		pges_become_again(&caller);
+	return portal;
+}
+
+/*
+ * Import all rows of a query.  Its portal is pinned, as what the query or a
+ * trigger does could close it.
+ */
+static void
+import_query(Import *import, const char *query, int nargs, Oid *types, Datum *values)
+{
+	Portal		portal;
+	long		lot = FIRST_LOT;
+	PgesIdentity caller;
+	bool		as_owner;
+
+	SPI_connect();
+	portal = open_cursor(import, query, nargs, types, values);
+	PinPortal(portal);
+	pges_note_columns(&import->row, portal->tupDesc);
+	for (;;)
+	{
+		as_owner = act_as_source_owner(&caller, import);
+		SPI_cursor_fetch(portal, true, lot);
+		if (as_owner)
+			pges_become_again(&caller);
+		if (SPI_processed == 0)
+			break;
+		lot = import_rows(import);
+	}
+	UnpinPortal(portal);
+	SPI_cursor_close(portal);
+	SPI_finish();
+}
+
+/* Callback of RangeVarGetRelidExtended(): who may not read a table does not lock it. */
+static void
+check_readable(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
+{
+	if (OidIsValid(relid))
+		pges_check_may_use(relid, ACL_SELECT);
+}
+
+/* The query that reads a table or view, in the order of its positions if it has any. */
+static char *
+query_of_table(Import *import, List *names)
+{
+	Oid			relid = RangeVarGetRelidExtended(makeRangeVarFromNameList(names), AccessShareLock,
+												 0, check_readable, NULL);
+	bool		ordered = get_attnum(relid, pges_column_name(PGES_POSITION)) != InvalidAttrNumber;
+
+	import->source = relid;
+	import->source_owner = pges_owner_of(relid);
+	return psprintf("SELECT * FROM %s%s",
+					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+											   get_rel_name(relid)),
+					ordered ? " ORDER BY position" : "");
+}
+
+/* The query that a source is, or that reads the table it names. */
+static char *
+query_of(Import *import, const char *source)
+{
+	char	   *copy = pstrdup(source);
+	List	   *parts;
+
+	if (SplitIdentifierString(copy, '.', &parts) && list_length(parts) > 0 && list_length(parts) <= 3)
+		return query_of_table(import, textToQualifiedNameList(cstring_to_text(source)));
+	return pstrdup(source);
+}
+
+/* The number of imported events, and of those that were there already. */
+static Datum
+counts(TupleDesc desc, const Import *import)
+{
+	Datum		values[2];
+	bool		nulls[2] = {false};
+
+	values[0] = Int64GetDatum(import->done - import->stored);
+	values[1] = Int64GetDatum(import->stored);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* Import what a query brings, to the store of the second argument. */
+static Datum
+run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, Datum *values)
+{
+	Import		import = {.done = 0};
+	int			outer_event = pges_current_event;
+	const void *outer_owner = pges_current_owner;
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	desc = BlessTupleDesc(desc);
+	import.store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_INSERT);
+	import.relid = import.store->relid;
+	import.callback.callback = import_context;
+	import.callback.arg = &import;
+	import.callback.previous = error_context_stack;
+	error_context_stack = &import.callback;
+	pges_current_event = 0;
+	import.store = pges_open_for_append(import.store);
+	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
+										   ALLOCSET_DEFAULT_SIZES);
+
+	pges_progress_begin(&import.progress, PGES_IMPORT, import.relid);
+	import_query(&import, query_of(&import, source), nargs, types, values);
+	pges_progress_end(&import.progress);
+	MemoryContextDelete(import.context);
+	error_context_stack = import.callback.previous;
+	pges_current_event = outer_event;
+	pges_current_owner = outer_owner;
+	return counts(desc, &import);
+}
+
+PG_FUNCTION_INFO_V1(pges_import_events);
+
+/* SQL: import events from a query or a table. */
+Datum
+pges_import_events(PG_FUNCTION_ARGS)
+{
+	char	   *source;
+
+	pges_require_argument(fcinfo, 0, "source");
+	source = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	if (source[strspn(source, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"source\" must not be empty")));
+	return run_import(fcinfo, source, 0, NULL, NULL);
+}
+
+PG_FUNCTION_INFO_V1(pges_import_json);
+
+/* SQL: import events from JSON, an array of event objects, or one. */
+Datum
+pges_import_json(PG_FUNCTION_ARGS)
+{
+	Oid			type = JSONBOID;
+	Datum		events;
+
+	pges_require_argument(fcinfo, 0, "events");
+	events = PG_GETARG_DATUM(0);
+	return run_import(fcinfo,
+					  "SELECT e.event FROM pg_catalog.jsonb_array_elements("
+					  "CASE WHEN pg_catalog.jsonb_typeof($1) OPERATOR(pg_catalog.=) 'array' THEN $1 "
+					  "ELSE pg_catalog.jsonb_build_array($1) END) e (event)",
+					  1, &type, &events);
+}

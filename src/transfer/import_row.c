@@ -1,0 +1,292 @@
+/*
+ * import_row.c
+ *		Reads events from the rows of an import.
+ *
+ * A row has columns with the names of an event's, or one column with a whole
+ * event as JSON.  Values are converted as a cast in SQL does, but only by casts
+ * of PostgreSQL's own.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "transfer/import_row.h"
+
+/* A column that holds a whole event as JSON, and one that tells its origin. */
+#define EVENT_COLUMN "event"
+#define LINE_COLUMN "line"
+
+/* The column of an event that has a name; raises when there is none. */
+static PgesColumn
+column_of(const char *name)
+{
+	for (PgesColumn column = 0; column < PGES_NUM_COLUMNS; column++)
+	{
+		if (strcmp(name, pges_column_name(column)) == 0)
+			return column;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" is none of an event's", name),
+			 errdetail("The columns of the rows to import are those of an event, or \"%s\" with a whole event as JSON, and \"%s\".",
+					   EVENT_COLUMN, LINE_COLUMN),
+			 errhint("Name the columns of the query, or leave some out.")));
+}
+
+/* Note which column of the rows is which of an event's. */
+static void
+note_column(PgesImportRow *row, int number)
+{
+	const char *name = NameStr(TupleDescAttr(row->desc, number - 1)->attname);
+	int		   *place;
+
+	if (strcmp(name, EVENT_COLUMN) == 0)
+		place = &row->event_column;
+	else if (strcmp(name, LINE_COLUMN) == 0)
+		place = &row->line_column;
+	else
+		place = &row->columns[column_of(name)];
+	if (*place > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_COLUMN),
+				 errmsg("column \"%s\" comes twice in the rows to import", name)));
+	*place = number;
+}
+
+/* Raise when a row has an event as JSON and some of its keys as columns. */
+static void
+check_event_column(const PgesImportRow *row)
+{
+	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
+	{
+		if (row->event_column > 0 && row->columns[column] > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" cannot stand beside column \"%s\" in the rows to import",
+							pges_column_name(column), EVENT_COLUMN),
+					 errdetail("Column \"%s\" holds whole events.", EVENT_COLUMN)));
+	}
+}
+
+/* Find out what the rows bring. */
+void
+pges_note_columns(PgesImportRow *row, TupleDesc desc)
+{
+	row->desc = desc;
+	row->types = palloc0(sizeof(Oid) * desc->natts);
+	row->values = palloc(sizeof(Datum) * desc->natts);
+	row->nulls = palloc(sizeof(bool) * desc->natts);
+	for (int i = 1; i <= desc->natts; i++)
+	{
+		if (TupleDescAttr(desc, i - 1)->attisdropped)
+			continue;
+		row->types[i - 1] = getBaseType(SPI_gettypeid(desc, i));
+		note_column(row, i);
+	}
+	check_event_column(row);
+	if (row->event_column == 0 && row->columns[PGES_EVENT_TYPE] == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("rows to import need a column \"%s\" or \"%s\"",
+						pges_column_name(PGES_EVENT_TYPE), EVENT_COLUMN)));
+}
+
+/* Raise the error that a column's type is none that can be imported. */
+static void
+report_type(const PgesImportRow *row, int number, Oid wanted)
+{
+	bool		json = wanted == JSONBOID;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of the rows to import cannot be of type %s",
+					NameStr(TupleDescAttr(row->desc, number - 1)->attname),
+					format_type_be(SPI_gettypeid(row->desc, number))),
+			 json ? errhint("Make it JSON: to_jsonb(...).") :
+			 errhint("Cast it to %s.", format_type_be(wanted))));
+}
+
+/* A value by way of its text. */
+static Datum
+by_text(Datum value, Oid type, Oid wanted)
+{
+	Oid			function;
+	Oid			ioparam;
+	bool		isvarlena;
+	char	   *string;
+
+	getTypeOutputInfo(type, &function, &isvarlena);
+	string = OidOutputFunctionCall(function, value);
+	getTypeInputInfo(wanted, &function, &ioparam);
+	return OidInputFunctionCall(function, string, ioparam, -1);
+}
+
+/*
+ * Make a cast by its function, as one in SQL is made: a further argument is the
+ * typmod, none here, and that the cast is explicit.  False when the result is null.
+ */
+static bool
+by_function(Oid function, Datum *value)
+{
+	LOCAL_FCINFO(fcinfo, 3);
+	FmgrInfo	flinfo;
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, flinfo.fn_nargs, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = *value;
+	fcinfo->args[1].value = Int32GetDatum(-1);
+	fcinfo->args[2].value = BoolGetDatum(true);
+	for (int i = 0; i < flinfo.fn_nargs; i++)
+		fcinfo->args[i].isnull = false;
+	*value = FunctionCallInvoke(fcinfo);
+	return !fcinfo->isnull;
+}
+
+/*
+ * Make a value of some type one of the wanted type, as a cast in SQL does, but
+ * JSON from what its text is JSON of.  False when it is null then.
+ *
+ * A cast that a user has made is refused.  Its function may do anything, with the
+ * rights of the caller, who knows of it only if the query names it.
+ */
+static bool
+convert(const PgesImportRow *row, int number, Datum *value, Oid type, Oid wanted)
+{
+	char		category;
+	bool		preferred;
+	Oid			function = InvalidOid;
+	CoercionPathType path = COERCION_PATH_COERCEVIAIO;
+
+	get_type_category_preferred(type, &category, &preferred);
+	if (wanted == TEXTOID && type == BPCHAROID)
+	{
+		*value = DirectFunctionCall1(rtrim1, *value);
+		return true;
+	}
+	if (wanted == JSONBOID && type != UNKNOWNOID && type != JSONOID &&
+		category != TYPCATEGORY_STRING && category != TYPCATEGORY_NUMERIC)
+		report_type(row, number, wanted);
+	if (wanted != TEXTOID && wanted != JSONBOID && type != UNKNOWNOID)
+		path = find_coercion_pathway(wanted, type, COERCION_EXPLICIT, &function);
+	if (path == COERCION_PATH_FUNC && function < FirstNormalObjectId)
+		return by_function(function, value);
+	if (path == COERCION_PATH_COERCEVIAIO)
+		*value = by_text(*value, type, wanted);
+	else if (path != COERCION_PATH_RELABELTYPE)
+		report_type(row, number, wanted);
+	return true;
+}
+
+/*
+ * The value of a column of the row at hand as one of the wanted type; false when
+ * it is null or there is none.
+ */
+static bool
+row_value(PgesImportRow *row, int number, Oid wanted, Datum *value)
+{
+	Oid			type;
+	bool		found;
+
+	if (number == 0 || row->nulls[number - 1])
+		return false;
+	*value = row->values[number - 1];
+	type = row->types[number - 1];
+	if (type == wanted || (wanted == TEXTOID && type == VARCHAROID))
+		return true;
+	row->reading = number;
+	found = convert(row, number, value, type, wanted);
+	row->reading = 0;
+	return found;
+}
+
+/* A column of a row that is text. */
+static text *
+row_text(PgesImportRow *row, PgesColumn column)
+{
+	Datum		value;
+
+	return row_value(row, row->columns[column], TEXTOID, &value) ?
+		DatumGetTextPP(value) : NULL;
+}
+
+/* A column of a row that is JSON. */
+static Jsonb *
+row_json(PgesImportRow *row, int number)
+{
+	Datum		value;
+
+	return row_value(row, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
+}
+
+/* The version in a row; 0 for none. */
+static int32
+row_version(PgesImportRow *row, const PgesEvent *event)
+{
+	Datum		value;
+
+	if (!row_value(row, row->columns[PGES_AGGREGATE_VERSION], INT4OID, &value))
+		return 0;
+	if (DatumGetInt32(value) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key \"aggregate_version\" of an event must be a whole number from 1 to %d", PG_INT32_MAX),
+				 errdetail("Key \"aggregate_version\" of event %d is %d.",
+						   event->ordinal, DatumGetInt32(value))));
+	return DatumGetInt32(value);
+}
+
+/* Read an event from the columns of a row. */
+static void
+read_columns(PgesImportRow *row, PgesEvent *event)
+{
+	Datum		value;
+
+	event->event_id = row_text(row, PGES_EVENT_ID);
+	event->event_type = row_text(row, PGES_EVENT_TYPE);
+	event->correlation_id = row_text(row, PGES_CORRELATION_ID);
+	event->causation_id = row_text(row, PGES_CAUSATION_ID);
+	event->aggregate_id = row_text(row, PGES_AGGREGATE_ID);
+	event->aggregate_type = row_text(row, PGES_AGGREGATE_TYPE);
+	event->given_version = row_version(row, event);
+	event->data = row_json(row, row->columns[PGES_DATA]);
+	event->metadata = row_json(row, row->columns[PGES_METADATA]);
+	event->occurred_at_given = row_value(row, row->columns[PGES_OCCURRED_AT],
+										 TIMESTAMPTZOID, &value);
+	if (event->occurred_at_given)
+		event->occurred_at = DatumGetTimestampTz(value);
+}
+
+/* Read an event from the JSON in a row. */
+static void
+read_json(PgesImportRow *row, PgesEvent *event)
+{
+	Jsonb	   *json = row_json(row, row->event_column);
+
+	if (json == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an event must be a JSON object"),
+				 errdetail("Event %d is null.", event->ordinal)));
+	pges_event_from_json(event, json);
+}
+
+/* Read one row into an event. */
+void
+pges_read_row(PgesImportRow *row, HeapTuple tuple, PgesEvent *event, int64 *line)
+{
+	Datum		value;
+
+	heap_deform_tuple(tuple, row->desc, row->values, row->nulls);
+	*line = row_value(row, row->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
+	if (row->event_column > 0)
+		read_json(row, event);
+	else
+		read_columns(row, event);
+}

@@ -1,0 +1,360 @@
+/*
+ * worker.c
+ *		Starts and wakes background workers that are there only when there is work
+ *		for them.  This is the one place that tells the protocol and its proof.
+ *
+ * There is no shared memory of our own, so all is done by locks of the lock table,
+ * which are found by their tags, and by a row of a table (worker_status.c).
+ *
+ * In a database there is at most one worker of a kind at work: the one that holds
+ * the lease, an advisory lock of the worker's class, for its session.
+ *
+ * A worker does:
+ *
+ *	W1	look once at what there is to do, without doing it, so that one that cannot
+ *		work ends here
+ *	W2	acquire the lease; if another worker holds it: end
+ *	W3	work, until there has been nothing to do for a while
+ *	W4	release the lease
+ *	W5	look whether any session holds a guard, or there is work; if not: end
+ *	W6	acquire the lease again and go to W3; if another worker holds it: end
+ *
+ * A transaction that has appended does, before it commits and while it holds its
+ * guard (notify.c):
+ *
+ *	S1	if any worker holds the lease: go to S6
+ *	S2	acquire the start lock; if another session holds it: notify itself, end
+ *	S3	if any worker holds the lease now: release the start lock, go to S6
+ *	S4	if the row says that no worker is to be started yet: release the start lock,
+ *		notify itself, end
+ *	S5	start a worker, and wait until one holds the lease, for two seconds at
+ *		most; if that fails: write the row, log it, notify itself, end
+ *	S6	commit, then wake the worker
+ *
+ * No append remains without a notification.  Either the transaction notifies itself,
+ * or some worker has held the lease after the transaction acquired its guard (S1, S3
+ * or S5).  That worker ends only after it has released the lease (W4) and has looked
+ * afterwards (W5).  At that time the transaction still holds its guard, or it has
+ * ended and its events are there to be found: the worker does not end.  If it cannot
+ * acquire the lease again (W6), another worker has acquired it after the guard, and
+ * the same is true of that one.  A worker that is terminated has a successor started
+ * (notifier.c); one that ends by an error writes the row first.
+ *
+ * A session that fails to start a worker keeps the start lock until its transaction
+ * ends, so that the next session that acquires it sees the row.  The row makes the
+ * pauses between tries grow for all sessions alike: from one second, doubled with
+ * each failure, to five minutes.  The worker resets the row when it works.
+ *
+ * A wake is a hint, and may be lost when one worker leaves and another comes.  A
+ * worker that has nothing to do therefore looks again after one millisecond, then two,
+ * and so on, until it has waited for about a second.
+ */
+#include "postgres.h"
+
+#include <dlfcn.h>
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/procarray.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "worker/worker.h"
+#include "worker/worker_status.h"
+
+#define READY_MS 2000			/* a worker must hold the lease by then */
+#define NUDGE_MS 50				/* so long a session waits that does not need
+								 * it */
+#define LOOK_MS 10				/* between two looks whether it does */
+#define MIN_PAUSE_MS 1000		/* after the first failure */
+#define MAX_PAUSE_MS 300000
+
+/* Why a worker could not be started. */
+typedef struct Failure
+{
+	const char *error;
+	const char *hint;
+} Failure;
+
+static const Failure no_slot = {
+	"no background worker slot is free",
+	"You might need to increase max_worker_processes."
+};
+static const Failure ended = {
+	"the background worker ended before it was ready",
+	"The server's log tells why."
+};
+static const Failure late = {
+	"the background worker was not ready in time",
+	"Look for locks on system catalogs that are held for long."
+};
+
+/* Whether a worker holds the lease. */
+static bool
+is_leased(const PgesWorker *worker)
+{
+	LOCKTAG		lease;
+
+	PGES_SET_LEASE_TAG(lease, worker);
+	return LockWaiterCount(&lease) > 0;
+}
+
+/* The process that holds the lease, or 0. */
+static int
+lease_holder(const PgesWorker *worker)
+{
+	LockData   *data = GetLockStatusData();
+	LOCKTAG		lease;
+	int			pid = 0;
+
+	PGES_SET_LEASE_TAG(lease, worker);
+	for (int i = 0; i < data->nelements && pid == 0; i++)
+	{
+		if (data->locks[i].holdMask != 0 &&
+			memcmp(&data->locks[i].locktag, &lease, sizeof(LOCKTAG)) == 0)
+			pid = data->locks[i].pid;
+	}
+	pfree(data->locks);
+	pfree(data);
+	return pid;
+}
+
+/* Find the process to wake, unless it is known. */
+static void
+find_worker(PgesWorker *worker)
+{
+	if (worker->proc != NULL && worker->proc->pid == worker->pid)
+		return;
+	worker->pid = lease_holder(worker);
+	worker->proc = worker->pid == 0 ? NULL : BackendPidGetProc(worker->pid);
+}
+
+/* Wake the worker that pges_ensure_worker() has found. */
+void
+pges_wake_worker(const PgesWorker *worker)
+{
+	if (worker->proc != NULL && worker->proc->pid == worker->pid)
+		SetLatch(&worker->proc->procLatch);
+}
+
+/*
+ * The library that this session has loaded, if its name fits: the server may find
+ * another one by the name alone, or none, as a worker does not have the settings of
+ * the session.
+ */
+static void
+set_library(BackgroundWorker *worker)
+{
+	Dl_info		info;
+
+	if (dladdr((void *) pges_register_worker, &info) != 0 && info.dli_fname != NULL &&
+		info.dli_fname[0] == '/' && strlen(info.dli_fname) < sizeof(worker->bgw_library_name))
+		strlcpy(worker->bgw_library_name, info.dli_fname, sizeof(worker->bgw_library_name));
+	else
+		strlcpy(worker->bgw_library_name, "$libdir/pg_eventstore", sizeof(worker->bgw_library_name));
+}
+
+/* Have the postmaster start a worker; false when there is no slot for it. */
+bool
+pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
+					 BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker bgw;
+
+	memset(&bgw, 0, sizeof(bgw));
+	bgw.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	bgw.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	bgw.bgw_restart_time = BGW_NEVER_RESTART;
+	set_library(&bgw);
+	strlcpy(bgw.bgw_function_name, worker->function, sizeof(bgw.bgw_function_name));
+	strlcpy(bgw.bgw_name, worker->name, sizeof(bgw.bgw_name));
+	strlcpy(bgw.bgw_type, worker->name, sizeof(bgw.bgw_type));
+	bgw.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+	bgw.bgw_notify_pid = notify_pid;
+	return RegisterDynamicBackgroundWorker(&bgw, handle);
+}
+
+/* Acquire the lease for the session; false if another worker holds it. */
+bool
+pges_take_lease(const PgesWorker *worker)
+{
+	LOCKTAG		lease;
+
+	PGES_SET_LEASE_TAG(lease, worker);
+	return LockAcquire(&lease, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Release the lease, if this session holds it. */
+void
+pges_release_lease(const PgesWorker *worker)
+{
+	LOCKTAG		lease;
+
+	PGES_SET_LEASE_TAG(lease, worker);
+	if (pges_lock_held_by_me_compat(&lease, ExclusiveLock))
+		(void) LockRelease(&lease, ExclusiveLock, true);
+}
+
+/*
+ * Acquire the start lock until the transaction ends; false if another session has
+ * it, unless it is to be waited for.  Who holds it may write the row.
+ */
+bool
+pges_lock_start(const PgesWorker *worker, bool wait)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	LOCKTAG		start;
+	bool		locked;
+
+	PGES_SET_START_TAG(start, worker);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	locked = LockAcquire(&start, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+	CurrentResourceOwner = caller;
+	return locked;
+}
+
+/* Release the start lock before the transaction ends. */
+static void
+unlock_start(const PgesWorker *worker)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	LOCKTAG		start;
+
+	PGES_SET_START_TAG(start, worker);
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	(void) LockRelease(&start, ExclusiveLock, false);
+	CurrentResourceOwner = caller;
+}
+
+/*
+ * Wait until a worker holds the lease.  Its state is read before the lease: one that
+ * has ended meanwhile because another holds the lease is no failure.
+ */
+static const Failure *
+wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool is_needed)
+{
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												  is_needed ? READY_MS : NUDGE_MS);
+
+	for (;;)
+	{
+		pid_t		pid;
+		BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
+
+		if (is_leased(worker))
+			return NULL;
+		if (status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED)
+			return &ended;
+		if (GetCurrentTimestamp() >= end)
+		{
+			if (is_needed)
+				TerminateBackgroundWorker(handle);
+			return &late;
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOOK_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Start a worker; what went wrong, or NULL. */
+static const Failure *
+try_to_start(const PgesWorker *worker, bool is_needed)
+{
+	BackgroundWorkerHandle *handle;
+	const Failure *failure = &no_slot;
+
+	if (pges_register_worker(worker, MyProcPid, &handle))
+	{
+		failure = wait_until_ready(worker, handle, is_needed);
+		pfree(handle);
+	}
+	return failure;
+}
+
+/* How long to wait after so many failures in a row. */
+int
+pges_pause_ms(int failed_starts)
+{
+	return failed_starts > 9 ? MAX_PAUSE_MS :
+		Min(MIN_PAUSE_MS << Max(failed_starts - 1, 0), MAX_PAUSE_MS);
+}
+
+/*
+ * Log a failure, and pause: this session, and if it may write the row all sessions.
+ * Whether the row was written.
+ */
+static bool
+record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *failure,
+			   PgesWorkerNeed need)
+{
+	int			pause;
+
+	if (status->failed_starts < PG_INT32_MAX)
+		status->failed_starts++;
+	pause = pges_pause_ms(status->failed_starts);
+	pges_set_error(status, failure->error);
+	status->next_start_at = TimestampTzPlusMilliseconds(status->last_error_at, pause);
+	worker->paused_until = status->next_start_at;
+	ereport(need == PGES_NUDGE ? DEBUG1 : LOG,
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+			 errmsg("could not start the %s of database \"%s\": %s",
+					worker->name, get_database_name(MyDatabaseId), failure->error),
+			 errdetail("No session tries again for %d s. Meanwhile, transactions that append send their notifications themselves, at commit.",
+					   pause / 1000),
+			 errhint("%s", failure->hint)));
+	return need == PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
+}
+
+/* S3 to S5, with the start lock held; true if there is a worker. */
+static bool
+start(PgesWorker *worker, PgesWorkerNeed need, bool *written)
+{
+	PgesWorkerStatus status;
+	const Failure *failure;
+
+	if (is_leased(worker))
+		return true;
+	if (!pges_read_status(worker->status, &status))
+		return false;
+	if (GetCurrentTimestamp() < status.next_start_at)
+	{
+		worker->paused_until = status.next_start_at;
+		return false;
+	}
+	failure = try_to_start(worker, need != PGES_NUDGE);
+	if (failure)
+		*written = record_failure(worker, &status, failure, need);
+	return failure == NULL;
+}
+
+/*
+ * Make sure that there is a worker: S1 to S5.  Requires that the caller holds what
+ * the worker looks for before it ends.  Returns false if no worker can run; the
+ * caller must then do the work itself.  A caller that may write has a failure
+ * recorded for other sessions, too.  One that cannot do the work itself waits for
+ * another session that is starting a worker.
+ */
+bool
+pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
+{
+	bool		written = false;
+	bool		runs = is_leased(worker);
+
+	if (!runs)
+	{
+		if (!IsUnderPostmaster || GetCurrentTimestamp() < worker->paused_until ||
+			!pges_lock_start(worker, need == PGES_REQUIRE))
+			return false;
+		runs = start(worker, need, &written);
+		if (!written)
+			unlock_start(worker);
+	}
+	if (runs)
+		find_worker(worker);
+	return runs;
+}

@@ -1,0 +1,64 @@
+/*
+ * worker.h
+ *		Background workers that are started when there is work for them.
+ */
+#ifndef PGES_WORKER_H
+#define PGES_WORKER_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "postmaster/bgworker.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+
+#include "base/own_table.h"
+
+/*
+ * A kind of worker, of which there is one in a database at most, and what this
+ * session knows of it.
+ */
+typedef struct PgesWorker
+{
+	const char *name;
+	const char *function;		/* its entry point; gets the database's OID */
+	uint16		lock_class;		/* field4 of its lock tags */
+	const PgesOwnTable *status; /* where failures are recorded, see worker_status.c */
+
+	/* the worker that was found last, valid while proc->pid is pid */
+	PGPROC	   *proc;
+	int			pid;
+	TimestampTz paused_until;	/* this session starts none before */
+} PgesWorker;
+
+/*
+ * The locks of a worker: the lease, which the one that works holds for its session,
+ * and the start lock, which admits one session at a time to start one.
+ */
+#define PGES_SET_LEASE_TAG(tag, worker) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, (worker)->lock_class)
+#define PGES_SET_START_TAG(tag, worker) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
+
+/* Why a session wants the worker. */
+typedef enum PgesWorkerNeed
+{
+	PGES_NUDGE,					/* it would be good; nobody waits, or logs a
+								 * failure */
+	PGES_REQUIRE,				/* it has to be there; nothing can be written */
+	PGES_REQUIRE_AND_WRITE		/* it has to be there, a failure is recorded */
+} PgesWorkerNeed;
+
+/* For sessions that need the worker. */
+extern bool pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need);
+extern void pges_wake_worker(const PgesWorker *worker);
+
+/* For the worker. */
+extern bool pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
+								 BackgroundWorkerHandle **handle);
+extern bool pges_take_lease(const PgesWorker *worker);
+extern void pges_release_lease(const PgesWorker *worker);
+extern bool pges_lock_start(const PgesWorker *worker, bool wait);
+extern int	pges_pause_ms(int failed_starts);
+
+#endif							/* PGES_WORKER_H */

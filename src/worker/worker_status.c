@@ -1,0 +1,153 @@
+/*
+ * worker_status.c
+ *		Reads and writes the row that tells of the failures of a worker.
+ *
+ * The table has one row and no index.  Only a transaction that holds the start lock
+ * of the worker writes (worker.c), so two never change the row at the same time.
+ * The row is written at the heap: no trigger fires, and no privilege is needed.
+ *
+ * A transaction that appends reads and writes here while it commits.  So nothing
+ * here waits for a lock, or raises an error because of the state of the table.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "worker/worker_status.h"
+
+/* The columns of a status table. */
+typedef enum StatusColumn
+{
+	FAILED_STARTS,
+	LAST_ERROR,
+	LAST_ERROR_AT,
+	NEXT_START_AT,
+	NUM_COLUMNS
+} StatusColumn;
+
+const PgesOwnTable pges_notifier_status = {
+	"notifier_status", NUM_COLUMNS,
+	{
+		{"failed_starts", INT4OID},
+		{"last_error", TEXTOID},
+		{"last_error_at", TIMESTAMPTZOID},
+		{"next_start_at", TIMESTAMPTZOID}
+	}
+};
+
+/* Take the fields of a row apart. */
+static void
+read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
+{
+	Datum		values[NUM_COLUMNS];
+	bool		nulls[NUM_COLUMNS];
+
+	for (int i = 0; i < NUM_COLUMNS; i++)
+		values[i] = heap_getattr(tuple, i + 1, desc, &nulls[i]);
+	if (!nulls[FAILED_STARTS])
+		status->failed_starts = DatumGetInt32(values[FAILED_STARTS]);
+	if (!nulls[LAST_ERROR])
+		pges_set_error(status, TextDatumGetCString(values[LAST_ERROR]));
+	status->last_error_at = nulls[LAST_ERROR_AT] ? 0 : DatumGetTimestampTz(values[LAST_ERROR_AT]);
+	if (!nulls[NEXT_START_AT])
+		status->next_start_at = DatumGetTimestampTz(values[NEXT_START_AT]);
+}
+
+/*
+ * Find the row, as of now; NULL if it is missing.  Serializable transactions come here
+ * when they commit, and are not to conflict about this row.  So the snapshot is not one
+ * of MVCC, for which they would acquire predicate locks.
+ */
+static HeapTuple
+find_row(Relation rel)
+{
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
+	HeapTuple	tuple = systable_getnext(scan);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan(scan);
+	return tuple;
+}
+
+/*
+ * Read the row.  False if the table is locked or is not as expected; a row that is
+ * missing is one of no failures.
+ */
+bool
+pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
+{
+	Relation	rel = pges_try_open_own_table(table, AccessShareLock);
+	HeapTuple	tuple;
+
+	memset(status, 0, sizeof(PgesWorkerStatus));
+	if (rel == NULL)
+		return false;
+	tuple = find_row(rel);
+	if (HeapTupleIsValid(tuple))
+		read_row(tuple, RelationGetDescr(rel), status);
+	table_close(rel, AccessShareLock);
+	return true;
+}
+
+/* Make a row; further columns of the table are null. */
+static HeapTuple
+form_row(Relation rel, const PgesWorkerStatus *status)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Datum	   *values = palloc0(desc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(desc->natts * sizeof(bool));
+
+	memset(nulls, true, desc->natts * sizeof(bool));
+	nulls[FAILED_STARTS] = false;
+	values[FAILED_STARTS] = Int32GetDatum(status->failed_starts);
+	nulls[LAST_ERROR] = status->last_error[0] == '\0';
+	if (!nulls[LAST_ERROR])
+		values[LAST_ERROR] = CStringGetTextDatum(status->last_error);
+	nulls[LAST_ERROR_AT] = status->last_error_at == 0;
+	values[LAST_ERROR_AT] = TimestampTzGetDatum(status->last_error_at);
+	nulls[NEXT_START_AT] = status->next_start_at == 0;
+	values[NEXT_START_AT] = TimestampTzGetDatum(status->next_start_at);
+	return heap_form_tuple(desc, values, nulls);
+}
+
+/*
+ * Write the row.  False if the table is locked or is not as expected: it has no index,
+ * as none would be written to here.  The caller holds the start lock until its
+ * transaction ends.
+ */
+bool
+pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
+{
+	Relation	rel = pges_try_open_own_table(table, RowExclusiveLock);
+	bool		writable = rel != NULL && !rel->rd_rel->relhasindex;
+	HeapTuple	tuple = writable ? find_row(rel) : NULL;
+
+	if (HeapTupleIsValid(tuple))
+		pges_heap_update_compat(rel, &tuple->t_self, form_row(rel, status));
+	else if (writable)
+		simple_heap_insert(rel, form_row(rel, status));
+	if (rel)
+		table_close(rel, NoLock);
+	return writable;
+}
+
+/* Note an error, as of now, cut if it is long. */
+void
+pges_set_error(PgesWorkerStatus *status, const char *error)
+{
+	int			length = pg_mbcliplen(error, strlen(error), PGES_MAX_ERROR - 1);
+
+	memcpy(status->last_error, error, length);
+	status->last_error[length] = '\0';
+	status->last_error_at = GetCurrentTimestamp();
+}
