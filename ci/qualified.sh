@@ -1,10 +1,8 @@
 #!/bin/bash
 # SQL text in C names schemas, as a saved plan is parsed again under whatever
 # search_path its caller has: those of tables, functions, cast types, operators.
-# A file that sets search_path for its statements is let off, and so are the names
-# that WITH gives to queries: they hide tables.
+# The names that WITH gives to queries are let off: they hide tables.
 find src -name '*.c' ! -path 'src/bin/*' -print0 | xargs -0r perl -0777 -ne '
-  next if /"search_path"/;
   my $string = qr/"(?:\\.|[^"\\])*"/;
   s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;
   s{\berr(?:msg|detail|hint)\w*\s*(\((?:[^()"]|$string|(?1))*\))}{$& =~ tr/\n//cdr}ge;

@@ -1,12 +1,22 @@
 #!/bin/bash
-# On PostgreSQL 15 every symbol that is not static is exported: each of the
-# extension's own has the prefix pges_.
+# On PostgreSQL 15 every symbol that is not static is exported: each of the extension's
+# own has the prefix pges_. And what the files use of each other makes no loop.
 set -euo pipefail
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
-find src -name '*.c' ! -path 'src/bin/*' | while read -r file; do
+while IFS= read -r -d '' file; do
   # shellcheck disable=SC2086 # the flags are words
   gcc $PG_CPPFLAGS -fPIC -w -c -o "$objects/$(basename "$file" .c).o" "$file"
-done
-! nm -A --defined-only -g "$objects"/*.o | sed 's/.*objects.//' |
-  grep -vE ' (pges_|pg_finfo_pges_|Pg_magic_func$|_PG_init$)' | awk '{print $NF}'
+done < <(find src -name '*.c' ! -path 'src/bin/*' -print0)
+cd "$objects"
+status=0
+! nm -A --defined-only -g ./*.o |
+  grep -vE ' (pges_|pg_finfo_pges_|Pg_magic_func$|_PG_init$)' | awk '{print $NF}' || status=1
+# pairs: the file that uses a symbol, the file that has it
+nm -A -g ./*.o | perl -ne '
+  my ($file, $type, $name) = m{^\./(\w+)\.o:.* (\w) (pges_\w+)$} or next;
+  if ($type eq "U") { push @used, [$file, $name] } else { $home{$name} = $file }
+  END { print map { $home{$_->[1]} ? "$_->[0] $home{$_->[1]}\n" : () } @used }' |
+  tsort 2>&1 >/dev/null | sed 's/^tsort: -: input contains a loop:/these files use each other:/; s/^tsort: //' |
+  grep . && status=1
+exit "$status"

@@ -29,7 +29,7 @@
  * What was moved to the archive is out of these indexes.  So versions and ids
  * are looked up there too, in both tables under one snapshot.  What only the
  * indexes would have found is looked for in the archive after 5, see
- * check_archive(): an event with the same key that was in the store when ours was
+ * archived.c: an event with the same key that was in the store when ours was
  * inserted made that fail, or was waited for; one that had been moved before
  * that is visible in the archive to a snapshot taken after it.
  */
@@ -37,50 +37,19 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "append/append.h"
-#include "append/insert.h"
-#include "append/insert_direct.h"
-#include "base/compat.h"
-#include "base/guc.h"
-#include "event/event_id.h"
+#include "append/append_steps.h"
+#include "base/identity.h"
+#include "base/text.h"
+#include "event/event.h"
 #include "position/position.h"
-#include "table/statement.h"
-
-static const PgesStatement version_statement = {
-	"SELECT aggregate_version, aggregate_type FROM %1$s "
-	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
-	"ORDER BY aggregate_version DESC LIMIT 1",
-	1, {TEXTOID}
-};
-
-static const PgesStatement type_statement = {
-	"SELECT aggregate_type FROM %1$s "
-	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
-	"ORDER BY aggregate_version DESC LIMIT 1",
-	1, {TEXTOID}
-};
-
-static const PgesStatement archived_id_statement = {
-	"SELECT event_id FROM %1$s "
-	"WHERE event_id OPERATOR(pg_catalog.=) ANY ($1) LIMIT 1",
-	1, {TEXTARRAYOID}
-};
-
-/* A lock on an aggregate that is to be taken. */
-typedef struct AggregateLock
-{
-	uint64		hash;
-	LOCKMODE	mode;
-	bool		written;		/* the aggregate gets events */
-} AggregateLock;
+#include "store/store.h"
+#include "table/table.h"
 
 /* Raise when a text is longer than its column. */
 static void
@@ -124,173 +93,6 @@ check_lengths(const PgesStore *store, const PgesBatch *batch)
 	pges_current_event = 0;
 }
 
-/* qsort comparator: locks by hash, the stronger mode first. */
-static int
-compare_locks(const void *a, const void *b)
-{
-	const AggregateLock *x = a;
-	const AggregateLock *y = b;
-
-	if (x->hash != y->hash)
-		return x->hash < y->hash ? -1 : 1;
-	return y->mode - x->mode;
-}
-
-/*
- * Count the locks this transaction has taken on aggregates.  The count belongs
- * to the transaction whose number it carries, so it needs no reset; locks that
- * a rollback to a savepoint released stay counted.
- */
-static int *
-aggregate_lock_count(void)
-{
-	static LocalTransactionId counted_in = InvalidLocalTransactionId;
-	static int	count = 0;
-
-	if (counted_in != pges_current_lxid_compat())
-	{
-		counted_in = pges_current_lxid_compat();
-		count = 0;
-	}
-	return &count;
-}
-
-/*
- * Take one lock on an aggregate.  Past the limit, an aggregate that is written
- * is left to the unique index; nothing else would protect one that is only
- * checked.  Whether it is locked.
- */
-static bool
-take_lock(const AggregateLock *lock)
-{
-	int		   *count = aggregate_lock_count();
-	LOCKTAG		tag;
-
-	if (lock->written && *count >= pges_max_aggregate_locks)
-		return false;
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (lock->hash >> 32),
-						 (uint32) lock->hash, PGES_LOCK_AGGREGATE);
-	if (LockAcquire(&tag, lock->mode, false, false) == LOCKACQUIRE_OK)
-		(*count)++;
-	return true;
-}
-
-/*
- * What an aggregate's lock is on.  Events of no aggregate need one only to
- * make a retry wait for the original, and their first id serves for that.
- */
-static const text *
-lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
-{
-	return aggregate->id ? aggregate->id :
-		batch->events[aggregate->first_event].event_id;
-}
-
-/*
- * What stands for the subject of a lock, an aggregate or an event of none: the store,
- * and a hash.  The store is not hashed, so that nobody can lock an aggregate of a store
- * to which they may not append, by an id that has the same hash.
- */
-static uint64
-lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
-{
-	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
-										   VARSIZE_ANY_EXHDR(subject), !is_aggregate);
-
-	return ((uint64) store->relid << 32) | (uint32) hash;
-}
-
-/*
- * Lock an aggregate, or an event of none, as an append does: appends to it that
- * are open have ended then, and others wait.
- */
-void
-pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text *event_id)
-{
-	AggregateLock lock;
-
-	lock.hash = lock_hash(store, aggregate_id ? aggregate_id : event_id, aggregate_id != NULL);
-	lock.mode = ExclusiveLock;
-	lock.written = false;		/* the unique index is no help */
-	take_lock(&lock);
-}
-
-/* Lock all aggregates of a batch, in the order of their hashes. */
-static void
-lock_aggregates(const PgesStore *store, PgesBatch *batch)
-{
-	AggregateLock *locks = palloc(sizeof(AggregateLock) * Max(batch->naggregates, 1));
-	int			n = 0;
-
-	for (int i = 0; i < batch->naggregates; i++)
-	{
-		const PgesAggregate *aggregate = &batch->aggregates[i];
-		const text *subject = lock_subject(batch, aggregate);
-
-		if (subject == NULL)
-			continue;
-		locks[n].hash = lock_hash(store, subject, aggregate->id != NULL);
-		locks[n].written = aggregate->nevents > 0;
-		locks[n].mode = locks[n].written || batch->nevents == 0 ?
-			ExclusiveLock : ShareLock;
-		n++;
-	}
-	qsort(locks, n, sizeof(AggregateLock), compare_locks);
-	for (int i = 0; i < n; i++)
-		batch->unlocked |= !take_lock(&locks[i]);
-	pfree(locks);
-}
-
-/* The text in a column of the row that SPI found, in the batch's memory. */
-static text *
-found_text(const PgesBatch *batch, int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									  column, &isnull);
-	MemoryContext caller = MemoryContextSwitchTo(batch->context);
-	text	   *result = isnull ? NULL : DatumGetTextPCopy(value);
-
-	MemoryContextSwitchTo(caller);
-	return result;
-}
-
-/* Look up the version and type of an aggregate by a statement. */
-static void
-look_up_version(const PgesStore *store, const PgesBatch *batch,
-				PgesAggregate *aggregate)
-{
-	Datum		id = PointerGetDatum(aggregate->id);
-	bool		isnull;
-
-	if (pges_find_row(store, pges_whole(store), &version_statement, &id))
-	{
-		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-														 SPI_tuptable->tupdesc,
-														 1, &isnull));
-		aggregate->type = found_text(batch, 2);
-		SPI_freetuptable(SPI_tuptable);
-	}
-}
-
-/*
- * Look up the type of an aggregate whose last event has none.  The append
- * functions leave no such event after one with a type, but INSERT may.  Where no
- * event has a type this reads all of them, so it is done only for an append that
- * brings one, the first of its kind.
- */
-static void
-look_up_type(const PgesStore *store, const PgesBatch *batch,
-			 PgesAggregate *aggregate)
-{
-	Datum		id = PointerGetDatum(aggregate->id);
-
-	if (!pges_find_row(store, pges_whole(store), &type_statement, &id))
-		return;
-	aggregate->type = found_text(batch, 1);
-	SPI_freetuptable(SPI_tuptable);
-}
-
 /* Whether an aggregate's version is another than the expected one. */
 static bool
 has_conflict(const PgesAggregate *aggregate)
@@ -311,23 +113,6 @@ may_be_retry(const PgesStore *store, const PgesBatch *batch,
 
 	return aggregate->nevents > 0 && !aggregate->expected_given &&
 		first->event_id_given && pges_event_exists(store, first->event_id);
-}
-
-/* Look up the versions and types of all aggregates of a batch. */
-static void
-look_up_aggregates(const PgesStore *store, PgesBatch *batch)
-{
-	if (batch->direct)
-		pges_direct_versions(store, batch);
-	for (int i = 0; i < batch->naggregates; i++)
-	{
-		PgesAggregate *aggregate = &batch->aggregates[i];
-
-		if (aggregate->id && !batch->direct)
-			look_up_version(store, batch, aggregate);
-		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
-			look_up_type(store, batch, aggregate);
-	}
 }
 
 /* Check the versions; true when the events stand there already. */
@@ -421,82 +206,6 @@ complete_events(PgesBatch *batch)
 	pges_current_event = 0;
 }
 
-/* The ids that the events of a batch were given, as an array; NULL for none. */
-static ArrayType *
-given_ids(const PgesBatch *batch)
-{
-	Datum	   *ids = palloc(sizeof(Datum) * batch->nevents);
-	int			n = 0;
-
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		if (batch->events[i].event_id_given)
-			ids[n++] = PointerGetDatum(batch->events[i].event_id);
-	}
-	return n > 0 ? construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
-}
-
-/* Raise when an event in the archive has the id of one in the batch. */
-static void
-check_archived_ids(const PgesStore *store, const PgesBatch *batch)
-{
-	ArrayType  *ids = given_ids(batch);
-	Datum		value = PointerGetDatum(ids);
-	text	   *id;
-
-	if (ids == NULL || !pges_find_row(store, PGES_ARCHIVED, &archived_id_statement, &value))
-		return;
-	id = found_text(batch, 1);
-	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		if (pges_text_equal(batch->events[i].event_id, id))
-		{
-			pges_current_event = batch->events[i].ordinal;
-			pges_report_duplicate(store, &batch->events[i],
-								  "An event with this id is in the archive.");
-		}
-	}
-}
-
-/* Raise when an event in the archive has a version that a new one was given. */
-static void
-check_archived_versions(const PgesStore *store, const PgesBatch *batch)
-{
-	for (int i = 0; i < batch->naggregates; i++)
-	{
-		PgesAggregate *aggregate = &batch->aggregates[i];
-		Datum		id = PointerGetDatum(aggregate->id);
-		bool		isnull;
-
-		if (aggregate->id == NULL || aggregate->nevents == 0)
-			continue;
-		if (pges_find_row(store, PGES_ARCHIVED, &version_statement, &id))
-		{
-			int32		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-															  SPI_tuptable->tupdesc, 1, &isnull));
-
-			if (version >= batch->events[aggregate->first_event].version)
-				pges_report_archived(store, aggregate, version);
-			SPI_freetuptable(SPI_tuptable);
-		}
-	}
-}
-
-/*
- * Check that what was inserted is not in the archive: ids, and the versions of
- * aggregates that were not locked.
- */
-static void
-check_archive(const PgesStore *store, const PgesBatch *batch)
-{
-	if (!OidIsValid(store->archive.relid))
-		return;
-	check_archived_ids(store, batch);
-	if (batch->unlocked)
-		check_archived_versions(store, batch);
-}
-
 /* Take the positions of all events. */
 static void
 allocate_positions(const PgesStore *store, PgesBatch *batch)
@@ -514,13 +223,13 @@ static void
 begin_batch(const PgesStore *store, PgesBatch *batch)
 {
 	check_lengths(store, batch);
-	lock_aggregates(store, batch);
+	pges_lock_aggregates(store, batch);
 	batch->direct = pges_direct_is_possible(store);
 
 	/* what this transaction did before is to be seen too */
 	CommandCounterIncrement();
 	SPI_connect();
-	look_up_aggregates(store, batch);
+	pges_look_up_aggregates(store, batch);
 }
 
 /* Store the events of a batch, if any: 4 and 5. */
@@ -535,7 +244,7 @@ finish_batch(const PgesStore *store, PgesBatch *batch)
 		MemoryContextSwitchTo(spi);
 		allocate_positions(store, batch);
 		pges_insert_events(store, batch);
-		check_archive(store, batch);
+		pges_check_not_archived(store, batch);
 	}
 	SPI_finish();
 }

@@ -9,8 +9,10 @@
 #include "utils/builtins.h"
 #include "utils/json.h"
 
-#include "append/append.h"
+#include "append/append_steps.h"
 #include "base/errors.h"
+#include "event/event.h"
+#include "store/store.h"
 
 /* Add a version to JSON; a negative one is not known. */
 static void

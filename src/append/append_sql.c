@@ -16,7 +16,8 @@
 
 #include "append/append.h"
 #include "base/sql_argument.h"
-#include "event/batch.h"
+#include "base/text.h"
+#include "event/event.h"
 #include "store/store.h"
 
 /* What an error's CONTEXT tells of the append under way. */

@@ -22,10 +22,13 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 
-#include "append/append.h"
-#include "erase/erase.h"
-#include "table/statement.h"
+#include "append/append_steps.h"
+#include "base/text.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "table/table.h"
 
 static const PgesStatement exists_statement = {
 	"SELECT 1 FROM %1$s WHERE event_id OPERATOR(pg_catalog.=) $1",

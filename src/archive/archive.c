@@ -25,7 +25,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -36,19 +35,19 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "archive/archive.h"
+#include "archive/create_archive.h"
+#include "archive/due.h"
+#include "archive/retention.h"
 #include "base/progress.h"
-#include "position/high_water_mark.h"
+#include "position/position.h"
 #include "read/read.h"
 #include "store/store.h"
-#include "table/immutable.h"
-#include "table/statement.h"
 
 /* So many events are looked at by one statement. */
 #define BATCH 10000
@@ -57,7 +56,7 @@
 static int64
 archive_limit(const PgesStore *store)
 {
-	int64		limit = Min(pges_high_water_mark(store), pges_lowest_hold(store->relid));
+	int64		limit = Min(pges_mark_to_read(store), pges_lowest_hold(store->relid));
 	PgesWatermark watermark;
 
 	if (store->notifications == PGES_NOTIFY_WORKER)
@@ -226,32 +225,6 @@ pges_archive_events(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(move_due(store, &rule, max_count));
 }
 
-/* The rules of a store's retention, and their names; how many there are. */
-static int
-retention_rules(const PgesStore *store, PgesRule rules[2], const char *names[2])
-{
-	int64		limit = archive_limit(store);
-	PgesRetention retention = pges_read_retention(store->archive.relid);
-	int			n = 0;
-
-	if (retention.max_age)
-	{
-		names[n] = "max_age";
-		rules[n] = pges_make_rule(limit);
-		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
-							DirectFunctionCall2(timestamptz_mi_interval,
-												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
-												IntervalPGetDatum(retention.max_age)));
-	}
-	if (retention.max_count > 0)
-	{
-		names[n] = "max_count_per_aggregate";
-		rules[n] = pges_make_rule(limit);
-		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(retention.max_count));
-	}
-	return n;
-}
-
 PG_FUNCTION_INFO_V1(pges_apply_retention);
 
 /* SQL: move what is over by the retention of a store, or count it. */
@@ -264,14 +237,14 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	int64		left = count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
 	PgesRule	rules[2];
 	const char *names[2];
-	int			n = retention_rules(store, rules, names);
+	int			n = pges_retention_rules(store, archive_limit(store), rules, names);
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (n > 0 && !dry_run)
 	{
 		PreventCommandIfReadOnly("eventstore.apply_retention()");
 		store = begin_archiving(store->relid);
-		n = retention_rules(store, rules, names);
+		n = pges_retention_rules(store, archive_limit(store), rules, names);
 	}
 	for (int i = 0; i < n; i++)
 	{
@@ -360,7 +333,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.archive_all()");
 	store = begin_archiving(relid);
 	if (no_conditions(fcinfo, 1))
-		n = retention_rules(store, rules, names);
+		n = pges_retention_rules(store, archive_limit(store), rules, names);
 	else
 		rules[0] = rule_of_arguments(fcinfo, 1, archive_limit(store));
 	if (n == 0)

@@ -22,13 +22,13 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#include "archive/archive.h"
-#include "base/compat.h"
-#include "lifecycle/create_store.h"
+#include "archive/create_archive.h"
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "event/event.h"
+#include "store/store.h"
 
 /* Who but the owner has SELECT or UPDATE on table $1, or on which columns of it. */
 #define GRANTED \
@@ -74,84 +74,6 @@ pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
 							  quote_identifier(GetUserNameFromId(owner, false))));
 	pges_run_commands(revokes, archive, name);
 	pges_run_commands(grants, store->relid, name);
-}
-
-/* Whether the user has a privilege on a table, or on all of its columns. */
-static bool
-has_privilege(Oid relid, AclMode privilege)
-{
-	return pg_class_aclcheck(relid, GetUserId(), privilege) == ACLCHECK_OK ||
-		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ALL) == ACLCHECK_OK;
-}
-
-/* Whether the user may erase events in an archive. */
-static bool
-may_erase(const PgesArchive *archive)
-{
-	return pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_DATA],
-								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
-		pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_METADATA],
-							  GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
-}
-
-/*
- * Raise the error that the user lacks a privilege on an archive, and tell how to
- * get it.
- */
-static void
-report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
-{
-	char	   *grant = psprintf("GRANT %s ON %s TO %s;", privilege, store->archive.qualified_name,
-								 quote_identifier(GetUserNameFromId(GetUserId(), false)));
-	char	   *sync = psprintf("SELECT eventstore.sync_archive(%s);",
-								quote_literal_cstr(store->qualified_name));
-
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for table %s", get_rel_name(store->archive.relid)),
-			 errdetail("It is the archive of store %s.", store->qualified_name),
-			 is_copied ? errhint("The owner can grant it, as on the store: %s or: %s", sync, grant) :
-			 errhint("The owner can grant it: %s", grant)));
-}
-
-/*
- * Raise unless the user has a privilege on the archive of a store: INSERT, UPDATE
- * of what is erased, or SELECT.  Who may not even read all of the store is told so
- * by PostgreSQL.
- */
-void
-pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
-{
-	Oid			archive = store->archive.relid;
-
-	if (pg_class_aclcheck(archive, GetUserId(), privilege) == ACLCHECK_OK)
-		return;
-	if (privilege == ACL_UPDATE && !may_erase(&store->archive))
-		report_privilege(store, "UPDATE (data, metadata)", true);
-	if (privilege == ACL_SELECT && has_privilege(store->relid, ACL_SELECT) &&
-		!has_privilege(archive, ACL_SELECT))
-		report_privilege(store, "SELECT", true);
-	if (privilege == ACL_INSERT && !has_privilege(archive, ACL_INSERT))
-		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
-}
-
-/* Raise unless the archive of a store has the owner of the store. */
-void
-pges_check_archive_owner(const PgesStore *store)
-{
-	Oid			owner = pges_owner_of(store->relid);
-
-	if (!OidIsValid(store->archive.relid) || pges_owner_of(store->archive.relid) == owner)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("archive %s has another owner than its store", store->archive.qualified_name),
-			 errdetail("Store %s belongs to role \"%s\", the archive to role \"%s\".",
-					   store->qualified_name, GetUserNameFromId(owner, true),
-					   GetUserNameFromId(pges_owner_of(store->archive.relid), true)),
-			 errhint("Give it to the owner of the store: ALTER TABLE %s OWNER TO %s;",
-					 store->archive.qualified_name,
-					 quote_identifier(GetUserNameFromId(owner, false)))));
 }
 
 /* Raise unless a store has an archive. */

@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -23,7 +22,7 @@
 #include "archive/archive.h"
 #include "base/own_table.h"
 #include "base/sql_argument.h"
-#include "read/read.h"
+#include "store/store.h"
 
 #define HOLDS_STORE 1
 #define HOLDS_POSITION 3

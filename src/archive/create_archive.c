@@ -25,7 +25,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -33,31 +32,15 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 
-#include "archive/archive.h"
+#include "archive/create_archive.h"
 #include "base/compat.h"
-#include "base/sql_argument.h"
-#include "lifecycle/create_store.h"
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "event/event.h"
 #include "position/position.h"
-
-/* Events are kept at most so long by a rule.  This many years ago is a time. */
-#define MAX_AGE_YEARS 5000
-
-/*
- * Let only one transaction at a time archive events of a store, or change its
- * archive; the store as it is then, with its archive held.
- */
-const PgesStore *
-pges_lock_archiving(Oid relid)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	AcceptInvalidationMessages();
-	return pges_hold_archive(relid);
-}
+#include "store/store.h"
+#include "table/table.h"
 
 /*
  * Raise when a table is not made for what archiving does to it: columns that
@@ -85,21 +68,6 @@ pges_check_can_be_archived(const PgesStore *store)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot archive events of store %s", store->qualified_name),
 				 errdetail("It has row security, which an archive cannot have.")));
-}
-
-/* Run the commands that a query about a table makes for an archive. */
-void
-pges_run_commands(const char *query, Oid relid, const char *archive)
-{
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(archive)};
-	SPITupleTable *commands;
-
-	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
-	commands = SPI_tuptable;
-	for (uint64 i = 0; i < commands->numvals; i++)
-		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
-	SPI_freetuptable(commands);
 }
 
 /*
@@ -329,96 +297,4 @@ pges_create_archive(PG_FUNCTION_ARGS)
 			(errcode(ERRCODE_DUPLICATE_TABLE),
 			 errmsg("store %s already has an archive, skipping", store->qualified_name)));
 	PG_RETURN_OID(store->archive.relid);
-}
-
-/* Raise the error that an interval is no age for a retention. */
-static void
-report_age(const Interval *age, const char *wanted)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("argument \"max_age\" must be %s", wanted),
-			 errdetail("It is %s.",
-					   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age))))));
-}
-
-/*
- * The age of an event's retention, or NULL.  Of an age with months and negative
- * days nobody can tell whether it is above zero, and a time so long ago that
- * PostgreSQL has no name for it cannot be compared with.
- */
-static Interval *
-age_argument(FunctionCallInfo fcinfo, int arg)
-{
-	Interval   *age = PG_ARGISNULL(arg) ? NULL : PG_GETARG_INTERVAL_P(arg);
-	Interval	most = {.month = MAX_AGE_YEARS * MONTHS_PER_YEAR};
-
-	if (age == NULL)
-		return NULL;
-	if (age->month < 0 || age->day < 0 || age->time < 0 ||
-		(age->month == 0 && age->day == 0 && age->time == 0))
-		report_age(age, "more than zero, and none of its parts less");
-	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
-										 IntervalPGetDatum(&most))))
-		report_age(age, psprintf("at most %d years", MAX_AGE_YEARS));
-	return age;
-}
-
-/* The number of events of an aggregate that are to stay, or 0. */
-static int32
-count_argument(FunctionCallInfo fcinfo, int arg)
-{
-	if (PG_ARGISNULL(arg))
-		return 0;
-	if (PG_GETARG_INT32(arg) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_count_per_aggregate\" must be more than zero"),
-				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
-	return PG_GETARG_INT32(arg);
-}
-
-/* Write the rules of a store's retention. */
-static void
-write_retention(const PgesStore *store, const PgesRetention *retention)
-{
-	PgesIdentity caller;
-	bool		as_owner;
-	int			nestlevel;
-
-	pges_check_archive_owner(store);
-	as_owner = pges_act_as_owner(&caller, store);
-	nestlevel = pges_begin_ddl();
-	pges_write_retention(store->archive.qualified_name, retention);
-	pges_end_ddl(nestlevel);
-	if (as_owner)
-		pges_become_again(&caller);
-}
-
-PG_FUNCTION_INFO_V1(pges_set_retention);
-
-/* SQL: set what is to go to the archive of a store. */
-Datum
-pges_set_retention(PG_FUNCTION_ARGS)
-{
-	const PgesStore *store;
-	PgesRetention retention;
-	Oid			relid;
-
-	PreventCommandIfReadOnly("eventstore.set_retention()");
-	pges_require_argument(fcinfo, 0, "store");
-	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
-	retention.max_age = age_argument(fcinfo, 1);
-	retention.max_count = count_argument(fcinfo, 2);
-	store = pges_lock_archiving(relid);
-	pges_check_can_be_archived(store);
-	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)
-		PG_RETURN_VOID();
-	if (!OidIsValid(store->archive.relid))
-	{
-		(void) pges_create_archive_of(store, NULL, NULL, false);
-		store = pges_hold_archive(relid);
-	}
-	write_retention(store, &retention);
-	PG_RETURN_VOID();
 }

@@ -18,9 +18,10 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 
-#include "archive/archive.h"
-#include "table/immutable.h"
-#include "table/statement.h"
+#include "archive/due.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "table/table.h"
 
 #define RULE_TYPES {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID, INT8OID, INT8OID}
 

@@ -16,7 +16,6 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_authid.h"
@@ -33,8 +32,7 @@
 #include "utils/fmgroids.h"
 #include "utils/syscache.h"
 
-#include "archive/archive.h"
-#include "lifecycle/create_store.h"
+#include "base/ddl.h"
 
 /* The commands that give the members of an extension, $1, to role $2. */
 static const char ownership[] =

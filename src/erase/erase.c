@@ -32,7 +32,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -47,31 +46,12 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "append/append.h"
-#include "archive/archive.h"
-#include "base/own_table.h"
 #include "base/sql_argument.h"
-#include "erase/erase.h"
-#include "event/batch.h"
-#include "event/event_id.h"
-#include "lifecycle/create_store.h"
-#include "store/plain.h"
+#include "base/text.h"
+#include "erase/erasure.h"
+#include "event/event.h"
 #include "store/store.h"
-#include "table/immutable.h"
-#include "table/statement.h"
-
-/* One erasure under way. */
-typedef struct Erasure
-{
-	ErrorContextCallback callback;
-	const PgesStore *store;
-	text	   *aggregate_id;	/* NULL: an event of no aggregate */
-	text	   *event_id;		/* NULL: all events of the aggregate */
-	text	   *reason;
-	Jsonb	   *data;			/* what takes the place of the old values */
-	Jsonb	   *metadata;
-	bool		values_given;	/* it is not only the tombstone */
-} Erasure;
+#include "table/table.h"
 
 /* Whether an event is not yet what it is to be; it has data in any case. */
 #define IS_LEFT \
@@ -102,25 +82,11 @@ static const PgesStatement aggregate_of_event = {
 	1, {TEXTOID}
 };
 
-/* What stands in place of what was erased. */
-static Jsonb *
-tombstone(void)
-{
-	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"erased\": true}")));
-}
-
-/* Whether a JSON value is the tombstone. */
-bool
-pges_is_tombstone(Jsonb *json)
-{
-	return compareJsonbContainers(&json->root, &tombstone()->root) == 0;
-}
-
 /* Tell what was going on when an error was raised. */
 static void
 erase_context(void *arg)
 {
-	const Erasure *erasure = arg;
+	const PgesErasure *erasure = arg;
 
 	if (erasure->event_id)
 		errcontext("redacting event \"%s\" of store %s",
@@ -200,7 +166,7 @@ check_rules(const PgesStore *store)
  * errors from now.  The store is locked in the mode of the UPDATE to come.
  */
 static void
-begin_erasure(Erasure *erasure, FunctionCallInfo fcinfo, int store_arg)
+begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 {
 	Oid			relid;
 
@@ -239,7 +205,7 @@ number_of_scopes(const PgesStore *store)
 
 /* Raise the error that there is nothing of the kind in the store. */
 static void
-report_missing(const Erasure *erasure)
+report_missing(const PgesErasure *erasure)
 {
 	const char *hint = check_enable_rls(erasure->store->relid, InvalidOid, true) == RLS_ENABLED ?
 		"Row security may hide from you what you look for." :
@@ -262,7 +228,7 @@ report_missing(const Erasure *erasure)
 
 /* Find out to which aggregate the event belongs; SPI must be connected. */
 static void
-find_aggregate(Erasure *erasure, MemoryContext context)
+find_aggregate(PgesErasure *erasure, MemoryContext context)
 {
 	Datum		id = PointerGetDatum(erasure->event_id);
 	bool		isnull;
@@ -280,7 +246,7 @@ find_aggregate(Erasure *erasure, MemoryContext context)
 
 /* The parameters of the statements: the key, and the new values. */
 static void
-set_values(const Erasure *erasure, Datum *values)
+set_values(const PgesErasure *erasure, Datum *values)
 {
 	values[0] = PointerGetDatum(erasure->event_id ? erasure->event_id : erasure->aggregate_id);
 	values[1] = JsonbPGetDatum(erasure->data);
@@ -289,7 +255,7 @@ set_values(const Erasure *erasure, Datum *values)
 
 /* Replace the values; how many events were changed. */
 static int64
-change_events(const Erasure *erasure)
+change_events(const PgesErasure *erasure)
 {
 	Datum		values[3];
 	int64		changed = 0;
@@ -375,7 +341,7 @@ report_left(const char *table, int64 left, bool by_security)
  * counted past it, under the same snapshot; who sees none is told of none.
  */
 static int64
-check_scope(const Erasure *erasure, PgesScope scope)
+check_scope(const PgesErasure *erasure, PgesScope scope)
 {
 	const PgesStore *store = erasure->store;
 	bool		live = scope == PGES_LIVE;
@@ -402,7 +368,7 @@ check_scope(const Erasure *erasure, PgesScope scope)
 
 /* Raise unless everything is erased, and there was something to erase. */
 static void
-check_erased(const Erasure *erasure)
+check_erased(const PgesErasure *erasure)
 {
 	int64		visible = 0;
 
@@ -412,53 +378,9 @@ check_erased(const Erasure *erasure)
 		report_missing(erasure);
 }
 
-/* The name of a role, as a value. */
-static Datum
-role_name(Oid role)
-{
-	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
-}
-
-/* The table of the records. */
-static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
-
-/* Record an erasure; the caller needs no rights on the table of the records. */
-static void
-record(const Erasure *erasure, int64 events)
-{
-	static const char insert[] =
-		"INSERT INTO eventstore.erasures (erasure_id, erased_at, erased_by, session_role, "
-		"store, aggregate_id, event_id, events, values_given, reason) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID,
-	TEXTOID, INT4OID, BOOLOID, TEXTOID};
-	Datum		values[lengthof(types)];
-	char		nulls[] = "          ";
-
-	values[0] = PointerGetDatum(pges_make_event_id());
-	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[2] = role_name(GetUserId());
-	values[3] = role_name(GetSessionUserId());
-	values[4] = CStringGetTextDatum(erasure->store->qualified_name);
-	values[5] = PointerGetDatum(erasure->aggregate_id);
-	values[6] = PointerGetDatum(erasure->event_id);
-	values[7] = Int32GetDatum((int32) events);
-	values[8] = BoolGetDatum(erasure->values_given);
-	values[9] = PointerGetDatum(erasure->reason);
-	if (erasure->aggregate_id == NULL)
-		nulls[5] = 'n';
-	if (erasure->event_id == NULL)
-		nulls[6] = 'n';
-	if (pges_write_own_table(&erasures, insert, lengthof(types), types, values, nulls) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("could not record an erasure in table eventstore.erasures"),
-				 errdetail("A trigger or rule of the table discards the record. Nothing was erased.")));
-}
-
 /* Erase what there is to erase, see that it is, and record it. */
 static int64
-erase(Erasure *erasure)
+erase(PgesErasure *erasure)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int64		changed;
@@ -472,7 +394,7 @@ erase(Erasure *erasure)
 	changed = change_events(erasure);
 	check_erased(erasure);
 	if (changed > 0)
-		record(erasure, changed);
+		pges_record_erasure(erasure, changed);
 	SPI_finish();
 	error_context_stack = erasure->callback.previous;
 	return changed;
@@ -484,12 +406,12 @@ PG_FUNCTION_INFO_V1(pges_erase_aggregate);
 Datum
 pges_erase_aggregate(PG_FUNCTION_ARGS)
 {
-	Erasure		erasure = {0};
+	PgesErasure erasure = {0};
 
 	pges_require_argument(fcinfo, 0, "aggregate_id");
 	erasure.aggregate_id = PG_GETARG_TEXT_PP(0);
 	erasure.reason = reason_argument(fcinfo, 1);
-	erasure.data = erasure.metadata = tombstone();
+	erasure.data = erasure.metadata = pges_tombstone();
 	begin_erasure(&erasure, fcinfo, 2);
 	PG_RETURN_INT32((int32) erase(&erasure));
 }
@@ -500,35 +422,14 @@ PG_FUNCTION_INFO_V1(pges_redact_event);
 Datum
 pges_redact_event(PG_FUNCTION_ARGS)
 {
-	Erasure		erasure = {0};
+	PgesErasure erasure = {0};
 
 	pges_require_argument(fcinfo, 0, "event_id");
 	erasure.event_id = PG_GETARG_TEXT_PP(0);
 	erasure.reason = reason_argument(fcinfo, 1);
-	erasure.data = PG_ARGISNULL(2) ? tombstone() : PG_GETARG_JSONB_P(2);
-	erasure.metadata = PG_ARGISNULL(3) ? tombstone() : PG_GETARG_JSONB_P(3);
+	erasure.data = PG_ARGISNULL(2) ? pges_tombstone() : PG_GETARG_JSONB_P(2);
+	erasure.metadata = PG_ARGISNULL(3) ? pges_tombstone() : PG_GETARG_JSONB_P(3);
 	erasure.values_given = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	begin_erasure(&erasure, fcinfo, 4);
 	PG_RETURN_BOOL(erase(&erasure) > 0);
-}
-
-PG_FUNCTION_INFO_V1(pges_keep_erasures);
-
-/* Trigger, before UPDATE, DELETE and TRUNCATE of the records: refuses them. */
-Datum
-pges_keep_erasures(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&erasures, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of table eventstore.erasures",
-						"keep_erasures")));
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot change the records of table eventstore.erasures"),
-			 errdetail("They tell who erased what, when and why.")));
-	return PointerGetDatum(NULL);	/* not reached */
 }

@@ -10,7 +10,8 @@
 #include "utils/numeric.h"
 
 #include "base/compat.h"
-#include "event/batch.h"
+#include "base/text.h"
+#include "event/event.h"
 
 typedef enum EventKey
 {

@@ -15,7 +15,7 @@
 #include "port.h"
 
 #include "base/compat.h"
-#include "event/event_id.h"
+#include "event/event.h"
 
 #define UUID_BYTES 16
 #define UUID_CHARS 36

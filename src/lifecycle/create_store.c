@@ -16,13 +16,9 @@
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
-#include "commands/trigger.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -33,33 +29,24 @@
 
 #include "archive/archive.h"
 #include "base/compat.h"
-#include "base/own_table.h"
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "base/lock_tag.h"
 #include "base/sql_argument.h"
-#include "lifecycle/create_store.h"
-#include "notify/notify.h"
-#include "position/high_water_mark.h"
+#include "lifecycle/lifecycle.h"
 #include "position/position.h"
 #include "store/store.h"
-#include "store/table_kind.h"
-#include "table/statement.h"
+#include "table/table.h"
 
 static const PgesStatement any_event = {
 	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
 };
 
-/* A text argument that must not be null. */
-static char *
-name_argument(FunctionCallInfo fcinfo, int arg, const char *name)
-{
-	pges_require_argument(fcinfo, arg, name);
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
-
 /* A channel that NOTIFY takes. */
-static char *
-channel_argument(FunctionCallInfo fcinfo, int arg)
+char *
+pges_channel_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *channel = name_argument(fcinfo, arg, "channel");
+	char	   *channel = pges_text_argument(fcinfo, arg, "channel");
 
 	if (channel[0] == '\0' || strlen(channel) >= NAMEDATALEN)
 		ereport(ERROR,
@@ -99,41 +86,6 @@ ensure_schema(const PgesNewStore *store, bool create_if_missing)
 				 errhint("Create it, or let create_schema_if_missing be true.")));
 	pges_run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
 	CommandCounterIncrement();
-}
-
-/* Create or replace the trigger that makes a table a store. */
-static void
-create_append_trigger(const char *trigger, const char *table,
-					  PgesNotifications notifications, const char *channel)
-{
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
-						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
-						  quote_identifier(trigger), table,
-						  quote_literal_cstr(pges_notifications_name(notifications)),
-						  quote_literal_cstr(channel)));
-	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
-					"makes the table a store, and announces new events");
-}
-
-/*
- * Create the triggers that keep events immutable.  A statement on a parent
- * table fires only the triggers of rows here.
- */
-void
-pges_create_immutability_triggers(const char *table)
-{
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
-						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
-						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
-						  table));
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
-						  "BEFORE UPDATE OR DELETE ON %s "
-						  "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
-						  table));
-	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", table),
-					"refuses UPDATE, DELETE and TRUNCATE");
-	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", table),
-					"refuses UPDATE, DELETE through a parent table");
 }
 
 /*
@@ -206,8 +158,8 @@ adopt_table(const PgesNewStore *store, Oid relid)
 	if (!table.is_immutable)
 		pges_create_immutability_triggers(store->qualified_name);
 	if (!table.is_store)
-		create_append_trigger("eventstore_append", store->qualified_name,
-							  store->notifications, store->channel);
+		pges_create_append_trigger("eventstore_append", store->qualified_name,
+								   store->notifications, store->channel);
 	(void) pges_store(relid);
 }
 
@@ -293,8 +245,8 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 	{
 		ensure_schema(store, create_schema_if_missing);
 		pges_create_table(store);
-		create_append_trigger("eventstore_append", store->qualified_name,
-							  store->notifications, store->channel);
+		pges_create_append_trigger("eventstore_append", store->qualified_name,
+								   store->notifications, store->channel);
 		pges_create_immutability_triggers(store->qualified_name);
 		CommandCounterIncrement();
 		relid = existing_table(store);
@@ -313,14 +265,14 @@ Datum
 pges_create_store(PG_FUNCTION_ARGS)
 {
 	PgesNewStore store;
-	char	   *name = name_argument(fcinfo, 0, "name");
-	char	   *mode = name_argument(fcinfo, 1, "notifications");
+	char	   *name = pges_text_argument(fcinfo, 0, "name");
+	char	   *mode = pges_text_argument(fcinfo, 1, "notifications");
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_store()");
 	pges_parse_store_name(name, &store.schema, &store.table);
 	store.notifications = pges_parse_notifications(mode);
-	store.channel = !PG_ARGISNULL(2) ? channel_argument(fcinfo, 2) :
+	store.channel = !PG_ARGISNULL(2) ? pges_channel_argument(fcinfo, 2) :
 		makeObjectName(store.schema, store.table, NULL);
 	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
 	store.indexes = pges_index_argument(fcinfo, 4);
@@ -330,28 +282,6 @@ pges_create_store(PG_FUNCTION_ARGS)
 	if (!is_complete(&store, relid))
 		relid = create_store(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
 	PG_RETURN_OID(relid);
-}
-
-/* The description of a store that the user must own, which is looked at first. */
-const PgesStore *
-pges_own_store(Oid relid)
-{
-	if (get_rel_relkind(relid) != '\0')
-		pges_check_may_use(relid, ACL_NO_RIGHTS);
-	return pges_store(relid);
-}
-
-/* The store to alter, locked; checked before, so that only its owner locks. */
-static const PgesStore *
-own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
-{
-	Oid			relid;
-
-	pges_require_argument(fcinfo, arg, "store");
-	relid = PG_GETARG_OID(arg);
-	(void) pges_own_store(relid);
-	LockRelationOid(relid, mode);
-	return pges_own_store(relid);
 }
 
 /* Raise when a store, or its archive, holds events. */
@@ -379,7 +309,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
-	store = pges_hold_archive(own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
+	store = pges_hold_archive(pges_own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
 	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)
@@ -398,124 +328,5 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	if (as_owner)
 		pges_become_again(&caller);
 	pges_end_ddl(nestlevel);
-	PG_RETURN_VOID();
-}
-
-/* The table that carries the options of the default store through dumps. */
-static const PgesOwnTable default_store_options = {
-	"default_store_options", 2, {{"notifications", TEXTOID}, {"channel", TEXTOID}}
-};
-
-/* Whether a store is the default store, whose options are to be in dumps. */
-static bool
-has_dumped_options(const PgesStore *store)
-{
-	Oid			schema = get_namespace_oid("eventstore", false);
-
-	return store->relid == get_relname_relid("events", schema) &&
-		OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
-}
-
-/*
- * Keep the options of the default store.  pg_dump does not carry the trigger of a
- * table that belongs to an extension, but it carries this table's row, whose own
- * trigger applies it when it is restored.
- */
-static void
-keep_default_store_options(PgesNotifications mode, const char *channel)
-{
-	Oid			types[] = {TEXTOID, TEXTOID};
-	Datum		values[] = {
-		CStringGetTextDatum(pges_notifications_name(mode)), CStringGetTextDatum(channel)
-	};
-
-	(void) pges_write_own_table(&default_store_options,
-								"DELETE FROM eventstore.default_store_options", 0, NULL, NULL, NULL);
-	(void) pges_write_own_table(&default_store_options,
-								"INSERT INTO eventstore.default_store_options (notifications, channel) VALUES ($1, $2)",
-								lengthof(types), types, values, NULL);
-}
-
-/* The default store. */
-static const PgesStore *
-default_store(void)
-{
-	RangeVar   *name = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
-
-	return pges_store(RangeVarGetRelid(name, ShareRowExclusiveLock, false));
-}
-
-PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
-
-/* Trigger, before INSERT, for each row: gives the default store its options. */
-Datum
-pges_apply_default_store_options(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	const PgesStore *store;
-	PgesNotifications mode;
-	char	   *channel;
-	TupleDesc	desc;
-	int			nestlevel;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&default_store_options, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
-						"apply_default_store_options")));
-	pges_check_own_table(trigdata->tg_relation, &default_store_options);
-	desc = RelationGetDescr(trigdata->tg_relation);
-	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));
-	channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
-	store = default_store();
-	if (store->notifications == mode && strcmp(store->channel, channel) == 0)
-		return PointerGetDatum(trigdata->tg_trigtuple);
-	nestlevel = pges_begin_ddl();
-	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
-	pges_end_ddl(nestlevel);
-	return PointerGetDatum(trigdata->tg_trigtuple);
-}
-
-/*
- * Announce the last position of a store that the notifier does not announce any more:
- * it may not have come to that yet.  Nobody appends meanwhile.
- */
-static void
-announce_last(const PgesStore *store, const char *channel)
-{
-	int64		last = pges_next_of_sequence(store->sequence) - 1;
-
-	if (last > 0)
-		pges_notify(channel, store->qualified_name, last);
-}
-
-PG_FUNCTION_INFO_V1(pges_set_notifications);
-
-/* SQL: change how a store announces new events. */
-Datum
-pges_set_notifications(PG_FUNCTION_ARGS)
-{
-	PgesNotifications mode = pges_parse_notifications(name_argument(fcinfo, 1, "mode"));
-	const PgesStore *store;
-	char	   *channel;
-	PgesIdentity caller;
-	bool		as_owner;
-	int			nestlevel;
-
-	PreventCommandIfReadOnly("eventstore.set_notifications()");
-	store = own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
-	channel = PG_ARGISNULL(2) ? store->channel : channel_argument(fcinfo, 2);
-	as_owner = pges_act_as_owner(&caller, store);
-	nestlevel = pges_begin_ddl();
-	create_append_trigger(store->trigger, store->qualified_name, mode, channel);
-	pges_end_ddl(nestlevel);
-	if (as_owner)
-		pges_become_again(&caller);
-	if (has_dumped_options(store))
-		keep_default_store_options(mode, channel);
-	if (store->notifications == PGES_NOTIFY_WORKER && mode == PGES_NOTIFY_COMMIT)
-		announce_last(store, channel);
 	PG_RETURN_VOID();
 }

@@ -12,13 +12,15 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "lifecycle/create_store.h"
+#include "base/ddl.h"
+#include "event/event.h"
+#include "lifecycle/lifecycle.h"
+#include "store/store.h"
 
 /*
  * The table.  1: name, 2: primary key, 3: unique aggregate version, 4: unique
@@ -41,7 +43,8 @@ static const char table_ddl[] =
 "  CONSTRAINT %3$s UNIQUE (aggregate_id, aggregate_version),\n"
 "  CONSTRAINT %4$s UNIQUE (position),\n"
 "  CONSTRAINT %5$s CHECK\n"
-"    ((aggregate_id IS NULL) = (aggregate_version IS NULL) AND aggregate_version > 0)\n"
+"    ((aggregate_id IS NULL) OPERATOR(pg_catalog.=) (aggregate_version IS NULL)\n"
+"    AND aggregate_version OPERATOR(pg_catalog.>) 0)\n"
 ")";
 
 /* A further index: what follows the table's name, and whether it is usual. */
@@ -129,42 +132,6 @@ pges_index_argument(FunctionCallInfo fcinfo, int arg)
 	return chosen;
 }
 
-/* Connect to SPI for DDL, with a safe search path; undo with pges_end_ddl(). */
-int
-pges_begin_ddl(void)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog, pg_temp",
-							 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	SPI_connect();
-	return nestlevel;
-}
-
-/* Leave what pges_begin_ddl() set up. */
-void
-pges_end_ddl(int nestlevel)
-{
-	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
-}
-
-/* Run one DDL command. */
-void
-pges_run_ddl(const char *command)
-{
-	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
-		elog(ERROR, "could not execute: %s", command);
-}
-
-/* Comment on something. */
-void
-pges_comment_on(const char *object, const char *comment)
-{
-	pges_run_ddl(psprintf("COMMENT ON %s IS %s", object, quote_literal_cstr(comment)));
-}
-
 /*
  * A name for something of a store, quoted: made of the table's name, which is
  * cut to fit, and a label, to which a number is added if the name is taken.
@@ -216,7 +183,21 @@ pges_create_table(const PgesNewStore *store)
 							  store->qualified_name, indexes[i].definition));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 		pges_comment_on(psprintf("COLUMN %s.%s", store->qualified_name, pges_column_name(i)),
-						pges_column_comment(i));
+						pges_columns[i].comment);
 	pges_comment_on(psprintf("TABLE %s", store->qualified_name), "a store of events");
 	create_sequence(store);
+}
+
+/* Create or replace the trigger that makes a table a store. */
+void
+pges_create_append_trigger(const char *trigger, const char *table,
+						   PgesNotifications notifications, const char *channel)
+{
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
+						  quote_identifier(trigger), table,
+						  quote_literal_cstr(pges_notifications_name(notifications)),
+						  quote_literal_cstr(channel)));
+	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
+					"makes the table a store, and announces new events");
 }

@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "notify/announced_stores.h"
-#include "position/high_water_mark.h"
+#include "position/position.h"
 #include "store/store.h"
 
 #define LIST_MS 100				/* so often at most others' DDL is looked at */

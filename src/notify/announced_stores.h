@@ -1,6 +1,6 @@
 /*
  * announced_stores.h
- *		The stores that the notifier announces.
+ *		The stores that the notifier announces, for this room alone.
  */
 #ifndef PGES_ANNOUNCED_STORES_H
 #define PGES_ANNOUNCED_STORES_H

@@ -20,7 +20,6 @@
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -36,10 +35,9 @@
 #include "notify/announcer.h"
 #include "notify/notifier.h"
 #include "notify/notify.h"
-#include "position/high_water_mark.h"
 #include "position/position.h"
 #include "store/store.h"
-#include "worker/worker_status.h"
+#include "worker/worker.h"
 
 #define WATERMARK_MS 100		/* a watermark is written so often at most */
 #define PAUSE_MS 10000			/* after an error, for what caused it */

@@ -1,6 +1,6 @@
 /*
  * announcer.h
- *		What the notifier does about stores.
+ *		What the notifier does about stores, for this room alone.
  */
 #ifndef PGES_ANNOUNCER_H
 #define PGES_ANNOUNCER_H

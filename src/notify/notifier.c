@@ -29,13 +29,14 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-#include "base/compat.h"
 #include "base/guc.h"
+#include "base/lock_tag.h"
 #include "notify/announced_stores.h"
 #include "notify/announcer.h"
 #include "notify/notifier.h"
+#include "notify/notify.h"
 #include "position/position.h"
-#include "worker/worker_status.h"
+#include "worker/worker.h"
 
 #define LINGER_MS 1000			/* idle for so long, it leaves */
 #define MAX_PAUSE_MS 500		/* between two looks that find nothing */
@@ -64,6 +65,14 @@ static TimestampTz began_at = 0;
 
 /* Whether SIGTERM may interrupt what is being done. */
 static volatile sig_atomic_t is_looking = false;
+
+/* Have the notifier look at the stores soon, if it can run. */
+void
+pges_nudge_notifier(void)
+{
+	if (pges_ensure_worker(&pges_notifier, PGES_NUDGE))
+		pges_wake_worker(&pges_notifier);
+}
 
 /*
  * Signal handler for SIGTERM.  A look at the stores is interrupted, as it may wait
@@ -130,26 +139,6 @@ nap(int ms)
 	}
 }
 
-/* Whether somebody in this database holds a guard, and so may commit events. */
-static bool
-is_anything_guarded(void)
-{
-	LockData   *data = GetLockStatusData();
-	bool		found = false;
-
-	for (int i = 0; i < data->nelements && !found; i++)
-	{
-		const LOCKTAG *tag = &data->locks[i].locktag;
-
-		found = tag->locktag_type == LOCKTAG_ADVISORY &&
-			tag->locktag_field4 == PGES_LOCK_GUARD &&
-			tag->locktag_field1 == MyDatabaseId;
-	}
-	pfree(data->locks);
-	pfree(data);
-	return found;
-}
-
 /* Whether there is something to do. */
 static bool
 has_work(void)
@@ -189,7 +178,7 @@ static bool
 leave(void)
 {
 	pges_release_lease(&pges_notifier);
-	if (!is_anything_guarded() && !may_have_work())
+	if (!pges_is_anything_guarded() && !may_have_work())
 		return true;
 	return !pges_take_lease(&pges_notifier);
 }

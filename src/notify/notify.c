@@ -22,6 +22,7 @@
 #include "notify/notify.h"
 #include "position/position.h"
 #include "store/store.h"
+#include "worker/worker.h"
 
 /* What a transaction has to announce of a store. */
 typedef struct Announcement

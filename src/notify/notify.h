@@ -1,6 +1,6 @@
 /*
  * notify.h
- *		Notifications of appends.
+ *		Door of the room "notify": notifications of appends, and the notifier.
  */
 #ifndef PGES_NOTIFY_H
 #define PGES_NOTIFY_H
@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 extern void pges_notify_init(void);
+extern void pges_nudge_notifier(void);
 extern void pges_notify(const char *channel, const char *store, int64 position);
 
 #endif							/* PGES_NOTIFY_H */

@@ -53,7 +53,6 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_sequence.h"
 #include "commands/sequence.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -69,6 +68,7 @@
 
 #include "base/compat.h"
 #include "position/position.h"
+#include "store/store.h"
 
 /* The position that a subtransaction which is still open has taken last. */
 typedef struct NestedPosition

@@ -1,21 +1,17 @@
 /*
  * position.h
- *		Positions: the guard and the allocator.
+ *		Door of the room "position": the guard, the allocator of positions, the high-water
+ *		mark and the watermarks.
  */
 #ifndef PGES_POSITION_H
 #define PGES_POSITION_H
 
 #include "postgres.h"
 
-#include "store/store.h"
+#include "storage/itemptr.h"
 
-/* field4 of the advisory lock tags that are this extension's own */
-#define PGES_LOCK_GUARD		0x4553
-#define PGES_LOCK_AGGREGATE	0x4556
-#define PGES_LOCK_CREATE	0x4543
-#define PGES_LOCK_NOTIFIER	0x454E
-#define PGES_LOCK_WATERMARK	0x4557
-#define PGES_LOCK_ARCHIVE	0x4541
+#include "base/lock_tag.h"
+#include "store/store.h"
 
 /* The guard of a position; positions 2^32 apart share one. */
 #define PGES_SET_GUARD_TAG(tag, sequence, position) \
@@ -31,6 +27,21 @@ typedef struct PgesAppended
 	struct PgesAppended *next;
 } PgesAppended;
 
+/* A row of eventstore.watermarks. */
+typedef struct PgesWatermark
+{
+	int64		position;		/* the mark */
+	int64		announced;		/* the mark that was announced last */
+	ItemPointerData tid;		/* of the row's version */
+} PgesWatermark;
+
+/* How to write a watermark. */
+typedef enum PgesWatermarkWriter
+{
+	PGES_BY_HAND,				/* waits for others, announces nothing */
+	PGES_BY_NOTIFIER
+} PgesWatermarkWriter;
+
 extern void pges_position_init(void);
 extern void pges_allocate_positions(const PgesStore *store, int64 *positions,
 									int n);
@@ -39,5 +50,19 @@ extern void pges_forget_appended(void);
 extern int64 pges_next_of_sequence(Oid sequence);
 extern bool pges_try_next_of_sequence(Oid sequence, int64 *next);
 extern bool pges_holds_guard(Oid sequence);
+
+/* in high_water_mark.c */
+extern int64 pges_high_water_mark(const PgesStore *store);
+extern bool pges_is_first_look(const PgesStore *store);
+extern bool pges_is_subscribed(Oid store);
+extern int64 pges_probe_mark(Oid store, Oid sequence);
+extern bool pges_is_anything_guarded(void);
+
+/* in watermark.c */
+extern Oid	pges_watermarks_table(bool missing_ok);
+extern bool pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark);
+extern void pges_forget_watermark(Oid store);
+extern bool pges_write_watermark(Oid store, Oid sequence, int64 mark,
+								 PgesWatermarkWriter writer);
 
 #endif							/* PGES_POSITION_H */

@@ -14,20 +14,18 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "executor/tstoreReceiver.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
 #include "base/sql_argument.h"
+#include "event/event.h"
 #include "read/read.h"
 #include "store/store.h"
-#include "table/statement.h"
+#include "table/table.h"
 
 static const PgesStatement by_aggregate = {
 	"SELECT " PGES_COLUMNS " FROM %1$s "
@@ -81,14 +79,6 @@ static const PgesStatement aggregate_version = {
 	1, {TEXTOID}
 };
 
-/* Add a parameter that is not null. */
-void
-pges_add_param(PgesParams *params, Datum value)
-{
-	params->values[params->n] = value;
-	params->nulls[params->n++] = false;
-}
-
 /* Add a text argument of the function, which must not be null. */
 static void
 add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
@@ -102,76 +92,6 @@ static void
 add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
 	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
-}
-
-/* Add the argument max_count as the bound of a LIMIT; 0 for null is no bound. */
-void
-pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
-{
-	int32		max_count = PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg);
-
-	if (max_count < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_count\" must not be negative"),
-				 errdetail("It is %d.", max_count)));
-	pges_add_param(params, Int64GetDatum(max_count));
-	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
-}
-
-/*
- * What to read, with or without the archive.  The description of the store is
- * replaced by one that is true now, with the archive locked.
- *
- * Call it when the snapshot that is read with has been taken, not before.  The
- * lock of a reader does not keep an archive from being made.  But nothing is in
- * it before all can know of it, so who takes the snapshot, and looks for news
- * then, knows the archive if the snapshot sees any event there.  Who looks first
- * may miss an archive that is made and filled before the snapshot is taken, and
- * the events in it.
- */
-PgesScope
-pges_scope_to_read(const PgesStore **store, bool include_archived)
-{
-	if (!include_archived)
-		return PGES_LIVE;
-	AcceptInvalidationMessages();
-	*store = pges_hold_archive((*store)->relid);
-	return pges_whole(*store);
-}
-
-/*
- * The same for whoever reads what is there now: takes the snapshot, which the
- * caller pops in the end.  If there is to be a high-water mark, it comes before.
- */
-PgesScope
-pges_begin_latest(const PgesStore **store, bool include_archived)
-{
-	PushActiveSnapshot(GetLatestSnapshot());
-	return pges_scope_to_read(store, include_archived);
-}
-
-/*
- * Run a statement, its rows being the function's result.  An argument of the
- * function tells whether to include the archive.
- */
-Datum
-pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, int include_arg,
-				   const PgesStatement *statement, const PgesParams *params)
-{
-	bool		include = !PG_ARGISNULL(include_arg) && PG_GETARG_BOOL(include_arg);
-	PgesScope	scope = pges_scope_to_read(&store, include);
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
-
-	InitMaterializedSRF(fcinfo, 0);
-	SetTuplestoreDestReceiverParams(receiver, rsinfo->setResult,
-									rsinfo->econtext->ecxt_per_query_memory,
-									false, NULL, NULL);
-	SPI_connect();
-	(void) pges_execute_in(store, scope, statement, params->values, params->nulls, true, receiver);
-	SPI_finish();
-	return (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate);

@@ -1,6 +1,6 @@
 /*
  * read.h
- *		What the set-returning functions share.
+ *		Door of the room "read": what functions that read events share.
  */
 #ifndef PGES_READ_H
 #define PGES_READ_H
@@ -10,7 +10,7 @@
 #include "fmgr.h"
 
 #include "store/store.h"
-#include "table/statement.h"
+#include "table/table.h"
 
 /* The parameters of a statement, set one after another. */
 typedef struct PgesParams
@@ -20,6 +20,7 @@ typedef struct PgesParams
 	int			n;
 } PgesParams;
 
+extern int64 pges_mark_to_read(const PgesStore *store);
 extern void pges_add_param(PgesParams *params, Datum value);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 							   int arg, int32 if_null);
@@ -29,8 +30,5 @@ extern Datum pges_return_events(FunctionCallInfo fcinfo,
 								const PgesStore *store, int include_arg,
 								const PgesStatement *statement,
 								const PgesParams *params);
-
-/* in read_log.c */
-extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
 
 #endif							/* PGES_READ_H */

@@ -25,11 +25,12 @@
 
 #include "base/guc.h"
 #include "base/sql_argument.h"
-#include "notify/notifier.h"
-#include "position/high_water_mark.h"
+#include "event/event.h"
+#include "notify/notify.h"
+#include "position/position.h"
 #include "read/read.h"
 #include "store/store.h"
-#include "table/statement.h"
+#include "table/table.h"
 
 #define MAX_WAIT_MS 60000		/* of wait_for_events() */
 #define MAX_NAP_MS 20			/* between two looks at the mark */
@@ -148,7 +149,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
 	int64		start = start_position(fcinfo, 0, is_backwards);
-	int64		mark = pges_high_water_mark(store);
+	int64		mark = pges_mark_to_read(store);
 	PgesParams	params = {.n = 0};
 
 	pges_add_param(&params, Int64GetDatum(start));
@@ -167,25 +168,13 @@ pges_read_events(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The store of an argument, which the user must be allowed to read. */
-const PgesStore *
-pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
-{
-	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
-
-	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
-	return store;
-}
-
 PG_FUNCTION_INFO_V1(pges_sql_high_water_mark);
 
 /* SQL: the high-water mark of a store. */
 Datum
 pges_sql_high_water_mark(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(pges_high_water_mark(pges_readable_store_argument(fcinfo, 0)));
+	PG_RETURN_INT64(pges_mark_to_read(pges_readable_store_argument(fcinfo, 0)));
 }
 
 PG_FUNCTION_INFO_V1(pges_advance_watermark);
@@ -210,10 +199,8 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
-	if (store->notifications == PGES_NOTIFY_WORKER &&
-		pges_ensure_worker(&pges_notifier, PGES_NUDGE)) /* it has not been
-														 * announced */
-		pges_wake_worker(&pges_notifier);
+	if (store->notifications == PGES_NOTIFY_WORKER)
+		pges_nudge_notifier();	/* it has not been announced */
 	PG_RETURN_INT64(mark);
 }
 
@@ -271,7 +258,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{
-		int64		mark = pges_high_water_mark(store);
+		int64		mark = pges_mark_to_read(store);
 		long		left;
 
 		if (mark > after && mark != fruitless)

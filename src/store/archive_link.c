@@ -31,12 +31,10 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -45,9 +43,8 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "archive/archive.h"
-#include "base/sql_argument.h"
-#include "lifecycle/create_store.h"
+#include "base/ddl.h"
+#include "store/store.h"
 
 /* Whether a trigger of pg_trigger links a table to a store. */
 static bool

@@ -28,63 +28,17 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-#include "archive/archive.h"
+#include "base/compat.h"
+#include "event/event.h"
 #include "store/own_check.h"
 #include "store/plain.h"
 #include "store/store.h"
 #include "store/table_kind.h"
 
-typedef struct ColumnShape
-{
-	const char *name;
-	Oid			type;
-	bool		not_null;
-	const char *comment;
-} ColumnShape;
-
-static const ColumnShape columns[PGES_NUM_COLUMNS] = {
-	[PGES_POSITION] = {"position", INT8OID, true,
-	"its number in the store, in the order of the versions within an aggregate; rolled back appends leave gaps"},
-	[PGES_EVENT_ID] = {"event_id", VARCHAROID, true,
-	"its identity; by default a new UUID version 7"},
-	[PGES_EVENT_TYPE] = {"event_type", VARCHAROID, true,
-	"what kind of thing happened"},
-	[PGES_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID, true,
-	"when it happened; by default the time of the transaction"},
-	[PGES_CORRELATION_ID] = {"correlation_id", VARCHAROID, false,
-	"what all events of one business process share"},
-	[PGES_CAUSATION_ID] = {"causation_id", VARCHAROID, false,
-	"the event or command that caused this one"},
-	[PGES_AGGREGATE_ID] = {"aggregate_id", VARCHAROID, false,
-	"the aggregate it belongs to; null for none"},
-	[PGES_AGGREGATE_TYPE] = {"aggregate_type", VARCHAROID, false,
-	"the type of the aggregate"},
-	[PGES_AGGREGATE_VERSION] = {"aggregate_version", INT4OID, false,
-	"its number within the aggregate, from 1, without gaps; null when it belongs to none"},
-	[PGES_DATA] = {"data", JSONBOID, true,
-	"what happened, as any JSON value"},
-	[PGES_METADATA] = {"metadata", JSONBOID, false,
-	"what else is to be kept with it"},
-};
-
 /* The columns of the unique indexes. */
 static const PgesColumn id_key[] = {PGES_EVENT_ID};
 static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
 static const PgesColumn position_key[] = {PGES_POSITION};
-
-/* The name of a store's column. */
-const char *
-pges_column_name(PgesColumn column)
-{
-	return columns[column].name;
-}
-
-/* What a store's column holds, for people. */
-const char *
-pges_column_comment(PgesColumn column)
-{
-	return columns[column].comment;
-}
 
 /* The OID of one of the extension's functions; InvalidOid if it is gone. */
 Oid
@@ -190,7 +144,7 @@ report_shape(Relation rel, const char *difference)
 
 /* The attribute of a store's column, which must be there. */
 static Form_pg_attribute
-find_column(Relation rel, const ColumnShape *column)
+find_column(Relation rel, const PgesColumnShape *column)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
@@ -206,13 +160,32 @@ find_column(Relation rel, const ColumnShape *column)
 	return NULL;				/* not reached */
 }
 
+/* Open a table to describe it; raise if it is gone or no table. */
+Relation
+pges_open_table(Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("store with OID %u does not exist", relid)));
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errdetail("A store is a table.")));
+	return rel;
+}
+
 /* Check that a table has the columns of a store; name the first that differs. */
 void
 pges_check_columns(Relation rel)
 {
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		const ColumnShape *column = &columns[i];
+		const PgesColumnShape *column = &pges_columns[i];
 		Form_pg_attribute att = find_column(rel, column);
 
 		if (att->atttypid != column->type)
@@ -246,7 +219,7 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
 	for (int i = 0; matches && i < nwanted; i++)
 		matches = index->indkey.values[i] ==
-			find_column(rel, &columns[wanted[i]])->attnum;
+			find_column(rel, &pges_columns[wanted[i]])->attnum;
 	ReleaseSysCache(tuple);
 	return matches;
 }
@@ -278,7 +251,7 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 	initStringInfo(&names);
 	for (int i = 0; i < nwanted; i++)
 		appendStringInfo(&names, "%s%s", i ? ", " : "",
-						 columns[wanted[i]].name);
+						 pges_columns[wanted[i]].name);
 	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
 	return InvalidOid;			/* not reached */
 }
@@ -343,7 +316,7 @@ check_sequence(Relation rel, Oid sequence)
 static Oid
 find_sequence(Relation rel)
 {
-	AttrNumber	attnum = find_column(rel, &columns[PGES_POSITION])->attnum;
+	AttrNumber	attnum = find_column(rel, &pges_columns[PGES_POSITION])->attnum;
 	Oid			sequence = pges_sequence_of_default(build_column_default(rel, attnum));
 	Oid			owner_table;
 	int32		owner_column;
@@ -431,7 +404,7 @@ describe_archive(Relation rel, PgesArchive *archive)
 		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
 		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-		archive->attnums[i] = find_column(rel, &columns[i])->attnum;
+		archive->attnums[i] = find_column(rel, &pges_columns[i])->attnum;
 	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
 		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->version_index_oid);
 }
@@ -490,7 +463,7 @@ pges_describe_store(Relation rel)
 	store->channel = trigger.channel;
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		Form_pg_attribute att = find_column(rel, &columns[i]);
+		Form_pg_attribute att = find_column(rel, &pges_columns[i]);
 
 		store->attnums[i] = att->attnum;
 		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)

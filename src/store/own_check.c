@@ -24,7 +24,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "event/event.h"
 #include "store/own_check.h"
+#include "store/store.h"
 
 /* Whether an expression is a column. */
 static bool

@@ -16,7 +16,9 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "event/event.h"
 #include "store/plain.h"
+#include "store/store.h"
 
 /* Whether no trigger but the store's own, which is enabled, fires on INSERT. */
 static bool

@@ -1,6 +1,6 @@
 /*
  * plain.h
- *		Recognises plain stores.
+ *		Recognises plain stores, for this room alone.
  */
 #ifndef PGES_PLAIN_H
 #define PGES_PLAIN_H
@@ -9,7 +9,6 @@
 
 #include "store/store.h"
 
-extern Oid	pges_index_collation(Oid indexid);
 extern bool pges_has_plain_index(Oid indexid);
 extern bool pges_is_plain(Relation rel, const PgesStore *store);
 

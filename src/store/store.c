@@ -29,9 +29,6 @@
  * A description that is no longer true may still be in use further up the call
  * stack, so it is handed to the transaction's memory context, which frees it at
  * the end.
- *
- * A store's name or OID is anybody's to give.  So the privileges are looked at
- * before the table is locked: whoever has none may not make others wait.
  */
 #include "postgres.h"
 
@@ -39,14 +36,11 @@
 #include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
-#include "catalog/objectaddress.h"
-#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "storage/sinval.h"
 #include "utils/acl.h"
-#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -55,9 +49,8 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-#include "archive/archive.h"
-#include "base/compat.h"
 #include "base/guc.h"
+#include "base/lock_tag.h"
 #include "store/store.h"
 
 typedef struct StoreEntry
@@ -144,25 +137,6 @@ pges_store_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(SEQRELID, syscache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CONSTROID, constraint_changed, (Datum) 0);
-}
-
-/* Open a table to describe it; raise if it is gone or no table. */
-Relation
-pges_open_table(Oid relid)
-{
-	Relation	rel = try_relation_open(relid, AccessShareLock);
-
-	if (rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("store with OID %u does not exist", relid)));
-	if (rel->rd_rel->relkind != RELKIND_RELATION &&
-		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
-				 errdetail("A store is a table.")));
-	return rel;
 }
 
 /* Make or remake the description of an entry. */
@@ -294,39 +268,6 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 	*table = llast(names);
 }
 
-/* The owner of a table. */
-Oid
-pges_owner_of(Oid relid)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
-/*
- * Raise unless the user owns a table, or has one of some privileges on it or on
- * a column of it.
- */
-void
-pges_check_may_use(Oid relid, AclMode privileges)
-{
-	Oid			user = GetUserId();
-	bool		for_owner = privileges == ACL_NO_RIGHTS;
-
-	if (pges_owns_table_compat(relid, user) ||
-		(!for_owner &&
-		 (pg_class_aclmask(relid, user, privileges, ACLMASK_ANY) != 0 ||
-		  pg_attribute_aclcheck_all(relid, user, privileges, ACLMASK_ANY) == ACLCHECK_OK)))
-		return;
-	aclcheck_error(for_owner ? ACLCHECK_NOT_OWNER : ACLCHECK_NO_PRIV,
-				   get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
-}
-
 /* Callback of RangeVarGetRelidExtended(): the privileges are an argument. */
 static void
 check_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
@@ -391,28 +332,6 @@ pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode pri
 	return pges_store(relid);
 }
 
-/*
- * Take the rights of the owner of a store by pges_act_as(), or those of the owner
- * of its archive, if a superuser's store has one that is somebody else's.
- */
-bool
-pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
-{
-	Oid			owner = store->owner;
-
-	if (OidIsValid(store->archive.relid) && store->archive.owner != owner && superuser_arg(owner))
-		owner = store->archive.owner;
-	return pges_act_as(saved, owner);
-}
-
-/* Whether the user may insert into a table, or into some of its columns. */
-bool
-pges_may_insert(Oid relid)
-{
-	return pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
-}
-
 /* Raise the error that a sequence gives no positions. */
 static void
 report_sequence(Oid sequence)
@@ -464,6 +383,21 @@ pges_hold_archive(Oid relid)
 		store = pges_store(relid);
 	}
 	return store;
+}
+
+/*
+ * Let only one transaction at a time archive events of a store, or change its
+ * archive; the store as it is then, with its archive held.
+ */
+const PgesStore *
+pges_lock_archiving(Oid relid)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	AcceptInvalidationMessages();
+	return pges_hold_archive(relid);
 }
 
 /* Raise unless the archive of a store is there, and has its shape. */

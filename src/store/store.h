@@ -1,41 +1,22 @@
 /*
  * store.h
- *		What a store is: the description of its table.
+ *		Door of the room "store": the descriptions of stores and their archives, and who
+ *		may do what with them.
  */
 #ifndef PGES_STORE_H
 #define PGES_STORE_H
 
 #include "postgres.h"
 
+#include "datatype/timestamp.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
 #include "base/identity.h"
-
-/* The columns of a store, in the order of type eventstore.event. */
-typedef enum PgesColumn
-{
-	PGES_POSITION,
-	PGES_EVENT_ID,
-	PGES_EVENT_TYPE,
-	PGES_OCCURRED_AT,
-	PGES_CORRELATION_ID,
-	PGES_CAUSATION_ID,
-	PGES_AGGREGATE_ID,
-	PGES_AGGREGATE_TYPE,
-	PGES_AGGREGATE_VERSION,
-	PGES_DATA,
-	PGES_METADATA,
-	PGES_NUM_COLUMNS
-} PgesColumn;
-
-/* The same, as the text of a statement. */
-#define PGES_COLUMNS \
-	"position, event_id, event_type, occurred_at, correlation_id, " \
-	"causation_id, aggregate_id, aggregate_type, aggregate_version, " \
-	"data, metadata"
+#include "event/event.h"
 
 typedef enum PgesNotifications
 {
@@ -43,6 +24,13 @@ typedef enum PgesNotifications
 	PGES_NOTIFY_COMMIT,
 	PGES_NOTIFY_WORKER
 } PgesNotifications;
+
+/* What is due for the archive of a store by itself; see archive_link.c. */
+typedef struct PgesRetention
+{
+	Interval   *max_age;		/* NULL: no such rule */
+	int32		max_count;		/* of an aggregate; 0: no such rule */
+} PgesRetention;
 
 /*
  * The archive of a store: the table to which archive.c moves events.
@@ -112,19 +100,16 @@ extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_known_store(Oid relid);
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
-extern Oid	pges_owner_of(Oid relid);
-extern void pges_check_may_use(Oid relid, AclMode privileges);
-extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
 extern const PgesStore *pges_hold_archive(Oid relid);
+extern const PgesStore *pges_lock_archiving(Oid relid);
 extern void pges_require_archive(const PgesStore *store);
-extern Relation pges_open_table(Oid relid);
-extern bool pges_may_insert(Oid relid);
 extern void pges_parse_store_name(const char *name, char **schema,
 								  char **table);
 extern Oid	pges_table_of_sequence(Oid sequence);
 extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 
 /* in describe.c */
+extern Relation pges_open_table(Oid relid);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
 extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
@@ -136,14 +121,39 @@ extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
 
+/* in table_kind.c */
+extern void pges_check_kind(Relation rel);
+
+/* in plain.c */
+extern Oid	pges_index_collation(Oid indexid);
+
+/* in own_check.c */
+extern bool pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *slot);
+
+/* in privilege.c */
+extern Oid	pges_owner_of(Oid relid);
+extern void pges_check_may_use(Oid relid, AclMode privileges);
+extern bool pges_may_insert(Oid relid);
+extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
+extern const PgesStore *pges_own_store(Oid relid);
+extern const PgesStore *pges_own_store_argument(FunctionCallInfo fcinfo, int arg,
+												LOCKMODE mode);
+extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
+extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
+extern void pges_check_archive_owner(const PgesStore *store);
+
 /* in store_options.c */
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
 
-/* in describe.c */
 extern PgesNotifications pges_mode_of_name(const char *name);
 extern PgesNotifications pges_parse_notifications(const char *mode);
 extern const char *pges_notifications_name(PgesNotifications notifications);
-extern const char *pges_column_name(PgesColumn column);
-extern const char *pges_column_comment(PgesColumn column);
+
+/* in archive_link.c */
+extern Oid	pges_find_archive(Oid store, bool *is_new);
+extern bool pges_is_archive(Relation rel);
+extern PgesRetention pges_read_retention(Oid archive);
+extern void pges_create_link(const char *archive, const char *store);
+extern void pges_write_retention(const char *archive, const PgesRetention *retention);
 
 #endif							/* PGES_STORE_H */

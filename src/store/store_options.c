@@ -12,7 +12,6 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_trigger.h"
@@ -24,7 +23,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "archive/archive.h"
+#include "base/compat.h"
+#include "event/event.h"
 #include "store/store.h"
 
 /* A trigger with two arguments. */

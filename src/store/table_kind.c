@@ -26,6 +26,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "store/store.h"
 #include "store/table_kind.h"
 
 /*

@@ -1,6 +1,6 @@
 /*
  * table_kind.h
- *		What kind of table may hold events.
+ *		What kind of table may hold events, for this room alone.
  */
 #ifndef PGES_TABLE_KIND_H
 #define PGES_TABLE_KIND_H
@@ -10,6 +10,5 @@
 #include "utils/relcache.h"
 
 extern const char *pges_kind_obstacle(Relation rel);
-extern void pges_check_kind(Relation rel);
 
 #endif							/* PGES_TABLE_KIND_H */

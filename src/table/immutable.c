@@ -15,8 +15,10 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/ddl.h"
+#include "base/sql_argument.h"
 #include "store/store.h"
-#include "table/immutable.h"
+#include "table/table.h"
 
 /*
  * What the one statement of pges_execute_change() that runs just now may do.  It
@@ -36,39 +38,6 @@
 static const PgesStore *changing = NULL;
 static int	changing_depth = 0;
 static bool changing_begun = false;
-
-/* Raise unless called as a trigger of the expected kind. */
-static void
-check_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
-{
-	if (!CALLED_AS_TRIGGER(fcinfo) || !right_event)
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of stores", name),
-				 errhint("eventstore.create_store() creates the triggers.")));
-}
-
-PG_FUNCTION_INFO_V1(pges_after_append);
-
-/*
- * Trigger, after INSERT, for each statement: makes its table a store, and tells how
- * the store announces events.  All that it does is to raise an error if the table has
- * lost the shape of a store.  Appends are noticed in position.c, so that those that
- * fire no trigger of the table are, too.
- */
-Datum
-pges_after_append(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-
-	check_trigger(fcinfo, "after_append",
-				  CALLED_AS_TRIGGER(fcinfo) &&
-				  TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
-				  TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
-				  TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
-	(void) pges_store(RelationGetRelid(trigdata->tg_relation));
-	return PointerGetDatum(NULL);
-}
 
 /* The SQL command that fired a trigger. */
 static const char *
@@ -156,9 +125,9 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
-	check_trigger(fcinfo, "refuse_change",
-				  CALLED_AS_TRIGGER(fcinfo) &&
-				  TRIGGER_FIRED_BEFORE(trigdata->tg_event));
+	pges_require_trigger(fcinfo, "refuse_change",
+						 CALLED_AS_TRIGGER(fcinfo) &&
+						 TRIGGER_FIRED_BEFORE(trigdata->tg_event));
 	if (may_change(trigdata))
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
@@ -169,4 +138,25 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 			 errdetail("Events are immutable."),
 			 errhint("Append an event that corrects the earlier one. To move old events to an archive, use eventstore.archive_events(). To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
 	return PointerGetDatum(NULL);	/* not reached */
+}
+
+/*
+ * Create the triggers that keep events immutable.  A statement on a parent
+ * table fires only the triggers of rows here.
+ */
+void
+pges_create_immutability_triggers(const char *table)
+{
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
+						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change()",
+						  table));
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable_rows "
+						  "BEFORE UPDATE OR DELETE ON %s "
+						  "FOR EACH ROW EXECUTE FUNCTION eventstore.refuse_change()",
+						  table));
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable ON %s", table),
+					"refuses UPDATE, DELETE and TRUNCATE");
+	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", table),
+					"refuses UPDATE, DELETE through a parent table");
 }

@@ -36,9 +36,12 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
-#include "archive/archive.h"
 #include "base/compat.h"
-#include "table/statement.h"
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "table/table.h"
 
 typedef struct PlanKey
 {
@@ -79,14 +82,6 @@ create_plan_table(void)
 						HASH_ELEM | HASH_BLOBS);
 }
 
-/* Set a planner setting until the present GUC nest level ends. */
-static void
-set_locally(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
 /* Make the generic plan now, under the settings the file comment explains. */
 static void
 plan_ahead(SPIPlanPtr plan)
@@ -94,10 +89,10 @@ plan_ahead(SPIPlanPtr plan)
 	int			nestlevel = NewGUCNestLevel();
 	CachedPlan *cplan;
 
-	set_locally("enable_seqscan", "off");
-	set_locally("enable_bitmapscan", "off");
-	set_locally("enable_sort", "off");
-	set_locally("jit", "off");
+	pges_set_locally("enable_seqscan", "off");
+	pges_set_locally("enable_bitmapscan", "off");
+	pges_set_locally("enable_sort", "off");
+	pges_set_locally("jit", "off");
 	cplan = SPI_plan_get_cached_plan(plan);
 	if (cplan)
 		ReleaseCachedPlan(cplan, CurrentResourceOwner);
@@ -443,4 +438,21 @@ pges_find_row(const PgesStore *store, PgesScope scope,
 		SPI_tuptable = NULL;
 	}
 	return found;
+}
+
+/*
+ * The text in a column of the row that SPI found, copied to a memory context; NULL for
+ * null.
+ */
+text *
+pges_found_text(MemoryContext context, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	text	   *result = isnull ? NULL : DatumGetTextPCopy(value);
+
+	MemoryContextSwitchTo(caller);
+	return result;
 }

@@ -13,22 +13,17 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/datetime.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
-#include "base/compat.h"
 #include "base/progress.h"
-#include "position/high_water_mark.h"
+#include "event/event.h"
 #include "read/read.h"
 #include "store/store.h"
-#include "table/statement.h"
+#include "table/table.h"
 
 #define LOT 1000				/* events that are read at once */
 
@@ -40,71 +35,6 @@ static const PgesStatement page = {
 	"ORDER BY position LIMIT $3",
 	3, {INT8OID, INT8OID, INT8OID}
 };
-
-/* Add a key to an event object. */
-static void
-add_key(PgesJsonBuilder *builder, PgesColumn column)
-{
-	JsonbValue	key;
-
-	key.type = jbvString;
-	key.val.string.val = unconstify(char *, pges_column_name(column));
-	key.val.string.len = strlen(key.val.string.val);
-	pges_json_push_compat(builder, WJB_KEY, &key);
-}
-
-/* The value of a column of an event as JSON. */
-static void
-make_value(PgesColumn column, Datum value, JsonbValue *json)
-{
-	char	   *time;
-
-	switch (column)
-	{
-		case PGES_AGGREGATE_VERSION:
-			json->type = jbvNumeric;
-			json->val.numeric = int64_to_numeric(DatumGetInt32(value));
-			return;
-		case PGES_DATA:
-		case PGES_METADATA:
-			JsonbToJsonbValue(DatumGetJsonbP(value), json);
-			return;
-		case PGES_OCCURRED_AT:
-			time = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, TIMESTAMPTZOID, NULL);
-			json->type = jbvString;
-			json->val.string.val = time;
-			json->val.string.len = strlen(time);
-			return;
-		default:
-			json->type = jbvString;
-			json->val.string.val = VARDATA_ANY(DatumGetTextPP(value));
-			json->val.string.len = VARSIZE_ANY_EXHDR(DatumGetTextPP(value));
-			return;
-	}
-}
-
-/* An event as JSON: an object without the keys that are null. */
-static Jsonb *
-event_json(HeapTuple row, TupleDesc desc)
-{
-	PgesJsonBuilder builder = {0};
-
-	pges_json_push_compat(&builder, WJB_BEGIN_OBJECT, NULL);
-	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
-	{
-		JsonbValue	json;
-		bool		isnull;
-		Datum		value = SPI_getbinval(row, desc, column + 1, &isnull);
-
-		if (isnull)
-			continue;
-		add_key(&builder, column);
-		make_value(column, value, &json);
-		pges_json_push_compat(&builder, WJB_VALUE, &json);
-	}
-	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);
-	return JsonbValueToJsonb(builder.result);
-}
 
 /* Put the events that SPI has found into the result set; the last position. */
 static Datum
@@ -121,7 +51,7 @@ return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = position = SPI_getbinval(row, SPI_tuptable->tupdesc, PGES_POSITION + 1, &nulls[0]);
-		values[1] = JsonbPGetDatum(event_json(row, SPI_tuptable->tupdesc));
+		values[1] = JsonbPGetDatum(pges_event_json(row, SPI_tuptable->tupdesc));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
@@ -163,7 +93,7 @@ Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
-	int64		mark = pges_high_water_mark(store);
+	int64		mark = pges_mark_to_read(store);
 	PgesParams	params = {.n = 0};
 	PgesProgress progress;
 	PgesScope	scope;

@@ -31,9 +31,10 @@
 #include "utils/varlena.h"
 
 #include "append/append.h"
+#include "base/identity.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
-#include "event/batch.h"
+#include "event/event.h"
 #include "store/store.h"
 #include "transfer/import_row.h"
 

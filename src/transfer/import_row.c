@@ -16,7 +16,9 @@
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
+#include "event/event.h"
 #include "transfer/import_row.h"
 
 /* A column that holds a whole event as JSON, and one that tells its origin. */

@@ -1,6 +1,6 @@
 /*
  * import_row.h
- *		Reads events from the rows of an import.
+ *		Reads events from the rows of an import, for this room alone.
  */
 #ifndef PGES_IMPORT_ROW_H
 #define PGES_IMPORT_ROW_H
@@ -10,8 +10,7 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 
-#include "event/batch.h"
-#include "store/store.h"
+#include "event/event.h"
 
 /* What the rows bring, and the row at hand. */
 typedef struct PgesImportRow

@@ -63,7 +63,6 @@
 
 #include "base/compat.h"
 #include "worker/worker.h"
-#include "worker/worker_status.h"
 
 #define READY_MS 2000			/* a worker must hold the lease by then */
 #define NUDGE_MS 50				/* so long a session waits that does not need

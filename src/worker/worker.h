@@ -1,6 +1,7 @@
 /*
  * worker.h
- *		Background workers that are started when there is work for them.
+ *		Door of the room "worker": background workers that are started when there is work
+ *		for them, and the rows that tell of their failures.
  */
 #ifndef PGES_WORKER_H
 #define PGES_WORKER_H
@@ -23,7 +24,8 @@ typedef struct PgesWorker
 	const char *name;
 	const char *function;		/* its entry point; gets the database's OID */
 	uint16		lock_class;		/* field4 of its lock tags */
-	const PgesOwnTable *status; /* where failures are recorded, see worker_status.c */
+	const PgesOwnTable *status; /* where failures are recorded, see
+								 * worker_status.c */
 
 	/* the worker that was found last, valid while proc->pid is pid */
 	PGPROC	   *proc;
@@ -49,6 +51,17 @@ typedef enum PgesWorkerNeed
 	PGES_REQUIRE_AND_WRITE		/* it has to be there, a failure is recorded */
 } PgesWorkerNeed;
 
+#define PGES_MAX_ERROR 500		/* bytes of an error that are recorded */
+
+/* The row of a status table.  A time of 0 stands for null. */
+typedef struct PgesWorkerStatus
+{
+	int32		failed_starts;	/* in a row */
+	char		last_error[PGES_MAX_ERROR]; /* empty: none */
+	TimestampTz last_error_at;
+	TimestampTz next_start_at;	/* no session starts one before */
+} PgesWorkerStatus;
+
 /* For sessions that need the worker. */
 extern bool pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need);
 extern void pges_wake_worker(const PgesWorker *worker);
@@ -60,5 +73,12 @@ extern bool pges_take_lease(const PgesWorker *worker);
 extern void pges_release_lease(const PgesWorker *worker);
 extern bool pges_lock_start(const PgesWorker *worker, bool wait);
 extern int	pges_pause_ms(int failed_starts);
+
+/* in worker_status.c */
+extern const PgesOwnTable pges_notifier_status;
+
+extern bool pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status);
+extern bool pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status);
+extern void pges_set_error(PgesWorkerStatus *status, const char *error);
 
 #endif							/* PGES_WORKER_H */

@@ -22,7 +22,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "worker/worker_status.h"
+#include "base/own_table.h"
+#include "worker/worker.h"
 
 /* The columns of a status table. */
 typedef enum StatusColumn

@@ -1,9 +1,9 @@
 /*
- * create_store.h
- *		Creating the parts of a store.
+ * lifecycle.h
+ *		What the files that create stores share, for this room alone.
  */
-#ifndef PGES_CREATE_STORE_H
-#define PGES_CREATE_STORE_H
+#ifndef PGES_LIFECYCLE_H
+#define PGES_LIFECYCLE_H
 
 #include "postgres.h"
 
@@ -23,16 +23,15 @@ typedef struct PgesNewStore
 	Bitmapset  *indexes;		/* which of those in create_table.c */
 } PgesNewStore;
 
-extern int	pges_begin_ddl(void);
-extern void pges_end_ddl(int nestlevel);
-extern void pges_run_ddl(const char *command);
-extern void pges_comment_on(const char *object, const char *comment);
 extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_set_defaults(const PgesNewStore *store, const char *sequence);
 extern void pges_create_table(const PgesNewStore *store);
 
-/* in create_store.c */
-extern void pges_create_immutability_triggers(const char *table);
-extern const PgesStore *pges_own_store(Oid relid);
+extern void pges_create_append_trigger(const char *trigger, const char *table,
+									   PgesNotifications notifications,
+									   const char *channel);
 
-#endif							/* PGES_CREATE_STORE_H */
+/* in create_store.c */
+extern char *pges_channel_argument(FunctionCallInfo fcinfo, int arg);
+
+#endif							/* PGES_LIFECYCLE_H */

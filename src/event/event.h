@@ -1,17 +1,50 @@
 /*
- * batch.h
- *		A batch of events: what every way to append builds.
+ * event.h
+ *		Door of the room "event": one event, its columns, and a batch of events, which
+ *		every way to append builds.
  */
-#ifndef PGES_BATCH_H
-#define PGES_BATCH_H
+#ifndef PGES_EVENT_H
+#define PGES_EVENT_H
 
 #include "postgres.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "datatype/timestamp.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
-#include "utils/timestamp.h"
 
-#include "store/store.h"
+/* The columns of a store, in the order of type eventstore.event. */
+typedef enum PgesColumn
+{
+	PGES_POSITION,
+	PGES_EVENT_ID,
+	PGES_EVENT_TYPE,
+	PGES_OCCURRED_AT,
+	PGES_CORRELATION_ID,
+	PGES_CAUSATION_ID,
+	PGES_AGGREGATE_ID,
+	PGES_AGGREGATE_TYPE,
+	PGES_AGGREGATE_VERSION,
+	PGES_DATA,
+	PGES_METADATA,
+	PGES_NUM_COLUMNS
+} PgesColumn;
+
+/* The same, as the text of a statement. */
+#define PGES_COLUMNS \
+	"position, event_id, event_type, occurred_at, correlation_id, " \
+	"causation_id, aggregate_id, aggregate_type, aggregate_version, " \
+	"data, metadata"
+
+/* How a column of a table of events has to be. */
+typedef struct PgesColumnShape
+{
+	const char *name;
+	Oid			type;
+	bool		not_null;
+	const char *comment;
+} PgesColumnShape;
 
 /*
  * One event.  NULL pointers are SQL nulls, but for an event id and a time that
@@ -74,8 +107,6 @@ extern int	pges_current_event;
 extern const void *pges_current_owner;
 
 extern PgesBatch *pges_batch_create(int nevents);
-extern PgesBatch *pges_batch_from_json(Jsonb *events);
-extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 									 bool expected_given, int32 expected);
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
@@ -83,8 +114,22 @@ extern void pges_batch_check(PgesBatch *batch);
 extern int	pges_first_repeated(PgesBatch *batch);
 extern bool pges_is_json_null(Jsonb *json);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);
-extern char *pges_clip(char *string);
-extern bool pges_text_equal(const text *a, const text *b);
-extern int	pges_text_compare(const text *a, const text *b);
 
-#endif							/* PGES_BATCH_H */
+/* in batch_json.c */
+extern PgesBatch *pges_batch_from_json(Jsonb *events);
+extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
+
+/* in columns.c */
+extern const PgesColumnShape pges_columns[PGES_NUM_COLUMNS];
+extern const char *pges_column_name(PgesColumn column);
+extern Datum pges_event_value(const PgesEvent *event, PgesColumn column,
+							  bool *isnull);
+extern Datum pges_column_array(const PgesBatch *batch, PgesColumn column);
+
+/* in event_id.c */
+extern text *pges_make_event_id(void);
+
+/* in event_json.c */
+extern Jsonb *pges_event_json(HeapTuple row, TupleDesc desc);
+
+#endif							/* PGES_EVENT_H */

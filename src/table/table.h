@@ -1,15 +1,16 @@
 /*
- * statement.h
- *		The cache of saved plans.
+ * table.h
+ *		Door of the room "table": the way to the rows of a store.
  */
-#ifndef PGES_STATEMENT_H
-#define PGES_STATEMENT_H
+#ifndef PGES_TABLE_H
+#define PGES_TABLE_H
 
 #include "postgres.h"
 
 #include "executor/spi.h"
 #include "tcop/dest.h"
 
+#include "event/event.h"
 #include "store/store.h"
 
 #define PGES_MAX_PARAMS 11
@@ -58,4 +59,21 @@ extern int	pges_execute_in(const PgesStore *store, PgesScope scope,
 extern bool pges_find_row(const PgesStore *store, PgesScope scope,
 						  const PgesStatement *statement, const Datum *values);
 
-#endif							/* PGES_STATEMENT_H */
+extern text *pges_found_text(MemoryContext context, int column);
+
+/* in immutable.c */
+extern int	pges_execute_change(const PgesStore *store, PgesScope scope,
+								const PgesStatement *statement,
+								const Datum *values, const bool *nulls);
+extern void pges_create_immutability_triggers(const char *table);
+
+/* in aggregate_lock.c */
+extern void pges_lock_aggregate(const PgesStore *store, const text *aggregate_id,
+								const text *event_id);
+extern void pges_lock_aggregates(const PgesStore *store, PgesBatch *batch);
+
+/* in tombstone.c */
+extern Jsonb *pges_tombstone(void);
+extern bool pges_is_tombstone(Jsonb *json);
+
+#endif							/* PGES_TABLE_H */

@@ -1,0 +1,43 @@
+#!/bin/bash
+# A room, a folder of src/, includes its own headers, those of base/, and of each room
+# that stands earlier in src/rooms the door, ROOM/ROOM.h. So no include runs back up.
+# A header that is no door says that it is for its room alone.
+find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xargs -0r perl -e '
+  open(my $list, "<", "src/rooms") or die "src/rooms: $!";
+  my $n = 0;
+  my %rank = map { /^(\w+)\s/ ? ($1 => $n++) : () } <$list>;
+  complain("src/rooms", "lists no room") if !%rank;
+  for my $room (keys %rank)
+  {
+    complain("src/rooms", "there is no room $room") if !-d "src/$room";
+  }
+  my %place = map { s{.*/}{}r => $_ } glob("src/*.[ch]");
+  for my $file (@ARGV)
+  {
+    my ($room, $name) = $file =~ m{^src/(\w+)/([\w.]+)$};
+    if (!$room || !exists $rank{$room})
+    {
+      complain($file, "is in no room of src/rooms");
+      next;
+    }
+    complain($file, "has the name of $place{$name}") if $place{$name};
+    $place{$name} = $file;
+    open(my $in, "<", $file) or die "$file: $!";
+    my $text = do { local $/; <$in> };
+    complain($file, "is no door and does not say that it is for its room alone")
+      if $name =~ /\.h$/ && $room ne "base" && $name ne "$room.h" && $text !~ /^\/\*(?:(?!\*\/).)*for this room alone/s;
+    my $line = 0;
+    for (split /\n/, $text)
+    {
+      $line++;
+      my ($to, $header) = m{^\s*#\s*include\s*["<](?:.*?([\w.]+)/)?([\w.]+)[">]} or next;
+      complain("$file:$line", "\"$header\" without its room") if !$to && grep { -f } glob("src/*/$header");
+      complain("$file:$line", "a path that begins with its room is wanted") if m{["/]\.\.?/};
+      next if !$to || !-f "src/$to/$header" || $to eq $room;
+      complain("$file:$line", "room $room stands below $to") if $rank{$to} > $rank{$room};
+      complain("$file:$line", "$to/$header is no door; include $to/$to.h")
+        if $to ne "base" && $header ne "$to.h";
+    }
+  }
+  sub complain { print "$_[0]: $_[1]\n"; $bad = 1 }
+  END { exit($bad // 0) }'

@@ -1,0 +1,99 @@
+/*
+ * archived.c
+ *		Checks that the archive has no event with the id or version of a new one.
+ *
+ * append.c tells why this is looked for after the insert.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+
+#include "append/append_steps.h"
+#include "base/text.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "table/table.h"
+
+static const PgesStatement archived_id_statement = {
+	"SELECT event_id FROM %1$s "
+	"WHERE event_id OPERATOR(pg_catalog.=) ANY ($1) LIMIT 1",
+	1, {TEXTARRAYOID}
+};
+
+/* The ids that the events of a batch were given, as an array; NULL for none. */
+static ArrayType *
+given_ids(const PgesBatch *batch)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * batch->nevents);
+	int			n = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		if (batch->events[i].event_id_given)
+			ids[n++] = PointerGetDatum(batch->events[i].event_id);
+	}
+	return n > 0 ? construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
+}
+
+/* Raise when an event in the archive has the id of one in the batch. */
+static void
+check_archived_ids(const PgesStore *store, const PgesBatch *batch)
+{
+	ArrayType  *ids = given_ids(batch);
+	Datum		value = PointerGetDatum(ids);
+	text	   *id;
+
+	if (ids == NULL || !pges_find_row(store, PGES_ARCHIVED, &archived_id_statement, &value))
+		return;
+	id = pges_found_text(batch->context, 1);
+	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		if (pges_text_equal(batch->events[i].event_id, id))
+		{
+			pges_current_event = batch->events[i].ordinal;
+			pges_report_duplicate(store, &batch->events[i],
+								  "An event with this id is in the archive.");
+		}
+	}
+}
+
+/* Raise when an event in the archive has a version that a new one was given. */
+static void
+check_archived_versions(const PgesStore *store, const PgesBatch *batch)
+{
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		PgesAggregate *aggregate = &batch->aggregates[i];
+		Datum		id = PointerGetDatum(aggregate->id);
+		bool		isnull;
+
+		if (aggregate->id == NULL || aggregate->nevents == 0)
+			continue;
+		if (pges_find_row(store, PGES_ARCHIVED, &pges_version_statement, &id))
+		{
+			int32		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+															  SPI_tuptable->tupdesc, 1, &isnull));
+
+			if (version >= batch->events[aggregate->first_event].version)
+				pges_report_archived(store, aggregate, version);
+			SPI_freetuptable(SPI_tuptable);
+		}
+	}
+}
+
+/*
+ * Check that what was inserted is not in the archive: ids, and the versions of
+ * aggregates that were not locked.
+ */
+void
+pges_check_not_archived(const PgesStore *store, const PgesBatch *batch)
+{
+	if (!OidIsValid(store->archive.relid))
+		return;
+	check_archived_ids(store, batch);
+	if (batch->unlocked)
+		check_archived_versions(store, batch);
+}

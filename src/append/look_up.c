@@ -1,0 +1,224 @@
+/*
+ * look_up.c
+ *		Looks up the versions and types of the aggregates of a batch: step 2 of an append.
+ *
+ * In a plain store (insert_direct.c) a version is read off the index on aggregate and
+ * version.  In any other, a statement looks for it.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "append/append_steps.h"
+#include "event/event.h"
+#include "store/store.h"
+#include "table/table.h"
+
+const PgesStatement pges_version_statement = {
+	"SELECT aggregate_version, aggregate_type FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+static const PgesStatement type_statement = {
+	"SELECT aggregate_type FROM %1$s "
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
+	"ORDER BY aggregate_version DESC LIMIT 1",
+	1, {TEXTOID}
+};
+
+/* A table in which versions are looked up. */
+typedef struct Lookup
+{
+	Relation	rel;
+	Relation	index;			/* on aggregate and version */
+	const AttrNumber *attnums;
+	Snapshot	snapshot;
+	SysScanDesc scan;			/* NULL before the first */
+} Lookup;
+
+/* Look up the version and type of an aggregate by a statement. */
+static void
+look_up_version(const PgesStore *store, const PgesBatch *batch,
+				PgesAggregate *aggregate)
+{
+	Datum		id = PointerGetDatum(aggregate->id);
+	bool		isnull;
+
+	if (pges_find_row(store, pges_whole(store), &pges_version_statement, &id))
+	{
+		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+														 SPI_tuptable->tupdesc,
+														 1, &isnull));
+		aggregate->type = pges_found_text(batch->context, 2);
+		SPI_freetuptable(SPI_tuptable);
+	}
+}
+
+/*
+ * Look up the type of an aggregate whose last event has none.  The append
+ * functions leave no such event after one with a type, but INSERT may.  Where no
+ * event has a type this reads all of them, so it is done only for an append that
+ * brings one, the first of its kind.
+ */
+static void
+look_up_type(const PgesStore *store, const PgesBatch *batch,
+			 PgesAggregate *aggregate)
+{
+	Datum		id = PointerGetDatum(aggregate->id);
+
+	if (!pges_find_row(store, pges_whole(store), &type_statement, &id))
+		return;
+	aggregate->type = pges_found_text(batch->context, 1);
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Copy the version and type of an aggregate from its last event. */
+static void
+copy_version(const AttrNumber *attnums, const PgesBatch *batch,
+			 PgesAggregate *aggregate, HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+	int32		version = DatumGetInt32(heap_getattr(tuple, attnums[PGES_AGGREGATE_VERSION],
+													 desc, &isnull));
+	MemoryContext caller;
+	Datum		type;
+
+	caller = MemoryContextSwitchTo(batch->context);
+	aggregate->version = version;
+	type = heap_getattr(tuple, attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
+	aggregate->type = isnull ? NULL : DatumGetTextPCopy(type);
+	MemoryContextSwitchTo(caller);
+}
+
+/*
+ * The least version that an aggregate must have for the batch to fit, or
+ * PG_INT32_MIN if that is not known.
+ */
+static int32
+least_version(const PgesBatch *batch, const PgesAggregate *aggregate)
+{
+	int32		given = aggregate->nevents == 0 ? 0 :
+		batch->events[aggregate->first_event].given_version;
+
+	if (aggregate->expected_given)
+		return aggregate->expected;
+	return given > 0 ? given - 1 : PG_INT32_MIN;
+}
+
+/*
+ * Find the last event of an aggregate, if it has at least some version: the
+ * index need not be read below that.  The first call begins the scan.
+ */
+static HeapTuple
+find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
+{
+	ScanKeyData keys[2];
+
+	ScanKeyInit(&keys[0], lookup->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
+				F_TEXTEQ, PointerGetDatum(aggregate->id));
+	ScanKeyInit(&keys[1], lookup->attnums[PGES_AGGREGATE_VERSION], BTGreaterEqualStrategyNumber,
+				F_INT4GE, Int32GetDatum(least));
+	if (lookup->scan == NULL)
+		lookup->scan = systable_beginscan_ordered(lookup->rel, lookup->index, lookup->snapshot,
+												  2, keys);
+	else
+	{
+		keys[0].sk_attno = 1;	/* of the index */
+		keys[1].sk_attno = 2;
+		index_rescan(lookup->scan->iscan, keys, 2, NULL, 0);
+	}
+	return systable_getnext_ordered(lookup->scan, BackwardScanDirection);
+}
+
+/*
+ * Look up the version and type of an aggregate in one table.  If it was found in
+ * another one, only a later version is of interest.
+ */
+static void
+look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
+{
+	bool		known = aggregate->version > 0;
+	int32		least = known ? aggregate->version : least_version(batch, aggregate);
+	HeapTuple	tuple = find_last(lookup, aggregate, least);
+
+	if (!HeapTupleIsValid(tuple) && least > 0 && !known)
+		tuple = find_last(lookup, aggregate, PG_INT32_MIN);
+	if (HeapTupleIsValid(tuple))
+		copy_version(lookup->attnums, batch, aggregate, tuple, RelationGetDescr(lookup->rel));
+}
+
+/*
+ * Look up the versions and types of a batch's aggregates in one table, by its
+ * index on aggregate and version.
+ */
+static void
+look_up_in(Oid relid, LOCKMODE table_lock, Oid index, LOCKMODE index_lock,
+		   const AttrNumber *attnums, Snapshot snapshot, const PgesBatch *batch)
+{
+	Lookup		lookup = {
+		.rel = table_open(relid, table_lock),
+		.index = index_open(index, index_lock),
+		.attnums = attnums,
+		.snapshot = snapshot
+	};
+
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (batch->aggregates[i].id != NULL)
+			look_up(&lookup, batch, &batch->aggregates[i]);
+	}
+	if (lookup.scan != NULL)
+		systable_endscan_ordered(lookup.scan);
+	index_close(lookup.index, NoLock);
+	table_close(lookup.rel, NoLock);
+}
+
+/*
+ * Look up the versions and types of a batch's aggregates, in the store and in its
+ * archive, under one snapshot of now.  The caller has locked the table for the
+ * INSERT to come; the index is locked as that will lock it.
+ */
+static void
+direct_versions(const PgesStore *store, PgesBatch *batch)
+{
+	const PgesArchive *archive = &store->archive;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+
+	look_up_in(store->relid, NoLock, store->version_index_oid, RowExclusiveLock,
+			   store->attnums, snapshot, batch);
+	if (OidIsValid(archive->relid))
+		look_up_in(archive->relid, AccessShareLock, archive->version_index_oid, AccessShareLock,
+				   archive->attnums, snapshot, batch);
+	UnregisterSnapshot(snapshot);
+}
+
+/* Look up the versions and types of all aggregates of a batch. */
+void
+pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch)
+{
+	if (batch->direct)
+		direct_versions(store, batch);
+	for (int i = 0; i < batch->naggregates; i++)
+	{
+		PgesAggregate *aggregate = &batch->aggregates[i];
+
+		if (aggregate->id && !batch->direct)
+			look_up_version(store, batch, aggregate);
+		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
+			look_up_type(store, batch, aggregate);
+	}
+}

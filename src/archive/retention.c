@@ -1,0 +1,141 @@
+/*
+ * retention.c
+ *		The rules of a store's retention: sets them, and makes rules for archiving of
+ *		them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+
+#include "archive/create_archive.h"
+#include "archive/due.h"
+#include "archive/retention.h"
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "base/sql_argument.h"
+#include "store/store.h"
+
+/* Events are kept at most so long by a rule.  This many years ago is a time. */
+#define MAX_AGE_YEARS 5000
+
+/* The rules of a store's retention, and their names; how many there are. */
+int
+pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2], const char *names[2])
+{
+	PgesRetention retention = pges_read_retention(store->archive.relid);
+	int			n = 0;
+
+	if (retention.max_age)
+	{
+		names[n] = "max_age";
+		rules[n] = pges_make_rule(limit);
+		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
+							DirectFunctionCall2(timestamptz_mi_interval,
+												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
+												IntervalPGetDatum(retention.max_age)));
+	}
+	if (retention.max_count > 0)
+	{
+		names[n] = "max_count_per_aggregate";
+		rules[n] = pges_make_rule(limit);
+		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(retention.max_count));
+	}
+	return n;
+}
+
+/* Raise the error that an interval is no age for a retention. */
+static void
+report_age(const Interval *age, const char *wanted)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"max_age\" must be %s", wanted),
+			 errdetail("It is %s.",
+					   DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age))))));
+}
+
+/*
+ * The age of an event's retention, or NULL.  Of an age with months and negative
+ * days nobody can tell whether it is above zero, and a time so long ago that
+ * PostgreSQL has no name for it cannot be compared with.
+ */
+static Interval *
+age_argument(FunctionCallInfo fcinfo, int arg)
+{
+	Interval   *age = PG_ARGISNULL(arg) ? NULL : PG_GETARG_INTERVAL_P(arg);
+	Interval	most = {.month = MAX_AGE_YEARS * MONTHS_PER_YEAR};
+
+	if (age == NULL)
+		return NULL;
+	if (age->month < 0 || age->day < 0 || age->time < 0 ||
+		(age->month == 0 && age->day == 0 && age->time == 0))
+		report_age(age, "more than zero, and none of its parts less");
+	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
+										 IntervalPGetDatum(&most))))
+		report_age(age, psprintf("at most %d years", MAX_AGE_YEARS));
+	return age;
+}
+
+/* The number of events of an aggregate that are to stay, or 0. */
+static int32
+kept_argument(FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg))
+		return 0;
+	if (PG_GETARG_INT32(arg) <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"max_count_per_aggregate\" must be more than zero"),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
+}
+
+/* Write the rules of a store's retention. */
+static void
+write_retention(const PgesStore *store, const PgesRetention *retention)
+{
+	PgesIdentity caller;
+	bool		as_owner;
+	int			nestlevel;
+
+	pges_check_archive_owner(store);
+	as_owner = pges_act_as_owner(&caller, store);
+	nestlevel = pges_begin_ddl();
+	pges_write_retention(store->archive.qualified_name, retention);
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_retention);
+
+/* SQL: set what is to go to the archive of a store. */
+Datum
+pges_set_retention(PG_FUNCTION_ARGS)
+{
+	const PgesStore *store;
+	PgesRetention retention;
+	Oid			relid;
+
+	PreventCommandIfReadOnly("eventstore.set_retention()");
+	pges_require_argument(fcinfo, 0, "store");
+	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	retention.max_age = age_argument(fcinfo, 1);
+	retention.max_count = kept_argument(fcinfo, 2);
+	store = pges_lock_archiving(relid);
+	pges_check_can_be_archived(store);
+	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)
+		PG_RETURN_VOID();
+	if (!OidIsValid(store->archive.relid))
+	{
+		(void) pges_create_archive_of(store, NULL, NULL, false);
+		store = pges_hold_archive(relid);
+	}
+	write_retention(store, &retention);
+	PG_RETURN_VOID();
+}

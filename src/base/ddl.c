@@ -1,0 +1,75 @@
+/*
+ * ddl.c
+ *		Runs DDL commands with a search path that nobody else can put anything on.
+ *
+ * All names in a command are quoted, and those of functions and operators have their
+ * schema.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "base/ddl.h"
+
+/* Set a setting until the present GUC nest level ends. */
+void
+pges_set_locally(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Connect to SPI for DDL, with a safe search path; undo with pges_end_ddl(). */
+int
+pges_begin_ddl(void)
+{
+	int			nestlevel = NewGUCNestLevel();
+
+	pges_set_locally("search_path", "pg_catalog, pg_temp");
+	SPI_connect();
+	return nestlevel;
+}
+
+/* Leave what pges_begin_ddl() set up. */
+void
+pges_end_ddl(int nestlevel)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/* Run one DDL command. */
+void
+pges_run_ddl(const char *command)
+{
+	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not execute: %s", command);
+}
+
+/* Comment on something. */
+void
+pges_comment_on(const char *object, const char *comment)
+{
+	pges_run_ddl(psprintf("COMMENT ON %s IS %s", object, quote_literal_cstr(comment)));
+}
+
+/*
+ * Run the commands that a query makes: of a relation or another object, $1, and a
+ * name, $2.
+ */
+void
+pges_run_commands(const char *query, Oid relid, const char *name)
+{
+	Oid			types[] = {OIDOID, TEXTOID};
+	Datum		values[] = {ObjectIdGetDatum(relid), CStringGetTextDatum(name)};
+	SPITupleTable *commands;
+
+	(void) SPI_execute_with_args(query, lengthof(types), types, values, NULL, false, 0);
+	commands = SPI_tuptable;
+	for (uint64 i = 0; i < commands->numvals; i++)
+		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
+	SPI_freetuptable(commands);
+}

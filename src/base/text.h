@@ -1,0 +1,14 @@
+/*
+ * text.h
+ *		Compares texts by their bytes, and shortens values for messages.
+ */
+#ifndef PGES_TEXT_H
+#define PGES_TEXT_H
+
+#include "postgres.h"
+
+extern char *pges_clip(char *string);
+extern int	pges_text_compare(const text *a, const text *b);
+extern bool pges_text_equal(const text *a, const text *b);
+
+#endif							/* PGES_TEXT_H */

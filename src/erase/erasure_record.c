@@ -1,0 +1,82 @@
+/*
+ * erasure_record.c
+ *		The records of erasures: table eventstore.erasures.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "base/own_table.h"
+#include "erase/erasure.h"
+#include "event/event.h"
+
+/* The table of the records. */
+static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
+
+/* The name of a role, as a value. */
+static Datum
+role_name(Oid role)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
+}
+
+/* Record an erasure; the caller needs no rights on the table of the records. */
+void
+pges_record_erasure(const PgesErasure *erasure, int64 events)
+{
+	static const char insert[] =
+		"INSERT INTO eventstore.erasures (erasure_id, erased_at, erased_by, session_role, "
+		"store, aggregate_id, event_id, events, values_given, reason) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID,
+	TEXTOID, INT4OID, BOOLOID, TEXTOID};
+	Datum		values[lengthof(types)];
+	char		nulls[] = "          ";
+
+	values[0] = PointerGetDatum(pges_make_event_id());
+	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[2] = role_name(GetUserId());
+	values[3] = role_name(GetSessionUserId());
+	values[4] = CStringGetTextDatum(erasure->store->qualified_name);
+	values[5] = PointerGetDatum(erasure->aggregate_id);
+	values[6] = PointerGetDatum(erasure->event_id);
+	values[7] = Int32GetDatum((int32) events);
+	values[8] = BoolGetDatum(erasure->values_given);
+	values[9] = PointerGetDatum(erasure->reason);
+	if (erasure->aggregate_id == NULL)
+		nulls[5] = 'n';
+	if (erasure->event_id == NULL)
+		nulls[6] = 'n';
+	if (pges_write_own_table(&erasures, insert, lengthof(types), types, values, nulls) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("could not record an erasure in table eventstore.erasures"),
+				 errdetail("A trigger or rule of the table discards the record. Nothing was erased.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_keep_erasures);
+
+/* Trigger, before UPDATE, DELETE and TRUNCATE of the records: refuses them. */
+Datum
+pges_keep_erasures(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&erasures, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of table eventstore.erasures",
+						"keep_erasures")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot change the records of table eventstore.erasures"),
+			 errdetail("They tell who erased what, when and why.")));
+	return PointerGetDatum(NULL);	/* not reached */
+}

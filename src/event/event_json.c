@@ -1,0 +1,80 @@
+/*
+ * event_json.c
+ *		Makes JSON of an event, in the shape in which batch_json.c reads it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/datetime.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#include "base/compat.h"
+#include "event/event.h"
+
+/* Add a key to an event object. */
+static void
+add_key(PgesJsonBuilder *builder, PgesColumn column)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, pges_column_name(column));
+	key.val.string.len = strlen(key.val.string.val);
+	pges_json_push_compat(builder, WJB_KEY, &key);
+}
+
+/* The value of a column of an event as JSON. */
+static void
+make_value(PgesColumn column, Datum value, JsonbValue *json)
+{
+	char	   *time;
+
+	switch (column)
+	{
+		case PGES_AGGREGATE_VERSION:
+			json->type = jbvNumeric;
+			json->val.numeric = int64_to_numeric(DatumGetInt32(value));
+			return;
+		case PGES_DATA:
+		case PGES_METADATA:
+			JsonbToJsonbValue(DatumGetJsonbP(value), json);
+			return;
+		case PGES_OCCURRED_AT:
+			time = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, TIMESTAMPTZOID, NULL);
+			json->type = jbvString;
+			json->val.string.val = time;
+			json->val.string.len = strlen(time);
+			return;
+		default:
+			json->type = jbvString;
+			json->val.string.val = VARDATA_ANY(DatumGetTextPP(value));
+			json->val.string.len = VARSIZE_ANY_EXHDR(DatumGetTextPP(value));
+			return;
+	}
+}
+
+/* An event as JSON: an object without the keys that are null. */
+Jsonb *
+pges_event_json(HeapTuple row, TupleDesc desc)
+{
+	PgesJsonBuilder builder = {0};
+
+	pges_json_push_compat(&builder, WJB_BEGIN_OBJECT, NULL);
+	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
+	{
+		JsonbValue	json;
+		bool		isnull;
+		Datum		value = SPI_getbinval(row, desc, column + 1, &isnull);
+
+		if (isnull)
+			continue;
+		add_key(&builder, column);
+		make_value(column, value, &json);
+		pges_json_push_compat(&builder, WJB_VALUE, &json);
+	}
+	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);
+	return JsonbValueToJsonb(builder.result);
+}

@@ -1,0 +1,148 @@
+/*
+ * default_store.c
+ *		How a store announces new events, and how dumps carry that for the default
+ *		store.
+ */
+#include "postgres.h"
+
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/ddl.h"
+#include "base/identity.h"
+#include "base/own_table.h"
+#include "base/sql_argument.h"
+#include "lifecycle/lifecycle.h"
+#include "notify/notify.h"
+#include "position/position.h"
+#include "store/store.h"
+
+/* The table that carries the options of the default store through dumps. */
+static const PgesOwnTable default_store_options = {
+	"default_store_options", 2, {{"notifications", TEXTOID}, {"channel", TEXTOID}}
+};
+
+/* Whether a store is the default store, whose options are to be in dumps. */
+static bool
+has_dumped_options(const PgesStore *store)
+{
+	Oid			schema = get_namespace_oid("eventstore", false);
+
+	return store->relid == get_relname_relid("events", schema) &&
+		OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
+}
+
+/*
+ * Keep the options of the default store.  pg_dump does not carry the trigger of a
+ * table that belongs to an extension, but it carries this table's row, whose own
+ * trigger applies it when it is restored.
+ */
+static void
+keep_default_store_options(PgesNotifications mode, const char *channel)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(pges_notifications_name(mode)), CStringGetTextDatum(channel)
+	};
+
+	(void) pges_write_own_table(&default_store_options,
+								"DELETE FROM eventstore.default_store_options", 0, NULL, NULL, NULL);
+	(void) pges_write_own_table(&default_store_options,
+								"INSERT INTO eventstore.default_store_options (notifications, channel) VALUES ($1, $2)",
+								lengthof(types), types, values, NULL);
+}
+
+/* The default store. */
+static const PgesStore *
+default_store(void)
+{
+	RangeVar   *name = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
+
+	return pges_store(RangeVarGetRelid(name, ShareRowExclusiveLock, false));
+}
+
+PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
+
+/* Trigger, before INSERT, for each row: gives the default store its options. */
+Datum
+pges_apply_default_store_options(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	const PgesStore *store;
+	PgesNotifications mode;
+	char	   *channel;
+	TupleDesc	desc;
+	int			nestlevel;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&default_store_options, true))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
+						"apply_default_store_options")));
+	pges_check_own_table(trigdata->tg_relation, &default_store_options);
+	desc = RelationGetDescr(trigdata->tg_relation);
+	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));
+	channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
+	store = default_store();
+	if (store->notifications == mode && strcmp(store->channel, channel) == 0)
+		return PointerGetDatum(trigdata->tg_trigtuple);
+	nestlevel = pges_begin_ddl();
+	pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	pges_end_ddl(nestlevel);
+	return PointerGetDatum(trigdata->tg_trigtuple);
+}
+
+/*
+ * Announce the last position of a store that the notifier does not announce any more:
+ * it may not have come to that yet.  Nobody appends meanwhile.
+ */
+static void
+announce_last(const PgesStore *store, const char *channel)
+{
+	int64		last = pges_next_of_sequence(store->sequence) - 1;
+
+	if (last > 0)
+		pges_notify(channel, store->qualified_name, last);
+}
+
+PG_FUNCTION_INFO_V1(pges_set_notifications);
+
+/* SQL: change how a store announces new events. */
+Datum
+pges_set_notifications(PG_FUNCTION_ARGS)
+{
+	PgesNotifications mode = pges_parse_notifications(pges_text_argument(fcinfo, 1, "mode"));
+	const PgesStore *store;
+	char	   *channel;
+	PgesIdentity caller;
+	bool		as_owner;
+	int			nestlevel;
+
+	PreventCommandIfReadOnly("eventstore.set_notifications()");
+	store = pges_own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
+	channel = PG_ARGISNULL(2) ? store->channel : pges_channel_argument(fcinfo, 2);
+	as_owner = pges_act_as_owner(&caller, store);
+	nestlevel = pges_begin_ddl();
+	pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	pges_end_ddl(nestlevel);
+	if (as_owner)
+		pges_become_again(&caller);
+	if (has_dumped_options(store))
+		keep_default_store_options(mode, channel);
+	if (store->notifications == PGES_NOTIFY_WORKER && mode == PGES_NOTIFY_COMMIT)
+		announce_last(store, channel);
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,207 @@
+/*
+ * watermark.c
+ *		The rows of table eventstore.watermarks: how far standbys and subscribers may
+ *		read a store, and what the notifier has announced.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/compat.h"
+#include "base/identity.h"
+#include "base/lock_tag.h"
+#include "base/own_table.h"
+#include "position/position.h"
+
+/* The columns of eventstore.watermarks. */
+#define WATERMARK_STORE 1
+#define WATERMARK_POSITION 2
+#define WATERMARK_ANNOUNCED 4
+
+static const PgesOwnTable watermarks_table = {
+	"watermarks", 4,
+	{
+		{"store", REGCLASSOID},
+		{"position", INT8OID},
+		{"updated_at", TIMESTAMPTZOID},
+		{"announced", INT8OID}
+	}
+};
+
+/* The table of the watermarks. */
+Oid
+pges_watermarks_table(bool missing_ok)
+{
+	return pges_own_table_oid(&watermarks_table, missing_ok);
+}
+
+/*
+ * Find the row of a store, as of now; NULL if there is none.  The index is scanned
+ * backwards: where a long snapshot keeps many dead versions of the row, the newest
+ * one is at the end.
+ */
+static HeapTuple
+find_watermark(Relation rel, Oid store)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Oid			indexid = pges_primary_key_compat(rel);
+	Relation	index;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(indexid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table eventstore.watermarks has no primary key"),
+				 errhint("Create extension pg_eventstore again.")));
+	index = index_open(indexid, AccessShareLock);
+	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(store));
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
+	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	return tuple;
+}
+
+/*
+ * Read the watermark of a store, as of now; false when there is none or, unless
+ * told to wait, when somebody has locked the table.  A store that is not logged
+ * has none, as its sequence would start again below it after a crash.
+ */
+bool
+pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	memset(watermark, 0, sizeof(PgesWatermark));
+	if (get_rel_persistence(store) != RELPERSISTENCE_PERMANENT)
+		return false;
+	rel = wait ? pges_open_own_table(&watermarks_table, AccessShareLock) :
+		pges_try_open_own_table(&watermarks_table, AccessShareLock);
+	if (rel == NULL)
+		return false;
+	tuple = find_watermark(rel, store);
+	if (HeapTupleIsValid(tuple))
+	{
+		watermark->tid = tuple->t_self;
+		watermark->position = DatumGetInt64(heap_getattr(tuple, WATERMARK_POSITION,
+														 RelationGetDescr(rel), &isnull));
+		watermark->announced = DatumGetInt64(heap_getattr(tuple, WATERMARK_ANNOUNCED,
+														  RelationGetDescr(rel), &isnull));
+		heap_freetuple(tuple);
+	}
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+/*
+ * Delete the watermark of a store, for whoever creates or drops it.  The store
+ * is locked, so nobody writes the row.
+ */
+void
+pges_forget_watermark(Oid store)
+{
+	Relation	rel;
+	HeapTuple	tuple;
+
+	if (!OidIsValid(pges_watermarks_table(true)))
+		return;					/* the extension is being created */
+	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
+	tuple = find_watermark(rel, store);
+	if (HeapTupleIsValid(tuple))
+		simple_heap_delete(rel, &tuple->t_self);
+	table_close(rel, NoLock);
+}
+
+/* Update or insert the row of a store, by SPI; whether that was possible. */
+static bool
+store_watermark(Oid store, const PgesWatermark *present, int64 mark, int64 last,
+				PgesWatermarkWriter writer)
+{
+	static const char update[] =
+		"UPDATE eventstore.watermarks SET "
+		"position = CASE WHEN position OPERATOR(pg_catalog.>) $3 THEN $2 ELSE GREATEST(position, $2) END, "
+		"announced = CASE WHEN $4 THEN $2 ELSE announced END, "
+		"updated_at = pg_catalog.clock_timestamp() "
+		"WHERE ctid OPERATOR(pg_catalog.=) ("
+		"SELECT w.ctid FROM eventstore.watermarks w "
+		"WHERE %s w.store OPERATOR(pg_catalog.=) $1 FOR UPDATE %s)";
+	static const char insert[] =
+		"INSERT INTO eventstore.watermarks (store, position, announced, updated_at) "
+		"VALUES ($1, $2, CASE WHEN $4 THEN $2 ELSE 0 END, pg_catalog.clock_timestamp()) "
+		"ON CONFLICT DO NOTHING";
+	bool		by_notifier = writer == PGES_BY_NOTIFIER;
+	Oid			types[] = {OIDOID, INT8OID, INT8OID, BOOLOID, TIDOID};
+	ItemPointerData tid = present ? present->tid : (ItemPointerData) {0};
+	Datum		values[] = {ObjectIdGetDatum(store), Int64GetDatum(mark), Int64GetDatum(last),
+	BoolGetDatum(by_notifier), PointerGetDatum(&tid)};
+	const char *sql = insert;
+
+	if (present)
+		sql = psprintf(update, by_notifier ? "w.ctid OPERATOR(pg_catalog.=) $5 AND" : "",
+					   by_notifier ? "SKIP LOCKED" : "");
+	(void) SPI_execute_with_args(sql, present && by_notifier ? 5 : 4, types, values,
+								 NULL, false, 0);
+	return SPI_processed > 0;
+}
+
+/*
+ * Write the watermark of a store, as the owner of the table, unless it is as high
+ * already; SPI must be connected.  Another transaction that writes it is waited for
+ * by hand; for the notifier this returns false then.  The lock tells, also of a row
+ * that is not visible yet.  The notifier names the version of the row that it has
+ * found, so that it need not look through dead ones.  A watermark beyond the last
+ * position is wrong: somebody has set the sequence back.
+ */
+bool
+pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)
+{
+	bool		by_notifier = writer == PGES_BY_NOTIFIER;
+	Relation	rel = by_notifier ?
+		pges_try_open_own_table(&watermarks_table, RowExclusiveLock) :
+		pges_open_own_table(&watermarks_table, RowExclusiveLock);
+	LOCKTAG		tag;
+	PgesWatermark present;
+	PgesIdentity saved;
+	int64		last;
+	bool		found;
+	bool		done = false;
+
+	if (rel == NULL)
+		return false;
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
+	if (LockAcquire(&tag, ExclusiveLock, false, by_notifier) != LOCKACQUIRE_NOT_AVAIL)
+	{
+		last = pges_next_of_sequence(sequence) - 1;
+		found = pges_read_watermark(store, true, &present);
+		done = found && present.position >= mark && present.position <= last &&
+			(!by_notifier || present.announced == mark);
+		if (!done)
+		{
+			pges_become(&saved, rel->rd_rel->relowner);
+			done = store_watermark(store, found ? &present : NULL, mark, last, writer);
+			pges_become_again(&saved);
+		}
+	}
+	table_close(rel, NoLock);
+	return done;
+}

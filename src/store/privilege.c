@@ -1,0 +1,191 @@
+/*
+ * privilege.c
+ *		Who may do what with a store and its archive.
+ *
+ * A store's name or OID is anybody's to give.  So the privileges are looked at before
+ * a table is locked: whoever has none may not make others wait.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "base/compat.h"
+#include "base/identity.h"
+#include "base/sql_argument.h"
+#include "event/event.h"
+#include "store/store.h"
+
+/* The owner of a table. */
+Oid
+pges_owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/*
+ * Raise unless the user owns a table, or has one of some privileges on it or on
+ * a column of it.
+ */
+void
+pges_check_may_use(Oid relid, AclMode privileges)
+{
+	Oid			user = GetUserId();
+	bool		for_owner = privileges == ACL_NO_RIGHTS;
+
+	if (pges_owns_table_compat(relid, user) ||
+		(!for_owner &&
+		 (pg_class_aclmask(relid, user, privileges, ACLMASK_ANY) != 0 ||
+		  pg_attribute_aclcheck_all(relid, user, privileges, ACLMASK_ANY) == ACLCHECK_OK)))
+		return;
+	aclcheck_error(for_owner ? ACLCHECK_NOT_OWNER : ACLCHECK_NO_PRIV,
+				   get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
+}
+
+/* Whether the user may insert into a table, or into some of its columns. */
+bool
+pges_may_insert(Oid relid)
+{
+	return pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
+}
+
+/*
+ * Take the rights of the owner of a store by pges_act_as(), or those of the owner
+ * of its archive, if a superuser's store has one that is somebody else's.
+ */
+bool
+pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
+{
+	Oid			owner = store->owner;
+
+	if (OidIsValid(store->archive.relid) && store->archive.owner != owner && superuser_arg(owner))
+		owner = store->archive.owner;
+	return pges_act_as(saved, owner);
+}
+
+/* The description of a store that the user must own, which is looked at first. */
+const PgesStore *
+pges_own_store(Oid relid)
+{
+	if (get_rel_relkind(relid) != '\0')
+		pges_check_may_use(relid, ACL_NO_RIGHTS);
+	return pges_store(relid);
+}
+
+/* The store to alter, locked; checked before, so that only its owner locks. */
+const PgesStore *
+pges_own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+{
+	Oid			relid;
+
+	pges_require_argument(fcinfo, arg, "store");
+	relid = PG_GETARG_OID(arg);
+	(void) pges_own_store(relid);
+	LockRelationOid(relid, mode);
+	return pges_own_store(relid);
+}
+
+/* The store of an argument, which the user must be allowed to read. */
+const PgesStore *
+pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
+{
+	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
+
+	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+	return store;
+}
+
+/* Whether the user has a privilege on a table, or on all of its columns. */
+static bool
+has_privilege(Oid relid, AclMode privilege)
+{
+	return pg_class_aclcheck(relid, GetUserId(), privilege) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ALL) == ACLCHECK_OK;
+}
+
+/* Whether the user may erase events in an archive. */
+static bool
+may_erase(const PgesArchive *archive)
+{
+	return pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_DATA],
+								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
+		pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_METADATA],
+							  GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+}
+
+/*
+ * Raise the error that the user lacks a privilege on an archive, and tell how to
+ * get it.
+ */
+static void
+report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
+{
+	char	   *grant = psprintf("GRANT %s ON %s TO %s;", privilege, store->archive.qualified_name,
+								 quote_identifier(GetUserNameFromId(GetUserId(), false)));
+	char	   *sync = psprintf("SELECT eventstore.sync_archive(%s);",
+								quote_literal_cstr(store->qualified_name));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for table %s", get_rel_name(store->archive.relid)),
+			 errdetail("It is the archive of store %s.", store->qualified_name),
+			 is_copied ? errhint("The owner can grant it, as on the store: %s or: %s", sync, grant) :
+			 errhint("The owner can grant it: %s", grant)));
+}
+
+/*
+ * Raise unless the user has a privilege on the archive of a store: INSERT, UPDATE
+ * of what is erased, or SELECT.  Who may not even read all of the store is told so
+ * by PostgreSQL.
+ */
+void
+pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
+{
+	Oid			archive = store->archive.relid;
+
+	if (pg_class_aclcheck(archive, GetUserId(), privilege) == ACLCHECK_OK)
+		return;
+	if (privilege == ACL_UPDATE && !may_erase(&store->archive))
+		report_privilege(store, "UPDATE (data, metadata)", true);
+	if (privilege == ACL_SELECT && has_privilege(store->relid, ACL_SELECT) &&
+		!has_privilege(archive, ACL_SELECT))
+		report_privilege(store, "SELECT", true);
+	if (privilege == ACL_INSERT && !has_privilege(archive, ACL_INSERT))
+		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
+}
+
+/* Raise unless the archive of a store has the owner of the store. */
+void
+pges_check_archive_owner(const PgesStore *store)
+{
+	Oid			owner = pges_owner_of(store->relid);
+
+	if (!OidIsValid(store->archive.relid) || pges_owner_of(store->archive.relid) == owner)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("archive %s has another owner than its store", store->archive.qualified_name),
+			 errdetail("Store %s belongs to role \"%s\", the archive to role \"%s\".",
+					   store->qualified_name, GetUserNameFromId(owner, true),
+					   GetUserNameFromId(pges_owner_of(store->archive.relid), true)),
+			 errhint("Give it to the owner of the store: ALTER TABLE %s OWNER TO %s;",
+					 store->archive.qualified_name,
+					 quote_identifier(GetUserNameFromId(owner, false)))));
+}
