@@ -15,21 +15,19 @@ SRCS = $(sort $(wildcard src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
 PG_CPPFLAGS = -I$(srcdir)/src
 
+# a room's types, functions, and then what needs its functions, room by room
+ROOMS := $(shell sed 's/ .*//' src/rooms)
 SQL_PARTS = sql/preamble.sql \
-	$(sort $(wildcard sql/schema/1*.sql)) \
-	$(sort $(wildcard sql/functions/*.sql)) \
-	$(sort $(wildcard sql/schema/2*.sql)) \
-	$(sort $(wildcard sql/schema/3*.sql)) \
-	$(sort $(wildcard sql/schema/[78]*.sql))
+	$(foreach room,$(ROOMS),$(wildcard $(foreach part,types functions tables,sql/$(room)/$(part).sql)))
 DATA_built = pg_eventstore--$(EXTVERSION).sql
 DATA = $(filter-out $(wildcard sql/pg_eventstore--$(EXTVERSION).sql), \
 	$(wildcard sql/pg_eventstore--*.sql)) $(wildcard sql/updates/*--*.sql)
 
-TESTS = $(sort $(wildcard test/sql/*.sql))
+TESTS = $(sort $(wildcard test/sql/*/*.sql))
 REGRESS = $(patsubst test/sql/%.sql,%,$(TESTS))
 REGRESS_OPTS = --inputdir=test --load-extension=pg_eventstore \
 	--encoding=UTF8 --no-locale
-SPECS = $(sort $(wildcard test/isolation/specs/*.spec))
+SPECS = $(sort $(wildcard test/isolation/specs/*/*.spec))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(SPECS))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. \
 	--load-extension=pg_eventstore --encoding=UTF8 --no-locale
@@ -49,9 +47,14 @@ PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
-# pg_regress would look at sql/NAME.sql before test/sql/NAME.sql
-ifneq ($(filter-out sql/preamble.sql sql/pg_eventstore--%,$(wildcard sql/*.sql)),)
-$(error install fragments belong in sub-folders of sql/)
+# pg_regress makes the folder of the results, but none in it
+installcheck: result-folders
+result-folders:
+	$(MKDIR_P) $(sort $(dir $(REGRESS:%=results/%) $(ISOLATION:%=results/%)))
+
+# pg_regress would look at sql/ROOM/NAME.sql before test/sql/ROOM/NAME.sql
+ifneq ($(filter types functions tables,$(notdir $(REGRESS))),)
+$(error a test cannot be named types, functions or tables)
 endif
 
 # PGXS tracks no header dependencies
@@ -74,4 +77,4 @@ all-programs install-programs uninstall-programs clean-programs:
 check-style:
 	PG_CONFIG='$(PG_CONFIG)' ci/style
 
-.PHONY: check-style all-programs install-programs uninstall-programs clean-programs
+.PHONY: check-style result-folders all-programs install-programs uninstall-programs clean-programs

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A SECURITY DEFINER function has a fixed search_path and its rights revoked.
-find sql/schema sql/functions sql/updates -name '*.sql' -print0 2>/dev/null |
+find sql -name '*.sql' -print0 |
   xargs -0r perl -0777 -ne '
   while (/^CREATE (?:OR REPLACE )?FUNCTION ([\w.]+)\((.*?);\n\n/msg)
   {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Every function, view, type and table made in sql/ has a COMMENT ON in its file.
-find sql/schema sql/functions sql/updates -name '*.sql' -print0 2>/dev/null |
+find sql -name '*.sql' -print0 |
   xargs -0r perl -0777 -ne '
   my $kinds = qr/FUNCTION|PROCEDURE|AGGREGATE|VIEW|TYPE|DOMAIN|TABLE/;
   my %missing;

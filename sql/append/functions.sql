@@ -83,4 +83,3 @@ expected_versions: an object of aggregate id to expected version, {"order-1": 3,
 store: NULL means the setting pg_eventstore.store.
 Returns one row for each event, in order; deduplicated tells that the event stood there already.
 Errors: as append_events().';
-

@@ -117,22 +117,3 @@ name: who holds back, such as a reader of the log. A name that is there gets the
 up_to_position: events up to it may be archived; NULL removes the hold.
 store: NULL means the setting pg_eventstore.store.
 Errors: 22004 when name is NULL; 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has written the hold since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
-
-CREATE OR REPLACE FUNCTION eventstore.archive_of_store() RETURNS trigger
-AS 'MODULE_PATHNAME', 'pges_archive_of_store'
-LANGUAGE C;
-
-COMMENT ON FUNCTION eventstore.archive_of_store() IS
-'Trigger function that makes a table the archive of a store: of a constraint trigger on the archive, FROM the store.';
-
-CREATE OR REPLACE FUNCTION eventstore.archive_options(
-  archive regclass,
-  OUT max_age text,
-  OUT max_count_per_aggregate text)
-RETURNS record
-AS 'MODULE_PATHNAME', 'pges_archive_options'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
-
-COMMENT ON FUNCTION eventstore.archive_options(regclass) IS
-'The rules of set_retention(), as a trigger of the archive holds them; the view eventstore.archives shows them.
-Errors: 42P01, 42809 when there is no such table.';

@@ -27,4 +27,3 @@ COMMENT ON COLUMN eventstore.event.aggregate_type IS 'the type of the aggregate'
 COMMENT ON COLUMN eventstore.event.aggregate_version IS 'its number within the aggregate; null when it belongs to none';
 COMMENT ON COLUMN eventstore.event.data IS 'what happened';
 COMMENT ON COLUMN eventstore.event.metadata IS 'what else was kept with it';
-

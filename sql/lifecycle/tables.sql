@@ -15,3 +15,20 @@ COMMENT ON COLUMN eventstore.default_store_options.channel IS 'the NOTIFY channe
 GRANT SELECT ON eventstore.default_store_options TO PUBLIC;
 
 COMMENT ON TRIGGER apply_options ON eventstore.default_store_options IS 'gives the default store these options';
+
+-- all so far belongs to the bootstrap superuser, also if another superuser creates
+-- the extension; what follows, the default store, belongs to whoever creates it
+CREATE FUNCTION eventstore.end_install() RETURNS void
+AS 'MODULE_PATHNAME', 'pges_end_install' LANGUAGE C;
+COMMENT ON FUNCTION eventstore.end_install() IS 'For the install script only.';
+SELECT eventstore.end_install();
+DROP FUNCTION eventstore.end_install();
+
+-- The default store, made like any other.  Its table and sequence belong to
+-- the extension, so pg_dump is told to carry what they hold.
+SELECT eventstore.create_store('eventstore.events'::pg_catalog.text, 'worker'::pg_catalog.text,
+  NULL::pg_catalog.text, true);
+SELECT pg_catalog.pg_extension_config_dump('eventstore.events', '');
+SELECT pg_catalog.pg_extension_config_dump('eventstore.events_position_seq', '');
+
+COMMENT ON TABLE eventstore.events IS 'The default store.';

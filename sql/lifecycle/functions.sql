@@ -41,16 +41,11 @@ mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one
 channel: the NOTIFY channel; NULL keeps the present one.
 Errors: 42809 when the table is no store; 42501 for anyone but its owner; 22023 or 22004 for a bad argument.';
 
-CREATE OR REPLACE FUNCTION eventstore.store_options(
-  store regclass,
-  OUT notifications text,
-  OUT channel text,
-  OUT position_sequence regclass)
-RETURNS record
-AS 'MODULE_PATHNAME', 'pges_store_options'
-LANGUAGE C STABLE STRICT PARALLEL SAFE;
+CREATE OR REPLACE FUNCTION eventstore.apply_default_store_options() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_apply_default_store_options'
+LANGUAGE C;
 
-COMMENT ON FUNCTION eventstore.store_options(regclass) IS
-'The options of a store, as its trigger holds them, and the sequence of its positions.
-Errors: 42809 when the table is no store.';
+COMMENT ON FUNCTION eventstore.apply_default_store_options() IS
+'Trigger function of eventstore.default_store_options, and of no other table: gives the default store the options that are inserted.';
 
+REVOKE EXECUTE ON FUNCTION eventstore.apply_default_store_options() FROM PUBLIC;

@@ -1,0 +1,20 @@
+-- What must not be archived yet.
+CREATE TABLE eventstore.archive_holds (
+  store regclass,
+  name text,
+  position bigint NOT NULL,
+  PRIMARY KEY (store, name)
+);
+SELECT pg_catalog.pg_extension_config_dump('eventstore.archive_holds',
+  'WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS ('
+  'SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid '
+  'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e'' '
+  'AND d.refclassid = ''pg_catalog.pg_extension''::pg_catalog.regclass AND x.extname <> ''pg_eventstore''))');
+
+COMMENT ON TABLE eventstore.archive_holds IS
+'What must not be archived yet: of each store, no event after the lowest of these positions is archived by a transaction that begins after the row was committed. set_archive_hold() writes it.';
+COMMENT ON COLUMN eventstore.archive_holds.store IS 'the store';
+COMMENT ON COLUMN eventstore.archive_holds.name IS 'who holds back, such as a reader of the log';
+COMMENT ON COLUMN eventstore.archive_holds.position IS 'events up to this position may be archived, such as those the reader has dealt with';
+
+GRANT SELECT ON eventstore.archive_holds TO PUBLIC;

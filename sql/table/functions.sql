@@ -1,0 +1,6 @@
+CREATE OR REPLACE FUNCTION eventstore.refuse_change() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_refuse_change'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.refuse_change() IS
+'Trigger function that keeps events immutable: refuses UPDATE, DELETE and TRUNCATE on a store with SQLSTATE 0A000.';
