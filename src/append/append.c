@@ -76,13 +76,13 @@ check_length(const PgesStore *store, PgesColumn column, const text *value,
 
 /* Check that all texts fit the columns of the store. */
 static void
-check_lengths(const PgesStore *store, const PgesBatch *batch)
+check_lengths(const PgesStore *store, PgesBatch *batch)
 {
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		const PgesEvent *event = &batch->events[i];
 
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		check_length(store, PGES_EVENT_ID, event->event_id, event->ordinal);
 		check_length(store, PGES_EVENT_TYPE, event->event_type, event->ordinal);
 		check_length(store, PGES_CORRELATION_ID, event->correlation_id, event->ordinal);
@@ -90,7 +90,7 @@ check_lengths(const PgesStore *store, const PgesBatch *batch)
 		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, event->ordinal);
 		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, event->ordinal);
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 }
 
 /* Whether an aggregate's version is another than the expected one. */
@@ -190,7 +190,7 @@ complete_events(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		if (event->aggregate_id)
 		{
 			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
@@ -203,7 +203,7 @@ complete_events(PgesBatch *batch)
 		if (!event->occurred_at_given)
 			event->occurred_at = GetCurrentTransactionStartTimestamp();
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 }
 
 /* Take the positions of all events. */

@@ -186,7 +186,7 @@ report_position(const PgesStore *store, const ErrorData *error)
  * index; the caller then raises the original.
  */
 void
-pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
+pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 							 const ErrorData *error)
 {
 	const PgesEvent *event = NULL;
@@ -202,7 +202,7 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
 		(event = find_duplicate(batch, error)) != NULL)
 	{
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		pges_report_duplicate(store, event,
 							  "An event with this id stands at another place, or was stored concurrently.");
 	}
@@ -212,7 +212,7 @@ pges_report_unique_violation(const PgesStore *store, const PgesBatch *batch,
 		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 		char	   *id = text_to_cstring(event->aggregate_id);
 
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		ereport(ERROR,
 				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
 				 errmsg("version conflict on aggregate \"%s\"", id),

@@ -25,22 +25,20 @@ typedef struct AppendContext
 {
 	ErrorContextCallback callback;
 	const PgesStore *store;
-	const PgesBatch *batch;		/* NULL until it is read */
-	int			outer_event;	/* of the append whose trigger this one is in */
-	const void *outer_owner;
+	const PgesBatch *batch;		/* NULL until it is known how many events
+								 * there are */
 } AppendContext;
 
 /* What is being appended, for people: "event 2 of 3", "1 event", "events". */
-static char *
+static const char *
 describe_events(const AppendContext *context)
 {
 	const PgesBatch *batch = context->batch;
-	int			event = pges_current_owner == context ? pges_current_event : 0;
 
 	if (batch == NULL)
-		return event > 0 ? psprintf("event %d", event) : pstrdup("events");
-	if (event > 0)
-		return psprintf("event %d of %d", event, batch->nevents);
+		return "events";
+	if (batch->current > 0)
+		return psprintf("event %d of %d", batch->current, batch->nevents);
 	return psprintf("%d %s", batch->nevents, batch->nevents == 1 ? "event" : "events");
 }
 
@@ -90,22 +88,25 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	context->callback.arg = context;
 	context->callback.previous = error_context_stack;
 	error_context_stack = &context->callback;
-	context->outer_event = pges_current_event;
-	context->outer_owner = pges_current_owner;
-	pges_current_event = 0;
-	pges_current_owner = context;
 	context->store = pges_open_for_append(context->store);
+}
+
+/* Create the batch of an append; from now on errors tell which event is at hand. */
+static PgesBatch *
+create_batch(AppendContext *context, int nevents)
+{
+	PgesBatch  *batch = pges_batch_create(nevents);
+
+	context->batch = batch;
+	return batch;
 }
 
 /* Append what was read. */
 static void
 finish_append(AppendContext *context, PgesBatch *batch)
 {
-	context->batch = batch;
 	pges_append_batch(context->store, batch);
 	error_context_stack = context->callback.previous;
-	pges_current_event = context->outer_event;
-	pges_current_owner = context->outer_owner;
 }
 
 /* A text argument, or NULL. */
@@ -142,6 +143,16 @@ version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
 	PG_RETURN_INT32(batch->naggregates > 0 ? batch->aggregates[0].version : 0);
 }
 
+/* Read the events of JSON into a batch. */
+static PgesBatch *
+read_json(AppendContext *context, Jsonb *events)
+{
+	PgesBatch  *batch = create_batch(context, pges_batch_json_count(events));
+
+	pges_batch_read_json(batch, events);
+	return batch;
+}
+
 PG_FUNCTION_INFO_V1(pges_append_events);
 
 /* SQL: append events of one aggregate, given as JSON. */
@@ -153,7 +164,7 @@ pges_append_events(PG_FUNCTION_ARGS)
 
 	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
-	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
+	batch = read_json(&context, PG_GETARG_JSONB_P(0));
 	expect_version(fcinfo, 1, batch,
 				   batch->nevents > 0 ? batch->events[0].aggregate_id : NULL);
 	finish_append(&context, batch);
@@ -173,7 +184,7 @@ pges_append_event(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "event_type");
 	pges_require_argument(fcinfo, 1, "data");
 	begin_append(&context, fcinfo, 10);
-	batch = pges_batch_create(1);
+	batch = create_batch(&context, 1);
 	event = &batch->events[0];
 	event->event_type = PG_GETARG_TEXT_PP(0);
 	event->data = PG_GETARG_JSONB_P(1);
@@ -186,7 +197,6 @@ pges_append_event(PG_FUNCTION_ARGS)
 		event->occurred_at = PG_GETARG_TIMESTAMPTZ(7);
 	event->correlation_id = text_argument(fcinfo, 8);
 	event->causation_id = text_argument(fcinfo, 9);
-	pges_batch_check(batch);
 	expect_version(fcinfo, 3, batch, event->aggregate_id);
 	finish_append(&context, batch);
 	return version_result(fcinfo, batch);
@@ -271,7 +281,7 @@ json_element(const ArrayArgument *array, int i)
  * need not be.
  */
 static PgesBatch *
-batch_from_arrays(FunctionCallInfo fcinfo)
+batch_from_arrays(AppendContext *context, FunctionCallInfo fcinfo)
 {
 	int			nevents = array_argument_length(fcinfo, 1, "event_types");
 	PgesEvent	shared = {0};	/* what all events have, detoasted once */
@@ -296,7 +306,7 @@ batch_from_arrays(FunctionCallInfo fcinfo)
 	shared.correlation_id = text_argument(fcinfo, 8);
 	shared.causation_id = text_argument(fcinfo, 9);
 
-	batch = pges_batch_create(nevents);
+	batch = create_batch(context, nevents);
 	for (int i = 0; i < nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
@@ -328,8 +338,7 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 1, "event_types");
 	pges_require_argument(fcinfo, 2, "data");
 	begin_append(&context, fcinfo, 10);
-	batch = batch_from_arrays(fcinfo);
-	pges_batch_check(batch);
+	batch = batch_from_arrays(&context, fcinfo);
 	expect_version(fcinfo, 3, batch, PG_GETARG_TEXT_PP(0));
 	finish_append(&context, batch);
 	return version_result(fcinfo, batch);
@@ -370,7 +379,7 @@ pges_append(PG_FUNCTION_ARGS)
 
 	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
-	batch = pges_batch_from_json(PG_GETARG_JSONB_P(0));
+	batch = read_json(&context, PG_GETARG_JSONB_P(0));
 	pges_batch_group(batch, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
 	finish_append(&context, batch);
 	return_appended(fcinfo, batch);

@@ -16,14 +16,14 @@ extern const PgesStatement pges_version_statement;
 extern void pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch);
 
 /* in insert.c */
-extern void pges_insert_events(const PgesStore *store, const PgesBatch *batch);
+extern void pges_insert_events(const PgesStore *store, PgesBatch *batch);
 
 /* in insert_direct.c */
 extern bool pges_direct_is_possible(const PgesStore *store);
 extern void pges_direct_insert(const PgesStore *store, const PgesBatch *batch);
 
 /* in archived.c */
-extern void pges_check_not_archived(const PgesStore *store, const PgesBatch *batch);
+extern void pges_check_not_archived(const PgesStore *store, PgesBatch *batch);
 
 /* in append_error.c */
 extern void pges_report_conflict(const PgesStore *store,
@@ -35,7 +35,7 @@ extern void pges_report_archived(const PgesStore *store,
 extern void pges_report_duplicate(const PgesStore *store,
 								  const PgesEvent *event, const char *detail);
 extern void pges_report_unique_violation(const PgesStore *store,
-										 const PgesBatch *batch,
+										 PgesBatch *batch,
 										 const ErrorData *error);
 
 /* in retry.c */

@@ -39,7 +39,7 @@ given_ids(const PgesBatch *batch)
 
 /* Raise when an event in the archive has the id of one in the batch. */
 static void
-check_archived_ids(const PgesStore *store, const PgesBatch *batch)
+check_archived_ids(const PgesStore *store, PgesBatch *batch)
 {
 	ArrayType  *ids = given_ids(batch);
 	Datum		value = PointerGetDatum(ids);
@@ -53,7 +53,7 @@ check_archived_ids(const PgesStore *store, const PgesBatch *batch)
 	{
 		if (pges_text_equal(batch->events[i].event_id, id))
 		{
-			pges_current_event = batch->events[i].ordinal;
+			batch->current = batch->events[i].ordinal;
 			pges_report_duplicate(store, &batch->events[i],
 								  "An event with this id is in the archive.");
 		}
@@ -89,7 +89,7 @@ check_archived_versions(const PgesStore *store, const PgesBatch *batch)
  * aggregates that were not locked.
  */
 void
-pges_check_not_archived(const PgesStore *store, const PgesBatch *batch)
+pges_check_not_archived(const PgesStore *store, PgesBatch *batch)
 {
 	if (!OidIsValid(store->archive.relid))
 		return;

@@ -69,7 +69,7 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 
 /* Insert a batch; a duplicate key becomes an error that speaks of events. */
 void
-pges_insert_events(const PgesStore *store, const PgesBatch *batch)
+pges_insert_events(const PgesStore *store, PgesBatch *batch)
 {
 	PG_TRY();
 	{

@@ -248,14 +248,14 @@ pges_drop_stored(const PgesStore *store, PgesBatch *batch)
 		PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		if (is_stored(store, event, aggregate))
 			continue;
 		if (aggregate->nevents++ == 0)
 			aggregate->first_event = n;
 		batch->events[n++] = *event;
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 	stored = batch->nevents - n;
 	batch->nevents = n;
 	return stored;

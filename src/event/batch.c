@@ -18,20 +18,6 @@
 #include "base/text.h"
 #include "event/event.h"
 
-/*
- * The number of the event that is being worked on, for the CONTEXT of errors.
- * The loops over events set it and set it back to 0.  After an error it keeps
- * its value until the next append begins, which sets it to 0.
- */
-int			pges_current_event = 0;
-
-/*
- * Whose event that is: the context of the append or import which began last.
- * One that is nested in another takes it over, and gives it back unless it
- * fails.  It is only compared, never followed.
- */
-const void *pges_current_owner = NULL;
-
 /* An empty batch with room for n events, in the current memory context. */
 PgesBatch *
 pges_batch_create(int nevents)
@@ -176,7 +162,7 @@ check_ids(PgesBatch *batch)
 	{
 		const text *id = batch->events[index[i]].event_id;
 
-		pges_current_event = batch->events[index[i]].ordinal;
+		batch->current = batch->events[index[i]].ordinal;
 		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
@@ -186,7 +172,7 @@ check_ids(PgesBatch *batch)
 							   batch->events[index[i]].ordinal,
 							   batch->events[index[i - 1]].ordinal)));
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 	pfree(index);
 }
 
@@ -200,9 +186,9 @@ pges_is_json_null(Jsonb *json)
 		JsonbExtractScalar(&json->root, &value) && value.type == jbvNull;
 }
 
-/* Check all that a batch in itself can tell; JSON null metadata is none. */
-void
-pges_batch_check(PgesBatch *batch)
+/* Check all that the events in themselves can tell; JSON null metadata is none. */
+static void
+check_events(PgesBatch *batch)
 {
 	bool		any_id_given = false;
 
@@ -212,7 +198,7 @@ pges_batch_check(PgesBatch *batch)
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = event->ordinal;
+		batch->current = event->ordinal;
 		check_event(event);
 		if (event->metadata && pges_is_json_null(event->metadata))
 			event->metadata = NULL;
@@ -220,7 +206,7 @@ pges_batch_check(PgesBatch *batch)
 		any_id_given |= event->event_id_given;
 		batch->all_ids_given &= event->event_id_given;
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 	if (any_id_given && batch->nevents > 1)
 		check_ids(batch);
 }
@@ -238,7 +224,7 @@ check_expected(int32 expected)
 }
 
 /*
- * Make the whole batch that of one aggregate; NULL stands for none.  Without
+ * Check the events of a batch, and make it that of one aggregate; NULL stands for none.  Without
  * events, a batch of an aggregate still checks its expected version.
  */
 void
@@ -247,6 +233,7 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 {
 	PgesAggregate *aggregate = palloc0(sizeof(PgesAggregate));
 
+	check_events(batch);
 	if (expected_given)
 		check_expected(expected);
 	for (int i = 0; i < batch->nevents; i++)
@@ -340,16 +327,17 @@ add_expected_versions(PgesBatch *batch, JsonbContainer *object)
 }
 
 /*
- * Group the events of a batch by aggregate and add what versions are expected:
+ * Check the events of a batch, group them by aggregate, and add what versions are expected:
  * an object of aggregate id to version, or NULL.
  */
 void
 pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 {
-	int		   *index = sorted_events(batch, compare_aggregate_ids);
+	int		   *index;
 	int			nexpected = 0;
 	PgesAggregate *aggregate = NULL;
 
+	check_events(batch);
 	if (expected_versions)
 	{
 		if (!JB_ROOT_IS_OBJECT(expected_versions))
@@ -361,6 +349,7 @@ pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 	}
 	batch->aggregates = palloc0(sizeof(PgesAggregate) *
 								Max(batch->nevents + nexpected, 1));
+	index = sorted_events(batch, compare_aggregate_ids);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[index[i]];

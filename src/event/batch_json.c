@@ -281,50 +281,49 @@ report_no_object(int ordinal, const JsonbValue *value)
 }
 
 /* Read an array of events. */
-static PgesBatch *
-read_array(JsonbContainer *array)
+static void
+read_array(PgesBatch *batch, JsonbContainer *array)
 {
-	PgesBatch  *batch = pges_batch_create(JsonContainerSize(array));
 	JsonbIterator *it = JsonbIteratorInit(array);
 	JsonbValue	value;
-	int			ordinal = 0;
 
 	(void) JsonbIteratorNext(&it, &value, true);	/* WJB_BEGIN_ARRAY */
 	while (JsonbIteratorNext(&it, &value, true) == WJB_ELEM)
 	{
 		CHECK_FOR_INTERRUPTS();
-		pges_current_event = ++ordinal;
+		batch->current++;
 		if (value.type != jbvBinary ||
 			!JsonContainerIsObject(value.val.binary.data))
-			report_no_object(ordinal, &value);
-		read_event(&batch->events[ordinal - 1], ordinal, value.val.binary.data, false);
+			report_no_object(batch->current, &value);
+		read_event(&batch->events[batch->current - 1], batch->current, value.val.binary.data, false);
 	}
-	pges_current_event = 0;
-	return batch;
+	batch->current = 0;
 }
 
-/* Read an array of events, or one event, and check what JSON alone can tell. */
-PgesBatch *
-pges_batch_from_json(Jsonb *events)
+/* How many events there are in JSON: an array of events, or one event. */
+int
+pges_batch_json_count(Jsonb *events)
 {
-	PgesBatch  *batch;
-
 	if (JB_ROOT_IS_SCALAR(events))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("events must be a JSON array of objects"),
 				 errdetail("A JSON array of event objects, or one event object, is needed; this is a scalar.")));
+	return JB_ROOT_IS_ARRAY(events) ? JB_ROOT_COUNT(events) : 1;
+}
+
+/* Read all events of JSON into a batch that has room for them. */
+void
+pges_batch_read_json(PgesBatch *batch, Jsonb *events)
+{
 	if (JB_ROOT_IS_ARRAY(events))
-		batch = read_array(&events->root);
-	else
 	{
-		batch = pges_batch_create(1);
-		pges_current_event = 1;
-		read_event(&batch->events[0], 1, &events->root, false);
-		pges_current_event = 0;
+		read_array(batch, &events->root);
+		return;
 	}
-	pges_batch_check(batch);
-	return batch;
+	batch->current = 1;
+	read_event(&batch->events[0], 1, &events->root, false);
+	batch->current = 0;
 }
 
 /* Read one event to import from JSON that has to be an object. */

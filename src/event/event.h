@@ -96,27 +96,25 @@ typedef struct PgesBatch
 	PgesAggregate *aggregates;
 	int			naggregates;
 	bool		all_ids_given;
+	int			current;		/* number of the event at hand, for the
+								 * CONTEXT of errors; 0 for none */
 	/* by the append */
 	bool		unlocked;		/* not all aggregates are locked */
 	bool		direct;			/* past the executor */
 	bool		deduplicated;	/* the events stood there already */
 } PgesBatch;
 
-/* The number of the event that is being worked on, 0 for none; see batch.c. */
-extern int	pges_current_event;
-extern const void *pges_current_owner;
-
 extern PgesBatch *pges_batch_create(int nevents);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 									 bool expected_given, int32 expected);
 extern void pges_batch_group(PgesBatch *batch, Jsonb *expected_versions);
-extern void pges_batch_check(PgesBatch *batch);
 extern int	pges_first_repeated(PgesBatch *batch);
 extern bool pges_is_json_null(Jsonb *json);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);
 
 /* in batch_json.c */
-extern PgesBatch *pges_batch_from_json(Jsonb *events);
+extern int	pges_batch_json_count(Jsonb *events);
+extern void pges_batch_read_json(PgesBatch *batch, Jsonb *events);
 extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 
 /* in columns.c */

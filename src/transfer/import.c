@@ -52,6 +52,7 @@ typedef struct Import
 								 * owner */
 	Oid			source_owner;
 	PgesImportRow row;
+	const PgesBatch *batch;		/* NULL without one */
 	int64	   *lines;			/* of the batch's events; NULL without one */
 	int			nlines;
 	int64		done;			/* events before the batch */
@@ -60,17 +61,14 @@ typedef struct Import
 	PgesProgress progress;
 } Import;
 
-/*
- * Tell what was going on when an error was raised.  An append or import within
- * the query or a trigger, even if its error was caught, may have left its own
- * number of the current event.
- */
+/* Tell what was going on when an error was raised. */
 static void
 import_context(void *arg)
 {
 	const Import *import = arg;
 	const char *store = import->store->qualified_name;
-	int64		n = pges_current_owner == import ? pges_current_event - import->done : 0;
+	int			current = import->batch ? import->batch->current : 0;
+	int64		n = current - import->done;
 	char	   *column = import->row.reading == 0 ? "" :
 		psprintf(", column \"%s\",", NameStr(TupleDescAttr(import->row.desc, import->row.reading - 1)->attname));
 
@@ -81,9 +79,9 @@ import_context(void *arg)
 				   import->done + 1, import->done + import->nlines, store);
 	else if (import->lines[n - 1] > 0)
 		errcontext("importing event %d, line " INT64_FORMAT "%s to store %s",
-				   pges_current_event, import->lines[n - 1], column, store);
+				   current, import->lines[n - 1], column, store);
 	else
-		errcontext("importing event %d%s to store %s", pges_current_event, column, store);
+		errcontext("importing event %d%s to store %s", current, column, store);
 }
 
 /* Make a batch of n rows that SPI has fetched, from one on. */
@@ -98,16 +96,16 @@ read_rows(Import *import, uint64 first, int n)
 				 errmsg("cannot import more than %d events at once", PG_INT32_MAX)));
 	import->lines = palloc0(sizeof(int64) * n);
 	import->nlines = n;
+	import->batch = batch;
 	for (int i = 0; i < n; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
 
 		CHECK_FOR_INTERRUPTS();
-		pges_current_owner = import;
-		pges_current_event = event->ordinal = import->done + i + 1;
+		batch->current = event->ordinal = import->done + i + 1;
 		pges_read_row(&import->row, SPI_tuptable->vals[first + i], event, &import->lines[i]);
 	}
-	pges_current_event = 0;
+	batch->current = 0;
 	return batch;
 }
 
@@ -154,13 +152,12 @@ import_batch(Import *import, uint64 first, int n)
 	PgesBatch  *batch = read_rows(import, first, n);
 
 	n = batch->nevents = pges_first_repeated(batch);
-	pges_batch_check(batch);
 	pges_batch_group(batch, NULL);
 	import->store = pges_store(import->relid);
 	import->stored += pges_import_batch(import->store, batch);
 	import->lines = NULL;
 	import->nlines = 0;
-	pges_current_event = 0;
+	import->batch = NULL;
 	import->done += n;
 	MemoryContextSwitchTo(caller);
 	MemoryContextReset(import->context);
@@ -323,8 +320,6 @@ static Datum
 run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, Datum *values)
 {
 	Import		import = {.done = 0};
-	int			outer_event = pges_current_event;
-	const void *outer_owner = pges_current_owner;
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -336,7 +331,6 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 	import.callback.arg = &import;
 	import.callback.previous = error_context_stack;
 	error_context_stack = &import.callback;
-	pges_current_event = 0;
 	import.store = pges_open_for_append(import.store);
 	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
 										   ALLOCSET_DEFAULT_SIZES);
@@ -346,8 +340,6 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
 	error_context_stack = import.callback.previous;
-	pges_current_event = outer_event;
-	pges_current_owner = outer_owner;
 	return counts(desc, &import);
 }
 
