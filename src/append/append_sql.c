@@ -71,11 +71,7 @@ pges_open_for_append(const PgesStore *store)
 	PreventCommandIfReadOnly("an append of events");
 	if (!pges_may_insert(relid))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
-
-	/* not both locks at a time: to wait for one with the other may deadlock */
-	UnlockRelationOid(relid, AccessShareLock);
-	LockRelationOid(relid, RowExclusiveLock);
-	return pges_hold_archive(relid);
+	return pges_open_for_change(relid);
 }
 
 /* Begin an append: find the store, and say what goes on in errors from now. */

@@ -68,14 +68,12 @@ check_archived_versions(const PgesStore *store, const PgesBatch *batch)
 	{
 		PgesAggregate *aggregate = &batch->aggregates[i];
 		Datum		id = PointerGetDatum(aggregate->id);
-		bool		isnull;
 
 		if (aggregate->id == NULL || aggregate->nevents == 0)
 			continue;
 		if (pges_find_row(store, PGES_ARCHIVED, &pges_version_statement, &id))
 		{
-			int32		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-															  SPI_tuptable->tupdesc, 1, &isnull));
+			int32		version = pges_found_int32(1);
 
 			if (version >= batch->events[aggregate->first_event].version)
 				pges_report_archived(store, aggregate, version);

@@ -66,7 +66,7 @@ may_look_up_in(const PgesArchive *archive)
 {
 	return !OidIsValid(archive->relid) ||
 		(pg_class_aclcheck(archive->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		 pges_may_use_schema_compat(get_rel_namespace(archive->relid), GetUserId()));
+		 pges_may_in_schema_compat(get_rel_namespace(archive->relid), ACL_USAGE));
 }
 
 /* Whether an append to a store can go this way, as things are now. */
@@ -79,7 +79,7 @@ pges_direct_is_possible(const PgesStore *store)
 		pg_class_aclmask(store->relid, GetUserId(), ACL_INSERT | ACL_SELECT,
 						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT) &&
 		may_look_up_in(&store->archive) &&
-		pges_may_use_schema_compat(get_rel_namespace(store->relid), GetUserId());
+		pges_may_in_schema_compat(get_rel_namespace(store->relid), ACL_USAGE);
 }
 
 /* Fill a slot with an event. */

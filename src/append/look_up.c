@@ -55,13 +55,10 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 				PgesAggregate *aggregate)
 {
 	Datum		id = PointerGetDatum(aggregate->id);
-	bool		isnull;
 
 	if (pges_find_row(store, pges_whole(store), &pges_version_statement, &id))
 	{
-		aggregate->version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-														 SPI_tuptable->tupdesc,
-														 1, &isnull));
+		aggregate->version = pges_found_int32(1);
 		aggregate->type = pges_found_text(batch->context, 2);
 		SPI_freetuptable(SPI_tuptable);
 	}

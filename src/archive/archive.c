@@ -45,6 +45,7 @@
 #include "archive/due.h"
 #include "archive/retention.h"
 #include "base/progress.h"
+#include "base/sql_argument.h"
 #include "position/position.h"
 #include "read/read.h"
 #include "store/store.h"
@@ -177,20 +178,6 @@ begin_archiving(Oid relid)
 	return store;
 }
 
-/* An argument that counts events, or what its null stands for. */
-static int64
-count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if_null)
-{
-	if (PG_ARGISNULL(arg))
-		return if_null;
-	if (PG_GETARG_INT32(arg) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be more than zero", name),
-				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
-	return PG_GETARG_INT32(arg);
-}
-
 /* Raise the error that nothing tells what to archive. */
 static void
 report_no_condition(const char *hint)
@@ -208,8 +195,8 @@ Datum
 pges_archive_events(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE);
-	int64		max_count = count_argument(fcinfo, 4, "max_count", PG_INT64_MAX);
-	bool		dry_run = !PG_ARGISNULL(5) && PG_GETARG_BOOL(5);
+	int64		max_count = pges_count_argument(fcinfo, 4, "max_count", PG_INT64_MAX);
+	bool		dry_run = pges_bool_argument(fcinfo, 5, false);
 	PgesRule	rule;
 
 	if (no_conditions(fcinfo, 1))
@@ -233,8 +220,8 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const PgesStore *store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE);
-	bool		dry_run = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
-	int64		left = count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
+	bool		dry_run = pges_bool_argument(fcinfo, 1, true);
+	int64		left = pges_count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
 	PgesRule	rules[2];
 	const char *names[2];
 	int			n = pges_retention_rules(store, archive_limit(store), rules, names);
@@ -321,7 +308,7 @@ Datum
 pges_archive_all(PG_FUNCTION_ARGS)
 {
 	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->relid;
-	int64		batch_size = count_argument(fcinfo, 4, "batch_size", BATCH);
+	int64		batch_size = pges_count_argument(fcinfo, 4, "batch_size", BATCH);
 	PgesRule	rules[2];
 	const char *names[2];
 	int			n = 1;

@@ -109,7 +109,7 @@ check_may_create(const PgesStore *store, Oid namespace)
 {
 	char	   *schema = get_namespace_name(namespace);
 
-	if (!pges_may_create_in_schema_compat(namespace, GetUserId()))
+	if (!pges_may_in_schema_compat(namespace, ACL_CREATE))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for schema %s", schema),

@@ -125,17 +125,6 @@ pges_make_rule(int64 up_to)
 	return rule;
 }
 
-/* A column of the row that SPI found; null is what it says. */
-static int64
-found_number(int column, int64 null)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									  column, &isnull);
-
-	return isnull ? null : DatumGetInt64(value);
-}
-
 /*
  * If an error is about a row of the archive, raise another error in its place, with
  * a hint for the user.  All names come from the description of the store: the
@@ -204,7 +193,7 @@ run_statement(const PgesStore *store, const PgesStatement *statement, const Pges
 	PG_TRY();
 	{
 		if (statement == &count_statement)
-			(void) pges_execute(store, statement, rule->values, rule->nulls, true, NULL);
+			(void) pges_execute_in(store, PGES_LIVE, statement, rule->values, rule->nulls, true, NULL);
 		else
 			(void) pges_execute_change(store, PGES_EACH, statement, rule->values, rule->nulls);
 	}
@@ -231,7 +220,7 @@ pges_count_due(const PgesStore *store, const PgesRule *rule)
 
 	SPI_connect();
 	run_statement(store, &count_statement, rule);
-	count = found_number(1, 0);
+	count = pges_found_int64(1, 0);
 	SPI_finish();
 	return count;
 }
@@ -275,10 +264,10 @@ pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window, int64 max_
 	pges_set_rule_param(rule, PGES_RULE_LIMIT, Int64GetDatum(max_count - rule->moved));
 	SPI_connect();
 	run_statement(store, &move_statement, rule);
-	chosen = found_number(1, 0);
-	stored = found_number(2, 0);
-	last = found_number(3, PG_INT64_MIN);
-	rule->waits |= found_number(4, 0) > 0;
+	chosen = pges_found_int64(1, 0);
+	stored = pges_found_int64(2, 0);
+	last = pges_found_int64(3, PG_INT64_MIN);
+	rule->waits |= pges_found_int64(4, 0) > 0;
 	SPI_finish();
 	if (stored != chosen)
 		report_lost(store, stored, chosen);

@@ -81,20 +81,6 @@ age_argument(FunctionCallInfo fcinfo, int arg)
 	return age;
 }
 
-/* The number of events of an aggregate that are to stay, or 0. */
-static int32
-kept_argument(FunctionCallInfo fcinfo, int arg)
-{
-	if (PG_ARGISNULL(arg))
-		return 0;
-	if (PG_GETARG_INT32(arg) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"max_count_per_aggregate\" must be more than zero"),
-				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
-	return PG_GETARG_INT32(arg);
-}
-
 /* Write the rules of a store's retention. */
 static void
 write_retention(const PgesStore *store, const PgesRetention *retention)
@@ -126,7 +112,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "store");
 	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
 	retention.max_age = age_argument(fcinfo, 1);
-	retention.max_count = kept_argument(fcinfo, 2);
+	retention.max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
 	store = pges_lock_archiving(relid);
 	pges_check_can_be_archived(store);
 	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)

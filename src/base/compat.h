@@ -116,36 +116,25 @@ pges_owns_table_compat(Oid relid, Oid roleid)
 #endif
 }
 
-/* Whether a role may create objects in a schema. */
+/* Whether the user has a privilege on a schema. */
 static inline bool
-pges_may_create_in_schema_compat(Oid schema, Oid roleid)
+pges_may_in_schema_compat(Oid schema, AclMode privilege)
 {
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(NamespaceRelationId, schema, roleid, ACL_CREATE) == ACLCHECK_OK;
+	return object_aclcheck(NamespaceRelationId, schema, GetUserId(), privilege) == ACLCHECK_OK;
 #else
-	return pg_namespace_aclcheck(schema, roleid, ACL_CREATE) == ACLCHECK_OK;
+	return pg_namespace_aclcheck(schema, GetUserId(), privilege) == ACLCHECK_OK;
 #endif
 }
 
-/* Whether a role may use a schema. */
+/* Whether the user may create schemas in this database. */
 static inline bool
-pges_may_use_schema_compat(Oid schema, Oid roleid)
+pges_may_create_schemas_compat(void)
 {
 #if PG_VERSION_NUM >= 160000
-	return object_aclcheck(NamespaceRelationId, schema, roleid, ACL_USAGE) == ACLCHECK_OK;
+	return object_aclcheck(DatabaseRelationId, MyDatabaseId, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
 #else
-	return pg_namespace_aclcheck(schema, roleid, ACL_USAGE) == ACLCHECK_OK;
-#endif
-}
-
-/* Whether a role may create schemas in this database. */
-static inline bool
-pges_may_create_schemas_compat(Oid roleid)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_aclcheck(DatabaseRelationId, MyDatabaseId, roleid, ACL_CREATE) == ACLCHECK_OK;
-#else
-	return pg_database_aclcheck(MyDatabaseId, roleid, ACL_CREATE) == ACLCHECK_OK;
+	return pg_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) == ACLCHECK_OK;
 #endif
 }
 

@@ -19,15 +19,37 @@ pges_require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
-/* Raise unless called as a trigger of the expected kind. */
+/* Raise unless a function is called as a trigger of the expected kind. */
 void
-pges_require_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event)
+pges_require_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event,
+					 const char *tables, const char *hint)
 {
 	if (!CALLED_AS_TRIGGER(fcinfo) || !right_event)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of stores", name),
-				 errhint("eventstore.create_store() creates the triggers.")));
+				 errmsg("function \"%s\" is a trigger of %s", name, tables),
+				 hint ? errhint("%s", hint) : 0));
+}
+
+/* A boolean argument, or what its null stands for. */
+bool
+pges_bool_argument(FunctionCallInfo fcinfo, int arg, bool if_null)
+{
+	return PG_ARGISNULL(arg) ? if_null : PG_GETARG_BOOL(arg);
+}
+
+/* An integer argument that counts something, or what its null stands for. */
+int64
+pges_count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if_null)
+{
+	if (PG_ARGISNULL(arg))
+		return if_null;
+	if (PG_GETARG_INT32(arg) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be more than zero", name),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
 }
 
 /* A text argument that must not be null. */

@@ -10,10 +10,13 @@
 #include "fmgr.h"
 
 extern void pges_require_trigger(FunctionCallInfo fcinfo, const char *name,
-								 bool right_event);
+								 bool right_event, const char *tables,
+								 const char *hint);
 extern void pges_require_argument(FunctionCallInfo fcinfo, int arg,
 								  const char *name);
-
+extern bool pges_bool_argument(FunctionCallInfo fcinfo, int arg, bool if_null);
+extern int64 pges_count_argument(FunctionCallInfo fcinfo, int arg, const char *name,
+								 int64 if_null);
 extern char *pges_text_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 
 #endif							/* PGES_SQL_ARGUMENT_H */

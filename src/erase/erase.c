@@ -168,8 +168,6 @@ check_rules(const PgesStore *store)
 static void
 begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 {
-	Oid			relid;
-
 	erasure->store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_SELECT | ACL_UPDATE);
 	erasure->callback.callback = erase_context;
 	erasure->callback.arg = erasure;
@@ -178,12 +176,7 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 
 	PreventCommandIfReadOnly("erasing of events");
 	check_privilege(erasure->store);
-
-	/* not both locks at a time: to wait for one with the other may deadlock */
-	relid = erasure->store->relid;
-	UnlockRelationOid(relid, AccessShareLock);
-	LockRelationOid(relid, RowExclusiveLock);
-	erasure->store = pges_hold_archive(relid);
+	erasure->store = pges_open_for_change(erasure->store->relid);
 	if (OidIsValid(erasure->store->archive.relid))
 		pges_check_archive_privilege(erasure->store, ACL_UPDATE);
 	check_rules(erasure->store);
@@ -231,16 +224,10 @@ static void
 find_aggregate(PgesErasure *erasure, MemoryContext context)
 {
 	Datum		id = PointerGetDatum(erasure->event_id);
-	bool		isnull;
-	Datum		value;
-	MemoryContext spi;
 
 	if (!pges_find_row(erasure->store, pges_whole(erasure->store), &aggregate_of_event, &id))
 		report_missing(erasure);
-	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	spi = MemoryContextSwitchTo(context);
-	erasure->aggregate_id = isnull ? NULL : DatumGetTextPCopy(value);
-	MemoryContextSwitchTo(spi);
+	erasure->aggregate_id = pges_found_text(context, 1);
 	SPI_freetuptable(SPI_tuptable);
 }
 
@@ -306,16 +293,6 @@ count_past_security(const PgesStore *store, PgesScope scope, const text *aggrega
 	return count;
 }
 
-/* A number of the row that SPI found. */
-static int64
-found_number(int column)
-{
-	bool		isnull;
-
-	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-									   column, &isnull));
-}
-
 /* Raise the error that not all was erased. */
 static void
 report_left(const char *table, int64 left, bool by_security)
@@ -355,8 +332,8 @@ check_scope(const PgesErasure *erasure, PgesScope scope)
 	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pges_execute_in(store, scope, erasure->event_id ? &count_event : &count_aggregate,
 						   values, NULL, true, NULL);
-	visible = found_number(1);
-	left = found_number(2);
+	visible = pges_found_int64(1, 0);
+	left = pges_found_int64(2, 0);
 	if (secured && erasure->event_id == NULL && visible > 0)
 		left += count_past_security(store, scope, erasure->aggregate_id) - visible;
 	PopActiveSnapshot();

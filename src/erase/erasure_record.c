@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 #include "base/own_table.h"
+#include "base/sql_argument.h"
 #include "erase/erasure.h"
 #include "event/event.h"
 
@@ -68,12 +69,10 @@ pges_keep_erasures(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&erasures, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of table eventstore.erasures",
-						"keep_erasures")));
+	pges_require_trigger(fcinfo, "keep_erasures",
+						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
+						 RelationGetRelid(trigdata->tg_relation) == pges_own_table_oid(&erasures, true),
+						 "table eventstore.erasures", NULL);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot change the records of table eventstore.erasures"),

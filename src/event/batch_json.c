@@ -13,45 +13,13 @@
 #include "base/text.h"
 #include "event/event.h"
 
-typedef enum EventKey
+/* The column that a key of an event stands for; PGES_NUM_COLUMNS for none. */
+static PgesColumn
+column_of_key(const JsonbValue *key)
 {
-	KEY_EVENT_ID,
-	KEY_EVENT_TYPE,
-	KEY_OCCURRED_AT,
-	KEY_CORRELATION_ID,
-	KEY_CAUSATION_ID,
-	KEY_AGGREGATE_ID,
-	KEY_AGGREGATE_TYPE,
-	KEY_AGGREGATE_VERSION,
-	KEY_DATA,
-	KEY_METADATA,
-	KEY_UNKNOWN
-} EventKey;
+	PgesColumn	column = pges_column_of_name(key->val.string.val, key->val.string.len);
 
-static const char *const key_names[KEY_UNKNOWN] = {
-	[KEY_EVENT_ID] = "event_id",
-	[KEY_EVENT_TYPE] = "event_type",
-	[KEY_OCCURRED_AT] = "occurred_at",
-	[KEY_CORRELATION_ID] = "correlation_id",
-	[KEY_CAUSATION_ID] = "causation_id",
-	[KEY_AGGREGATE_ID] = "aggregate_id",
-	[KEY_AGGREGATE_TYPE] = "aggregate_type",
-	[KEY_AGGREGATE_VERSION] = "aggregate_version",
-	[KEY_DATA] = "data",
-	[KEY_METADATA] = "metadata",
-};
-
-/* The meaning of a key of an event. */
-static EventKey
-classify_key(const JsonbValue *key)
-{
-	for (int i = 0; i < KEY_UNKNOWN; i++)
-	{
-		if (strlen(key_names[i]) == key->val.string.len &&
-			memcmp(key_names[i], key->val.string.val, key->val.string.len) == 0)
-			return i;
-	}
-	return KEY_UNKNOWN;
+	return column == PGES_POSITION ? PGES_NUM_COLUMNS : column;
 }
 
 /* What kind of JSON value this is, for people. */
@@ -77,19 +45,19 @@ kind_of(const JsonbValue *value)
 
 /* Raise the error that an event's key has a value of the wrong kind. */
 static void
-report_kind(int ordinal, EventKey key, const JsonbValue *value,
+report_kind(int ordinal, PgesColumn key, const JsonbValue *value,
 			const char *wanted)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("key \"%s\" of an event must be %s", key_names[key], wanted),
-			 errdetail("Key \"%s\" of event %d is %s.", key_names[key],
+			 errmsg("key \"%s\" of an event must be %s", pges_column_name(key), wanted),
+			 errdetail("Key \"%s\" of event %d is %s.", pges_column_name(key),
 					   ordinal, kind_of(value))));
 }
 
 /* A key's value that must be a string; JSON null is no value. */
 static text *
-string_of(int ordinal, EventKey key, const JsonbValue *value)
+string_of(int ordinal, PgesColumn key, const JsonbValue *value)
 {
 	if (value->type == jbvNull)
 		return NULL;
@@ -107,7 +75,7 @@ version_of(int ordinal, const JsonbValue *value)
 	if (value->type == jbvNull)
 		return 0;
 	if (value->type != jbvNumeric)
-		report_kind(ordinal, KEY_AGGREGATE_VERSION, value, "a number");
+		report_kind(ordinal, PGES_AGGREGATE_VERSION, value, "a number");
 	if (!pges_whole_number(value, &version) || version < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -129,7 +97,7 @@ time_of(int ordinal, const JsonbValue *value)
 	volatile TimestampTz result = 0;
 
 	if (value->type != jbvString)
-		report_kind(ordinal, KEY_OCCURRED_AT, value, "a string");
+		report_kind(ordinal, PGES_OCCURRED_AT, value, "a string");
 	string = pnstrdup(value->val.string.val, value->val.string.len);
 	PG_TRY();
 	{
@@ -160,43 +128,44 @@ time_of(int ordinal, const JsonbValue *value)
 
 /* Set what a key of an event says. */
 static void
-set_key(PgesEvent *event, int ordinal, EventKey key, JsonbValue *value)
+set_key(PgesEvent *event, int ordinal, PgesColumn key, JsonbValue *value)
 {
 	switch (key)
 	{
-		case KEY_EVENT_ID:
+		case PGES_EVENT_ID:
 			event->event_id = string_of(ordinal, key, value);
 			break;
-		case KEY_EVENT_TYPE:
+		case PGES_EVENT_TYPE:
 			event->event_type = string_of(ordinal, key, value);
 			break;
-		case KEY_OCCURRED_AT:
+		case PGES_OCCURRED_AT:
 			event->occurred_at_given = value->type != jbvNull;
 			if (event->occurred_at_given)
 				event->occurred_at = time_of(ordinal, value);
 			break;
-		case KEY_CORRELATION_ID:
+		case PGES_CORRELATION_ID:
 			event->correlation_id = string_of(ordinal, key, value);
 			break;
-		case KEY_CAUSATION_ID:
+		case PGES_CAUSATION_ID:
 			event->causation_id = string_of(ordinal, key, value);
 			break;
-		case KEY_AGGREGATE_ID:
+		case PGES_AGGREGATE_ID:
 			event->aggregate_id = string_of(ordinal, key, value);
 			break;
-		case KEY_AGGREGATE_TYPE:
+		case PGES_AGGREGATE_TYPE:
 			event->aggregate_type = string_of(ordinal, key, value);
 			break;
-		case KEY_AGGREGATE_VERSION:
+		case PGES_AGGREGATE_VERSION:
 			event->given_version = version_of(ordinal, value);
 			break;
-		case KEY_DATA:
+		case PGES_DATA:
 			event->data = JsonbValueToJsonb(value);
 			break;
-		case KEY_METADATA:
+		case PGES_METADATA:
 			event->metadata = JsonbValueToJsonb(value);
 			break;
-		case KEY_UNKNOWN:
+		case PGES_POSITION:
+		case PGES_NUM_COLUMNS:
 			break;
 	}
 }
@@ -215,23 +184,13 @@ flat_data(JsonbContainer *object)
 	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
 		(void) JsonbIteratorNext(&it, &value, true);
-		if (classify_key(&key) != KEY_UNKNOWN)
+		if (column_of_key(&key) != PGES_NUM_COLUMNS)
 			continue;
 		pges_json_push_compat(&builder, WJB_KEY, &key);
 		pges_json_push_compat(&builder, WJB_VALUE, &value);
 	}
 	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);
 	return JsonbValueToJsonb(builder.result);
-}
-
-/* Whether a key is that of a position, which a stored event as JSON has. */
-static bool
-is_position(const JsonbValue *key)
-{
-	static const char name[] = "position";
-
-	return key->val.string.len == strlen(name) &&
-		memcmp(key->val.string.val, name, strlen(name)) == 0;
 }
 
 /*
@@ -249,12 +208,12 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_store
 	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
 	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
-		EventKey	meaning = classify_key(&key);
+		PgesColumn	column = column_of_key(&key);
 
 		(void) JsonbIteratorNext(&it, &value, true);
-		set_key(event, ordinal, meaning, &value);
-		if (meaning == KEY_UNKNOWN && stranger.type == jbvNull &&
-			!(was_stored && is_position(&key)))
+		set_key(event, ordinal, column, &value);
+		if (column == PGES_NUM_COLUMNS && stranger.type == jbvNull &&
+			!(was_stored && pges_column_of_name(key.val.string.val, key.val.string.len) == PGES_POSITION))
 			stranger = key;
 	}
 	if (event->data == NULL)

@@ -65,6 +65,19 @@ pges_column_name(PgesColumn column)
 	return pges_columns[column].name;
 }
 
+/* The column of that name; PGES_NUM_COLUMNS for none. */
+PgesColumn
+pges_column_of_name(const char *name, int length)
+{
+	PgesColumn	column = 0;
+
+	while (column < PGES_NUM_COLUMNS &&
+		   (strlen(pges_columns[column].name) != length ||
+			memcmp(pges_columns[column].name, name, length) != 0))
+		column++;
+	return column;
+}
+
 /* The value of an event's column that is a pointer or NULL. */
 static Datum
 pointer_value(const void *pointer, bool *isnull)

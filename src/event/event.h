@@ -120,6 +120,7 @@ extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 /* in columns.c */
 extern const PgesColumnShape pges_columns[PGES_NUM_COLUMNS];
 extern const char *pges_column_name(PgesColumn column);
+extern PgesColumn pges_column_of_name(const char *name, int length);
 extern Datum pges_event_value(const PgesEvent *event, PgesColumn column,
 							  bool *isnull);
 extern Datum pges_column_array(const PgesBatch *batch, PgesColumn column);

@@ -210,9 +210,9 @@ check_may_create(const PgesNewStore *store)
 {
 	Oid			schema = get_namespace_oid(store->schema, true);
 
-	if (OidIsValid(schema) && !pges_may_create_in_schema_compat(schema, GetUserId()))
+	if (OidIsValid(schema) && !pges_may_in_schema_compat(schema, ACL_CREATE))
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA, store->schema);
-	if (!OidIsValid(schema) && !pges_may_create_schemas_compat(GetUserId()))
+	if (!OidIsValid(schema) && !pges_may_create_schemas_compat())
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
 }
 
@@ -280,7 +280,7 @@ pges_create_store(PG_FUNCTION_ARGS)
 	/* a program that starts finds its store complete, and takes no lock */
 	relid = existing_table(&store);
 	if (!is_complete(&store, relid))
-		relid = create_store(&store, PG_ARGISNULL(3) || PG_GETARG_BOOL(3));
+		relid = create_store(&store, pges_bool_argument(fcinfo, 3, true));
 	PG_RETURN_OID(relid);
 }
 
@@ -303,7 +303,7 @@ Datum
 pges_drop_store(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
-	bool		force = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	bool		force = pges_bool_argument(fcinfo, 1, false);
 	PgesIdentity caller;
 	bool		as_owner;
 	int			nestlevel;

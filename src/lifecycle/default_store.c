@@ -85,13 +85,11 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	int			nestlevel;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
-		RelationGetRelid(trigdata->tg_relation) != pges_own_table_oid(&default_store_options, true))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of table eventstore.default_store_options",
-						"apply_default_store_options")));
+	pges_require_trigger(fcinfo, "apply_default_store_options",
+						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+						 TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) &&
+						 RelationGetRelid(trigdata->tg_relation) == pges_own_table_oid(&default_store_options, true),
+						 "table eventstore.default_store_options", NULL);
 	pges_check_own_table(trigdata->tg_relation, &default_store_options);
 	desc = RelationGetDescr(trigdata->tg_relation);
 	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));

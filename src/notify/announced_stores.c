@@ -24,6 +24,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/oid_table.h"
 #include "notify/announced_stores.h"
 #include "position/position.h"
 #include "store/store.h"
@@ -82,12 +83,7 @@ syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
 void
 pges_notified_init(void)
 {
-	HASHCTL		ctl;
-
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(PgesNotifiedStore);
-	pges_notified_stores = hash_create("pg_eventstore notified stores", 16, &ctl,
-									   HASH_ELEM | HASH_BLOBS);
+	pges_notified_stores = pges_oid_table("pg_eventstore notified stores", sizeof(PgesNotifiedStore));
 	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
 }

@@ -79,6 +79,7 @@
 #include "utils/syscache.h"
 
 #include "base/lock_tag.h"
+#include "base/oid_table.h"
 #include "position/position.h"
 #include "store/store.h"
 
@@ -103,14 +104,8 @@ mark_entry(Oid sequence)
 	bool		found;
 
 	if (marks == NULL)
-	{
-		HASHCTL		ctl;
+		marks = pges_oid_table("pg_eventstore marks", sizeof(MarkEntry));
 
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(MarkEntry);
-		marks = hash_create("pg_eventstore marks", 16, &ctl,
-							HASH_ELEM | HASH_BLOBS);
-	}
 	entry = hash_search(marks, &sequence, HASH_ENTER, &found);
 	if (!found)
 		entry->mark = 0;

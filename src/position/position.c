@@ -67,6 +67,7 @@
 #include "utils/resowner.h"
 
 #include "base/compat.h"
+#include "base/oid_table.h"
 #include "position/position.h"
 #include "store/store.h"
 
@@ -106,14 +107,8 @@ sequence_entry(Oid sequence)
 	bool		found;
 
 	if (sequences == NULL)
-	{
-		HASHCTL		ctl;
+		sequences = pges_oid_table("pg_eventstore sequences", sizeof(SequenceEntry));
 
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(SequenceEntry);
-		sequences = hash_create("pg_eventstore sequences", 16, &ctl,
-								HASH_ELEM | HASH_BLOBS);
-	}
 	entry = hash_search(sequences, &sequence, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) entry + sizeof(Oid), 0,

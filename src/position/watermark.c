@@ -123,8 +123,6 @@ pges_forget_watermark(Oid store)
 	Relation	rel;
 	HeapTuple	tuple;
 
-	if (!OidIsValid(pges_watermarks_table(true)))
-		return;					/* the extension is being created */
 	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
 	tuple = find_watermark(rel, store);
 	if (HeapTupleIsValid(tuple))

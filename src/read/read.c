@@ -94,22 +94,34 @@ add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
 }
 
+/*
+ * Run a statement on the store that an argument names; the argument after that tells
+ * whether the archive is included.
+ */
+static Datum
+return_events(FunctionCallInfo fcinfo, int store_arg, const PgesStatement *statement,
+			  const PgesParams *params)
+{
+	const PgesStore *store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_SELECT);
+
+	return pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, store_arg + 1, false),
+							  statement, params);
+}
+
 PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate);
 
 /* SQL: the events of one aggregate, by version. */
 Datum
 pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 {
-	bool		backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	bool		backwards = pges_bool_argument(fcinfo, 4, false);
 	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	pges_add_max_count(&params, fcinfo, 3, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT), 6,
-							  backwards ? &by_aggregate_backwards : &by_aggregate,
-							  &params);
+	return return_events(fcinfo, 5, backwards ? &by_aggregate_backwards : &by_aggregate, &params);
 }
 
 /*
@@ -126,7 +138,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
 				   PG_GETARG_DATUM(1));
 	pges_add_max_count(&params, fcinfo, 2, 0);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 3, AccessShareLock, ACL_SELECT), 4, statement, &params);
+	return return_events(fcinfo, 3, statement, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -174,7 +186,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &latest, &params);
+	return return_events(fcinfo, 1, &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);
@@ -186,7 +198,7 @@ pges_get_event(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 
 	add_text(&params, fcinfo, 0, "event_id");
-	return pges_return_events(fcinfo, pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT), 2, &by_event_id, &params);
+	return return_events(fcinfo, 1, &by_event_id, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
@@ -198,15 +210,13 @@ pges_get_aggregate_version(PG_FUNCTION_ARGS)
 	PgesParams	params = {.n = 0};
 	const PgesStore *store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_SELECT);
 	PgesScope	scope = pges_scope_to_read(&store, true);
-	bool		isnull;
 	int32		version = 0;
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	SPI_connect();
 	(void) pges_execute_in(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
 	if (SPI_processed > 0)
-		version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
-											  SPI_tuptable->tupdesc, 1, &isnull));
+		version = pges_found_int32(1);
 	SPI_finish();
 	PG_RETURN_INT32(version);
 }

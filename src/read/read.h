@@ -20,6 +20,10 @@ typedef struct PgesParams
 	int			n;
 } PgesParams;
 
+/* in read_log.c: parameters after, mark, limit */
+extern const PgesStatement pges_read_forwards;
+
+/* in reader.c */
 extern int64 pges_mark_to_read(const PgesStore *store);
 extern void pges_add_param(PgesParams *params, Datum value);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
@@ -27,7 +31,7 @@ extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
 extern PgesScope pges_begin_latest(const PgesStore **store, bool include_archived);
 extern Datum pges_return_events(FunctionCallInfo fcinfo,
-								const PgesStore *store, int include_arg,
+								const PgesStore *store, bool include_archived,
 								const PgesStatement *statement,
 								const PgesParams *params);
 

@@ -37,7 +37,7 @@
 #define SHORT_RANGE 1000		/* so few positions are read one by one */
 
 /* 1: after, 2: mark, 3: limit */
-static const PgesStatement forwards = {
+const PgesStatement pges_read_forwards = {
 	"SELECT " PGES_COLUMNS " FROM %1$s "
 	"WHERE position OPERATOR(pg_catalog.>) $1 "
 	"AND position OPERATOR(pg_catalog.<=) $2 "
@@ -133,7 +133,7 @@ choose_statement(const PgesStore *store, bool is_backwards, bool filtered,
 	int64		positions = is_backwards ? Min(start, mark) : mark - Max(start, 0);
 
 	if (!filtered)
-		return is_backwards ? &backwards : &forwards;
+		return is_backwards ? &backwards : &pges_read_forwards;
 	if (is_worth_planning(store, positions))
 		return is_backwards ? &backwards_by_plan : &forwards_by_plan;
 	return is_backwards ? &backwards_by_position : &forwards_by_position;
@@ -145,7 +145,7 @@ PG_FUNCTION_INFO_V1(pges_read_events);
 Datum
 pges_read_events(PG_FUNCTION_ARGS)
 {
-	bool		is_backwards = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+	bool		is_backwards = pges_bool_argument(fcinfo, 4, false);
 	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
 	int64		start = start_position(fcinfo, 0, is_backwards);
@@ -161,7 +161,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 		add_nullable(&params, fcinfo, 3);
 	}
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_return_events(fcinfo, store, 6,
+	(void) pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, false),
 							  choose_statement(store, is_backwards, filtered, start, mark),
 							  &params);
 	PopActiveSnapshot();
@@ -252,7 +252,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 	int64		timeout = timeout_argument(fcinfo, 1);
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
-	bool		include_archived = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	bool		include_archived = pges_bool_argument(fcinfo, 3, false);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int64		fruitless = -1; /* a mark below which there is nothing new */
 

@@ -108,16 +108,12 @@ pges_begin_latest(const PgesStore **store, bool include_archived)
 	return pges_scope_to_read(store, include_archived);
 }
 
-/*
- * Run a statement, its rows being the function's result.  An argument of the
- * function tells whether to include the archive.
- */
+/* Run a statement, with or without the archive; its rows are the function's result. */
 Datum
-pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, int include_arg,
+pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, bool include_archived,
 				   const PgesStatement *statement, const PgesParams *params)
 {
-	bool		include = !PG_ARGISNULL(include_arg) && PG_GETARG_BOOL(include_arg);
-	PgesScope	scope = pges_scope_to_read(&store, include);
+	PgesScope	scope = pges_scope_to_read(&store, include_archived);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
 

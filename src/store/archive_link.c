@@ -44,6 +44,7 @@
 #include "utils/timestamp.h"
 
 #include "base/ddl.h"
+#include "base/sql_argument.h"
 #include "store/store.h"
 
 /* Whether a trigger of pg_trigger links a table to a store. */
@@ -234,11 +235,9 @@ pges_archive_of_store(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" is a trigger of archives", "archive_of_store"),
-				 errhint("eventstore.create_archive() creates the trigger.")));
+	pges_require_trigger(fcinfo, "archive_of_store",
+						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
+						 TRIGGER_FIRED_FOR_ROW(trigdata->tg_event), "archives",
+						 "eventstore.create_archive() creates the trigger.");
 	return PointerGetDatum(NULL);
 }

@@ -51,6 +51,7 @@
 
 #include "base/guc.h"
 #include "base/lock_tag.h"
+#include "base/oid_table.h"
 #include "store/store.h"
 
 typedef struct StoreEntry
@@ -127,12 +128,7 @@ constraint_changed(Datum arg, int cacheid, uint32 hashvalue)
 void
 pges_store_init(void)
 {
-	HASHCTL		ctl;
-
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(StoreEntry);
-	stores = hash_create("pg_eventstore stores", 16, &ctl,
-						 HASH_ELEM | HASH_BLOBS);
+	stores = pges_oid_table("pg_eventstore stores", sizeof(StoreEntry));
 	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(SEQRELID, syscache_changed, (Datum) 0);
@@ -397,6 +393,19 @@ pges_lock_archiving(Oid relid)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();
+	return pges_hold_archive(relid);
+}
+
+/*
+ * Lock a store that is locked for reading in the mode of a change to come, with its
+ * archive held.  The user's privileges have been looked at.  Not both locks at a time:
+ * to wait for one with the other may deadlock.
+ */
+const PgesStore *
+pges_open_for_change(Oid relid)
+{
+	UnlockRelationOid(relid, AccessShareLock);
+	LockRelationOid(relid, RowExclusiveLock);
 	return pges_hold_archive(relid);
 }
 

@@ -102,6 +102,7 @@ extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
 extern const PgesStore *pges_hold_archive(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
+extern const PgesStore *pges_open_for_change(Oid relid);
 extern void pges_require_archive(const PgesStore *store);
 extern void pges_parse_store_name(const char *name, char **schema,
 								  char **table);

@@ -28,7 +28,8 @@ pges_after_append(PG_FUNCTION_ARGS)
 						 CALLED_AS_TRIGGER(fcinfo) &&
 						 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 						 TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
-						 TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event));
+						 TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event), "stores",
+						 "eventstore.create_store() creates the triggers.");
 	(void) pges_store(RelationGetRelid(trigdata->tg_relation));
 	return PointerGetDatum(NULL);
 }

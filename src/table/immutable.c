@@ -127,7 +127,8 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 
 	pges_require_trigger(fcinfo, "refuse_change",
 						 CALLED_AS_TRIGGER(fcinfo) &&
-						 TRIGGER_FIRED_BEFORE(trigdata->tg_event));
+						 TRIGGER_FIRED_BEFORE(trigdata->tg_event), "stores",
+						 "eventstore.create_store() creates the triggers.");
 	if (may_change(trigdata))
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,

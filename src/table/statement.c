@@ -408,15 +408,6 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 	return result;
 }
 
-/* The same for a statement that is not about the archive. */
-int
-pges_execute(const PgesStore *store, const PgesStatement *statement,
-			 const Datum *values, const bool *nulls, bool read_only,
-			 DestReceiver *receiver)
-{
-	return pges_execute_in(store, PGES_LIVE, statement, values, nulls, read_only, receiver);
-}
-
 /*
  * Run a query on a store for at most one row, under a snapshot of now: what
  * others have committed is seen also in REPEATABLE READ.  Whether there is one;
@@ -438,6 +429,28 @@ pges_find_row(const PgesStore *store, PgesScope scope,
 		SPI_tuptable = NULL;
 	}
 	return found;
+}
+
+/* A number in a column of the row that SPI found, of type bigint; null is what it says. */
+int64
+pges_found_int64(int column, int64 if_null)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+
+	return isnull ? if_null : DatumGetInt64(value);
+}
+
+/* The same of type integer; 0 for null. */
+int32
+pges_found_int32(int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+									  column, &isnull);
+
+	return isnull ? 0 : DatumGetInt32(value);
 }
 
 /*

@@ -49,9 +49,6 @@ pges_whole(const PgesStore *store)
 	return OidIsValid(store->archive.relid) ? PGES_ALL : PGES_LIVE;
 }
 
-extern int	pges_execute(const PgesStore *store, const PgesStatement *statement,
-						 const Datum *values, const bool *nulls, bool read_only,
-						 DestReceiver *receiver);
 extern int	pges_execute_in(const PgesStore *store, PgesScope scope,
 							const PgesStatement *statement, const Datum *values,
 							const bool *nulls, bool read_only,
@@ -59,6 +56,8 @@ extern int	pges_execute_in(const PgesStore *store, PgesScope scope,
 extern bool pges_find_row(const PgesStore *store, PgesScope scope,
 						  const PgesStatement *statement, const Datum *values);
 
+extern int64 pges_found_int64(int column, int64 if_null);
+extern int32 pges_found_int32(int column);
 extern text *pges_found_text(MemoryContext context, int column);
 
 /* in immutable.c */

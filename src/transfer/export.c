@@ -20,21 +20,13 @@
 #include "utils/tuplestore.h"
 
 #include "base/progress.h"
+#include "base/sql_argument.h"
 #include "event/event.h"
 #include "read/read.h"
 #include "store/store.h"
 #include "table/table.h"
 
 #define LOT 1000				/* events that are read at once */
-
-/* 1: after, 2: mark, 3: limit */
-static const PgesStatement page = {
-	"SELECT " PGES_COLUMNS " FROM %1$s "
-	"WHERE position OPERATOR(pg_catalog.>) $1 "
-	"AND position OPERATOR(pg_catalog.<=) $2 "
-	"ORDER BY position LIMIT $3",
-	3, {INT8OID, INT8OID, INT8OID}
-};
 
 /* Put the events that SPI has found into the result set; the last position. */
 static Datum
@@ -74,7 +66,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 	while (found == LOT && done < left)
 	{
 		params->values[2] = Int64GetDatum(Min(left - done, LOT));
-		(void) pges_execute_in(store, scope, &page, params->values, params->nulls, true, NULL);
+		(void) pges_execute_in(store, scope, &pges_read_forwards, params->values, params->nulls, true, NULL);
 		found = SPI_processed;
 		if (found > 0)
 			params->values[0] = return_rows(rsinfo, context);
@@ -102,7 +94,7 @@ pges_export_events(PG_FUNCTION_ARGS)
 	pges_add_param(&params, Int64GetDatum(mark));
 	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);
-	scope = pges_begin_latest(&store, !PG_ARGISNULL(3) && PG_GETARG_BOOL(3));
+	scope = pges_begin_latest(&store, pges_bool_argument(fcinfo, 3, false));
 	pges_progress_begin(&progress, PGES_EXPORT, store->relid);
 	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
 	pges_progress_end(&progress);

@@ -29,11 +29,10 @@
 static PgesColumn
 column_of(const char *name)
 {
-	for (PgesColumn column = 0; column < PGES_NUM_COLUMNS; column++)
-	{
-		if (strcmp(name, pges_column_name(column)) == 0)
-			return column;
-	}
+	PgesColumn	column = pges_column_of_name(name, strlen(name));
+
+	if (column != PGES_NUM_COLUMNS)
+		return column;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("column \"%s\" is none of an event's", name),
