@@ -282,7 +282,7 @@ pges_import_batch(const PgesStore *store, PgesBatch *batch)
 	int			stored;
 
 	begin_batch(store, batch);
-	stored = pges_drop_stored(store, batch);
+	stored = pges_leave_out_stored(store, batch);
 	finish_batch(store, batch);
 	if (as_owner)
 		pges_become_again(&caller);

@@ -53,7 +53,7 @@ append_context(void *arg)
 	if (batch != NULL && batch->naggregates == 1 && batch->aggregates[0].id)
 		errcontext("appending %s to aggregate \"%s\" of store %s",
 				   describe_events(context),
-				   pges_clip(text_to_cstring(batch->aggregates[0].id)), store);
+				   pges_shorten(text_to_cstring(batch->aggregates[0].id)), store);
 	else
 		errcontext("appending %s to store %s", describe_events(context), store);
 }
@@ -141,7 +141,7 @@ version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
 
 /* Read the events of JSON into a batch. */
 static PgesBatch *
-read_json(AppendContext *context, Jsonb *events)
+read_batch(AppendContext *context, Jsonb *events)
 {
 	PgesBatch  *batch = create_batch(context, pges_batch_json_count(events));
 
@@ -160,7 +160,7 @@ pges_append_events(PG_FUNCTION_ARGS)
 
 	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
-	batch = read_json(&context, PG_GETARG_JSONB_P(0));
+	batch = read_batch(&context, PG_GETARG_JSONB_P(0));
 	expect_version(fcinfo, 1, batch,
 				   batch->nevents > 0 ? batch->events[0].aggregate_id : NULL);
 	finish_append(&context, batch);
@@ -375,7 +375,7 @@ pges_append(PG_FUNCTION_ARGS)
 
 	pges_require_argument(fcinfo, 0, "events");
 	begin_append(&context, fcinfo, 2);
-	batch = read_json(&context, PG_GETARG_JSONB_P(0));
+	batch = read_batch(&context, PG_GETARG_JSONB_P(0));
 	pges_batch_group(batch, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
 	finish_append(&context, batch);
 	return_appended(fcinfo, batch);

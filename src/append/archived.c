@@ -45,7 +45,7 @@ check_archived_ids(const PgesStore *store, PgesBatch *batch)
 	Datum		value = PointerGetDatum(ids);
 	text	   *id;
 
-	if (ids == NULL || !pges_find_row(store, PGES_ARCHIVED, &archived_id_statement, &value))
+	if (ids == NULL || !pges_fetch_one_now(store, PGES_ARCHIVED, &archived_id_statement, &value))
 		return;
 	id = pges_found_text(batch->context, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -71,7 +71,7 @@ check_archived_versions(const PgesStore *store, const PgesBatch *batch)
 
 		if (aggregate->id == NULL || aggregate->nevents == 0)
 			continue;
-		if (pges_find_row(store, PGES_ARCHIVED, &pges_version_statement, &id))
+		if (pges_fetch_one_now(store, PGES_ARCHIVED, &pges_version_statement, &id))
 		{
 			int32		version = pges_found_int32(1);
 

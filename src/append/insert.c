@@ -53,9 +53,9 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 		else
 			values[i] = pges_column_array(batch, i);
 	}
-	result = pges_execute_in(store, PGES_LIVE,
-							 one ? &insert_one_statement : &insert_many_statement,
-							 values, nulls, false, NULL);
+	result = pges_run_statement(store, PGES_LIVE,
+								one ? &insert_one_statement : &insert_many_statement,
+								values, nulls, false, NULL);
 	if (result != SPI_OK_INSERT || SPI_processed != batch->nevents)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),

@@ -56,7 +56,7 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (pges_find_row(store, pges_whole(store), &pges_version_statement, &id))
+	if (pges_fetch_one_now(store, pges_scope_of_all(store), &pges_version_statement, &id))
 	{
 		aggregate->version = pges_found_int32(1);
 		aggregate->type = pges_found_text(batch->context, 2);
@@ -76,7 +76,7 @@ look_up_type(const PgesStore *store, const PgesBatch *batch,
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (!pges_find_row(store, pges_whole(store), &type_statement, &id))
+	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &type_statement, &id))
 		return;
 	aggregate->type = pges_found_text(batch->context, 1);
 	SPI_freetuptable(SPI_tuptable);

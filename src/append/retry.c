@@ -47,7 +47,7 @@ pges_event_exists(const PgesStore *store, const text *event_id)
 {
 	Datum		id = PointerGetDatum(event_id);
 
-	if (!pges_find_row(store, pges_whole(store), &exists_statement, &id))
+	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &exists_statement, &id))
 		return false;
 	SPI_freetuptable(SPI_tuptable);
 	return true;
@@ -129,7 +129,7 @@ first_difference(const PgesEvent *event)
 
 /* Take over what an event got when it was stored. */
 static void
-take_over(PgesEvent *event)
+copy_stored_numbers(PgesEvent *event)
 {
 	bool		isnull;
 	Datum		version = stored_value(PGES_AGGREGATE_VERSION, &isnull);
@@ -143,14 +143,14 @@ take_over(PgesEvent *event)
  * other content.
  */
 static bool
-find_event(const PgesStore *store, PgesEvent *event)
+find_stored_event(const PgesStore *store, PgesEvent *event)
 {
 	Datum		id = PointerGetDatum(event->event_id);
 	PgesColumn	difference;
 
-	if (!pges_find_row(store, pges_whole(store), &get_statement, &id))
+	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &get_statement, &id))
 		return false;
-	take_over(event);
+	copy_stored_numbers(event);
 	difference = first_difference(event);
 	if (difference != PGES_NUM_COLUMNS)
 		pges_report_duplicate(store, event,
@@ -197,7 +197,7 @@ pges_is_retry(const PgesStore *store, PgesBatch *batch)
 	if (!batch->all_ids_given || batch->nevents == 0)
 		return false;
 	for (int i = 0; i < batch->nevents; i++)
-		found += find_event(store, &batch->events[i]);
+		found += find_stored_event(store, &batch->events[i]);
 	if (found == batch->nevents && stand_in_order(batch))
 		return true;
 	for (int i = 0; i < batch->nevents; i++)
@@ -217,7 +217,7 @@ is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggrega
 
 	if (given > aggregate->version || (event->aggregate_id && aggregate->version == 0))
 		return false;
-	if (event->event_id_given && find_event(store, event))
+	if (event->event_id_given && find_stored_event(store, event))
 	{
 		if (given > 0 && given != event->version)
 			pges_report_duplicate(store, event,
@@ -235,7 +235,7 @@ is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggrega
  * how many events that were.  The versions of the aggregates have been looked up.
  */
 int
-pges_drop_stored(const PgesStore *store, PgesBatch *batch)
+pges_leave_out_stored(const PgesStore *store, PgesBatch *batch)
 {
 	int			n = 0;
 	int			stored;

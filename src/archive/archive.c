@@ -170,7 +170,7 @@ begin_archiving(Oid relid)
 		lock_out_readers(store);
 	LockRelationOid(relid, RowExclusiveLock);
 	LockRelationOid(archive, RowExclusiveLock);
-	store = pges_hold_archive(relid);
+	store = pges_store_with_archive_locked(relid);
 	pges_check_archive_owner(store);
 	pges_check_can_be_archived(store);
 	pges_require_archive(store);

@@ -105,7 +105,7 @@ move_to_tablespace(Oid archive, const char *tablespace)
 
 /* Raise unless the user may create a table in a schema. */
 static void
-check_may_create(const PgesStore *store, Oid namespace)
+check_may_create_archive(const PgesStore *store, Oid namespace)
 {
 	char	   *schema = get_namespace_name(namespace);
 
@@ -121,11 +121,11 @@ check_may_create(const PgesStore *store, Oid namespace)
 
 /* Create the table of an archive. */
 static void
-create_table(const PgesStore *store, Oid namespace, const char *table)
+create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 {
 	char	   *archive = quote_qualified_identifier(get_namespace_name(namespace), table);
 
-	check_may_create(store, namespace);
+	check_may_create_archive(store, namespace);
 	pges_run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION "
 						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
 						  archive, store->qualified_name));
@@ -178,7 +178,7 @@ reason_against(const PgesStore *store, Relation rel)
  * are moved, so he has to be the owner of the store.
  */
 static void
-adopt_table(const PgesStore *store, Oid relid, const char *archive)
+adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 {
 	Relation	rel = pges_open_table(relid);
 	bool		is_immutable = pges_is_immutable(rel);
@@ -228,9 +228,9 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 				 errdetail("The archive of store %s would have this name.", store->qualified_name),
 				 errhint("Make the archive with eventstore.create_archive(), which takes a table that is there or another name.")));
 	if (OidIsValid(present))
-		adopt_table(store, present, name);
+		adopt_archive(store, present, name);
 	else
-		create_table(store, namespace, table);
+		create_archive_table(store, namespace, table);
 	pges_create_link(name, store->qualified_name);
 	CacheInvalidateRelcacheByRelid(store->relid);
 	CommandCounterIncrement();
@@ -256,9 +256,9 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	char	   *schema;
 	char	   *table;
 
-	(void) pges_own_store(store->relid);
+	(void) pges_store_owned_by_user(store->relid);
 	LockRelationOid(store->relid, ShareRowExclusiveLock);
-	store = pges_own_store(store->relid);
+	store = pges_store_owned_by_user(store->relid);
 	pges_check_can_be_archived(store);
 	if (name)
 		pges_parse_store_name(name, &schema, &table);
@@ -287,7 +287,7 @@ pges_create_archive(PG_FUNCTION_ARGS)
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_archive()");
-	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	relid = pges_store_owned_by_user(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
 	store = pges_lock_archiving(relid);
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),

@@ -181,7 +181,7 @@ hide_statement(ErrorData *error, const PgesStore *store)
 
 /* Run a statement by a rule. */
 static void
-run_statement(const PgesStore *store, const PgesStatement *statement, const PgesRule *rule)
+run_by_rule(const PgesStore *store, const PgesStatement *statement, const PgesRule *rule)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ErrorContextCallback callback = {
@@ -193,9 +193,9 @@ run_statement(const PgesStore *store, const PgesStatement *statement, const Pges
 	PG_TRY();
 	{
 		if (statement == &count_statement)
-			(void) pges_execute_in(store, PGES_LIVE, statement, rule->values, rule->nulls, true, NULL);
+			(void) pges_run_statement(store, PGES_LIVE, statement, rule->values, rule->nulls, true, NULL);
 		else
-			(void) pges_execute_change(store, PGES_EACH, statement, rule->values, rule->nulls);
+			(void) pges_run_change(store, PGES_EACH, statement, rule->values, rule->nulls);
 	}
 	PG_CATCH();
 	{
@@ -219,7 +219,7 @@ pges_count_due(const PgesStore *store, const PgesRule *rule)
 	int64		count;
 
 	SPI_connect();
-	run_statement(store, &count_statement, rule);
+	run_by_rule(store, &count_statement, rule);
 	count = pges_found_int64(1, 0);
 	SPI_finish();
 	return count;
@@ -263,7 +263,7 @@ pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window, int64 max_
 	pges_set_rule_param(rule, PGES_RULE_WINDOW, Int64GetDatum(window));
 	pges_set_rule_param(rule, PGES_RULE_LIMIT, Int64GetDatum(max_count - rule->moved));
 	SPI_connect();
-	run_statement(store, &move_statement, rule);
+	run_by_rule(store, &move_statement, rule);
 	chosen = pges_found_int64(1, 0);
 	stored = pges_found_int64(2, 0);
 	last = pges_found_int64(3, PG_INT64_MIN);

@@ -110,7 +110,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.set_retention()");
 	pges_require_argument(fcinfo, 0, "store");
-	relid = pges_own_store(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
+	relid = pges_store_owned_by_user(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
 	retention.max_age = age_argument(fcinfo, 1);
 	retention.max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
 	store = pges_lock_archiving(relid);
@@ -120,7 +120,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 	if (!OidIsValid(store->archive.relid))
 	{
 		(void) pges_create_archive_of(store, NULL, NULL, false);
-		store = pges_hold_archive(relid);
+		store = pges_store_with_archive_locked(relid);
 	}
 	write_retention(store, &retention);
 	PG_RETURN_VOID();

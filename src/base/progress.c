@@ -43,7 +43,7 @@ static const char *const work_names[PGES_NUM_WORKS] = {
 
 /* Tell what is going on; nothing of it is done yet. */
 static void
-start(const PgesProgress *progress)
+start_reporting(const PgesProgress *progress)
 {
 	const int	params[] = {PARAM_WORK, PARAM_STARTED};
 	int64		values[lengthof(params)];
@@ -66,7 +66,7 @@ pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
 	progress->started = GetCurrentTimestamp();
 	progress->reporting = MyBEEntry && MyBEEntry->st_progress_command == PROGRESS_COMMAND_INVALID;
 	if (progress->reporting)
-		start(progress);
+		start_reporting(progress);
 }
 
 /*
@@ -83,7 +83,7 @@ pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
 	if (!progress->reporting)
 		return;
 	if (MyBEEntry->st_progress_command != COMMAND)
-		start(progress);
+		start_reporting(progress);
 	values[0] = done;
 	values[1] = skipped;
 	pgstat_progress_update_multi_param(lengthof(params), params, values);

@@ -14,7 +14,7 @@
 
 /* As much of a string as an error message can bear. */
 char *
-pges_clip(char *string)
+pges_shorten(char *string)
 {
 	int			length = strlen(string);
 

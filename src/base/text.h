@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-extern char *pges_clip(char *string);
+extern char *pges_shorten(char *string);
 extern int	pges_text_compare(const text *a, const text *b);
 extern bool pges_text_equal(const text *a, const text *b);
 

@@ -90,11 +90,11 @@ erase_context(void *arg)
 
 	if (erasure->event_id)
 		errcontext("redacting event \"%s\" of store %s",
-				   pges_clip(text_to_cstring(erasure->event_id)),
+				   pges_shorten(text_to_cstring(erasure->event_id)),
 				   erasure->store->qualified_name);
 	else
 		errcontext("erasing aggregate \"%s\" of store %s",
-				   pges_clip(text_to_cstring(erasure->aggregate_id)),
+				   pges_shorten(text_to_cstring(erasure->aggregate_id)),
 				   erasure->store->qualified_name);
 }
 
@@ -143,7 +143,7 @@ reason_argument(FunctionCallInfo fcinfo, int arg)
  * the change would not even be about the store.
  */
 static void
-check_rules(const PgesStore *store)
+check_update_rules(const PgesStore *store)
 {
 	Relation	rel = table_open(store->relid, NoLock);
 
@@ -179,7 +179,7 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 	erasure->store = pges_open_for_change(erasure->store->relid);
 	if (OidIsValid(erasure->store->archive.relid))
 		pges_check_archive_privilege(erasure->store, ACL_UPDATE);
-	check_rules(erasure->store);
+	check_update_rules(erasure->store);
 }
 
 /*
@@ -221,11 +221,11 @@ report_missing(const PgesErasure *erasure)
 
 /* Find out to which aggregate the event belongs; SPI must be connected. */
 static void
-find_aggregate(PgesErasure *erasure, MemoryContext context)
+find_aggregate_of_event(PgesErasure *erasure, MemoryContext context)
 {
 	Datum		id = PointerGetDatum(erasure->event_id);
 
-	if (!pges_find_row(erasure->store, pges_whole(erasure->store), &aggregate_of_event, &id))
+	if (!pges_fetch_one_now(erasure->store, pges_scope_of_all(erasure->store), &aggregate_of_event, &id))
 		report_missing(erasure);
 	erasure->aggregate_id = pges_found_text(context, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -250,9 +250,9 @@ change_events(const PgesErasure *erasure)
 	set_values(erasure, values);
 	for (int i = 0; i < number_of_scopes(erasure->store); i++)
 	{
-		(void) pges_execute_change(erasure->store, scopes[i],
-								   erasure->event_id ? &change_event : &change_aggregate,
-								   values, NULL);
+		(void) pges_run_change(erasure->store, scopes[i],
+							   erasure->event_id ? &change_event : &change_aggregate,
+							   values, NULL);
 		changed += SPI_processed;
 	}
 	return changed;
@@ -330,8 +330,8 @@ check_scope(const PgesErasure *erasure, PgesScope scope)
 
 	set_values(erasure, values);
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_execute_in(store, scope, erasure->event_id ? &count_event : &count_aggregate,
-						   values, NULL, true, NULL);
+	(void) pges_run_statement(store, scope, erasure->event_id ? &count_event : &count_aggregate,
+							  values, NULL, true, NULL);
 	visible = pges_found_int64(1, 0);
 	left = pges_found_int64(2, 0);
 	if (secured && erasure->event_id == NULL && visible > 0)
@@ -366,7 +366,7 @@ erase(PgesErasure *erasure)
 	CommandCounterIncrement();
 	SPI_connect();
 	if (erasure->event_id)
-		find_aggregate(erasure, caller);
+		find_aggregate_of_event(erasure, caller);
 	pges_lock_aggregate(erasure->store, erasure->aggregate_id, erasure->event_id);
 	changed = change_events(erasure);
 	check_erased(erasure);

@@ -167,7 +167,7 @@ check_ids(PgesBatch *batch)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
 					 errmsg("event id \"%s\" comes twice in one append",
-							pges_clip(text_to_cstring(id))),
+							pges_shorten(text_to_cstring(id))),
 					 errdetail("Key \"event_id\" of event %d is that of event %d.",
 							   batch->events[index[i]].ordinal,
 							   batch->events[index[i - 1]].ordinal)));
@@ -262,7 +262,7 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 
 /* Find the aggregate of a batch by its id; those so far are sorted by id. */
 static PgesAggregate *
-find_aggregate(PgesAggregate *aggregates, int n, const text *id)
+aggregate_of_batch(PgesAggregate *aggregates, int n, const text *id)
 {
 	int			low = 0;
 
@@ -292,7 +292,7 @@ expected_of(const text *id, const JsonbValue *value)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an expected version must be a whole number or null"),
 				 errdetail("The value for aggregate \"%s\" is something else.",
-						   pges_clip(text_to_cstring(id)))));
+						   pges_shorten(text_to_cstring(id)))));
 	check_expected(expected);
 	return expected;
 }
@@ -315,7 +315,7 @@ add_expected_versions(PgesBatch *batch, JsonbContainer *object)
 		(void) JsonbIteratorNext(&it, &value, true);
 		if (value.type == jbvNull)
 			continue;
-		aggregate = find_aggregate(batch->aggregates, written, id);
+		aggregate = aggregate_of_batch(batch->aggregates, written, id);
 		if (aggregate == NULL)
 		{
 			aggregate = &batch->aggregates[batch->naggregates++];

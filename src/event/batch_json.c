@@ -81,7 +81,7 @@ version_of(int ordinal, const JsonbValue *value)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key \"aggregate_version\" of an event must be a whole number from 1 to %d", PG_INT32_MAX),
 				 errdetail("Key \"aggregate_version\" of event %d is %s.", ordinal,
-						   pges_clip(numeric_normalize(value->val.numeric)))));
+						   pges_shorten(numeric_normalize(value->val.numeric)))));
 	return version;
 }
 
@@ -223,7 +223,7 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_store
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event with key \"data\" cannot have unknown keys"),
 				 errdetail("Event %d has the unknown key \"%s\".", ordinal,
-						   pges_clip(pnstrdup(stranger.val.string.val, stranger.val.string.len))),
+						   pges_shorten(pnstrdup(stranger.val.string.val, stranger.val.string.len))),
 				 errhint("Put it inside \"data\" or \"metadata\", or leave out the key \"data\" to make all unknown keys the data.")));
 }
 

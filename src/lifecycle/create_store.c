@@ -149,7 +149,7 @@ inspect_table(Oid relid)
  * first column by column, and then as that of any store.
  */
 static void
-adopt_table(const PgesNewStore *store, Oid relid)
+make_store_of_table(const PgesNewStore *store, Oid relid)
 {
 	ExistingTable table = inspect_table(relid);
 
@@ -206,7 +206,7 @@ check_owns(const PgesNewStore *store, Oid relid)
 
 /* Raise unless the user may create a store. */
 static void
-check_may_create(const PgesNewStore *store)
+check_may_create_store(const PgesNewStore *store)
 {
 	Oid			schema = get_namespace_oid(store->schema, true);
 
@@ -223,7 +223,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 	Oid			relid;
 	int			nestlevel;
 
-	check_may_create(store);
+	check_may_create_store(store);
 	lock_creation(store->schema);
 	relid = existing_table(store);
 	if (is_complete(store, relid))
@@ -237,7 +237,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 
 		check_owns(store, relid);
 		as_owner = pges_act_as(&caller, pges_owner_of(relid));
-		adopt_table(store, relid);
+		make_store_of_table(store, relid);
 		if (as_owner)
 			pges_become_again(&caller);
 	}
@@ -288,7 +288,7 @@ pges_create_store(PG_FUNCTION_ARGS)
 static void
 check_empty(const PgesStore *store)
 {
-	if (pges_find_row(store, pges_whole(store), &any_event, NULL))
+	if (pges_fetch_one_now(store, pges_scope_of_all(store), &any_event, NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop store %s because it holds events",
@@ -309,7 +309,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
-	store = pges_hold_archive(pges_own_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
+	store = pges_store_with_archive_locked(pges_owned_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
 	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)

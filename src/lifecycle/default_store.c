@@ -130,7 +130,7 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
-	store = pges_own_store_argument(fcinfo, 0, ShareRowExclusiveLock);
+	store = pges_owned_store_argument(fcinfo, 0, ShareRowExclusiveLock);
 	channel = PG_ARGISNULL(2) ? store->channel : pges_channel_argument(fcinfo, 2);
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();

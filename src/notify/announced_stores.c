@@ -32,7 +32,7 @@
 #define LIST_MS 100				/* so often at most others' DDL is looked at */
 
 /* The stores, as long as the worker lives. */
-HTAB	   *pges_notified_stores = NULL;
+HTAB	   *pges_announced_stores = NULL;
 
 /* Whether the catalog may, or does, tell otherwise; and when it was read last. */
 static bool stores_may_differ = true;
@@ -44,10 +44,10 @@ static void
 all_changed(void)
 {
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 
 	stores_may_differ = stores_differ = true;
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 		store->differs = true;
 }
@@ -57,9 +57,9 @@ all_changed(void)
  * come.  Most tables that come are none.
  */
 static void
-relcache_changed(Datum arg, Oid relid)
+announced_table_changed(Datum arg, Oid relid)
 {
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 
 	if (!OidIsValid(relid))
 	{
@@ -67,30 +67,30 @@ relcache_changed(Datum arg, Oid relid)
 		return;
 	}
 	stores_may_differ = true;
-	store = hash_search(pges_notified_stores, &relid, HASH_FIND, NULL);
+	store = hash_search(pges_announced_stores, &relid, HASH_FIND, NULL);
 	if (store)
 		stores_differ = store->differs = true;
 }
 
 /* Syscache callback: a schema may have a new name. */
 static void
-syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
+announced_name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	all_changed();
 }
 
 /* Get ready, once in the life of the worker. */
 void
-pges_notified_init(void)
+pges_announced_stores_init(void)
 {
-	pges_notified_stores = pges_oid_table("pg_eventstore notified stores", sizeof(PgesNotifiedStore));
-	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
+	pges_announced_stores = pges_oid_table("pg_eventstore notified stores", sizeof(PgesAnnouncedStore));
+	CacheRegisterRelcacheCallback(announced_table_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_name_changed, (Datum) 0);
 }
 
 /* Whether a relation is a sequence of a table, and can be read from here. */
 bool
-pges_is_own_sequence(Oid sequence, Oid relid)
+pges_is_sequence_of(Oid sequence, Oid relid)
 {
 	Oid			owner;
 	int32		column;
@@ -110,7 +110,7 @@ is_announced(Relation rel, PgesStoreOptions *options)
 		get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), "position")) == INT8OID &&
 		strcmp(options->notifications, pges_notifications_name(PGES_NOTIFY_WORKER)) == 0 &&
 		options->channel[0] != '\0' && strlen(options->channel) < NAMEDATALEN &&
-		pges_is_own_sequence(options->sequence, RelationGetRelid(rel));
+		pges_is_sequence_of(options->sequence, RelationGetRelid(rel));
 }
 
 /* List a store, if it is one that the notifier announces. */
@@ -118,17 +118,17 @@ static void
 list_store(Relation rel)
 {
 	PgesStoreOptions options;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 	PgesWatermark watermark;
 	Oid			relid = RelationGetRelid(rel);
 	bool		found;
 
 	if (!is_announced(rel, &options))
 		return;
-	store = hash_search(pges_notified_stores, &relid, HASH_ENTER, &found);
+	store = hash_search(pges_announced_stores, &relid, HASH_ENTER, &found);
 	if (!found)
 	{
-		memset((char *) store + sizeof(Oid), 0, sizeof(PgesNotifiedStore) - sizeof(Oid));
+		memset((char *) store + sizeof(Oid), 0, sizeof(PgesAnnouncedStore) - sizeof(Oid));
 		(void) pges_read_watermark(relid, false, &watermark);
 		store->announced = store->recorded = watermark.announced;
 		store->last = -1;
@@ -174,12 +174,12 @@ static void
 list_stores(void)
 {
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 	ListCell   *lc;
 
 	stores_differ = stores_may_differ = false;
 	listed_at = GetCurrentTimestamp();
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 		store->listed = false;
 	foreach(lc, tables_with_trigger())
@@ -188,7 +188,7 @@ list_stores(void)
 		bool		is_free = ConditionalLockRelationOid(relid, AccessShareLock);
 		Relation	rel;
 
-		store = hash_search(pges_notified_stores, &relid, HASH_FIND, NULL);
+		store = hash_search(pges_announced_stores, &relid, HASH_FIND, NULL);
 		if (!is_free)
 		{
 			if (store)
@@ -207,11 +207,11 @@ list_stores(void)
 		}
 		UnlockRelationOid(relid, AccessShareLock);
 	}
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		if (!store->listed)
-			(void) hash_search(pges_notified_stores, &store->relid, HASH_REMOVE, NULL);
+			(void) hash_search(pges_announced_stores, &store->relid, HASH_REMOVE, NULL);
 	}
 }
 
@@ -220,7 +220,7 @@ list_stores(void)
  * the extension is gone, or the table is locked; false in the latter case.
  */
 bool
-pges_refresh_notified(void)
+pges_refresh_announced_stores(void)
 {
 	Oid			watermarks = pges_watermarks_table(true);
 
@@ -237,14 +237,14 @@ pges_refresh_notified(void)
 
 /* Whether some tables could not be looked at, or have changed since. */
 bool
-pges_notified_may_differ(void)
+pges_announced_stores_may_differ(void)
 {
 	return stores_may_differ;
 }
 
 /* Have all stores listed anew. */
 void
-pges_relist_notified(void)
+pges_list_stores_anew(void)
 {
 	stores_differ = true;
 }

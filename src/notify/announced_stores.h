@@ -11,7 +11,7 @@
 #include "utils/hsearch.h"
 
 /* A store that the notifier announces. */
-typedef struct PgesNotifiedStore
+typedef struct PgesAnnouncedStore
 {
 	Oid			relid;			/* hash key */
 	bool		listed;			/* found by the last look at the catalog */
@@ -31,15 +31,15 @@ typedef struct PgesNotifiedStore
 								 * announced */
 	int64		recording;		/* the same, once the transaction commits */
 	bool		owed;			/* something is left over from the last look */
-} PgesNotifiedStore;
+} PgesAnnouncedStore;
 
 /* All of them, by relid. */
-extern HTAB *pges_notified_stores;
+extern HTAB *pges_announced_stores;
 
-extern void pges_notified_init(void);
-extern bool pges_refresh_notified(void);
-extern bool pges_notified_may_differ(void);
-extern void pges_relist_notified(void);
-extern bool pges_is_own_sequence(Oid sequence, Oid relid);
+extern void pges_announced_stores_init(void);
+extern bool pges_refresh_announced_stores(void);
+extern bool pges_announced_stores_may_differ(void);
+extern void pges_list_stores_anew(void);
+extern bool pges_is_sequence_of(Oid sequence, Oid relid);
 
 #endif							/* PGES_ANNOUNCED_STORES_H */

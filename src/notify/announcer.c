@@ -45,7 +45,7 @@
 #define MAX_FAILURES 10			/* in a row, before it gives up */
 
 /* What is being worked on, for who handles an error. */
-static PgesNotifiedStore *current_store = NULL;
+static PgesAnnouncedStore *current_store = NULL;
 static bool is_recording = false;
 
 /* No watermark is written before, after an error. */
@@ -72,7 +72,7 @@ typedef enum Found
  * there may be one.  Nobody's lock is waited for.
  */
 static Found
-find_event(const PgesNotifiedStore *store, int64 mark)
+look_for_event(const PgesAnnouncedStore *store, int64 mark)
 {
 	Relation	rel = table_open(store->relid, AccessShareLock);
 	Oid			indexid = pges_position_index(rel);
@@ -110,7 +110,7 @@ find_event(const PgesNotifiedStore *store, int64 mark)
  * somebody has locked one of them.
  */
 static bool
-lock_store(const PgesNotifiedStore *store, bool *is_proper)
+lock_store(const PgesAnnouncedStore *store, bool *is_proper)
 {
 	if (!ConditionalLockRelationOid(store->relid, AccessShareLock))
 		return false;
@@ -119,14 +119,14 @@ lock_store(const PgesNotifiedStore *store, bool *is_proper)
 		UnlockRelationOid(store->relid, AccessShareLock);
 		return false;
 	}
-	*is_proper = pges_is_own_sequence(store->sequence, store->relid) &&
+	*is_proper = pges_is_sequence_of(store->sequence, store->relid) &&
 		!pges_is_subscribed(store->relid);
 	return true;
 }
 
 /* Release the locks again: with very many stores they would fill the lock table. */
 static void
-unlock_store(const PgesNotifiedStore *store)
+unlock_store(const PgesAnnouncedStore *store)
 {
 	UnlockRelationOid(store->sequence, AccessShareLock);
 	UnlockRelationOid(store->relid, AccessShareLock);
@@ -134,7 +134,7 @@ unlock_store(const PgesNotifiedStore *store)
 
 /* Whether nothing has happened to a store since the last look. */
 static bool
-is_idle(const PgesNotifiedStore *store)
+is_idle(const PgesAnnouncedStore *store)
 {
 	int64		next;
 
@@ -144,7 +144,7 @@ is_idle(const PgesNotifiedStore *store)
 
 /* Whether a store has to wait after an error. */
 static bool
-is_paused(const PgesNotifiedStore *store, TimestampTz now)
+is_paused(const PgesAnnouncedStore *store, TimestampTz now)
 {
 	return now < store->paused_until;
 }
@@ -154,30 +154,30 @@ is_paused(const PgesNotifiedStore *store, TimestampTz now)
  * cannot be announced would keep the notifier for ever.
  */
 static bool
-is_given_up(const PgesNotifiedStore *store)
+is_given_up(const PgesAnnouncedStore *store)
 {
 	return store->failures >= MAX_STORE_FAILURES;
 }
 
 /* Announce what is new in a store, which is locked. */
 static void
-announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
+announce_new(PgesAnnouncedStore *store, PgesWorkLeft *left)
 {
 	int64		mark = pges_probe_mark(store->relid, store->sequence);
 	int64		last = pges_next_of_sequence(store->sequence) - 1;
 
 	if (mark < last)
-		outlook->open_appends = true;
-	outlook->taken += last - store->last;
+		left->open_appends = true;
+	left->taken += last - store->last;
 	store->last = last;
-	switch (mark > store->announced ? find_event(store, mark) : NO_EVENT)
+	switch (mark > store->announced ? look_for_event(store, mark) : NO_EVENT)
 	{
 		case NOT_KNOWN:
-			outlook->open_appends = true;
+			left->open_appends = true;
 			return;
 		case AN_EVENT:
 			pges_notify(store->channel, store->name, mark);
-			outlook->announced = true;
+			left->announced = true;
 			break;
 		case NO_EVENT:
 			break;
@@ -190,18 +190,18 @@ announce_new(PgesNotifiedStore *store, PgesOutlook *outlook)
  * locked are left for later.
  */
 static void
-announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
+announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
 {
 	bool		is_proper;
 
 	store->owed = true;
 	if (!lock_store(store, &is_proper))
 	{
-		outlook->open_appends = true;
+		left->open_appends = true;
 		return;
 	}
 	if (is_proper)
-		announce_new(store, outlook);
+		announce_new(store, left);
 	else
 	{
 		store->owed = false;
@@ -213,13 +213,13 @@ announce_store(PgesNotifiedStore *store, PgesOutlook *outlook)
 
 /* Look at all stores, but for those that failed just now. */
 static void
-announce_stores(PgesOutlook *outlook)
+announce_stores(PgesWorkLeft *left)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announcing = store->announced;
@@ -227,15 +227,15 @@ announce_stores(PgesOutlook *outlook)
 			continue;
 		if (is_paused(store, start))
 		{
-			outlook->unrecorded = true;
+			left->unrecorded = true;
 			continue;
 		}
 		current_store = store;
 		if (!is_idle(store))
-			announce_store(store, outlook);
+			announce_store(store, left);
 		current_store = NULL;
 	}
-	outlook->look_us = GetCurrentTimestamp() - start;
+	left->look_us = GetCurrentTimestamp() - start;
 }
 
 /* Keep in mind what was announced, now that it has been committed. */
@@ -243,9 +243,9 @@ static void
 keep_announced(void)
 {
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announced = store->announcing;
@@ -256,28 +256,28 @@ keep_announced(void)
 
 /* Announce all stores, in a transaction. */
 static void
-announce(PgesOutlook *outlook)
+announce_in_transaction(PgesWorkLeft *left)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	outlook->unrecorded |= !pges_refresh_notified();
+	left->unrecorded |= !pges_refresh_announced_stores();
 	if (OidIsValid(pges_watermarks_table(true)))
-		announce_stores(outlook);
+		announce_stores(left);
 	CommitTransactionCommand();
 	keep_announced();
-	outlook->unrecorded |= pges_notified_may_differ();
+	left->unrecorded |= pges_announced_stores_may_differ();
 }
 
 /* Whether the watermark of a store is to be written. */
 static bool
-is_unrecorded(const PgesNotifiedStore *store)
+is_unrecorded(const PgesAnnouncedStore *store)
 {
 	return store->permanent && store->announced != store->recorded && !is_given_up(store);
 }
 
 /* Whether it is to be written now. */
 static bool
-is_due(const PgesNotifiedStore *store, TimestampTz now)
+is_due(const PgesAnnouncedStore *store, TimestampTz now)
 {
 	return is_unrecorded(store) && now >= no_records_until && !is_paused(store, now) &&
 		TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS);
@@ -285,7 +285,7 @@ is_due(const PgesNotifiedStore *store, TimestampTz now)
 
 /* Write the watermark of a store; false when it has to be tried again. */
 static bool
-record(PgesNotifiedStore *store)
+write_watermark(PgesAnnouncedStore *store)
 {
 	bool		is_proper;
 	bool		done;
@@ -301,23 +301,23 @@ record(PgesNotifiedStore *store)
 
 /* Write the watermarks that are due, and note which ones were written. */
 static void
-record_due_stores(TimestampTz now, PgesOutlook *outlook)
+record_due_stores(TimestampTz now, PgesWorkLeft *left)
 {
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 
 	SPI_connect();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->recording = store->recorded;
 		if (!is_due(store, now))
 			continue;
-		if (record(store))
+		if (write_watermark(store))
 			store->recording = store->announced;
 		else
-			outlook->unrecorded = true;
+			left->unrecorded = true;
 	}
 	PopActiveSnapshot();
 	SPI_finish();
@@ -325,27 +325,27 @@ record_due_stores(TimestampTz now, PgesOutlook *outlook)
 
 /* Write the watermarks that are due, in a transaction. */
 static void
-record_stores(PgesOutlook *outlook)
+record_stores(PgesWorkLeft *left)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 	bool		any_due = false;
 
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		any_due |= is_due(store, now);
-		outlook->unrecorded |= is_unrecorded(store) && !is_due(store, now);
+		left->unrecorded |= is_unrecorded(store) && !is_due(store, now);
 	}
 	if (!any_due)
 		return;
 	is_recording = true;
 	StartTransactionCommand();
-	record_due_stores(now, outlook);
+	record_due_stores(now, left);
 	CommitTransactionCommand();
 	is_recording = false;
-	hash_seq_init(&status, pges_notified_stores);
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 		store->recorded = store->recording;
 }
@@ -374,7 +374,7 @@ write_status(bool gives_up)
 
 /* Write the status in a transaction, if there is something to write. */
 static void
-report(PgesOutlook *outlook)
+report(PgesWorkLeft *left)
 {
 	bool		done;
 
@@ -382,7 +382,7 @@ report(PgesOutlook *outlook)
 		return;
 	is_recording = true;
 	StartTransactionCommand();
-	done = write_status(outlook->gives_up);
+	done = write_status(left->gives_up);
 	CommitTransactionCommand();
 	is_recording = false;
 	if (done)
@@ -390,7 +390,7 @@ report(PgesOutlook *outlook)
 		reports_start = false;
 		last_error[0] = '\0';
 	}
-	outlook->unrecorded |= !done;
+	left->unrecorded |= !done;
 }
 
 /*
@@ -418,12 +418,12 @@ pause_after_error(const ErrorData *error)
 		no_records_until = until;
 	current_store = NULL;
 	is_recording = false;
-	pges_relist_notified();
+	pges_list_stores_anew();
 }
 
 /* Handle an error that was caught: log it, and go on without what caused it. */
 static void
-recover(MemoryContext context, PgesOutlook *outlook, int *failures)
+recover(MemoryContext context, PgesWorkLeft *left, int *failures)
 {
 	ErrorData  *error;
 
@@ -436,9 +436,9 @@ recover(MemoryContext context, PgesOutlook *outlook, int *failures)
 		(*failures)++;			/* not of a store, which is left alone now */
 	pause_after_error(error);
 	FreeErrorData(error);
-	outlook->unrecorded = true;
-	outlook->failures = *failures;
-	outlook->gives_up = *failures >= MAX_FAILURES;
+	left->unrecorded = true;
+	left->failures = *failures;
+	left->gives_up = *failures >= MAX_FAILURES;
 }
 
 /*
@@ -449,31 +449,31 @@ recover(MemoryContext context, PgesOutlook *outlook, int *failures)
  * again at the next look.
  */
 void
-pges_announce_all(PgesOutlook *outlook)
+pges_announce_all(PgesWorkLeft *left)
 {
 	static int	failures = 0;
 	MemoryContext context = CurrentMemoryContext;
 
-	memset(outlook, 0, sizeof(PgesOutlook));
+	memset(left, 0, sizeof(PgesWorkLeft));
 	pgstat_report_activity(STATE_RUNNING, "announcing events");
 	PG_TRY();
 	{
-		announce(outlook);
-		record_stores(outlook);
+		announce_in_transaction(left);
+		record_stores(left);
 		failures = 0;
 	}
 	PG_CATCH();
 	{
-		recover(context, outlook, &failures);
+		recover(context, left, &failures);
 	}
 	PG_END_TRY();
 	PG_TRY();
 	{
-		report(outlook);
+		report(left);
 	}
 	PG_CATCH();
 	{
-		recover(context, outlook, &failures);
+		recover(context, left, &failures);
 	}
 	PG_END_TRY();
 	pgstat_report_stat(false);
@@ -488,14 +488,14 @@ pges_is_anything_owed(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	HASH_SEQ_STATUS status;
-	PgesNotifiedStore *store;
+	PgesAnnouncedStore *store;
 	bool		found;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	found = !pges_refresh_notified();
-	found |= pges_notified_may_differ();
-	hash_seq_init(&status, pges_notified_stores);
+	found = !pges_refresh_announced_stores();
+	found |= pges_announced_stores_may_differ();
+	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		if (!is_given_up(store))

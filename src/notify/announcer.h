@@ -8,7 +8,7 @@
 #include "postgres.h"
 
 /* What is left to do after a look at all stores. */
-typedef struct PgesOutlook
+typedef struct PgesWorkLeft
 {
 	bool		announced;		/* something was */
 	bool		open_appends;	/* hold a mark back */
@@ -17,9 +17,9 @@ typedef struct PgesOutlook
 	int64		look_us;		/* how long the look at the stores took */
 	int			failures;		/* so many in a row */
 	bool		gives_up;		/* it has failed too often */
-} PgesOutlook;
+} PgesWorkLeft;
 
 extern bool pges_is_anything_owed(void);
-extern void pges_announce_all(PgesOutlook *outlook);
+extern void pges_announce_all(PgesWorkLeft *left);
 
 #endif							/* PGES_ANNOUNCER_H */

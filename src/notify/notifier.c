@@ -90,13 +90,13 @@ handle_sigterm(SIGNAL_ARGS)
 
 /* Announce, unless asked to end. */
 static void
-look_around(PgesOutlook *outlook)
+announce_interruptibly(PgesWorkLeft *left)
 {
 	is_looking = true;
 	if (is_terminated)
 		ShutdownRequestPending = true;
 	else
-		pges_announce_all(outlook);
+		pges_announce_all(left);
 	is_looking = false;
 }
 
@@ -175,7 +175,7 @@ may_have_work(void)
 
 /* Leave, unless there is or may soon be something to do: W4 to W6. */
 static bool
-leave(void)
+try_to_leave(void)
 {
 	pges_release_lease(&pges_notifier);
 	if (!pges_is_anything_guarded() && !may_have_work())
@@ -185,11 +185,11 @@ leave(void)
 
 /* Wait until woken or until it is time to look again; whether it was woken. */
 static bool
-wait_for_work(const PgesOutlook *outlook, int timeout)
+wait_for_work(const PgesWorkLeft *left, int timeout)
 {
 	int			events;
 
-	pgstat_report_activity(STATE_IDLE, outlook->open_appends ?
+	pgstat_report_activity(STATE_IDLE, left->open_appends ?
 						   "waiting for the end of open appends" : "waiting for appends");
 	events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					   timeout, PG_WAIT_EXTENSION);
@@ -210,13 +210,13 @@ wait_for_work(const PgesOutlook *outlook, int timeout)
  * looks themselves must not take a processor for themselves.
  */
 static int
-next_rest(int rest, const PgesOutlook *outlook)
+next_rest(int rest, const PgesWorkLeft *left)
 {
-	int			least = Max(pges_notifier_tick, REST_SHARE * outlook->look_us / 1000);
+	int			least = Max(pges_notifier_tick, REST_SHARE * left->look_us / 1000);
 
-	if (outlook->failures > 0)
-		return Min(SOON_MS << Min(outlook->failures, 8), MAX_BACKOFF_MS);
-	if (outlook->taken < CROWD)
+	if (left->failures > 0)
+		return Min(SOON_MS << Min(left->failures, 8), MAX_BACKOFF_MS);
+	if (left->taken < CROWD)
 		return least;
 	return Max(least, Min(Max(rest, 1) * 2, MAX_REST_MS));
 }
@@ -226,22 +226,22 @@ next_rest(int rest, const PgesOutlook *outlook)
  * long as nothing is found.  Whether there has been nothing to do for long.
  */
 static bool
-wait_after_look(const PgesOutlook *outlook)
+wait_after_look(const PgesWorkLeft *left)
 {
 	static int	rest = 1;
 	static int	pause = 1;
 	static TimestampTz idle_since = 0;
-	bool		has_left_over = outlook->open_appends || outlook->unrecorded;
+	bool		has_left_over = left->open_appends || left->unrecorded;
 	bool		woken;
 
-	if (outlook->announced || idle_since == 0)
+	if (left->announced || idle_since == 0)
 	{
 		pause = 1;
 		idle_since = GetCurrentTimestamp();
 	}
-	rest = next_rest(rest, outlook);
+	rest = next_rest(rest, left);
 	nap(rest);
-	woken = wait_for_work(outlook, has_left_over ? Min(pause, MAX_OPEN_WAIT_MS) : pause);
+	woken = wait_for_work(left, has_left_over ? Min(pause, MAX_OPEN_WAIT_MS) : pause);
 	pause = woken ? 1 : Min(pause * 2, MAX_PAUSE_MS);
 	if (woken || has_left_over)
 		idle_since = GetCurrentTimestamp();
@@ -250,14 +250,14 @@ wait_after_look(const PgesOutlook *outlook)
 
 /* Announce until there has been nothing to do for a while, or asked to end. */
 static void
-work(void)
+serve_until_idle(void)
 {
 	while (!ShutdownRequestPending)
 	{
-		PgesOutlook outlook = {0};
+		PgesWorkLeft left = {0};
 
-		look_around(&outlook);
-		leaves_in_order = outlook.gives_up || (wait_after_look(&outlook) && leave());
+		announce_interruptibly(&left);
+		leaves_in_order = left.gives_up || (wait_after_look(&left) && try_to_leave());
 		if (leaves_in_order)
 			return;
 	}
@@ -312,12 +312,12 @@ pges_notifier_main(Datum database)
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
 	fix_settings();
-	pges_notified_init();
+	pges_announced_stores_init();
 	(void) has_work();
 	if (!pges_take_lease(&pges_notifier))
 		return;
 	began_at = GetCurrentTimestamp();
 	before_shmem_exit(replace_unless_in_order, (Datum) 0);
 	tell_starter();
-	work();
+	serve_until_idle();
 }

@@ -57,7 +57,7 @@ pges_notify(const char *channel, const char *store, int64 position)
  * anew could raise an error, so the options are read off the catalogs then.
  */
 static Announcement
-look_up(const PgesAppended *appended)
+announcement_of(const PgesAppended *appended)
 {
 	Oid			relid = appended->store->relid;
 	const PgesStore *store = pges_known_store(relid);
@@ -90,7 +90,7 @@ to_announce(const PgesAppended *appended)
 	{
 		Announcement *announcement = palloc(sizeof(Announcement));
 
-		*announcement = look_up(appended);
+		*announcement = announcement_of(appended);
 		if (appended->position > 0 && announcement->mode != PGES_NOTIFY_OFF)
 			list = lappend(list, announcement);
 	}
@@ -115,7 +115,7 @@ first_of_mode(const List *list, PgesNotifications mode)
 
 /* Before commit: see to it that all appends are announced. */
 static void
-announce(const PgesAppended *appended)
+announce_appends(const PgesAppended *appended)
 {
 	List	   *list = to_announce(appended);
 	bool		has_notifier = first_of_mode(list, PGES_NOTIFY_WORKER) != NULL &&
@@ -166,7 +166,7 @@ transaction_ends(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			announce(appended);
+			announce_appends(appended);
 			return;
 		case XACT_EVENT_PRE_PREPARE:
 			check_prepare(appended);

@@ -214,7 +214,7 @@ pges_get_aggregate_version(PG_FUNCTION_ARGS)
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	SPI_connect();
-	(void) pges_execute_in(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
+	(void) pges_run_statement(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
 	if (SPI_processed > 0)
 		version = pges_found_int32(1);
 	SPI_finish();

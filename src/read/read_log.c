@@ -213,7 +213,7 @@ has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark
 	bool		found;
 
 	SPI_connect();
-	(void) pges_execute_in(store, scope, &any_between, values, NULL, true, NULL);
+	(void) pges_run_statement(store, scope, &any_between, values, NULL, true, NULL);
 	found = SPI_processed > 0;
 	SPI_finish();
 	PopActiveSnapshot();

@@ -93,8 +93,8 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	if (!include_archived)
 		return PGES_LIVE;
 	AcceptInvalidationMessages();
-	*store = pges_hold_archive((*store)->relid);
-	return pges_whole(*store);
+	*store = pges_store_with_archive_locked((*store)->relid);
+	return pges_scope_of_all(*store);
 }
 
 /*
@@ -122,7 +122,7 @@ pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, bool include
 									rsinfo->econtext->ecxt_per_query_memory,
 									false, NULL, NULL);
 	SPI_connect();
-	(void) pges_execute_in(store, scope, statement, params->values, params->nulls, true, receiver);
+	(void) pges_run_statement(store, scope, statement, params->values, params->nulls, true, receiver);
 	SPI_finish();
 	return (Datum) 0;
 }

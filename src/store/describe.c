@@ -314,7 +314,7 @@ check_sequence(Relation rel, Oid sequence)
 
 /* The sequence of a store's positions, which must belong to the column. */
 static Oid
-find_sequence(Relation rel)
+sequence_of_positions(Relation rel)
 {
 	AttrNumber	attnum = find_column(rel, &pges_columns[PGES_POSITION])->attnum;
 	Oid			sequence = pges_sequence_of_default(build_column_default(rel, attnum));
@@ -333,7 +333,7 @@ find_sequence(Relation rel)
 
 /* Check that no rule takes away what is inserted. */
 static void
-check_rules(Relation rel)
+check_insert_rules(Relation rel)
 {
 	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
 	{
@@ -449,14 +449,14 @@ pges_describe_store(Relation rel)
 
 	pges_check_kind(rel);
 	pges_check_columns(rel);
-	check_rules(rel);
+	check_insert_rules(rel);
 
 	store->relid = RelationGetRelid(rel);
 	store->owner = rel->rd_rel->relowner;
 	store->schema = get_namespace_name(RelationGetNamespace(rel));
 	store->table = pstrdup(RelationGetRelationName(rel));
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
-	store->sequence = find_sequence(rel);
+	store->sequence = sequence_of_positions(rel);
 	describe_indexes(rel, store);
 	store->trigger = trigger.trigger;
 	store->notifications = pges_parse_notifications(trigger.notifications);

@@ -80,7 +80,7 @@ pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
 
 /* The description of a store that the user must own, which is looked at first. */
 const PgesStore *
-pges_own_store(Oid relid)
+pges_store_owned_by_user(Oid relid)
 {
 	if (get_rel_relkind(relid) != '\0')
 		pges_check_may_use(relid, ACL_NO_RIGHTS);
@@ -89,15 +89,15 @@ pges_own_store(Oid relid)
 
 /* The store to alter, locked; checked before, so that only its owner locks. */
 const PgesStore *
-pges_own_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+pges_owned_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
 {
 	Oid			relid;
 
 	pges_require_argument(fcinfo, arg, "store");
 	relid = PG_GETARG_OID(arg);
-	(void) pges_own_store(relid);
+	(void) pges_store_owned_by_user(relid);
 	LockRelationOid(relid, mode);
-	return pges_own_store(relid);
+	return pges_store_owned_by_user(relid);
 }
 
 /* The store of an argument, which the user must be allowed to read. */

@@ -72,7 +72,7 @@ static uint64 invalidations = 0;
 
 /* Whether an entry is about a relation, as the store or a part of it. */
 static bool
-is_about(const StoreEntry *entry, Oid relid)
+is_description_of(const StoreEntry *entry, Oid relid)
 {
 	bool		about = entry->relid == relid;
 
@@ -92,21 +92,21 @@ invalidate(Oid relid)
 	hash_seq_init(&status, stores);
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (!OidIsValid(relid) || is_about(entry, relid))
+		if (!OidIsValid(relid) || is_description_of(entry, relid))
 			entry->valid = false;
 	}
 }
 
 /* Relcache callback: something about a table changed. */
 static void
-relcache_changed(Datum arg, Oid relid)
+table_changed(Datum arg, Oid relid)
 {
 	invalidate(relid);
 }
 
 /* Syscache callback: a schema may have a new name, a sequence other options. */
 static void
-syscache_changed(Datum arg, int cacheid, uint32 hashvalue)
+name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	invalidate(InvalidOid);
 }
@@ -129,9 +129,9 @@ void
 pges_store_init(void)
 {
 	stores = pges_oid_table("pg_eventstore stores", sizeof(StoreEntry));
-	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(SEQRELID, syscache_changed, (Datum) 0);
+	CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, name_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(SEQRELID, name_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(CONSTROID, constraint_changed, (Datum) 0);
 }
 
@@ -366,7 +366,7 @@ pges_store_of_sequence(Oid relid, Oid sequence)
  * it just now is waited for, and then there is none.
  */
 const PgesStore *
-pges_hold_archive(Oid relid)
+pges_store_with_archive_locked(Oid relid)
 {
 	const PgesStore *store = pges_store(relid);
 	Oid			held = InvalidOid;
@@ -393,7 +393,7 @@ pges_lock_archiving(Oid relid)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();
-	return pges_hold_archive(relid);
+	return pges_store_with_archive_locked(relid);
 }
 
 /*
@@ -406,7 +406,7 @@ pges_open_for_change(Oid relid)
 {
 	UnlockRelationOid(relid, AccessShareLock);
 	LockRelationOid(relid, RowExclusiveLock);
-	return pges_hold_archive(relid);
+	return pges_store_with_archive_locked(relid);
 }
 
 /* Raise unless the archive of a store is there, and has its shape. */

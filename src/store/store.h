@@ -100,7 +100,7 @@ extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_known_store(Oid relid);
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
-extern const PgesStore *pges_hold_archive(Oid relid);
+extern const PgesStore *pges_store_with_archive_locked(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
 extern const PgesStore *pges_open_for_change(Oid relid);
 extern void pges_require_archive(const PgesStore *store);
@@ -136,9 +136,9 @@ extern Oid	pges_owner_of(Oid relid);
 extern void pges_check_may_use(Oid relid, AclMode privileges);
 extern bool pges_may_insert(Oid relid);
 extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
-extern const PgesStore *pges_own_store(Oid relid);
-extern const PgesStore *pges_own_store_argument(FunctionCallInfo fcinfo, int arg,
-												LOCKMODE mode);
+extern const PgesStore *pges_store_owned_by_user(Oid relid);
+extern const PgesStore *pges_owned_store_argument(FunctionCallInfo fcinfo, int arg,
+												  LOCKMODE mode);
 extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
 extern void pges_check_archive_owner(const PgesStore *store);

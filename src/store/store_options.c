@@ -80,7 +80,7 @@ find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
 
 /* The sequence that the default of a table's position column names, or InvalidOid. */
 static Oid
-find_sequence(Oid relid)
+find_default_sequence(Oid relid)
 {
 	AttrNumber	attnum = get_attnum(relid, pges_column_name(PGES_POSITION));
 	Relation	defaults;
@@ -168,7 +168,7 @@ pges_store_options(PG_FUNCTION_ARGS)
 				 errhint("Create stores with eventstore.create_store().")));
 	values[0] = CStringGetTextDatum(options.notifications);
 	values[1] = CStringGetTextDatum(options.channel);
-	values[2] = ObjectIdGetDatum(find_sequence(relid));
+	values[2] = ObjectIdGetDatum(find_default_sequence(relid));
 	nulls[2] = !OidIsValid(DatumGetObjectId(values[2]));
 	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
 }

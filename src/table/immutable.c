@@ -4,7 +4,7 @@
  *		immutable.
  *
  * Only the functions of this extension that archive and erase may change
- * events, by pges_execute_change().
+ * events, by pges_run_change().
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
 #include "table/table.h"
 
 /*
- * What the one statement of pges_execute_change() that runs just now may do.  It
+ * What the one statement of pges_run_change() that runs just now may do.  It
  * alone may change events: not the triggers that it fires, nor the functions that
  * it calls, whatever statements these run.
  *
@@ -67,12 +67,12 @@ trigger_depth(void)
 
 /*
  * Run a statement that changes events of a store or its archive, as
- * pges_execute_in() does.  Who may call the function that wants this, and change
+ * pges_run_statement() does.  Who may call the function that wants this, and change
  * the tables, is for the caller and for the privileges of the tables to say.
  */
 int
-pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
-					const Datum *values, const bool *nulls)
+pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
+				const Datum *values, const bool *nulls)
 {
 	const PgesStore *outer = changing;
 	int			outer_depth = changing_depth;
@@ -84,7 +84,7 @@ pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement
 		changing = store;
 		changing_depth = trigger_depth();
 		changing_begun = false;
-		result = pges_execute_in(store, scope, statement, values, nulls, false, NULL);
+		result = pges_run_statement(store, scope, statement, values, nulls, false, NULL);
 	}
 	PG_FINALLY();
 	{
@@ -97,7 +97,7 @@ pges_execute_change(const PgesStore *store, PgesScope scope, const PgesStatement
 }
 
 /*
- * Whether a statement of pges_execute_change() may change a table, or partition,
+ * Whether a statement of pges_run_change() may change a table, or partition,
  * just now.  It fires the trigger of statements once, before all else.
  */
 static bool

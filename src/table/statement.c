@@ -146,7 +146,7 @@ names_table_of(const CachedPlanSource *source, const PgesStore *store)
 
 /* Whether a plan is about the tables of a store, and not others of their names. */
 static bool
-is_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
+is_plan_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 {
 	CachedPlanSource *source = source_of(plan);
 
@@ -231,7 +231,7 @@ prepare(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
 	SPIPlanPtr	plan = parse(store, scope, statement);
 
-	if (!is_about(plan, store, scope))
+	if (!is_plan_about(plan, store, scope))
 		report_renamed(store);
 	SPI_keepplan(plan);
 	PG_TRY();
@@ -382,9 +382,9 @@ execute_latest(SPIPlanPtr plan, const Datum *values)
  * pges_act_as_owner().
  */
 int
-pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
-				const Datum *values, const bool *nulls, bool read_only,
-				DestReceiver *receiver)
+pges_run_statement(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
+				   const Datum *values, const bool *nulls, bool read_only,
+				   DestReceiver *receiver)
 {
 	SPIPlanPtr	plan;
 	SPIExecuteOptions options = {.read_only = read_only,.dest = receiver};
@@ -401,7 +401,7 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
 	result = statement->latest ? execute_latest(plan, values) :
 		SPI_execute_plan_extended(plan, &options);
 	pfree(options.params);
-	if (!is_about(plan, store, scope))
+	if (!is_plan_about(plan, store, scope))
 		report_renamed(store);
 	if (as_owner)
 		pges_become_again(&caller);
@@ -414,13 +414,13 @@ pges_execute_in(const PgesStore *store, PgesScope scope, const PgesStatement *st
  * it is in SPI_tuptable then, which the caller frees, and otherwise NULL.
  */
 bool
-pges_find_row(const PgesStore *store, PgesScope scope,
-			  const PgesStatement *statement, const Datum *values)
+pges_fetch_one_now(const PgesStore *store, PgesScope scope,
+				   const PgesStatement *statement, const Datum *values)
 {
 	bool		found;
 
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_execute_in(store, scope, statement, values, NULL, true, NULL);
+	(void) pges_run_statement(store, scope, statement, values, NULL, true, NULL);
 	found = SPI_processed > 0;
 	PopActiveSnapshot();
 	if (!found)

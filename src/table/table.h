@@ -44,26 +44,26 @@ typedef struct PgesStatement
 
 /* The scope that holds all events a store has ever got. */
 static inline PgesScope
-pges_whole(const PgesStore *store)
+pges_scope_of_all(const PgesStore *store)
 {
 	return OidIsValid(store->archive.relid) ? PGES_ALL : PGES_LIVE;
 }
 
-extern int	pges_execute_in(const PgesStore *store, PgesScope scope,
-							const PgesStatement *statement, const Datum *values,
-							const bool *nulls, bool read_only,
-							DestReceiver *receiver);
-extern bool pges_find_row(const PgesStore *store, PgesScope scope,
-						  const PgesStatement *statement, const Datum *values);
+extern int	pges_run_statement(const PgesStore *store, PgesScope scope,
+							   const PgesStatement *statement, const Datum *values,
+							   const bool *nulls, bool read_only,
+							   DestReceiver *receiver);
+extern bool pges_fetch_one_now(const PgesStore *store, PgesScope scope,
+							   const PgesStatement *statement, const Datum *values);
 
 extern int64 pges_found_int64(int column, int64 if_null);
 extern int32 pges_found_int32(int column);
 extern text *pges_found_text(MemoryContext context, int column);
 
 /* in immutable.c */
-extern int	pges_execute_change(const PgesStore *store, PgesScope scope,
-								const PgesStatement *statement,
-								const Datum *values, const bool *nulls);
+extern int	pges_run_change(const PgesStore *store, PgesScope scope,
+							const PgesStatement *statement,
+							const Datum *values, const bool *nulls);
 extern void pges_create_immutability_triggers(const char *table);
 
 /* in aggregate_lock.c */

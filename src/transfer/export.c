@@ -66,7 +66,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 	while (found == LOT && done < left)
 	{
 		params->values[2] = Int64GetDatum(Min(left - done, LOT));
-		(void) pges_execute_in(store, scope, &pges_read_forwards, params->values, params->nulls, true, NULL);
+		(void) pges_run_statement(store, scope, &pges_read_forwards, params->values, params->nulls, true, NULL);
 		found = SPI_processed;
 		if (found > 0)
 			params->values[0] = return_rows(rsinfo, context);

@@ -305,7 +305,7 @@ query_of(Import *import, const char *source)
 
 /* The number of imported events, and of those that were there already. */
 static Datum
-counts(TupleDesc desc, const Import *import)
+counts_as_row(TupleDesc desc, const Import *import)
 {
 	Datum		values[2];
 	bool		nulls[2] = {false};
@@ -340,7 +340,7 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
 	error_context_stack = import.callback.previous;
-	return counts(desc, &import);
+	return counts_as_row(desc, &import);
 }
 
 PG_FUNCTION_INFO_V1(pges_import_events);

@@ -266,7 +266,7 @@ read_columns(PgesImportRow *row, PgesEvent *event)
 
 /* Read an event from the JSON in a row. */
 static void
-read_json(PgesImportRow *row, PgesEvent *event)
+read_event_column(PgesImportRow *row, PgesEvent *event)
 {
 	Jsonb	   *json = row_json(row, row->event_column);
 
@@ -287,7 +287,7 @@ pges_read_row(PgesImportRow *row, HeapTuple tuple, PgesEvent *event, int64 *line
 	heap_deform_tuple(tuple, row->desc, row->values, row->nulls);
 	*line = row_value(row, row->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
 	if (row->event_column > 0)
-		read_json(row, event);
+		read_event_column(row, event);
 	else
 		read_columns(row, event);
 }

@@ -311,7 +311,7 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 
 /* S3 to S5, with the start lock held; true if there is a worker. */
 static bool
-start(PgesWorker *worker, PgesWorkerNeed need, bool *written)
+start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 {
 	PgesWorkerStatus status;
 	const Failure *failure;
@@ -349,7 +349,7 @@ pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
 		if (!IsUnderPostmaster || GetCurrentTimestamp() < worker->paused_until ||
 			!pges_lock_start(worker, need == PGES_REQUIRE))
 			return false;
-		runs = start(worker, need, &written);
+		runs = start_worker(worker, need, &written);
 		if (!written)
 			unlock_start(worker);
 	}
