@@ -1,5 +1,5 @@
-# Draws the plots of the results, by gnuplot. Points and bars are medians over
-# the rounds, with lines from the least to the greatest.
+# Draws the plots of the results with gnuplot. Points and bars are medians of the
+# rounds, with lines from minimum to maximum.
 package BenchPlots;
 
 use strict;
@@ -10,14 +10,14 @@ use Exporter 'import';
 
 our @EXPORT_OK = qw(draw_plots);
 
-# A colour for each contestant, told apart by colour-blind readers too.
+# The colours of contestants; colour-blind readers can distinguish them.
 my %colour = (
   eventstore => '#0072b2', plain => '#8c8c8c', copy => '#4d4d4d', emmett => '#e69f00',
   message_db => '#009e73', message_db_one_call => '#7fceb9', seed => '#cc79a7');
 my @more_colours = ('#9ecae1', '#4292c6', '#08519c', '#d55e00', '#f0e442');
 
-# Each plot: the group it shows, and how. "of" picks cases, "x" is a case's
-# place on the axis, "shows" the contestants, all when it is missing.
+# The plots: each shows a group. "of" selects its cases, "x" is a case's place on
+# the axis, "shows" lists the contestants, by default all.
 my @plots = (
   { name => 'append', draw => \&draw_bars, group => 'append', format => '%.0f',
     title => 'Append single events, fsync on', y => 'events a second',
@@ -46,36 +46,36 @@ my @plots = (
     of => sub { 1 }, x => \&title,
     value => sub { my ($case, $name) = @_; return values_of($case, 'wal_bytes', $name) } });
 
-# The rates of a contestant in a case.
+# Return the rates of a contestant in a case.
 sub rate
 {
   my ($case, $name) = @_;
   return values %{ rates($case, $name) };
 }
 
-# The rates of a contestant as parts of those of the case's first one.
+# Return the ratios of a contestant's rates to those of the case's first contestant.
 sub rate_of_first
 {
   my ($case, $name) = @_;
   return ratios($case, $name, $case->{contestants}[0]);
 }
 
-# A text as gnuplot quotes it.
+# Return a text, quoted for gnuplot.
 sub quoted
 {
   my ($text) = @_;
   return q{'} . $text =~ s/'/''/gr . q{'};
 }
 
-# A text in short lines, as gnuplot quotes it.
+# Return a text in short lines, quoted for gnuplot.
 sub in_lines
 {
   my ($text) = @_;
   return q{"} . ($text =~ tr/"\\//dr) =~ s/(.{11}\S*) /$1\\n/gr . q{"};
 }
 
-# What all plots begin with. The background is white, so that they can be read
-# on pages of any colour.
+# Return the commands with which all plots begin. The background is white, so that
+# a plot can be read on a page of any colour.
 sub preamble
 {
   my ($plot, $file) = @_;
@@ -92,7 +92,7 @@ set key above center horizontal Left reverse samplen 1.5 noautotitle title $titl
 GNUPLOT
 }
 
-# The contestants that a plot shows and of which there are values.
+# Return the contestants that a plot shows, and that have values.
 sub contestants_of
 {
   my ($plot, @cases) = @_;
@@ -105,15 +105,15 @@ sub contestants_of
   return $plot->{shows} ? grep { $there{$_} } @{ $plot->{shows} } : @names;
 }
 
-# The colours of contestants, by name.
+# Return the colours of contestants, by name.
 sub colours
 {
   my $next = 0;
   return map { ($_ => $colour{$_} // $more_colours[ $next++ % @more_colours ]) } @_;
 }
 
-# A block of data for each contestant: a place on the axis, by case and number
-# of the contestant, and the median, least and greatest value.
+# Return a block of data for each contestant. A line has a place on the axis, by case
+# and number of the contestant, and the median, minimum and maximum.
 sub blocks
 {
   my ($plot, $cases, $names, $place) = @_;
@@ -132,13 +132,13 @@ sub blocks
   return $text;
 }
 
-# The command that draws parts over one another.
+# Return the command that draws parts over each other.
 sub plot_command
 {
   return 'plot ' . join(", \\\n  ", @_) . "\n";
 }
 
-# Bars: a cluster for each case, and in it a bar for each contestant.
+# Return a plot of bars: a cluster for each case, with a bar for each contestant.
 sub draw_bars
 {
   my ($bench, $plot, $names, @cases) = @_;
@@ -167,7 +167,7 @@ set xtics scale 0 ($xtics)
 GNUPLOT
 }
 
-# Lines: a line for each contestant, over numbers of events.
+# Return a plot of lines: a line for each contestant, over numbers of events.
 sub draw_lines
 {
   my ($bench, $plot, $names, @cases) = @_;
@@ -196,7 +196,7 @@ $scale
 GNUPLOT
 }
 
-# Run gnuplot over a script.
+# Run gnuplot with a script.
 sub gnuplot
 {
   my ($script) = @_;
@@ -207,8 +207,7 @@ sub gnuplot
   return;
 }
 
-# Draw all plots of which there is something to show into a folder; returns
-# their titles by name.
+# Draw all plots that have values into a folder, and return their titles by name.
 sub draw_plots
 {
   my ($bench, $folder) = @_;

@@ -1,6 +1,6 @@
-# Reads what the benchmark measured and the tables that describe it, and takes
-# medians and ratios. The columns of a table are separated by tabs, and have
-# their names in the first line; lines that begin with # are comments.
+# Reads the results of the benchmark and the tables that describe it, and computes
+# medians and ratios. The columns of a table are separated by tabs, and the first
+# line has their names. Lines that begin with # are comments.
 package BenchRuns;
 
 use strict;
@@ -10,7 +10,7 @@ use Exporter 'import';
 
 our @EXPORT_OK = qw(load_bench title label events_each rates ratios values_of summary);
 
-# What makes two measurements belong to the same case.
+# The columns that identify a case.
 my @key = qw(group case variables clients cores fsync);
 my %columns = (
   contestants => [qw(name folder database options label)],
@@ -20,7 +20,7 @@ my %columns = (
   runs => [ @key, qw(contestant round metric value) ],
   machine => [qw(key value)]);
 
-# What a column has to look like, where it matters.
+# The form of some columns.
 my %shape = (
   clients => qr/[1-9]\d*|-/,
   cores => qr/[1-9]\d*|all|-/,
@@ -30,7 +30,7 @@ my %shape = (
   value => qr/\d+(?:\.\d*)?(?:e[-+]?\d+)?/i,
   at_least => qr/\d+(?:\.\d+)?/);
 
-# What a case is called; # stands for the number in its name, or its variable n.
+# The titles of cases; # stands for the number in the case's name, or its variable n.
 my %titles = (
   append => 'Append # events',
   form => 'Append # events by each function',
@@ -45,8 +45,8 @@ my %titles = (
   read_latest => 'Read the latest events',
   read_log => 'Read a page of the log');
 
-# The rows of a table, each with "at", the file and line it stands in. What
-# machine.tsv says is text, whatever it looks like.
+# Return the rows of a table, each with "at", its file and line. The values of
+# machine.tsv are text of any form.
 sub read_table
 {
   my ($file, $kind) = @_;
@@ -75,7 +75,7 @@ sub read_table
   return @rows;
 }
 
-# Die unless the fields of a row look as they should.
+# Die unless the fields of a row have the right form.
 sub check_shapes
 {
   my ($row) = @_;
@@ -87,15 +87,15 @@ sub check_shapes
   return;
 }
 
-# The case that a row of any table belongs to, as one string.
+# Return the case of a row of any table, as one string.
 sub key_of
 {
   my ($row) = @_;
   return join "\t", @{$row}{@key};
 }
 
-# Everything there is to report: the measured cases in the order of the table
-# of cases, the contestants by name, bars, indexes and facts of the machine.
+# Return all data of the report: the measured cases in the order of cases.tsv, the
+# contestants by name, bars, indexes and facts of the machine.
 sub load_bench
 {
   my ($results, $tables) = @_;
@@ -110,7 +110,7 @@ sub load_bench
   return \%bench;
 }
 
-# Die where one table names what another one does not have.
+# Die if a table names a contestant or a case that another table lacks.
 sub check_tables
 {
   my ($bench) = @_;
@@ -135,9 +135,9 @@ sub check_tables
   return;
 }
 
-# The cases that were measured, each with its contestants in their order and
-# with values: metric, contestant, round. A case that the table does not have
-# takes the order in which its contestants ran, and comes after the others.
+# Return the measured cases, each with its contestants in their order, and with its
+# values by metric, contestant and round. A case that the table lacks comes after
+# the others, with its contestants in the order in which they ran.
 sub collect_runs
 {
   my ($table, @runs) = @_;
@@ -165,7 +165,7 @@ sub collect_runs
   return map { drop_absent($_) } grep { $_->{values} } @cases{@order};
 }
 
-# Leave out the contestants of a case that were not measured.
+# Remove the contestants of a case that were not measured.
 sub drop_absent
 {
   my ($case) = @_;
@@ -174,7 +174,7 @@ sub drop_absent
   return $case;
 }
 
-# The name of a case for people.
+# Return the title of a case.
 sub title
 {
   my ($case) = @_;
@@ -189,7 +189,7 @@ sub title
   return $text;
 }
 
-# The name of a contestant for people.
+# Return the label of a contestant.
 sub label
 {
   my ($bench, $name) = @_;
@@ -197,16 +197,15 @@ sub label
   return $contestant ? $contestant->{label} : $name;
 }
 
-
-# How many events one transaction of a case appends; 0 if it appends none.
+# Return how many events one transaction of a case appends; 0 if none.
 sub events_each
 {
   my ($case) = @_;
   return $case->{case} =~ /^(?:append|form|form_text)_(\d+)$/ ? $1 : 0;
 }
 
-# The rates of a contestant by round: events a second where it appends, and
-# else transactions a second.
+# Return the rates of a contestant by round: events a second if it appends,
+# otherwise transactions a second.
 sub rates
 {
   my ($case, $name) = @_;
@@ -217,8 +216,8 @@ sub rates
   return { map { ($_ => $tps->{$_} * $each) } keys %$tps };
 }
 
-# How many times as fast one contestant is as another, in each round that has
-# both of them.
+# Return the ratios of the rates of two contestants, one for each round that has
+# both.
 sub ratios
 {
   my ($case, $name, $base) = @_;
@@ -228,15 +227,15 @@ sub ratios
     grep { $bases->{$_} } sort { $a <=> $b } keys %$rates;
 }
 
-# The values of a metric of a contestant, over the rounds.
+# Return the values of a metric of a contestant in all rounds.
 sub values_of
 {
   my ($case, $metric, $name) = @_;
   return values %{ $case->{values}{$metric}{$name} // {} };
 }
 
-# Median, least and greatest of some numbers; undef if there are none. Of an
-# even number the median is the mean of the two in the middle.
+# Return median, minimum and maximum of numbers; undef if there are none. The median
+# of an even count is the mean of the two in the middle.
 sub summary
 {
   my @sorted = sort { $a <=> $b } @_;

@@ -1,4 +1,4 @@
-# Writes the tables of the results, in Markdown.
+# Makes the tables of the results, in Markdown.
 package BenchTables;
 
 use strict;
@@ -9,7 +9,7 @@ use Exporter 'import';
 
 our @EXPORT_OK = qw(tables_of machine_table bars_table);
 
-# A number with commas between its thousands.
+# Return a whole number with commas between thousands.
 sub commas
 {
   my ($number) = @_;
@@ -18,7 +18,7 @@ sub commas
   return $text;
 }
 
-# A number of which three digits count.
+# Return a number with three significant digits.
 sub rounded
 {
   my ($number) = @_;
@@ -27,14 +27,14 @@ sub rounded
   return commas($unit * sprintf '%.0f', $number / $unit);
 }
 
-# A ratio: two places are enough, and large ones need less.
+# Return a ratio with two decimals, or fewer if it is large.
 sub ratio
 {
   my ($ratio) = @_;
   return sprintf $ratio < 10 ? '%.2f' : $ratio < 100 ? '%.1f' : '%.0f', $ratio;
 }
 
-# A difference, which may be negative; what rounds to 0 has no sign.
+# Return a difference, which may be negative; 0 has no sign.
 sub difference
 {
   my ($places, $number) = @_;
@@ -43,21 +43,21 @@ sub difference
 sub microseconds { return difference(1, @_) }
 sub percent { return difference(0, @_) . ' %' }
 
-# A ratio as a bar counts it: never rounded up.
+# Return a ratio rounded down, to be compared with a bar.
 sub rounded_down
 {
   my ($ratio) = @_;
   return sprintf '%.2f', int($ratio * 100 + 1e-9) / 100;
 }
 
-# A number or a dash where there is none.
+# Return a formatted number, or a dash if there is none.
 sub or_dash
 {
   my ($format, $summary, $field) = @_;
   return $summary ? $format->($summary->{$field}) : '-';
 }
 
-# From the least to the greatest, or nothing where there was one round.
+# Return the range from minimum to maximum, or a dash if there was only one round.
 sub range
 {
   my ($format, $summary) = @_;
@@ -65,13 +65,13 @@ sub range
   return join ' to ', map { $format->($summary->{$_}) } qw(min max);
 }
 
-# A line of a table.
+# Return a line of a table.
 sub row
 {
   return '| ' . join(' | ', @_) . " |\n";
 }
 
-# A table: its columns, of which the first N are text, and its rows.
+# Return a table with a header and rows; its first columns are text.
 sub table
 {
   my ($text_columns, $header, @rows) = @_;
@@ -79,8 +79,8 @@ sub table
   return row(@$header) . '|' . join('|', @rules) . "|\n" . join('', map { row(@$_) } @rows);
 }
 
-# The circumstances of a case, such as "8 clients, fsync on". To those that read,
-# fsync makes no difference.
+# Return the setting of a case, such as "8 clients, fsync on". fsync does not matter
+# to cases that read.
 sub setting
 {
   my ($case) = @_;
@@ -92,14 +92,14 @@ sub setting
   return join ', ', @words;
 }
 
-# The heading of a case.
+# Return the heading of a case.
 sub heading
 {
   my ($case) = @_;
   return '### ' . join(', ', grep { $_ ne '' } title($case), setting($case)) . "\n\n";
 }
 
-# A link to the script that a contestant runs in a case.
+# Return a link to the script that a contestant runs in a case.
 sub script_link
 {
   my ($bench, $case, $name) = @_;
@@ -109,7 +109,7 @@ sub script_link
   return "[$file](sql/$file)";
 }
 
-# What the rates of a case count.
+# Return the unit of the rates of a case.
 sub unit
 {
   my ($case) = @_;
@@ -117,8 +117,8 @@ sub unit
   return $case->{group} eq 'read' || $case->{case} =~ /^read/ ? 'reads a second' : 'calls a second';
 }
 
-# The rates of a case, and how many times as fast the first contestant is as
-# each of the others. In the group growth that is the cost against the first.
+# Return the rates of a case, and the ratio of the first contestant's rate to each
+# other rate. In the group growth this ratio is the cost, of the first one's.
 sub rate_table
 {
   my ($bench, $case) = @_;
@@ -140,7 +140,7 @@ sub rate_table
   return heading($case) . table(2, [ '', 'script', unit($case), $times, 'range' ], @rows);
 }
 
-# What each index costs: by how much an append becomes cheaper without it. The
+# Return the cost of each index: by how much an append is cheaper without it. The
 # first contestant has all indexes.
 sub index_table
 {
@@ -167,7 +167,7 @@ sub index_table
     [ 'index', 'serves', 'microseconds an event', 'of the time', 'range', 'WAL bytes an event' ], @rows);
 }
 
-# What an event costs in a table with all indexes, in words.
+# Return the cost of an event in a table with all indexes, as a sentence.
 sub totals
 {
   my ($bench, $case, $name, $wal) = @_;
@@ -179,7 +179,7 @@ sub totals
   return @words ? sprintf "With %s, an event takes %s.\n\n", label($bench, $name), join ' and ', @words : '';
 }
 
-# Bytes per event.
+# Return the bytes per event.
 sub size_table
 {
   my ($bench, $case) = @_;
@@ -194,7 +194,7 @@ sub size_table
   return heading($case) . table(1, [ '', 'WAL', 'table', 'indexes' ], @rows);
 }
 
-# Instructions per event, and by how much they differ between the runs.
+# Return the instructions per event, and by how much the runs differ.
 sub instruction_table
 {
   my ($bench, $case) = @_;
@@ -213,7 +213,7 @@ sub instruction_table
   return heading($case) . table(1, [ '', 'instructions', 'this : ' . label($bench, $first), 'the runs differ by' ], @rows);
 }
 
-# Times from an append to a listener, all cases in one table.
+# Return the times from an append to a listener, all cases in one table.
 sub latency_table
 {
   my ($bench, @cases) = @_;
@@ -232,7 +232,7 @@ sub latency_table
   return table(2, [ '', 'since', 'p50', 'p90', 'p99', 'max' ], @rows);
 }
 
-# The tables of a group, or nothing when it was not measured.
+# Return the tables of a group; nothing if it was not measured.
 sub tables_of
 {
   my ($bench, $group) = @_;
@@ -245,14 +245,14 @@ sub tables_of
   return join "\n", map { $table->($bench, $_) } @cases;
 }
 
-# Facts of the machine and its software.
+# Return the facts of the machine and its software.
 sub machine_table
 {
   my ($bench) = @_;
   return table(2, [ '', '' ], map { [ $_->{key}, $_->{value} =~ s/\|/\\|/gr ] } @{ $bench->{machine} });
 }
 
-# What is promised and what was measured, or nothing when none was.
+# Return the bars and the measured ratios; nothing if no ratio was measured.
 sub bars_table
 {
   my ($bench) = @_;

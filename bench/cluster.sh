@@ -1,17 +1,17 @@
-# Part of script/bench: the cluster, the peers, the templates of the databases,
-# what the events are loaded into, and the facts of the machine.
+# Part of script/bench: starts the cluster, installs the peers, makes the template
+# databases, loads events, and collects the facts of the machine.
 # shellcheck shell=bash disable=SC2154
 
-# sql DATABASE ARGUMENT...: run psql there, and show no results.
+# sql DATABASE ARGUMENT...: run psql in a database without printing results.
 sql() { as_pg psql -qX -v ON_ERROR_STOP=1 -o /dev/null -d "$@"; }
 
-# ask DATABASE QUERY: the values of the answer, separated by a tab.
+# ask DATABASE QUERY: print the values that a query returns, separated by tabs.
 ask() { as_pg psql -qXAt -F $'\t' -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 
-# options_of CONTESTANT: the options of its sessions, in this round.
+# options_of CONTESTANT: print the options of its sessions in this round.
 options_of() { say "${options[$1]//ROUND/${round:-1}}"; }
 
-# Build everything that measuring needs.
+# Build all that the measurements need.
 prepare() {
   mkdir "$dir/results"
   printf 'group\tcase\tvariables\tclients\tcores\tfsync\tcontestant\tround\tmetric\tvalue\n' >"$dir/results/runs.tsv"
@@ -27,9 +27,9 @@ prepare() {
   [ -n "$quick" ] || warm_up
 }
 
-# The settings that differ from the defaults. Memory for all that is measured,
-# but for the largest store; so much WAL that no checkpoint comes in between,
-# and its files stay, to be written again instead of made.
+# settings: print the settings that differ from the defaults. The memory suffices
+# for all data but the largest store. The WAL limits prevent checkpoints during a
+# measurement, and keep WAL files, which are then reused instead of created.
 settings() {
   local memory
   memory=$(awk '/^MemTotal/ { quarter = int($2 / 4096); print quarter < 6144 ? quarter : 6144 }' /proc/meminfo)
@@ -38,7 +38,7 @@ settings() {
   say "min_wal_size = 4GB"
 }
 
-# build_latency: the client program, with the libpq of this server.
+# build_latency: build the client program with the libpq of this server.
 build_latency() {
   local cc lib
   read -ra cc < <("$pg_config" --cc)
@@ -47,8 +47,8 @@ build_latency() {
     -o "$dir/latency" "$dir/src/bench/latency.c" -L"$lib" -Wl,-rpath,"$lib" -lpq
 }
 
-# Write the scripts below $dir/sql, where what stands between "-- N times" and
-# "-- end" is repeated: pgbench has no loops, and a client sends each statement.
+# Copy the scripts to $dir/sql, and repeat the lines between "-- N times" and
+# "-- end": pgbench has no loops, and a client sends each statement.
 expand_scripts() {
   local file
   as_pg cp -r "$dir/src/bench/sql" "$dir/sql"
@@ -61,7 +61,7 @@ expand_scripts() {
   done
 }
 
-# Fetch the peers' packages, and install each into a database of its own.
+# Fetch the packages of the peers, and install each in a database of its own.
 install_peers() {
   cp -r "$root/bench/peers" "$dir/peers"
   npm install --loglevel=error --ignore-scripts --no-audit --no-fund --no-package-lock --prefix "$dir/peers" >/dev/null
@@ -73,7 +73,7 @@ install_peers() {
   sql emmett -f "$dir/peers/emmett.sql"
 }
 
-# Make the templates that are not a peer's.
+# Make the template databases, except those of the peers.
 make_templates() {
   local name
   for name in eventstore seed indexes; do
@@ -83,7 +83,7 @@ make_templates() {
   sql postgres -f "$dir/sql/setup/copy.sql"
 }
 
-# Fill a copy of each template that reading needs with the same events.
+# Copy each template that the reading cases need, and load the same events into it.
 read_events=50000
 load_for_reading() {
   local name
@@ -97,7 +97,7 @@ load_for_reading() {
   done
 }
 
-# growth_size CONTESTANT: how many events its store is to hold at the beginning.
+# growth_size CONTESTANT: print how many events its store has at the start.
 growth_size() {
   case $1$quick in
     *_100k) say 100000 ;; *_1m) say 1000000 ;; *_10m) say 10000000 ;;
@@ -105,9 +105,9 @@ growth_size() {
   esac
 }
 
-# Fill the stores of growth, the largest one first, as all of it does not stay
-# in memory, with autovacuum put off until the VACUUM that follows. There is a
-# small store for each round, as appending makes it a larger one.
+# Fill the stores of the group growth. The largest comes first, because not all of
+# it stays in memory. Autovacuum is off until the VACUUM that follows. Each round
+# has a small store of its own, because appends make it larger.
 load_for_growth() {
   local round
   growth_loaders=2
@@ -120,7 +120,7 @@ load_for_growth() {
   sql postgres -c 'ALTER SYSTEM RESET autovacuum' -c 'SELECT pg_reload_conf()'
 }
 
-# load_store CONTESTANT: create its store for this round and fill it.
+# load_store CONTESTANT: create its store for this round, and fill it.
 load_store() {
   local option size said
   option=$(options_of "$1") size=$(growth_size "$1")
@@ -131,9 +131,9 @@ load_store() {
   sql growth -c "VACUUM (ANALYZE) ${option##*=}"
 }
 
-# Make the server as one that has run for long: use all of its shared memory and
-# write the WAL that is kept once, as new pages of memory and new files cost more
-# than old ones, and most where most is written.
+# Bring the server into the state of one that has run for long: use all of its
+# shared memory once, and write all WAL that is kept. New pages of memory and new
+# files cost more than old ones, and most to the contestant that writes most.
 warm_up() {
   sql postgres -c 'CREATE UNLOGGED TABLE filler (t text)' -c 'ALTER TABLE filler ALTER t SET STORAGE PLAIN' \
     -c "INSERT INTO filler SELECT repeat('x', 7000) FROM generate_series(1,
@@ -143,15 +143,15 @@ warm_up() {
       FROM generate_series(1, 200)" -c CHECKPOINT
 }
 
-# fact KEY VALUE...: a line of machine.tsv, if there is a value.
+# fact KEY VALUE...: print a line of machine.tsv, if there is a value.
 fact() { [ -z "${*:2}" ] || printf '%s\t%s\n' "$1" "${*:2}"; }
 
-# peer_version PACKAGE: of the package that npm has installed.
+# peer_version PACKAGE: print the version of a package that npm has installed.
 peer_version() {
   node -p 'require(process.argv[1]).version' "$dir/peers/node_modules/$1/package.json"
 }
 
-# What the numbers depend on.
+# machine_facts: print machine.tsv, the facts on which the numbers depend.
 machine_facts() {
   local commit
   commit=$(git -c safe.directory="$root" -C "$root" describe --always --dirty 2>/dev/null || say unknown)

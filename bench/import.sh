@@ -1,11 +1,11 @@
-# Part of script/bench: measures how fast a history is imported, which the
-# variables group, case, variables, fsync, seconds and names describe.
+# Part of script/bench: measures how fast a history is imported. The variables
+# group, case, variables, fsync, seconds and names describe the case.
 # shellcheck shell=bash disable=SC2154
 
 # in_import [OPTION...]: run psql in the database of the imports.
 in_import() { as_pg psql -qX -o /dev/null -v ON_ERROR_STOP=1 -d bench_import "$@"; }
 
-# Make the history: a table, and the same as files for COPY and for the program.
+# Make the history: a table, and its events as files for COPY and for the program.
 make_history() {
   sql postgres -c 'SET client_min_messages = warning' -c 'DROP DATABASE IF EXISTS bench_import WITH (FORCE)' \
     -c 'CREATE DATABASE bench_import TEMPLATE eventstore'
@@ -14,7 +14,7 @@ make_history() {
     -v lines="$dir/import/events.jsonl" -f "$dir/sql/setup/import.sql"
 }
 
-# import_by CONTESTANT: import all of the history.
+# import_by CONTESTANT: import the history in the contestant's way.
 import_by() {
   case $1 in
     migrate)
@@ -25,7 +25,7 @@ import_by() {
   esac
 }
 
-# import_once CONTESTANT ROUND: import into a new table, and note how fast it was.
+# import_once CONTESTANT ROUND: import into a new table, and write the rate.
 import_once() {
   local begun ended count
   in_import -f "$dir/sql/setup/import_target.sql"
@@ -39,8 +39,8 @@ import_once() {
   result "$1" "$2" events_per_second "$(awk "BEGIN { printf \"%.1f\", $events / ($ended - $begun) }")"
 }
 
-# Import with every contestant in each round, every other round in the opposite
-# order. A round takes long, so there are half as many as elsewhere.
+# Measure imports. Each round runs every contestant once, every other round in
+# reverse order. A round takes long, so there are half as many as elsewhere.
 measure_import() {
   local round i events=${seconds%e}
   [ -z "$quick" ] || events=2000

@@ -1,14 +1,14 @@
 /*
  * latency.c
- *		How long a listener waits for an event.
+ *		Measures how long a listener waits for an event.
  *
- * One process appends single events at a steady rate.  Another listens, and at
- * each notification reads the log from the last position it has seen.  An event
- * carries the time when its append was due and the time just before it was
- * sent, by a clock that both processes share.
+ * One process, the appender, appends single events at a steady rate.  The other,
+ * the listener, reads the log after each notification, from the last position that
+ * it has seen.  An event has two times, by a clock that both processes share: when
+ * its append was due, and when it was sent.
  *
- * Appends are due at times fixed beforehand.  One that takes long makes those
- * after it late, and the time since they were due shows that.
+ * The due times are fixed in advance.  A slow append delays those after it, and
+ * the time since they were due shows the delay.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -27,9 +27,9 @@
 
 #include "libpq-fe.h"
 
-#define SECOND INT64_C(1000000000)	/* in nanoseconds, as all times here */
+#define SECOND INT64_C(1000000000)	/* in nanoseconds, like all times here */
 #define PAGE 100				/* events in a page */
-#define GRACE_MS 10000			/* no notification for so long is an error */
+#define GRACE_MS 10000			/* the limit for the next notification */
 
 static const char *const usage_text =
 "usage: latency [--rate N] [--seconds N] [--commit]\n"
@@ -39,22 +39,22 @@ static const char *const usage_text =
 "The environment names the database, which bench/sql/setup/eventstore.sql has prepared.\n"
 "Prints milliseconds until the listener has the event in hand.\n";
 
-/* What the command line says. */
+/* The options of the command line. */
 static long rate = 500;
 static long seconds = 20;
 static const char *store = "eventstore.events";
 
-/* The times of the events that count: since they were due, since the append. */
+/* The times of the counted events: since they were due, since they were sent. */
 static int64_t *since_due;
 static int64_t *since_append;
 static long counted;
 
-/* In the listener: the process that appends. */
+/* In the listener: the process of the appender. */
 static pid_t appender;
 
 static void die(const char *format,...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Say why and end this process, and the appender with it. */
+/* Print an error, and end this process and the appender. */
 static void
 die(const char *format,...)
 {
@@ -70,7 +70,7 @@ die(const char *format,...)
 	exit(1);
 }
 
-/* The time by a clock that never jumps. */
+/* Return the time of the monotonic clock. */
 static int64_t
 now(void)
 {
@@ -80,7 +80,7 @@ now(void)
 	return time.tv_sec * SECOND + time.tv_nsec;
 }
 
-/* Sleep until a time has come. */
+/* Sleep until a time is reached. */
 static void
 sleep_until(int64_t due)
 {
@@ -90,7 +90,7 @@ sleep_until(int64_t due)
 		;
 }
 
-/* Connect as the environment says. */
+/* Connect to the database that the environment names. */
 static PGconn *
 connect_to_server(const char *name)
 {
@@ -103,7 +103,7 @@ connect_to_server(const char *name)
 	return conn;
 }
 
-/* Give a result back if the statement succeeded. */
+/* Return the result of a statement; if it failed, end the program. */
 static PGresult *
 checked(PGconn *conn, PGresult *result)
 {
@@ -114,14 +114,14 @@ checked(PGconn *conn, PGresult *result)
 	return result;
 }
 
-/* A number in a result. */
+/* Return a number of a result. */
 static int64_t
 number(const PGresult *result, int row, int column)
 {
 	return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
-/* Append one event that is due. */
+/* Append one event. */
 static void
 append(PGconn *conn, int64_t due, int64_t start, long i)
 {
@@ -136,7 +136,7 @@ append(PGconn *conn, int64_t due, int64_t start, long i)
 	PQclear(checked(conn, PQexecPrepared(conn, "append", 3, values, NULL, NULL, 0)));
 }
 
-/* The appender: append at a steady rate, then tell how many there were. */
+/* In the appender: append at a steady rate, then report the number of events. */
 static void
 append_all(int report)
 {
@@ -160,7 +160,7 @@ append_all(int report)
 		die("the listener is gone");
 }
 
-/* Start the appender; what it reports comes from the pipe returned. */
+/* Start the appender.  Return the pipe that receives its report. */
 static int
 start_appender(PGconn *listener)
 {
@@ -171,7 +171,7 @@ start_appender(PGconn *listener)
 		die("cannot start another process");
 	if (child == 0)
 	{
-		close(PQsocket(listener));	/* or it would outlive its process */
+		close(PQsocket(listener));	/* so that only the listener holds it */
 		close(ends[0]);
 		append_all(ends[1]);
 		exit(0);
@@ -181,7 +181,7 @@ start_appender(PGconn *listener)
 	return ends[0];
 }
 
-/* Listen to the store, and return the name of the mode. */
+/* Listen to the store's channel.  Return the mode of its notifications. */
 static char *
 listen_to_store(PGconn *conn)
 {
@@ -197,7 +197,7 @@ listen_to_store(PGconn *conn)
 	return mode;
 }
 
-/* Note the times of the events of a page, which has just come. */
+/* Store the times of a page that was just received, except those of the first second. */
 static void
 note_times(const PGresult *page, int64_t *first_due)
 {
@@ -219,7 +219,7 @@ note_times(const PGresult *page, int64_t *first_due)
 	}
 }
 
-/* Read what has come after a position and return the number of events. */
+/* Read all events after a position, move it, and return their number. */
 static long
 read_pages(PGconn *conn, int64_t *position, int64_t *first_due)
 {
@@ -244,7 +244,7 @@ read_pages(PGconn *conn, int64_t *position, int64_t *first_due)
 	return total;
 }
 
-/* Take all notifications that have come; false when there is none. */
+/* Remove all received notifications; false if there were none. */
 static bool
 take_notifications(PGconn *conn)
 {
@@ -261,14 +261,14 @@ take_notifications(PGconn *conn)
 	return any;
 }
 
-/* The listener: read at each notification until all events have been seen. */
+/* In the listener: read after each notification until all events have been seen. */
 static void
 read_all(PGconn *conn, int64_t position, int report)
 {
 	struct pollfd wait[2] = {{PQsocket(conn), POLLIN, 0}, {report, POLLIN, 0}};
 	int64_t		first_due = 0;
 	long		seen = 0;
-	long		total = 0;		/* once the appender has told it */
+	long		total = 0;		/* 0 until the appender reports it */
 
 	while (total == 0 || seen < total)
 	{
@@ -290,7 +290,7 @@ read_all(PGconn *conn, int64_t position, int report)
 		die("%ld events seen, of %ld: somebody else appends", seen, total);
 }
 
-/* For qsort: which time is longer. */
+/* Compare two times, for qsort. */
 static int
 by_length(const void *a, const void *b)
 {
@@ -300,7 +300,7 @@ by_length(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-/* The time within which so many of a hundred events were read. */
+/* Return the time within which "percent" of the events were read, in ms. */
 static double
 percentile(const int64_t *times, int percent)
 {
@@ -309,7 +309,7 @@ percentile(const int64_t *times, int percent)
 	return times[rank - 1] / 1e6;
 }
 
-/* Print one row of the table. */
+/* Print a row of the table. */
 static void
 print_times(const char *mode, const char *since, int64_t *times)
 {
@@ -319,7 +319,7 @@ print_times(const char *mode, const char *since, int64_t *times)
 		   percentile(times, 99), percentile(times, 100));
 }
 
-/* The value of an option: a number in a range. */
+/* Return the number of an option; outside its range end the program. */
 static long
 option_number(const char *word, long least, long most)
 {
@@ -365,7 +365,7 @@ read_options(int argc, char **argv)
 	}
 }
 
-/* Get ready to read, and return the position to go on from. */
+/* Prepare the reading statement.  Return the position from which to read. */
 static int64_t
 prepare_to_read(PGconn *conn)
 {
@@ -384,7 +384,7 @@ prepare_to_read(PGconn *conn)
 	return position;
 }
 
-/* Listen, let the other process append, and print what came of it. */
+/* Run listener and appender, and print the times. */
 int
 main(int argc, char **argv)
 {

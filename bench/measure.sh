@@ -1,4 +1,4 @@
-# Part of script/bench: measures the case at hand, which the variables group,
+# Part of script/bench: measures the current case, which the variables group,
 # case, variables, clients, cores, fsync, seconds and names describe.
 # shellcheck shell=bash disable=SC2154
 
@@ -8,18 +8,18 @@ result() {
     "$group" "$case" "$variables" "$clients" "$cores" "$fsync" "$@" >>"$dir/results/runs.tsv"
 }
 
-# events_each: how many events a transaction of the case appends.
+# events_each: print how many events a transaction of the case appends.
 events_each() {
   case $case in append_* | form_*) say "${case##*_}" ;; *) say 0 ;; esac
 }
 
-# count_events DATABASE: how many events are in all its tables.
+# count_events DATABASE: print how many events all its tables have.
 count_events() { as_pg psql -qXAt -v ON_ERROR_STOP=1 -f "$dir/sql/setup/count.sql" -d "$1"; }
 
-# set_fsync VALUE: of the server, at once.
+# set_fsync VALUE: change the setting fsync of the server at once.
 set_fsync() { sql postgres -c "ALTER SYSTEM SET fsync = $1" -c 'SELECT pg_reload_conf()'; }
 
-# set_cores CORES: where the sessions that the server will start may run.
+# set_cores CORES: set the cores for the sessions that the server starts from now on.
 set_cores() {
   local pid list=$allowed
   read -r pid <"$dir/data/postmaster.pid"
@@ -28,7 +28,7 @@ set_cores() {
 }
 last_core() { sed 's/.*[-,]//' <<<"$allowed"; }
 
-# database_of CONTESTANT: the name of the database that it uses in this case.
+# database_of CONTESTANT: print the name of its database in this case.
 database_of() {
   case $group in
     read) say "loaded_${template[$1]}" ;;
@@ -38,7 +38,7 @@ database_of() {
   esac
 }
 
-# fresh CONTESTANT: make its database anew from the template.
+# fresh CONTESTANT: drop its database, and make it again from the template.
 fresh() {
   local database script=$dir/sql/${folder[$1]}/$case.setup.sql
   database=$(database_of "$1")
@@ -48,14 +48,14 @@ fresh() {
     as_pg env PGOPTIONS="$(options_of "$1")" psql -qX -o /dev/null -v ON_ERROR_STOP=1 -f "$script" -d "$database"
 }
 
-# Write what was changed before to the files, and when the case waits for the
-# disk, see that the disk has nothing else to do.
+# Run a checkpoint. If the case waits for the disk, also write out the file system,
+# so that the disk has nothing else to do.
 write_out() {
   sql postgres -c CHECKPOINT
   [ "$fsync$quick" != on ] || timeout 120 sync -f "$dir" || true
 }
 
-# Set up the server and the databases of all contestants for this case.
+# Prepare the server and the databases of all contestants for this case.
 begin_case() {
   local name
   set_fsync "$fsync"
@@ -67,11 +67,11 @@ begin_case() {
   [ "$group $case $variables$quick" != "growth append_1 -" ] || touch_pages
 }
 
-# The first change of a page after a checkpoint writes all of it to the WAL. In
-# a large store nearly every append would come upon such a page for so long as
-# is measured here, in a small one none would soon. That time is a case of its
-# own, with checkpoint=1; for the time that follows, append to each in proportion
-# to its size, to almost all pages of the index on the aggregates.
+# Append to each store in proportion to its size, so that almost all pages of the
+# index on the aggregates are changed. The first change of a page after a checkpoint
+# writes the whole page to the WAL. In a large store nearly all measured appends
+# would change such a page, in a small one soon none. The time just after a
+# checkpoint is a case of its own, with checkpoint=1.
 touch_pages() {
   local name round size
   for ((round = 1; round <= rounds; round++)); do
@@ -92,7 +92,7 @@ end_case() {
   done
 }
 
-# pgbench_variables CONTESTANT: the options -D for its script.
+# pgbench_variables CONTESTANT: print the options -D for its script.
 pgbench_variables() {
   local variable
   [ "$variables" = - ] || for variable in ${variables//,/ }; do printf -- '-D %s ' "$variable"; done
@@ -102,7 +102,7 @@ pgbench_variables() {
   esac
 }
 
-# run_length CLIENTS: the option that says how long pgbench runs.
+# run_length CLIENTS: print the option that limits the run of pgbench.
 run_length() {
   local count=${seconds%t}
   if [ -n "$quick" ]; then
@@ -114,11 +114,11 @@ run_length() {
   fi
 }
 
-# script_of CONTESTANT: the file that it runs in this case.
+# script_of CONTESTANT: print the script that it runs in this case.
 script_of() { say "$dir/sql/${folder[$1]}/$case.sql"; }
 
-# bench CONTESTANT SCRIPT [OPTION...]: run it once; sets tps and processed. The
-# options replace how long a run is by the table.
+# bench CONTESTANT SCRIPT [OPTION...]: run a script once, and set tps and processed.
+# The options replace the length of a run in cases.tsv.
 bench() {
   local name=$1 count=$clients threads command=() more said
   [ -z "$quick" ] || [ "$count" -le 2 ] || count=2
@@ -135,10 +135,10 @@ bench() {
   [ -n "$tps" ] && [ "${processed:-0}" -gt 0 ] || die "$(title), $name: nothing was run"$'\n'"$said"
 }
 
-# wal_position: how many bytes of WAL have been written.
+# wal_position: print how many bytes of WAL have been written.
 wal_position() { ask postgres "SELECT pg_current_wal_insert_lsn() - '0/0'"; }
 
-# run_once CONTESTANT ROUND: one run, and what it tells.
+# run_once CONTESTANT ROUND: run a contestant once, and write the result.
 run_once() {
   local name=$1 before='' wal=''
   [ "$group" != contended ] || before=$(count_events "bench_$name")
@@ -156,8 +156,8 @@ run_once() {
     "$(awk "BEGIN { printf \"%.1f\", ($(wal_position) - $wal) / $processed / $(events_each) }")"
 }
 
-# Measure rates: in each round every contestant once, and every other round in
-# the opposite order.
+# Measure rates. Each round runs every contestant once, every other round in
+# reverse order.
 measure_rates() {
   local round i name
   declare -gA ran=() at_start=()
@@ -176,7 +176,7 @@ measure_rates() {
   end_case
 }
 
-# The number of events in each database before the first run.
+# Store the number of events in each database before the first run.
 note_counts() {
   local name database
   [ "$group" != read ] && [[ $case != read_* ]] || return 0
@@ -186,9 +186,9 @@ note_counts() {
   done
 }
 
-# Whether the tables hold the events that they should: as many as were appended,
-# at most as many where some attempts fail, and none where all do. Where there
-# was nothing to append, whether all contestants read the same number of rows.
+# Die unless the tables have the events that they should have: all that were
+# appended, at most that number if some attempts fail, none if all do. If the case only
+# reads, die unless all contestants read the same number of rows.
 check_counts() {
   local name database count
   local -A more=()
@@ -206,8 +206,8 @@ check_counts() {
   done
 }
 
-# Whether the reading scripts of all contestants return as many rows: as they are,
-# but for counting their rows and writing the number to a file.
+# Die unless the reading scripts of all contestants return the same number of rows.
+# A changed copy of each script counts its rows, and writes the number to a file.
 check_rows() {
   local name rows first='' script round=1
   for name in "${names[@]}"; do
@@ -225,7 +225,7 @@ check_rows() {
   done
 }
 
-# Measure WAL and the growth of tables and indexes, by the event.
+# Measure the WAL, and the growth of tables and indexes, for each event.
 measure_size() {
   local name wal before after events
   declare -gA ran=() at_start=()
@@ -249,10 +249,10 @@ measure_size() {
 }
 sizes() { as_pg psql -qXAt -F ' ' -v ON_ERROR_STOP=1 -f "$dir/sql/setup/size.sql" -d "$1"; }
 
-# Measure how many instructions the server's session runs for an event, under
-# callgrind: the difference between a session of n transactions and one of 2n,
-# so that what a session does once does not count. Twice, in two databases that
-# get the same events, to see that it repeats.
+# Measure under callgrind how many instructions the server's session runs for an
+# event: the difference between a session of n transactions and one of 2n. So work
+# that a session does once does not count. Measure twice, in two databases that get
+# the same events, to show that the numbers repeat.
 measure_instructions() {
   local name round times=2 count=${seconds%t} n once twice
   [ -z "$quick" ] || times=1 count=3
@@ -281,7 +281,7 @@ measure_instructions() {
   done
 }
 
-# Start the server again under callgrind, which writes a file for each session.
+# Restart the server under callgrind, which writes a file for each session.
 start_valgrind() {
   local tries
   stop_cluster "$dir/data"
@@ -296,7 +296,7 @@ start_valgrind() {
   die "the server did not start under valgrind within $((tries / 2)) seconds: $(tail -n 3 "$dir/valgrind.log")"
 }
 
-# Stop it and start the server without callgrind.
+# Restart the server without callgrind.
 stop_valgrind() {
   stop_cluster "$dir/data"
   wait
@@ -304,7 +304,7 @@ stop_valgrind() {
   rm -rf "$dir/callgrind"
 }
 
-# instructions CONTESTANT TRANSACTIONS SEED: how many a run takes in the server.
+# instructions CONTESTANT TRANSACTIONS SEED: print how many a run takes in the server.
 instructions() {
   local seen pids
   seen=$(wc -l <"$dir/valgrind.log")
@@ -315,7 +315,7 @@ instructions() {
   total_instructions "${pids[@]}"
 }
 
-# total_instructions PID...: the sum, once these sessions have ended.
+# total_instructions PID...: wait until these sessions have ended, and print the sum.
 total_instructions() {
   local pid total=0 count tries
   for pid; do
@@ -330,8 +330,8 @@ total_instructions() {
   say "$total"
 }
 
-# Measure how long a listener waits for an event. One run gives the times since
-# it was appended and since it was due, which are cases of their own.
+# Measure how long a listener waits for an event. One run measures both times, since
+# the append and since it was due, which are cases of their own.
 measure_latency() {
   local name events p50 p90 p99 max since mode option
   for name in "${names[@]}"; do

@@ -1,10 +1,17 @@
 #!/bin/bash
-# No function is longer than 70 lines, no file longer than 600.
+# No function is longer than 70 lines, no file longer than 600; no room, a folder of
+# src/, has more than 10 C files or 2,500 lines.
 find src -name '*.[ch]' -print0 | xargs -0r perl -ne '
   $start = $. if /^\{/;
   report("a function of " . ($. - $start + 1) . " lines")
     if /^\}$/ && $. - $start >= 70;
   report("a file of more than 600 lines") if $. == 601;
+  my ($room) = $ARGV =~ m{^src/(\w+)/\w+\.\w+$};
+  if ($room)
+  {
+    report("the room has more than 2500 lines") if ++$lines{$room} == 2501;
+    report("the room has more than 10 C files") if $. == 1 && $ARGV =~ /c$/ && ++$files{$room} == 11;
+  }
   close ARGV if eof;
   sub report { print "$ARGV:$.: $_[0]\n"; $bad = 1 }
   END { exit($bad // 0) }'

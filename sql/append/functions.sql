@@ -7,13 +7,13 @@ AS 'MODULE_PATHNAME', 'pges_append_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.append_events(jsonb, integer, regclass) IS
-'Appends the events of one aggregate, in order, all or none.
-events: an array of event objects, or one object. Keys: event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata. Without "data" all other keys become the data.
-expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
+'Appends the events of one aggregate, in order. Either all events are stored or none.
+events: an array of event objects, or one object. Keys: event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata. If an event has no key "data", all keys that are not in this list become the data.
+expected_version: NULL means any version; 0 means that the aggregate has no event yet; n means that the aggregate is at version n.
 store: NULL means the setting pg_eventstore.store.
 Returns the aggregate''s new version; 0 for an empty array; NULL for events of no aggregate.
-The same event ids with the same content again: succeeds, stores nothing, returns what the first call returned.
-Errors: 40V01 version conflict; 23505 an event id that exists with other content; 22023, 22004, 22P02, 22001 bad events; 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
+A repeated call with the same event ids and the same content stores nothing and returns what the first call returned.
+Errors: 40V01 version conflict; 23505 event id exists with other content; 22023, 22004, 22P02, 22001 invalid events; 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.append_event(
   event_type text,
@@ -33,8 +33,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.append_event(text, jsonb, text, integer, text, jsonb, text, timestamptz, text, text, regclass) IS
 'Appends one event.
-expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
-event_id, occurred_at: NULL means a new UUID version 7 and the transaction''s time.
+expected_version: NULL means any version; 0 means that the aggregate has no event yet; n means that the aggregate is at version n.
+event_id: NULL means a new UUID version 7. occurred_at: NULL means the start time of the transaction.
 store: NULL means the setting pg_eventstore.store.
 Returns the aggregate''s new version; NULL for an event of no aggregate.
 Errors: as append_events().';
@@ -56,12 +56,12 @@ AS 'MODULE_PATHNAME', 'pges_append_to_aggregate'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.append_to_aggregate(text, text[], jsonb[], integer, text, jsonb[], text[], timestamptz[], text, text, regclass) IS
-'Appends events of one aggregate given as parallel arrays, in order, all or none: the fast way for drivers.
+'Appends events of one aggregate, given as parallel arrays, in order. Either all events are stored or none. This is the fast function for drivers.
 event_types, data: one element for each event. metadata, event_ids, occurred_at: NULL, or one element for each event, each of which may be NULL.
-expected_version: NULL any, 0 the aggregate has no event yet, n it is at exactly n.
+expected_version: NULL means any version; 0 means that the aggregate has no event yet; n means that the aggregate is at version n.
 store: NULL means the setting pg_eventstore.store.
 Returns the aggregate''s new version.
-Errors: as append_events(); 22023 when the arrays differ in length.';
+Errors: as append_events(); 22023 if the arrays differ in length.';
 
 CREATE OR REPLACE FUNCTION eventstore.append(
   events jsonb,
@@ -77,9 +77,9 @@ AS 'MODULE_PATHNAME', 'pges_append'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 
 COMMENT ON FUNCTION eventstore.append(jsonb, jsonb, regclass) IS
-'Appends events of any number of aggregates, in order, all or none.
+'Appends events of any number of aggregates, in order. Either all events are stored or none.
 events: as for append_events(), but of any aggregates, or of none.
-expected_versions: an object of aggregate id to expected version, {"order-1": 3, "cart-7": 0}; null or no entry means any version. It may name aggregates that get no event: these are checked too.
+expected_versions: an object of aggregate id to expected version, {"order-1": 3, "cart-7": 0}; null or no entry means any version. The object may name aggregates that get no event; their versions are checked, too.
 store: NULL means the setting pg_eventstore.store.
-Returns one row for each event, in order; deduplicated tells that the event stood there already.
+Returns one row for each event, in order; deduplicated is true if the event was already stored.
 Errors: as append_events().';

@@ -7,12 +7,12 @@ AS 'MODULE_PATHNAME', 'pges_create_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_archive(regclass, text, text) IS
-'Creates the archive of a store: a table like the store''s, to which archive_events() moves old events. Its events are as immutable as those of the store, versions and positions go on from them, and the readers return them when asked with include_archived. Who may read or erase events of the store may do so in the archive; see sync_archive() for what is granted later. Does nothing but raise a notice when the store has one already.
+'Creates the archive of a store: a table like that of the store, to which archive_events() moves old events. Archived events are as immutable as those of the store. Versions and positions continue after them. The readers return archived events if include_archived is true. A role that may read or erase events of the store may do so in the archive; see sync_archive() for privileges that are granted later. If the store already has an archive, the function only raises a notice.
 store: NULL means the setting pg_eventstore.store.
-name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore. NULL means that of the store followed by _archive, in the schema of the store. A table of that name and shape is taken as it is, if it belongs to the owner of the store.
-tablespace: where the table and its indexes are kept; NULL means the default tablespace.
-Returns the archive. Waits for open appends to the store, and lets others wait, until its transaction ends.
-Errors: 0A000 when the store has columns of yours, or row security; 42501 for anyone but the owner of the store, or without the privilege to create; 42809 when a table of that name has another shape; 42704 no such tablespace; 42602, 42622 not a name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+name: the name of the table, quoted like any SQL name. Without a schema, the table is created in schema eventstore. NULL means the name of the store followed by _archive, in the schema of the store. If a table with this name and the shape of an archive exists and belongs to the owner of the store, that table becomes the archive.
+tablespace: the tablespace of the table and its indexes; NULL means the default tablespace.
+Returns the archive. Waits for open appends to the store, and blocks new appends until its transaction ends.
+Errors: 0A000 if the store has additional columns or row security; 42501 if the caller is not the owner of the store, or has no privilege to create the table; 42809 if a table with this name has another shape; 42704 no such tablespace; 42602, 42622 invalid name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.sync_archive(store regclass DEFAULT NULL)
 RETURNS void
@@ -20,9 +20,9 @@ AS 'MODULE_PATHNAME', 'pges_sync_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.sync_archive(regclass) IS
-'Grants SELECT and UPDATE on the archive of a store, or on columns of it, to whom these are granted on the store, and to nobody else. Other privileges stay as they are. Call it after GRANT or REVOKE on the store. After ALTER TABLE ... OWNER TO on the store, do the same on the archive first.
+'Grants SELECT and UPDATE on the archive of a store, or on its columns, to the roles that have these privileges on the store, and revokes them from all other roles. Other privileges do not change. Call this function after GRANT or REVOKE on the store. After ALTER TABLE ... OWNER TO on the store, first change the owner of the archive, too.
 store: NULL means the setting pg_eventstore.store.
-Errors: 42P01 when the store has no archive; 42501 for anyone but the owner of the store, or when the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 42P01 if the store has no archive; 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_events(
   store regclass DEFAULT NULL,
@@ -36,15 +36,15 @@ AS 'MODULE_PATHNAME', 'pges_archive_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.archive_events(regclass, bigint, timestamptz, text[], integer, boolean) IS
-'Moves events from a store to its archive, oldest first, in the caller''s transaction. Appends go on meanwhile, and so do the readers. Creates the archive if there is none, which takes that nobody uses the store just then; on a busy one call create_archive() first. Never moves an event above archive_limit(), nor one of which the aggregate has an earlier event that stays.
+'Moves events from a store to its archive, oldest first, in the caller''s transaction. Does not block appends or readers. If there is no archive, creates it; this fails if another transaction uses the store, so call create_archive() first on a busy store. Never moves an event above archive_limit(), or an event whose aggregate has an earlier event that stays.
 store: NULL means the setting pg_eventstore.store.
 before_position: only events before this position.
 before_time: only events that occurred before this time.
-aggregate_ids: only events of these aggregates. All conditions that are given must hold, and one must be given.
-max_count: at most so many events; NULL means all.
-dry_run: moves nothing.
-Returns how many events it has moved, or would move.
-Errors: 22023 without a condition, or when max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or when the archive has another owner than the store; 23505 when the archive holds an event of the same id, version or position, which a plain INSERT into the store has brought; 0A000 as create_archive(); 55P03 when the archive is yet to be made and others use the store; 42P07 when a table has the name that the archive would have; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has archived since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+aggregate_ids: only events of these aggregates. At least one condition must be given. An event must meet all given conditions.
+max_count: the maximum number of events to move; NULL means all.
+dry_run: if true, moves nothing.
+Returns the number of events that were moved, or would be moved.
+Errors: 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 23505 if a plain INSERT into the store has used an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,
@@ -56,9 +56,9 @@ AS 'MODULE_PATHNAME', 'pges_archive_all'
 LANGUAGE C;
 
 COMMENT ON PROCEDURE eventstore.archive_all(regclass, bigint, timestamptz, text[], integer) IS
-'Moves events from a store to its archive like archive_events(), batch after batch, and commits each. It can be cancelled, and called again to go on. Raises a notice after each batch.
-store, before_position, before_time, aggregate_ids: as for archive_events(). Without a condition, the rules of set_retention() tell what to move.
-batch_size: how many events to look at for each batch; NULL means 10000.
+'Moves events from a store to its archive like archive_events(), but in batches, and commits each batch. After a cancellation, call it again to continue. Raises a notice after each batch.
+store, before_position, before_time, aggregate_ids: as for archive_events(). Without a condition, the rules of set_retention() determine which events to move.
+batch_size: the number of events that each batch looks at; NULL means 10000.
 Errors: as archive_events(); 2D000 in a transaction block.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_limit(store regclass DEFAULT NULL)
@@ -67,7 +67,7 @@ AS 'MODULE_PATHNAME', 'pges_archive_limit'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.archive_limit(regclass) IS
-'The position up to which events of a store may be archived now: the lowest of the high-water mark, the rows of eventstore.archive_holds, and, with notifications in mode worker, what was announced.
+'Returns the position up to which events of a store may be archived now: the lowest of the high-water mark, the positions of the store in eventstore.archive_holds, and, with notifications in mode worker, the last announced position.
 store: NULL means the setting pg_eventstore.store.
 Errors: 42501 without SELECT on the store; 42P01, 42809 no such store.';
 
@@ -80,12 +80,12 @@ AS 'MODULE_PATHNAME', 'pges_set_retention'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.set_retention(regclass, interval, integer) IS
-'Sets which events of a store are due for its archive. An event is due when one of the rules says so. Nothing moves before apply_retention() or archive_all() is called.
+'Sets which events of a store are due for its archive. An event is due if at least one rule makes it due. No event is moved before apply_retention() or archive_all() is called.
 store: the store.
-max_age: events that occurred longer ago are due, such as 2 years; at most 5000 years. NULL means no such rule.
-max_count_per_aggregate: of each aggregate, all but so many of its newest events are due; NULL means no such rule.
-Creates the archive if a rule is given and there is none, as create_archive() does.
-Errors: 22004 no store, 22023 an age or a count that is not above zero, or an age that is too great; 0A000 as create_archive(); 42501 for anyone but the owner of the store, or when the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+max_age: events that occurred longer ago than this interval are due, such as 2 years; at most 5000 years. NULL means no such rule.
+max_count_per_aggregate: this number of the newest events of each aggregate stays, all older events are due; NULL means no such rule.
+If a rule is given and there is no archive, creates the archive as create_archive() does.
+Errors: 22004 if store is NULL; 22023 if an age or a count is not above zero, or an age is too great; 0A000 as create_archive(); 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
   store regclass DEFAULT NULL,
@@ -96,12 +96,12 @@ AS 'MODULE_PATHNAME', 'pges_apply_retention'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 2;
 
 COMMENT ON FUNCTION eventstore.apply_retention(regclass, boolean, integer) IS
-'Moves what is due by the rules of set_retention() to the archive, in the caller''s transaction, or tells how much it is.
+'Moves the events that are due by the rules of set_retention() to the archive, in the caller''s transaction, or only counts them.
 store: NULL means the setting pg_eventstore.store.
-dry_run: moves nothing, and counts for each rule what it alone would move.
-max_count: at most so many events; NULL means all.
-Returns a row for each rule that is set: its name, and the number of events.
-Errors: as archive_events(), but none without a rule.';
+dry_run: if true, moves nothing, and counts for each rule the events that this rule alone would move.
+max_count: the maximum number of events; NULL means all.
+Returns a row for each rule that is set: the name of the rule, and the number of events.
+Errors: as archive_events(), but no error if no rule is set.';
 
 CREATE OR REPLACE FUNCTION eventstore.set_archive_hold(
   name text,
@@ -112,8 +112,8 @@ AS 'MODULE_PATHNAME', 'pges_set_archive_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.set_archive_hold(text, bigint, regclass) IS
-'Holds the archiving of a store back: no event after a position is archived by a transaction that begins after this one was committed. Writes eventstore.archive_holds.
-name: who holds back, such as a reader of the log. A name that is there gets the new position.
-up_to_position: events up to it may be archived; NULL removes the hold.
+'Sets a hold on the archiving of a store: a transaction that begins after this one was committed archives no event after the position of the hold. Writes eventstore.archive_holds.
+name: the name of the hold, such as that of a reader of the log. If the hold exists, its position is changed.
+up_to_position: events up to this position may be archived; NULL removes the hold.
 store: NULL means the setting pg_eventstore.store.
-Errors: 22004 when name is NULL; 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE when somebody else has written the hold since the transaction began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22004 if name is NULL; 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has written the hold since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';

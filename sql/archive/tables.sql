@@ -1,4 +1,4 @@
--- What must not be archived yet.
+-- The holds: up to which positions events may be archived.
 CREATE TABLE eventstore.archive_holds (
   store regclass,
   name text,
@@ -12,9 +12,9 @@ SELECT pg_catalog.pg_extension_config_dump('eventstore.archive_holds',
   'AND d.refclassid = ''pg_catalog.pg_extension''::pg_catalog.regclass AND x.extname <> ''pg_eventstore''))');
 
 COMMENT ON TABLE eventstore.archive_holds IS
-'What must not be archived yet: of each store, no event after the lowest of these positions is archived by a transaction that begins after the row was committed. set_archive_hold() writes it.';
+'The holds, which limit archiving: a transaction that begins after a row was committed archives no event of the store after the lowest position of its rows. set_archive_hold() writes this table.';
 COMMENT ON COLUMN eventstore.archive_holds.store IS 'the store';
-COMMENT ON COLUMN eventstore.archive_holds.name IS 'who holds back, such as a reader of the log';
-COMMENT ON COLUMN eventstore.archive_holds.position IS 'events up to this position may be archived, such as those the reader has dealt with';
+COMMENT ON COLUMN eventstore.archive_holds.name IS 'the name of the hold, such as that of a reader of the log';
+COMMENT ON COLUMN eventstore.archive_holds.position IS 'events up to this position may be archived, such as those that the reader has processed';
 
 GRANT SELECT ON eventstore.archive_holds TO PUBLIC;

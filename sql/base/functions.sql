@@ -10,4 +10,4 @@ AS 'MODULE_PATHNAME', 'pges_progress'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
 
 COMMENT ON FUNCTION eventstore.reported_progress() IS
-'What long work of this extension reports in this database; the view eventstore.progress shows it. Of others'' sessions, only the pid is shown to who has not the privileges of pg_read_all_stats.';
+'Returns what long-running work of this extension reports in this database. The view eventstore.progress shows it. A role without the privileges of pg_read_all_stats sees only the pid of other roles'' sessions.';

@@ -1,5 +1,5 @@
--- Who erased what. Rows are inserted by erase_aggregate() and redact_event() as
--- the owner of the table, and by a restore; nobody changes them.
+-- Records of erasures. erase_aggregate() and redact_event() insert rows as the owner
+-- of the table. A restore inserts rows, too. No row is ever changed.
 CREATE TABLE eventstore.erasures (
   erasure_id varchar(36) COLLATE "C" PRIMARY KEY,
   erased_at timestamptz NOT NULL,
@@ -17,15 +17,15 @@ CREATE TRIGGER keep_erasures BEFORE UPDATE OR DELETE OR TRUNCATE ON eventstore.e
 SELECT pg_catalog.pg_extension_config_dump('eventstore.erasures', '');
 
 COMMENT ON TABLE eventstore.erasures IS
-'A record of each erasure: who erased what, when and why. erase_aggregate() and redact_event() write it; nobody changes it.';
-COMMENT ON COLUMN eventstore.erasures.erasure_id IS 'a UUID version 7, so ids ascend with time';
-COMMENT ON COLUMN eventstore.erasures.erased_at IS 'when';
-COMMENT ON COLUMN eventstore.erasures.erased_by IS 'who: the current role, whose rights were used';
-COMMENT ON COLUMN eventstore.erasures.session_role IS 'who was logged in; another role than erased_by after SET ROLE or in a SECURITY DEFINER function';
-COMMENT ON COLUMN eventstore.erasures.store IS 'the name that the store had';
-COMMENT ON COLUMN eventstore.erasures.aggregate_id IS 'the aggregate, or that of the event; null for an event of no aggregate';
-COMMENT ON COLUMN eventstore.erasures.event_id IS 'the event; null when a whole aggregate was erased';
-COMMENT ON COLUMN eventstore.erasures.events IS 'how many events were changed';
-COMMENT ON COLUMN eventstore.erasures.values_given IS 'whether redact_event() was given values to take the place of the old ones';
-COMMENT ON COLUMN eventstore.erasures.reason IS 'why, as the caller said';
-COMMENT ON TRIGGER keep_erasures ON eventstore.erasures IS 'refuses UPDATE, DELETE and TRUNCATE';
+'A record of each erasure: who erased what, when and why. erase_aggregate() and redact_event() write the records; no record can be changed.';
+COMMENT ON COLUMN eventstore.erasures.erasure_id IS 'a UUID version 7: ids ascend with time';
+COMMENT ON COLUMN eventstore.erasures.erased_at IS 'time of the erasure';
+COMMENT ON COLUMN eventstore.erasures.erased_by IS 'the current role, whose rights were used';
+COMMENT ON COLUMN eventstore.erasures.session_role IS 'the role that was logged in; differs from erased_by after SET ROLE or in a SECURITY DEFINER function';
+COMMENT ON COLUMN eventstore.erasures.store IS 'name of the store at the time of the erasure';
+COMMENT ON COLUMN eventstore.erasures.aggregate_id IS 'the aggregate, or the aggregate of the event; null for an event of no aggregate';
+COMMENT ON COLUMN eventstore.erasures.event_id IS 'the event; null if a whole aggregate was erased';
+COMMENT ON COLUMN eventstore.erasures.events IS 'number of events that were changed';
+COMMENT ON COLUMN eventstore.erasures.values_given IS 'whether the call of redact_event() gave new values';
+COMMENT ON COLUMN eventstore.erasures.reason IS 'the reason that the caller gave';
+COMMENT ON TRIGGER keep_erasures ON eventstore.erasures IS 'rejects UPDATE, DELETE and TRUNCATE';

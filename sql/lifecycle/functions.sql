@@ -9,14 +9,14 @@ AS 'MODULE_PATHNAME', 'pges_create_store'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_store(text, text, text, boolean, text[]) IS
-'Creates a store: an events table with its sequence, indexes and triggers. Does nothing but raise a notice when the store is already there.
-name: the table''s name, quoted like any SQL name; without a schema it goes to schema eventstore.
+'Creates a store: an events table with its sequence, indexes and triggers. If the store already exists, the function only raises a notice.
+name: the name of the table, quoted like any SQL name. Without a schema, the table is created in schema eventstore.
 notifications: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending transaction, sent at commit) or "off".
 channel: the NOTIFY channel; NULL means schema_table.
 create_schema_if_missing: whether a missing schema is created.
-indexes: which indexes a new store gets beside those that every store has, on event_id, on aggregate_id and aggregate_version, and on position. Each serves one kind of read and costs every append. To choose from: event_type, aggregate_type, correlation_id and causation_id, for get_events_by_ the same; occurred_at, for your own queries by time; event_type_position and aggregate_type_position, for read_events() of rare types. NULL means all but the last two; without its index a read goes through the whole store.
+indexes: the further indexes of a new store. Every store has indexes on event_id, on aggregate_id and aggregate_version, and on position. Each further index serves one kind of read and slows down every append. The choices are: event_type, aggregate_type, correlation_id and causation_id, each for the get_events_by_...() function on that column; occurred_at, for your own queries by time; event_type_position and aggregate_type_position, for read_events() of rare types. NULL means all but the last two. Without its index, a read scans the whole store.
 Returns the store.
-Errors: 42809 when a table of that name has another shape, with the first difference; 3F000 when the schema is missing and may not be created; 42501 without the privilege to create; 42602, 42622, 22023 or 22004 for a bad argument.';
+Errors: 42809 if a table with this name has another shape, with the first difference; 3F000 if the schema is missing and create_schema_if_missing is false; 42501 without the privilege to create; 42602, 42622, 22023 or 22004 for an invalid argument.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_store(store regclass, force boolean DEFAULT false)
 RETURNS void
@@ -24,8 +24,8 @@ AS 'MODULE_PATHNAME', 'pges_drop_store'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.drop_store(regclass, boolean) IS
-'Drops a store that holds no events, or with force any store and all its events.
-Errors: 55006 when the store holds events and force is false; 42809 when the table is no store; 42501 for anyone but the owner of the store, or when its archive has another owner; 2BP01 when something depends on it.';
+'Drops a store that holds no events, with its archive. If force is true, drops the store and all its events.
+Errors: 55006 if the store or its archive holds events and force is false; 42809 if the table is not a store; 42501 if the caller is not the owner of the store, or if its archive has another owner; 2BP01 if another object depends on the store.';
 
 CREATE OR REPLACE FUNCTION eventstore.set_notifications(
   store regclass,
@@ -38,14 +38,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.set_notifications(regclass, text, text) IS
 'Changes how a store announces new events.
 mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending transaction, sent at commit) or "off".
-channel: the NOTIFY channel; NULL keeps the present one.
-Errors: 42809 when the table is no store; 42501 for anyone but its owner; 22023 or 22004 for a bad argument.';
+channel: the NOTIFY channel; NULL keeps the present channel.
+Errors: 42809 if the table is not a store; 42501 if the caller is not its owner; 22023 or 22004 for an invalid argument.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_default_store_options() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_apply_default_store_options'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.apply_default_store_options() IS
-'Trigger function of eventstore.default_store_options, and of no other table: gives the default store the options that are inserted.';
+'Trigger function of eventstore.default_store_options, and of no other table: sets the inserted options on the default store.';
 
 REVOKE EXECUTE ON FUNCTION eventstore.apply_default_store_options() FROM PUBLIC;

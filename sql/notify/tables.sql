@@ -1,5 +1,5 @@
--- What is known of the notifier's failures: one row, which only the extension
--- writes. A dump does not carry it.
+-- The failures of the notifier: one row, which only the extension writes. A dump
+-- does not contain the row.
 CREATE TABLE eventstore.notifier_status (
   failed_starts integer NOT NULL DEFAULT 0,
   last_error text,
@@ -11,10 +11,10 @@ INSERT INTO eventstore.notifier_status DEFAULT VALUES;
 
 COMMENT ON TABLE eventstore.notifier_status IS
 'The failures of the notifier. View notifier shows them with its state.';
-COMMENT ON COLUMN eventstore.notifier_status.failed_starts IS 'how often in a row the notifier could not be started';
-COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'the last error, of a start or of the notifier; null when there was none';
-COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'when that was';
-COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before; null when any may';
+COMMENT ON COLUMN eventstore.notifier_status.failed_starts IS 'number of failures in a row: starts that failed, and notifiers that gave up';
+COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'last error of a start or of the notifier itself; null if there was none';
+COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'time of the last error';
+COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before this time; null if any session may';
 
 GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
 
@@ -51,13 +51,13 @@ SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database();
 
 COMMENT ON VIEW eventstore.notifier IS
-'The notifier of this database: whether it works, and what went wrong last.';
-COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, when it could not be started and the next try has to wait; absent, when it is not needed';
-COMMENT ON COLUMN eventstore.notifier.pid IS 'its process';
-COMMENT ON COLUMN eventstore.notifier.activity IS 'what it does, as in pg_stat_activity.query';
-COMMENT ON COLUMN eventstore.notifier.failed_starts IS 'how often in a row it could not be started';
-COMMENT ON COLUMN eventstore.notifier.last_error IS 'the last error, of a start or of the notifier; the server''s log has more';
-COMMENT ON COLUMN eventstore.notifier.last_error_at IS 'when that was';
-COMMENT ON COLUMN eventstore.notifier.next_start_at IS 'no session starts it before; null when any may';
+'The notifier of this database: its state and its last error.';
+COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, if it could not be started and no session tries again before next_start_at; absent, if it is not needed';
+COMMENT ON COLUMN eventstore.notifier.pid IS 'process ID of the notifier; null if it does not run';
+COMMENT ON COLUMN eventstore.notifier.activity IS 'what the notifier does, as in pg_stat_activity.query';
+COMMENT ON COLUMN eventstore.notifier.failed_starts IS 'number of failures in a row: starts that failed, and notifiers that gave up';
+COMMENT ON COLUMN eventstore.notifier.last_error IS 'last error of a start or of the notifier itself; the server log has more';
+COMMENT ON COLUMN eventstore.notifier.last_error_at IS 'time of the last error';
+COMMENT ON COLUMN eventstore.notifier.next_start_at IS 'no session starts the notifier before this time; null if any session may';
 
 GRANT SELECT ON eventstore.notifier TO PUBLIC;

@@ -3,6 +3,6 @@ AS 'MODULE_PATHNAME', 'pges_next_position'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.next_position(regclass) IS
-'Default of a store''s position column: announces the transaction as an appender, then takes the next position from the store''s sequence.
+'Default of the position column of a store: acquires the guard of the store, which shows the transaction in view open_appends, then returns the next position from the sequence.
 sequence: the sequence owned by the position column of a store.
-Errors: 42501 without INSERT on the store; 42809 when the sequence belongs to no store or was altered (INCREMENT, CACHE or CYCLE); 25006 in a read-only transaction.';
+Errors: 42501 without INSERT on the store or USAGE on the sequence; 42809 if the sequence belongs to no store or was altered (INCREMENT, CACHE or CYCLE); 25006 in a read-only transaction.';

@@ -1,5 +1,5 @@
--- The high-water marks, as rows: for standbys, subscribers and plain SQL. A
--- dump does not carry them, as they are found again.
+-- The high-water marks as rows, for standbys, subscribers and plain SQL. A dump
+-- does not contain the rows, because the marks are found again.
 CREATE TABLE eventstore.watermarks (
   store regclass PRIMARY KEY,
   position bigint NOT NULL,
@@ -8,11 +8,11 @@ CREATE TABLE eventstore.watermarks (
 ) WITH (fillfactor = 20);
 
 COMMENT ON TABLE eventstore.watermarks IS
-'The high-water mark of each store, as the notifier wrote it last: events at or below the position are visible to whoever sees the row.';
+'The high-water mark of each store, as the notifier or advance_watermark() wrote it last. A snapshot that sees the row sees all events at or below the position.';
 COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
 COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
-COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'when the row was written';
-COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 when it has announced none';
+COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'time at which the row was written';
+COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 if it has announced none';
 
 GRANT SELECT ON eventstore.watermarks TO PUBLIC;
 
@@ -50,13 +50,13 @@ SELECT d.refobjid::pg_catalog.regclass AS store,
 COMMENT ON VIEW eventstore.open_appends IS
 'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest of their first positions.';
 COMMENT ON COLUMN eventstore.open_appends.store IS 'the store';
-COMMENT ON COLUMN eventstore.open_appends.pid IS 'the process; null for a prepared transaction';
-COMMENT ON COLUMN eventstore.open_appends.gid IS 'the name of a prepared transaction';
-COMMENT ON COLUMN eventstore.open_appends.usename IS 'the role';
+COMMENT ON COLUMN eventstore.open_appends.pid IS 'process ID; null for a prepared transaction';
+COMMENT ON COLUMN eventstore.open_appends.gid IS 'name of a prepared transaction; otherwise null';
+COMMENT ON COLUMN eventstore.open_appends.usename IS 'role of the session, or owner of the prepared transaction';
 COMMENT ON COLUMN eventstore.open_appends.application_name IS 'as in pg_stat_activity';
-COMMENT ON COLUMN eventstore.open_appends.since IS 'when the transaction began or was prepared';
+COMMENT ON COLUMN eventstore.open_appends.since IS 'time at which the transaction began or was prepared';
 COMMENT ON COLUMN eventstore.open_appends.state IS 'as in pg_stat_activity, or prepared';
-COMMENT ON COLUMN eventstore.open_appends.query IS 'what it runs, or ran last, as in pg_stat_activity';
-COMMENT ON COLUMN eventstore.open_appends.first_position IS 'a position at or before the first event of the transaction: the high-water mark stops before it. Only the lower 32 bits, so positions above 4294967295 are shown modulo 4294967296';
+COMMENT ON COLUMN eventstore.open_appends.query IS 'query that the session runs, or ran last, as in pg_stat_activity';
+COMMENT ON COLUMN eventstore.open_appends.first_position IS 'a position at or before the first event of the transaction. The high-water mark stops before this position. Only the lower 32 bits are shown: positions above 4294967295 appear modulo 4294967296';
 
 GRANT SELECT ON eventstore.open_appends TO PUBLIC;

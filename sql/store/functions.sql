@@ -3,7 +3,7 @@ AS 'MODULE_PATHNAME', 'pges_archive_of_store'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.archive_of_store() IS
-'Trigger function that makes a table the archive of a store: of a constraint trigger on the archive, FROM the store.';
+'Trigger function that makes a table the archive of a store. The trigger is a constraint trigger on the archive, FROM the store.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_options(
   archive regclass,
@@ -14,7 +14,7 @@ AS 'MODULE_PATHNAME', 'pges_archive_options'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION eventstore.archive_options(regclass) IS
-'The rules of set_retention(), as a trigger of the archive holds them; the view eventstore.archives shows them.
+'Returns the rules of set_retention(), as a trigger of the archive holds them. The view eventstore.archives shows them.
 Errors: 42P01, 42809 when there is no such table.';
 
 CREATE OR REPLACE FUNCTION eventstore.store_options(
@@ -27,12 +27,12 @@ AS 'MODULE_PATHNAME', 'pges_store_options'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION eventstore.store_options(regclass) IS
-'The options of a store, as its trigger holds them, and the sequence of its positions.
-Errors: 42809 when the table is no store.';
+'Returns the options of a store, as its trigger holds them, and the sequence of its positions.
+Errors: 42P01 when there is no such table; 42809 when the table is not a store.';
 
 CREATE OR REPLACE FUNCTION eventstore.after_append() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_after_append'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.after_append() IS
-'Trigger function that makes a table a store: raises an error after an INSERT or COPY if the table has lost the shape of a store. Its arguments are the store''s options: notification mode and channel.';
+'Trigger function that makes a table a store. After an INSERT or COPY, it raises an error if the table has lost the shape of a store. Its arguments are the store''s options: notification mode and channel.';

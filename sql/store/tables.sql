@@ -1,4 +1,4 @@
-COMMENT ON SCHEMA eventstore IS 'Event stores: append events, read them back, be told of new ones.';
+COMMENT ON SCHEMA eventstore IS 'Event stores: append events, read them back, receive notifications of new ones.';
 
 CREATE VIEW eventstore.stores AS
 SELECT c.oid::pg_catalog.regclass AS store,
@@ -17,17 +17,17 @@ SELECT c.oid::pg_catalog.regclass AS store,
    AND t.tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid;
 
 COMMENT ON VIEW eventstore.stores IS
-'Every store of this database: a store is a table that carries the trigger function eventstore.after_append().';
-COMMENT ON COLUMN eventstore.stores.store IS 'the events table';
+'All stores of this database. A store is a table with a trigger whose function is eventstore.after_append().';
+COMMENT ON COLUMN eventstore.stores.store IS 'table that holds the events';
 COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announced: worker, commit or off';
-COMMENT ON COLUMN eventstore.stores.channel IS 'the NOTIFY channel';
-COMMENT ON COLUMN eventstore.stores.owner IS 'the role that owns the table';
-COMMENT ON COLUMN eventstore.stores.position_sequence IS 'the sequence of the store''s positions; null when the table''s default was changed';
-COMMENT ON COLUMN eventstore.stores.estimated_events IS 'the number of events by the planner''s statistics; 0 before the first ANALYZE';
+COMMENT ON COLUMN eventstore.stores.channel IS 'NOTIFY channel';
+COMMENT ON COLUMN eventstore.stores.owner IS 'role that owns the table';
+COMMENT ON COLUMN eventstore.stores.position_sequence IS 'sequence of the store''s positions; null if the default of the table''s column position was changed';
+COMMENT ON COLUMN eventstore.stores.estimated_events IS 'number of events according to the planner''s statistics; 0 before the first ANALYZE';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 
--- The archives of the stores, and what is to go there: a view of the triggers.
+-- The archives of the stores and the rules of their retention, from the triggers.
 CREATE VIEW eventstore.archives AS
 SELECT t.tgconstrrelid::pg_catalog.regclass AS store,
        t.tgrelid::pg_catalog.regclass AS archive,
@@ -42,10 +42,10 @@ SELECT t.tgconstrrelid::pg_catalog.regclass AS store,
    AND t.tgconstrrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid;
 
 COMMENT ON VIEW eventstore.archives IS
-'The archive of each store that has one, and the rules of set_retention(). An archive is a table that carries the trigger function eventstore.archive_of_store().';
+'The archive of each store that has one, and the rules of set_retention(). An archive is a table with a trigger whose function is eventstore.archive_of_store().';
 COMMENT ON COLUMN eventstore.archives.store IS 'the store';
-COMMENT ON COLUMN eventstore.archives.archive IS 'the table of its archived events';
-COMMENT ON COLUMN eventstore.archives.max_age IS 'events that occurred longer ago are due for the archive; null for no such rule';
-COMMENT ON COLUMN eventstore.archives.max_count_per_aggregate IS 'of each aggregate, all but so many of its newest events are due for the archive; null for no such rule';
+COMMENT ON COLUMN eventstore.archives.archive IS 'table that holds the archived events of the store';
+COMMENT ON COLUMN eventstore.archives.max_age IS 'age after which events are due for the archive, by occurred_at; null for no such rule';
+COMMENT ON COLUMN eventstore.archives.max_count_per_aggregate IS 'number of newest events per aggregate that stay in the store, while older events are due for the archive; null for no such rule';
 
 GRANT SELECT ON eventstore.archives TO PUBLIC;

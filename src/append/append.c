@@ -2,36 +2,38 @@
  * append.c
  *		Appends a batch of events to a store.
  *
- * Every way to append comes here, and the order of work is always the same:
+ * Every append function and every import runs these steps, in this order:
  *
- *	1	Lock the aggregates, each by a heavyweight lock on the hash of store
- *		and aggregate id, in the order of the hashes.  Appenders to one
- *		aggregate queue here, so one that expects no version never fails
- *		because of another, and two calls with the same aggregates in another
- *		order do not deadlock.  Aggregates whose version is expected but that
- *		get no event are locked in a mode that only excludes appenders, unless
- *		the call has no events at all: then an append to them may follow.
- *	2	Look up the aggregates' versions, under a snapshot taken after the
- *		locks: whoever held them before has ended, and what it did is visible
- *		to this snapshot even in REPEATABLE READ.
- *	3	Compare with what is expected.  A call that repeats an earlier one,
- *		event ids and content, is answered as the earlier one was (retry.c).
- *	4	Allocate the positions (position.c).  Since 3 comes first, a loser
- *		burns no position and leaves no dead row.
- *	5	Insert (insert.c).
+ *	1	Lock the aggregates, each by a heavyweight lock on the store and a hash of
+ *		the aggregate id, in the order of the hashes (aggregate_lock.c).  Appends to
+ *		one aggregate wait for each other here.  So an append that expects no version
+ *		never fails because of another append.  Two calls with the same aggregates in
+ *		a different order do not deadlock.  If an aggregate gets no event but its
+ *		version is expected, the mode of its lock conflicts only with appends.  If
+ *		the call has no events at all, that mode is the mode of an append, because
+ *		an append to the aggregate may follow.
+ *	2	Look up the versions of the aggregates (look_up.c), under a snapshot taken
+ *		after the locks.  Every transaction that held a lock before has ended, and
+ *		this snapshot sees its changes, even in REPEATABLE READ.
+ *	3	Compare the versions with the expected versions.  If a call repeats an
+ *		earlier call, with the same event ids and content, it returns what the
+ *		earlier call returned (retry.c).
+ *	4	Allocate the positions (position.c).  Because step 3 comes first, a call
+ *		with a conflict uses up no position and leaves no dead row.
+ *	5	Insert the events (insert.c).
  *
- * The unique indexes stay the arbiters.  A transaction may have locked as
- * many aggregates as the shared lock table should bear (a setting), and
- * somebody may insert without these functions; then 5 meets a duplicate key.
- * That error is replaced by a clearer one, never swallowed, so that no
+ * The unique indexes make the final decision.  A setting limits how many aggregates that
+ * get events a transaction may lock, to protect the shared lock table.  Another session
+ * may insert without these functions.  In both cases, step 5 may meet a duplicate key.  A
+ * clearer error replaces that error (append_error.c), which is never suppressed.  So no
  * subtransaction is needed.
  *
- * What was moved to the archive is out of these indexes.  So versions and ids
- * are looked up there too, in both tables under one snapshot.  What only the
- * indexes would have found is looked for in the archive after 5, see
- * archived.c: an event with the same key that was in the store when ours was
- * inserted made that fail, or was waited for; one that had been moved before
- * that is visible in the archive to a snapshot taken after it.
+ * The unique indexes of the store do not cover the archive.  So steps 2 and 3 look up
+ * versions and ids in both tables, under one snapshot.  For keys that only an index would
+ * find, archived.c searches the archive after step 5.  If an event with the same key was
+ * in the store at the insert, the insert failed, or waited for the transaction that moved
+ * the event.  If the event was moved before the insert, a snapshot taken after the insert
+ * sees the event in the archive.
  */
 #include "postgres.h"
 
@@ -51,7 +53,7 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* Raise when a text is longer than its column. */
+/* Raise an error if a text is longer than its column permits. */
 static void
 check_length(const PgesStore *store, PgesColumn column, const text *value,
 			 int ordinal)
@@ -74,7 +76,7 @@ check_length(const PgesStore *store, PgesColumn column, const text *value,
 						 store->qualified_name, pges_column_name(column), Max(chars, 255))));
 }
 
-/* Check that all texts fit the columns of the store. */
+/* Raise an error if a text of a batch is too long for its column in the store. */
 static void
 check_lengths(const PgesStore *store, PgesBatch *batch)
 {
@@ -93,7 +95,7 @@ check_lengths(const PgesStore *store, PgesBatch *batch)
 	batch->current = 0;
 }
 
-/* Whether an aggregate's version is another than the expected one. */
+/* Return whether an aggregate is not at the expected version; false if none is given. */
 static bool
 has_conflict(const PgesAggregate *aggregate)
 {
@@ -101,9 +103,9 @@ has_conflict(const PgesAggregate *aggregate)
 }
 
 /*
- * Whether a call's events may stand in the store already, by the first event
- * of an aggregate.  With an expected version that holds they cannot stand at
- * the versions it would give, and the unique index sees to other duplicates.
+ * Return whether the events of a call may already be stored, judged by the first event of
+ * an aggregate.  If the expected version matches, no events are stored at the versions
+ * that follow it, and the unique index finds other duplicates.
  */
 static bool
 may_be_retry(const PgesStore *store, const PgesBatch *batch,
@@ -115,7 +117,10 @@ may_be_retry(const PgesStore *store, const PgesBatch *batch,
 		first->event_id_given && pges_event_exists(store, first->event_id);
 }
 
-/* Check the versions; true when the events stand there already. */
+/*
+ * Check the expected versions.  Return true if the call is a retry whose events are
+ * already stored.  Raise an error on a version conflict or a duplicate event id.
+ */
 static bool
 check_versions(const PgesStore *store, PgesBatch *batch)
 {
@@ -141,7 +146,7 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 	return false;
 }
 
-/* Give an event its aggregate's type, or raise if it has another one. */
+/* Give an event the type of its aggregate, or vice versa; raise if the types differ. */
 static void
 check_type(PgesEvent *event, PgesAggregate *aggregate)
 {
@@ -160,7 +165,10 @@ check_type(PgesEvent *event, PgesAggregate *aggregate)
 				 errhint("Aggregate ids are unique in a store, whatever the type.")));
 }
 
-/* Give an event the next version of its aggregate. */
+/*
+ * Assign the next version of its aggregate to an event.  Raise an error if no version is
+ * left, or if the call gives the event another version.
+ */
 static void
 assign_version(PgesEvent *event, PgesAggregate *aggregate)
 {
@@ -181,7 +189,7 @@ assign_version(PgesEvent *event, PgesAggregate *aggregate)
 						   text_to_cstring(aggregate->id))));
 }
 
-/* Fill in what the events were not given: types, versions, ids, times. */
+/* Set what the call does not give for the events: types, versions, ids, times. */
 static void
 complete_events(PgesBatch *batch)
 {
@@ -206,7 +214,7 @@ complete_events(PgesBatch *batch)
 	batch->current = 0;
 }
 
-/* Take the positions of all events. */
+/* Allocate the positions of all events. */
 static void
 allocate_positions(const PgesStore *store, PgesBatch *batch)
 {
@@ -218,7 +226,7 @@ allocate_positions(const PgesStore *store, PgesBatch *batch)
 	pfree(positions);
 }
 
-/* Lock the aggregates of a batch and find out where they are: 1 and 2. */
+/* Lock the aggregates of a batch and look up their versions: steps 1 and 2. */
 static void
 begin_batch(const PgesStore *store, PgesBatch *batch)
 {
@@ -226,13 +234,13 @@ begin_batch(const PgesStore *store, PgesBatch *batch)
 	pges_lock_aggregates(store, batch);
 	batch->direct = pges_direct_is_possible(store);
 
-	/* what this transaction did before is to be seen too */
+	/* make earlier changes of this transaction visible */
 	CommandCounterIncrement();
 	SPI_connect();
 	pges_look_up_aggregates(store, batch);
 }
 
-/* Store the events of a batch, if any: 4 and 5. */
+/* Store the events of a batch, if there are any: steps 4 and 5. */
 static void
 finish_batch(const PgesStore *store, PgesBatch *batch)
 {
@@ -250,9 +258,9 @@ finish_batch(const PgesStore *store, PgesBatch *batch)
 }
 
 /*
- * Append a batch, and fill in what its events got: ids, versions, positions.
- * Nothing is stored unless all of it is.  All of it is done with the same rights,
- * see pges_act_as_owner().
+ * Append a batch, and set the ids, versions and positions of its events.  Either all
+ * events are stored or none.  All steps run with the rights of one role; see
+ * pges_act_as_owner().
  */
 void
 pges_append_batch(const PgesStore *store, PgesBatch *batch)
@@ -271,8 +279,8 @@ pges_append_batch(const PgesStore *store, PgesBatch *batch)
 }
 
 /*
- * Append those events of a batch that are not stored already, and return how
- * many are.  They leave the batch.
+ * Append the events of a batch that are not stored yet.  Remove the stored events from
+ * the batch, and return how many they were.
  */
 int
 pges_import_batch(const PgesStore *store, PgesBatch *batch)

@@ -1,6 +1,6 @@
 /*
  * append_error.c
- *		The errors of an append that cannot be.
+ *		Raises the errors of an append: version conflicts and duplicate keys.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* Add a version to JSON; a negative one is not known. */
+/* Add a version to a JSON object.  A negative version is unknown, and becomes null. */
 static void
 append_json_version(StringInfo json, const char *key, int64 version)
 {
@@ -24,7 +24,7 @@ append_json_version(StringInfo json, const char *key, int64 version)
 		appendStringInfo(json, ", \"%s\": " INT64_FORMAT, key, version);
 }
 
-/* A conflict as JSON, for programs. */
+/* Return a version conflict as a JSON object, for programs. */
 static char *
 conflict_json(const char *aggregate_id, int64 expected, int64 actual)
 {
@@ -39,7 +39,7 @@ conflict_json(const char *aggregate_id, int64 expected, int64 actual)
 	return json.data;
 }
 
-/* Name the table an error is about, in the fields that programs read. */
+/* Set the schema and the table in the fields of an error that programs read. */
 static int
 errstore(const PgesStore *store)
 {
@@ -48,7 +48,7 @@ errstore(const PgesStore *store)
 	return 0;
 }
 
-/* Raise the conflict that an aggregate is not at the expected version. */
+/* Raise the version conflict of an aggregate that is not at the expected version. */
 void
 pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 {
@@ -66,8 +66,8 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 }
 
 /*
- * Raise the conflict that an aggregate got events that are archived already,
- * since its version was looked up.
+ * Raise the version conflict of an aggregate to which events were appended, and moved to
+ * the archive, after its version was looked up.
  */
 void
 pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int32 version)
@@ -85,8 +85,8 @@ pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int
 }
 
 /*
- * Raise the conflict that an event's version is taken: by another event, or by
- * this one, without an id to tell.
+ * Raise the version conflict of an event whose version is taken.  Another event has the
+ * version, or the event has no id by which to recognise it.
  */
 void
 pges_report_taken(const PgesStore *store, const PgesEvent *event,
@@ -105,7 +105,7 @@ pges_report_taken(const PgesStore *store, const PgesEvent *event,
 			 errstore(store)));
 }
 
-/* Raise the error that an event id exists and this event is another one. */
+/* Raise the error that an event id exists and the call is no retry; "detail" says why. */
 void
 pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 					  const char *detail)
@@ -120,9 +120,9 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 }
 
 /*
- * The event of a batch that a duplicate key's detail names, or NULL: the key
- * may be that of a row which a trigger inserts.  Who may not read the key gets
- * no detail; then it is clear only if there is one event.
+ * Return the event whose id the detail of a duplicate key error names, or NULL: a
+ * trigger may have inserted the row with the key.  If the user may not read the key, the
+ * error has no detail; the event is then known only in a batch of one event.
  */
 static const PgesEvent *
 find_duplicate(const PgesBatch *batch, const ErrorData *error)
@@ -143,7 +143,10 @@ find_duplicate(const PgesBatch *batch, const ErrorData *error)
 	return NULL;
 }
 
-/* The event of a batch whose aggregate and version a detail names, or NULL. */
+/*
+ * Return the event whose aggregate and version the detail of a duplicate key error names,
+ * or NULL.  Without a detail, the event is known only in a batch of one aggregate.
+ */
 static const PgesEvent *
 find_conflict(const PgesBatch *batch, const ErrorData *error)
 {
@@ -165,7 +168,7 @@ find_conflict(const PgesBatch *batch, const ErrorData *error)
 	return NULL;
 }
 
-/* Raise the error that the sequence gave a position that an event has. */
+/* Raise the error that an event already has a position which the sequence returned. */
 static void
 report_position(const PgesStore *store, const ErrorData *error)
 {
@@ -181,9 +184,9 @@ report_position(const PgesStore *store, const ErrorData *error)
 }
 
 /*
- * Raise, instead of a duplicate key's error, the one that speaks of events.
- * Returns when the key is that of something else, such as a further unique
- * index; the caller then raises the original.
+ * Replace a duplicate key error: raise an error in terms of events.  Return if the key
+ * belongs to something else, such as a further unique index; the caller then raises the
+ * original error.
  */
 void
 pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,

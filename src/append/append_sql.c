@@ -1,6 +1,6 @@
 /*
  * append_sql.c
- *		The SQL functions that append: each reads its arguments into a batch.
+ *		The SQL functions that append.  Each reads its arguments into a batch.
  */
 #include "postgres.h"
 
@@ -8,10 +8,10 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "append/append.h"
@@ -20,16 +20,15 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* What an error's CONTEXT tells of the append under way. */
+/* What the CONTEXT of an error shows about the current append. */
 typedef struct AppendContext
 {
 	ErrorContextCallback callback;
 	const PgesStore *store;
-	const PgesBatch *batch;		/* NULL until it is known how many events
-								 * there are */
+	const PgesBatch *batch;		/* NULL before the events are counted */
 } AppendContext;
 
-/* What is being appended, for people: "event 2 of 3", "1 event", "events". */
+/* Return what is being appended, for people: "event 2 of 3", "1 event", "events". */
 static const char *
 describe_events(const AppendContext *context)
 {
@@ -42,7 +41,7 @@ describe_events(const AppendContext *context)
 	return psprintf("%d %s", batch->nevents, batch->nevents == 1 ? "event" : "events");
 }
 
-/* Tell what was going on when an error was raised. */
+/* Add the current append to the CONTEXT of an error.  Error context callback. */
 static void
 append_context(void *arg)
 {
@@ -59,9 +58,9 @@ append_context(void *arg)
 }
 
 /*
- * Open a store that is locked for reading for an append.  The privilege is
- * checked before any lock that others may have to wait for.  Then the store is
- * locked in the mode of the INSERT that is to come.
+ * Open a store for an append; the caller has locked the store for reading.  Raise an
+ * error if the user may not insert, before any lock that other sessions may have to wait
+ * for.  Then lock the store in the mode of the INSERT that follows.
  */
 const PgesStore *
 pges_open_for_append(const PgesStore *store)
@@ -74,7 +73,7 @@ pges_open_for_append(const PgesStore *store)
 	return pges_open_for_change(relid);
 }
 
-/* Begin an append: find the store, and say what goes on in errors from now. */
+/* Begin an append: open the store, and add the append to the CONTEXT of errors. */
 static void
 begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 {
@@ -87,7 +86,7 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	context->store = pges_open_for_append(context->store);
 }
 
-/* Create the batch of an append; from now on errors tell which event is at hand. */
+/* Create the batch of an append; errors from now on show the current event. */
 static PgesBatch *
 create_batch(AppendContext *context, int nevents)
 {
@@ -97,7 +96,7 @@ create_batch(AppendContext *context, int nevents)
 	return batch;
 }
 
-/* Append what was read. */
+/* Append a batch, and remove the append from the CONTEXT of errors. */
 static void
 finish_append(AppendContext *context, PgesBatch *batch)
 {
@@ -105,14 +104,14 @@ finish_append(AppendContext *context, PgesBatch *batch)
 	error_context_stack = context->callback.previous;
 }
 
-/* A text argument, or NULL. */
+/* Return a text argument, or NULL if the argument is null. */
 static text *
 text_argument(FunctionCallInfo fcinfo, int arg)
 {
 	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
 }
 
-/* Make a batch that of one aggregate, with the expected version given. */
+/* Assign a batch to one aggregate; an argument has the expected version or null. */
 static void
 expect_version(FunctionCallInfo fcinfo, int arg, PgesBatch *batch,
 			   text *aggregate_id)
@@ -124,8 +123,8 @@ expect_version(FunctionCallInfo fcinfo, int arg, PgesBatch *batch,
 }
 
 /*
- * The version of the aggregate after the last event as a result: null for
- * events of no aggregate.
+ * Return the version of the aggregate after the last event, as the result of the SQL
+ * function: null for events of no aggregate.
  */
 static Datum
 version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
@@ -139,7 +138,7 @@ version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
 	PG_RETURN_INT32(batch->naggregates > 0 ? batch->aggregates[0].version : 0);
 }
 
-/* Read the events of JSON into a batch. */
+/* Read events from JSON into a new batch. */
 static PgesBatch *
 read_batch(AppendContext *context, Jsonb *events)
 {
@@ -198,7 +197,7 @@ pges_append_event(PG_FUNCTION_ARGS)
 	return version_result(fcinfo, batch);
 }
 
-/* The elements of an array argument; how many, or -1 for a null argument. */
+/* The elements of an array argument; n is -1 if the argument is null. */
 typedef struct ArrayArgument
 {
 	Datum	   *values;
@@ -207,8 +206,8 @@ typedef struct ArrayArgument
 } ArrayArgument;
 
 /*
- * The number of elements of an array argument, -1 for null; raises unless it
- * has one dimension.
+ * Return the number of elements of an array argument, or -1 if the argument is null.
+ * Raise an error if the array has more than one dimension.
  */
 static int
 array_argument_length(FunctionCallInfo fcinfo, int arg, const char *name)
@@ -226,7 +225,7 @@ array_argument_length(FunctionCallInfo fcinfo, int arg, const char *name)
 	return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 }
 
-/* Raise unless an array that may be null has an element for each event. */
+/* Raise an error unless an array argument is null or has an element for each event. */
 static void
 check_array_length(FunctionCallInfo fcinfo, int arg, const char *name,
 				   int nevents)
@@ -241,7 +240,7 @@ check_array_length(FunctionCallInfo fcinfo, int arg, const char *name,
 						   nevents, name, n)));
 }
 
-/* Read an array argument. */
+/* Return the elements of an array argument; n is -1 if the argument is null. */
 static ArrayArgument
 array_argument(FunctionCallInfo fcinfo, int arg, Oid type)
 {
@@ -257,14 +256,14 @@ array_argument(FunctionCallInfo fcinfo, int arg, Oid type)
 	return result;
 }
 
-/* A text element, or NULL. */
+/* Return a text element, or NULL if the element or the array is null. */
 static text *
 text_element(const ArrayArgument *array, int i)
 {
 	return array->n < 0 || array->nulls[i] ? NULL : DatumGetTextPP(array->values[i]);
 }
 
-/* A jsonb element, or NULL. */
+/* Return a jsonb element, or NULL if the element or the array is null. */
 static Jsonb *
 json_element(const ArrayArgument *array, int i)
 {
@@ -272,15 +271,15 @@ json_element(const ArrayArgument *array, int i)
 }
 
 /*
- * Read the parallel arrays of append_to_aggregate() into a batch.  Their
- * lengths are compared first: an array of nulls is small, what it stands for
- * need not be.
+ * Read the parallel arrays of append_to_aggregate() into a new batch.  Raise an error if
+ * their lengths differ.  The lengths are compared before any array is read, because a
+ * small array of nulls may have very many elements.
  */
 static PgesBatch *
 batch_from_arrays(AppendContext *context, FunctionCallInfo fcinfo)
 {
 	int			nevents = array_argument_length(fcinfo, 1, "event_types");
-	PgesEvent	shared = {0};	/* what all events have, detoasted once */
+	PgesEvent	shared = {0};	/* common to all events, detoasted once */
 	PgesBatch  *batch;
 	ArrayArgument types;
 	ArrayArgument data;
@@ -340,7 +339,7 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 	return version_result(fcinfo, batch);
 }
 
-/* Put what each event of a batch got into the result set. */
+/* Add one row for each event of a batch to the result set. */
 static void
 return_appended(FunctionCallInfo fcinfo, const PgesBatch *batch)
 {

@@ -1,6 +1,6 @@
 /*
  * append_steps.h
- *		The steps of an append, for this room alone.  append.c tells their order.
+ *		The steps of an append, for this room alone.  append.c has their order.
  */
 #ifndef PGES_APPEND_STEPS_H
 #define PGES_APPEND_STEPS_H

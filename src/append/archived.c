@@ -1,8 +1,8 @@
 /*
  * archived.c
- *		Checks that the archive has no event with the id or version of a new one.
+ *		Checks that the archive has no event with the id or version of a new event.
  *
- * append.c tells why this is looked for after the insert.
+ * The head of append.c says why this check comes after the insert.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@ static const PgesStatement archived_id_statement = {
 	1, {TEXTARRAYOID}
 };
 
-/* The ids that the events of a batch were given, as an array; NULL for none. */
+/* Return the ids that the call gives for its events, as an array; NULL if none. */
 static ArrayType *
 given_ids(const PgesBatch *batch)
 {
@@ -37,7 +37,7 @@ given_ids(const PgesBatch *batch)
 	return n > 0 ? construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
 }
 
-/* Raise when an event in the archive has the id of one in the batch. */
+/* Raise an error if an event in the archive has an id that the call gives. */
 static void
 check_archived_ids(const PgesStore *store, PgesBatch *batch)
 {
@@ -60,7 +60,7 @@ check_archived_ids(const PgesStore *store, PgesBatch *batch)
 	}
 }
 
-/* Raise when an event in the archive has a version that a new one was given. */
+/* Raise an error if an event in the archive has the version of a new event. */
 static void
 check_archived_versions(const PgesStore *store, const PgesBatch *batch)
 {
@@ -83,8 +83,8 @@ check_archived_versions(const PgesStore *store, const PgesBatch *batch)
 }
 
 /*
- * Check that what was inserted is not in the archive: ids, and the versions of
- * aggregates that were not locked.
+ * Raise an error if the archive has an id of the inserted events or, for an aggregate
+ * that was not locked, a version of these events.
  */
 void
 pges_check_not_archived(const PgesStore *store, PgesBatch *batch)

@@ -1,10 +1,10 @@
 /*
  * insert.c
- *		Inserts a batch of events that is complete.
+ *		Inserts a batch of events whose values are complete.
  *
- * A plain store is inserted into directly (insert_direct.c).  For any other, this is
- * one statement through SPI, so that triggers, row security, column defaults
- * and whatever else the table has work as for any INSERT.
+ * A plain store gets the events without the executor (insert_direct.c).  Any other store
+ * gets one statement through SPI, so that triggers, row security, column defaults and all
+ * other properties of the table work as for any INSERT.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@ static const PgesStatement insert_many_statement = {
 	JSONBARRAYOID, JSONBARRAYOID}
 };
 
-/* Run the INSERT of a batch. */
+/* Run the INSERT of a batch.  Raise an error unless it stores all events. */
 static void
 run_insert(const PgesStore *store, const PgesBatch *batch)
 {
@@ -67,7 +67,7 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 				 errhint("Look for a BEFORE INSERT trigger on the table that discards rows.")));
 }
 
-/* Insert a batch; a duplicate key becomes an error that speaks of events. */
+/* Insert a batch.  Replace a duplicate key error by an error in terms of events. */
 void
 pges_insert_events(const PgesStore *store, PgesBatch *batch)
 {

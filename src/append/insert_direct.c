@@ -1,40 +1,40 @@
 /*
  * insert_direct.c
- *		Appends to plain stores past the executor.
+ *		Appends to plain stores without the executor.
  *
- * A statement through SPI has to start and end the executor, which takes as
- * long as the work itself when there is but one event.  So where nothing but
- * the work is to be done, it is done here: the version is read off the unique
- * index, and the events go to the table and its indexes as COPY brings them
- * there.  Constraints are checked as ever, but for the one of create_store(),
- * which an append satisfies by construction (own_check.c).
+ * A statement through SPI starts and ends the executor.  For a single event, this takes
+ * as long as the work itself.  So an append to a store that needs nothing else bypasses
+ * the executor.  The version is read from the unique index (look_up.c).  The events go to
+ * the table and its indexes as in COPY.  Constraints are checked as for any INSERT,
+ * except the CHECK constraint of create_store(), which an append satisfies by
+ * construction (own_check.c).
  *
- * This is so for a plain store (plain.c): a heap table that is no partition,
- * without row security, rules, further columns, and triggers on INSERT but the
- * one that makes it a store; its texts are compared by their bytes, and its
- * index on the versions is as create_store() makes it.  The archive, if there is
- * one, has such an index too.  The role must have the privileges on the whole of
- * both tables.  Everything else goes through SPI, and so does all of a session
- * with session_replication_role = replica, whose triggers do not fire.
+ * A plain store (plain.c) is a heap table that is no partition.  It has no row security,
+ * no rules and no further columns.  It has no trigger on INSERT except the trigger that
+ * makes it a store.  Its texts are compared by their bytes, and its index on the
+ * versions is as create_store() makes it.  If it has an archive, the archive has such an
+ * index, too.  The role must have the privileges on the whole of both tables.  All other
+ * appends go through SPI, and so do all appends of a session with
+ * session_replication_role = replica, in which the triggers do not fire.
  *
- * The trigger of the store is not fired: it does nothing for a store that has its
- * shape (immutable.c).
+ * The trigger of the store is not fired: it does nothing for a table with the shape of a
+ * store (store_trigger.c).
  *
- * An append that goes this way passes by what hangs on statements:
+ * An append without the executor also bypasses what is called for each statement:
  *
  * - planner_hook and ExecutorStart_hook, ExecutorRun_hook, ExecutorFinish_hook
  *	 and ExecutorEnd_hook.  pg_stat_statements and auto_explain see the caller's
- *	 statement as ever, but no INSERT and no look-up of versions within it, even
+ *	 statement as usual, but no INSERT and no look-up of versions within it, even
  *	 with pg_stat_statements.track = all or auto_explain.log_nested_statements.
  * - ExecutorCheckPerms_hook, by which pgaudit and sepgsql learn what a statement
- *	 reads and writes.  Where a module has set it, every append goes through SPI.
- * - object_access_hook, as far as the executor calls it: for the functions in a
- *	 statement, of which there are none.  For rows nobody calls it.
+ *	 reads and writes.  If a module has set this hook, every append goes through SPI.
+ * - object_access_hook, as far as the executor calls it.  The executor calls it for the
+ *	 functions in a statement, and here are none.  No code calls it for rows.
  *
- * What hangs on the table and its indexes is as ever: their locks and statistics,
- * logical decoding, the checks of serializability.
+ * What belongs to the table and its indexes works as usual: their locks and statistics,
+ * logical decoding, and the checks of serializability.
  *
- * With the setting pg_eventstore.direct_append off, all appends go through SPI.
+ * If the setting pg_eventstore.direct_append is off, all appends go through SPI.
  */
 #include "postgres.h"
 
@@ -57,10 +57,10 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* So many events go to the table at once. */
+/* The number of events that go to the table at once. */
 #define CHUNK 64
 
-/* Whether the user may read an archive, if there is one. */
+/* Return whether the user may read an archive; true if the store has none. */
 static bool
 may_look_up_in(const PgesArchive *archive)
 {
@@ -69,7 +69,10 @@ may_look_up_in(const PgesArchive *archive)
 		 pges_may_in_schema_compat(get_rel_namespace(archive->relid), ACL_USAGE));
 }
 
-/* Whether an append to a store can go this way, as things are now. */
+/*
+ * Return whether an append to a store can bypass the executor, with the present settings,
+ * hooks and privileges.
+ */
 bool
 pges_direct_is_possible(const PgesStore *store)
 {
@@ -82,7 +85,7 @@ pges_direct_is_possible(const PgesStore *store)
 		pges_may_in_schema_compat(get_rel_namespace(store->relid), ACL_USAGE);
 }
 
-/* Fill a slot with an event. */
+/* Fill a slot with the values of an event. */
 static void
 fill_slot(const PgesStore *store, const PgesEvent *event, TupleTableSlot *slot)
 {
@@ -97,7 +100,7 @@ fill_slot(const PgesStore *store, const PgesEvent *event, TupleTableSlot *slot)
 	ExecStoreVirtualTuple(slot);
 }
 
-/* Insert some events into the table, and then into its indexes. */
+/* Insert n events into the table, and then into its indexes. */
 static void
 insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
 			 ResultRelInfo *table, EState *estate, TupleTableSlot **slots)
@@ -125,7 +128,7 @@ insert_chunk(const PgesStore *store, const PgesEvent *events, int n,
 	}
 }
 
-/* Insert all events of a batch, a chunk at a time. */
+/* Insert all events of a batch, one chunk at a time. */
 static void
 insert_all(const PgesStore *store, const PgesBatch *batch,
 		   ResultRelInfo *table, EState *estate)
@@ -153,7 +156,7 @@ insert_all(const PgesStore *store, const PgesBatch *batch,
 	MemoryContextDelete(chunk);
 }
 
-/* Insert a batch. */
+/* Insert a batch without the executor. */
 void
 pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
 {

@@ -2,8 +2,8 @@
  * look_up.c
  *		Looks up the versions and types of the aggregates of a batch: step 2 of an append.
  *
- * In a plain store (insert_direct.c) a version is read off the index on aggregate and
- * version.  In any other, a statement looks for it.
+ * For a plain store (insert_direct.c), a version is read from the index on aggregate and
+ * version.  For any other store, a statement reads it.
  */
 #include "postgres.h"
 
@@ -46,10 +46,10 @@ typedef struct Lookup
 	Relation	index;			/* on aggregate and version */
 	const AttrNumber *attnums;
 	Snapshot	snapshot;
-	SysScanDesc scan;			/* NULL before the first */
+	SysScanDesc scan;			/* NULL before the first look-up */
 } Lookup;
 
-/* Look up the version and type of an aggregate by a statement. */
+/* Look up an aggregate's version and type by a statement; keep 0 if it has no events. */
 static void
 look_up_version(const PgesStore *store, const PgesBatch *batch,
 				PgesAggregate *aggregate)
@@ -65,10 +65,10 @@ look_up_version(const PgesStore *store, const PgesBatch *batch,
 }
 
 /*
- * Look up the type of an aggregate whose last event has none.  The append
- * functions leave no such event after one with a type, but INSERT may.  Where no
- * event has a type this reads all of them, so it is done only for an append that
- * brings one, the first of its kind.
+ * Look up the type of an aggregate whose last event has none.  The append functions
+ * store no event without a type after an event with one, but INSERT may.  If no event
+ * has a type, this reads all events of the aggregate.  So only an append that brings a
+ * type calls it, the first such append to the aggregate.
  */
 static void
 look_up_type(const PgesStore *store, const PgesBatch *batch,
@@ -82,7 +82,7 @@ look_up_type(const PgesStore *store, const PgesBatch *batch,
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Copy the version and type of an aggregate from its last event. */
+/* Copy the version and type of an aggregate from the row of its last event. */
 static void
 copy_version(const AttrNumber *attnums, const PgesBatch *batch,
 			 PgesAggregate *aggregate, HeapTuple tuple, TupleDesc desc)
@@ -101,8 +101,8 @@ copy_version(const AttrNumber *attnums, const PgesBatch *batch,
 }
 
 /*
- * The least version that an aggregate must have for the batch to fit, or
- * PG_INT32_MIN if that is not known.
+ * Return the lowest version of an aggregate that fits the batch, or PG_INT32_MIN if it is
+ * unknown.
  */
 static int32
 least_version(const PgesBatch *batch, const PgesAggregate *aggregate)
@@ -116,8 +116,8 @@ least_version(const PgesBatch *batch, const PgesAggregate *aggregate)
 }
 
 /*
- * Find the last event of an aggregate, if it has at least some version: the
- * index need not be read below that.  The first call begins the scan.
+ * Return the last event of an aggregate, or NULL if no event has version "least" or a
+ * later version: the index is not read below "least".  The first call begins the scan.
  */
 static HeapTuple
 find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
@@ -141,8 +141,8 @@ find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
 }
 
 /*
- * Look up the version and type of an aggregate in one table.  If it was found in
- * another one, only a later version is of interest.
+ * Look up the version and type of an aggregate in one table.  If the aggregate was found
+ * in another table, search only for a later version.
  */
 static void
 look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
@@ -185,9 +185,9 @@ look_up_in(Oid relid, LOCKMODE table_lock, Oid index, LOCKMODE index_lock,
 }
 
 /*
- * Look up the versions and types of a batch's aggregates, in the store and in its
- * archive, under one snapshot of now.  The caller has locked the table for the
- * INSERT to come; the index is locked as that will lock it.
+ * Look up the versions and types of a batch's aggregates in the store and its archive,
+ * under one snapshot of now.  The caller has locked the table for the INSERT that
+ * follows.  The lock on the index has the mode in which the INSERT locks it.
  */
 static void
 direct_versions(const PgesStore *store, PgesBatch *batch)
@@ -203,7 +203,7 @@ direct_versions(const PgesStore *store, PgesBatch *batch)
 	UnregisterSnapshot(snapshot);
 }
 
-/* Look up the versions and types of all aggregates of a batch. */
+/* Look up the versions and types of a batch's aggregates; 0 and NULL without events. */
 void
 pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch)
 {

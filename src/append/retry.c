@@ -1,18 +1,18 @@
 /*
  * retry.c
- *		Recognises a call that repeats an earlier one.
+ *		Recognises a retry: a call that repeats an earlier call.
  *
- * A client that lost the answer to an append sends it again.  When all its
- * event ids stand in the store already, with the same content, one after
- * another in their aggregates and where the expected versions would put them,
- * the call is that one again: it is answered as the first one was, and nothing
- * is stored.  Content that a call left to the store (time, position, version,
- * an aggregate's type) is not compared, nor are the data and metadata of an event
- * that was erased: the call was answered before that, and gets this answer again.
- * It may all be in the archive by now.
+ * A client that lost the answer to an append repeats the call.  The call is a retry if
+ * all its event ids are stored with the same content, one after another in their
+ * aggregates, at the versions that follow the expected versions.  A retry returns what
+ * the first call returned, and stores nothing.  Content that the call left to the store
+ * (time, position, version, aggregate type) is not compared.  The data and metadata of
+ * an erased event are not compared either: the first call was answered before the
+ * erasure, and the retry gets the same answer.  The stored events may all be in the
+ * archive.
  *
- * An import that is begun again is many such calls, of which the last one was
- * not finished: there each event is told apart by itself.
+ * An import that is started again repeats many calls, of which the last was not finished.
+ * So an import compares each event by itself.
  */
 #include "postgres.h"
 
@@ -41,7 +41,7 @@ static const PgesStatement get_statement = {
 	1, {TEXTOID}
 };
 
-/* Whether an event with this id is stored. */
+/* Return whether an event with this id is stored, archived or not. */
 bool
 pges_event_exists(const PgesStore *store, const text *event_id)
 {
@@ -53,7 +53,7 @@ pges_event_exists(const PgesStore *store, const text *event_id)
 	return true;
 }
 
-/* The value of a column of the row that SPI found. */
+/* Return the value of a column of the row that SPI found. */
 static Datum
 stored_value(PgesColumn column, bool *isnull)
 {
@@ -61,7 +61,7 @@ stored_value(PgesColumn column, bool *isnull)
 						 column + 1, isnull);
 }
 
-/* Whether a stored text column holds what an event says. */
+/* Return whether a text column of the stored event has the wanted value. */
 static bool
 same_text(PgesColumn column, const text *wanted)
 {
@@ -71,7 +71,7 @@ same_text(PgesColumn column, const text *wanted)
 	return pges_text_equal(isnull ? NULL : DatumGetTextPP(value), wanted);
 }
 
-/* Whether a stored jsonb column holds what an event says. */
+/* Return whether a jsonb column of the stored event has the wanted value. */
 static bool
 same_json(PgesColumn column, Jsonb *wanted)
 {
@@ -85,7 +85,7 @@ same_json(PgesColumn column, Jsonb *wanted)
 	return compareJsonbContainers(&DatumGetJsonbP(value)->root, &wanted->root) == 0;
 }
 
-/* Whether data and metadata of the stored event were erased. */
+/* Return whether the data and metadata of the stored event were erased. */
 static bool
 is_erased(void)
 {
@@ -95,7 +95,7 @@ is_erased(void)
 	return !isnull && pges_is_tombstone(DatumGetJsonbP(metadata));
 }
 
-/* Whether the stored time is that of an event. */
+/* Return whether the stored event has the wanted time. */
 static bool
 same_time(TimestampTz wanted)
 {
@@ -104,7 +104,7 @@ same_time(TimestampTz wanted)
 	return DatumGetTimestampTz(stored_value(PGES_OCCURRED_AT, &isnull)) == wanted;
 }
 
-/* The first column in which the stored event differs, or PGES_NUM_COLUMNS. */
+/* Return the first column in which the stored event differs, or PGES_NUM_COLUMNS. */
 static PgesColumn
 first_difference(const PgesEvent *event)
 {
@@ -127,7 +127,7 @@ first_difference(const PgesEvent *event)
 	return PGES_NUM_COLUMNS;
 }
 
-/* Take over what an event got when it was stored. */
+/* Copy the version and the position of the stored event. */
 static void
 copy_stored_numbers(PgesEvent *event)
 {
@@ -139,8 +139,8 @@ copy_stored_numbers(PgesEvent *event)
 }
 
 /*
- * Look for an event of the batch in the store; raise if its id is there with
- * other content.
+ * Return whether an event of the batch is stored; if so, copy its version and position.
+ * Raise an error if its id is stored with other content.
  */
 static bool
 find_stored_event(const PgesStore *store, PgesEvent *event)
@@ -160,7 +160,7 @@ find_stored_event(const PgesStore *store, PgesEvent *event)
 	return true;
 }
 
-/* Whether the events found stand where this call would have put them. */
+/* Return whether the stored events have the versions that this call would assign. */
 static bool
 stand_in_order(const PgesBatch *batch)
 {
@@ -186,8 +186,8 @@ stand_in_order(const PgesBatch *batch)
 }
 
 /*
- * Whether a batch repeats an earlier call; if so, its events have got what
- * they got then.  Raises when an event id stands there with other content.
+ * Return whether a batch is a retry; if so, its events have the versions and positions of
+ * the first call.  Raise an error if an event id is stored with other content.
  */
 bool
 pges_is_retry(const PgesStore *store, PgesBatch *batch)
@@ -206,9 +206,9 @@ pges_is_retry(const PgesStore *store, PgesBatch *batch)
 }
 
 /*
- * Whether an event that is imported is stored already; raises when another one
- * stands in its place.  One whose version is still to come, or whose aggregate is
- * new, is not looked for: the unique index would find it.
+ * Return whether an imported event is already stored.  Raise an error if another event
+ * is stored in its place.  If its version is still to come, or its aggregate is new, the
+ * event is not searched for: the unique index would find it.
  */
 static bool
 is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggregate)
@@ -231,8 +231,8 @@ is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggrega
 }
 
 /*
- * Drop from a batch what is stored already, by event id and content, and return
- * how many events that were.  The versions of the aggregates have been looked up.
+ * Remove from a batch the events that are already stored, by event id and content, and
+ * return how many they were.  The versions of the aggregates have been looked up.
  */
 int
 pges_leave_out_stored(const PgesStore *store, PgesBatch *batch)

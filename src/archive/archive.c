@@ -2,26 +2,27 @@
  * archive.c
  *		Moves events from a store to its archive.
  *
- * A batch is moved by one statement, so an event is in exactly one of the two
- * tables for every snapshot.  Whoever reads both reads them under one snapshot,
- * and so misses and repeats nothing while events move.
+ * One statement moves a batch, so for every snapshot an event is in exactly one of the
+ * two tables.  A reader of both tables reads them under one snapshot.  So the reader
+ * misses and repeats nothing while events move.
  *
- * Events go in the order of their positions, and only those at or below a limit:
- * below the high-water mark, so that nothing can appear among them later, below
- * what the notifier has announced, and below what others hold back by rows of
- * eventstore.archive_holds.  Of an aggregate only the oldest events go, without
- * a gap: an event stays where one of a lower version stays; see
- * due.c.
+ * Events move in the order of their positions, up to the lowest of these positions:
  *
- * An append takes no lock that a batch waits for, nor the other way round: a
- * batch deletes rows that no append touches.  What an append has to look up, it
- * looks up in both tables under one snapshot.  What is decided by the unique
- * indexes of the store alone, without a lock on the aggregate, is checked again
- * in the archive after the insert, see append.c.
+ *	-	the high-water mark, because no event can appear at or below the mark later
+ *	-	the position that the notifier has announced, in mode worker
+ *	-	the positions of the holds of the store (rows of eventstore.archive_holds)
  *
- * One transaction at a time archives events of a store.  The rows of one batch
- * are found by going on from the last position of the batch before, so that
- * events which have to stay are not looked at again and again.
+ * Only the oldest events of an aggregate move, without a gap: an event stays if an
+ * event of its aggregate with a lower version stays, see due.c.
+ *
+ * A batch and an append take no lock that the other waits for.  A batch deletes rows
+ * that no append touches.  An append looks up ids and versions in both tables under one
+ * snapshot.  What the unique indexes of the store decide alone, without a lock on the
+ * aggregate, is checked again in the archive after the insert, see append.c.
+ *
+ * Only one transaction at a time archives events of a store.  A batch begins after the
+ * last position of the batch before, so no batch looks again at events that have to
+ * stay.
  */
 #include "postgres.h"
 
@@ -50,10 +51,10 @@
 #include "read/read.h"
 #include "store/store.h"
 
-/* So many events are looked at by one statement. */
+/* Events that one statement looks at, unless archive_all() is given a batch size. */
 #define BATCH 10000
 
-/* The position up to which events of a store may be archived now. */
+/* Return the position up to which events of a store may be archived now. */
 static int64
 archive_limit(const PgesStore *store)
 {
@@ -70,7 +71,7 @@ archive_limit(const PgesStore *store)
 
 PG_FUNCTION_INFO_V1(pges_archive_limit);
 
-/* SQL: the position up to which events of a store may be archived now. */
+/* SQL: return the position up to which events of a store may be archived now. */
 Datum
 pges_archive_limit(PG_FUNCTION_ARGS)
 {
@@ -78,8 +79,8 @@ pges_archive_limit(PG_FUNCTION_ARGS)
 }
 
 /*
- * The rule that the arguments before_position, before_time and aggregate_ids
- * make, from one of them on.
+ * Return the rule of the arguments before_position, before_time and aggregate_ids.
+ * "arg" is the number of the first; the other two follow it.
  */
 static PgesRule
 rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
@@ -95,7 +96,7 @@ rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
 	return rule;
 }
 
-/* Whether none of these arguments is given. */
+/* Return whether these three arguments, from number "arg" on, are all null. */
 static bool
 no_conditions(FunctionCallInfo fcinfo, int arg)
 {
@@ -103,8 +104,9 @@ no_conditions(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Move what is due by a rule, at most so many events; how many it were.  To move
- * few, few are looked at, and more where those have to stay.
+ * Move the events that are due by a rule, at most max_count, and return how many were
+ * moved.  The first window has at most max_count events.  Each later window is twice as
+ * large, up to BATCH, because events in a window may have to stay.
  */
 static int64
 move_due(const PgesStore *store, PgesRule *rule, int64 max_count)
@@ -123,7 +125,7 @@ move_due(const PgesStore *store, PgesRule *rule, int64 max_count)
 	return rule->moved;
 }
 
-/* Raise unless the user may take events out of a store. */
+/* Raise an error unless the user has SELECT and DELETE on a store. */
 static void
 check_may_archive(const PgesStore *store)
 {
@@ -134,8 +136,8 @@ check_may_archive(const PgesStore *store)
 }
 
 /*
- * Lock out the readers of a store, if there are none just now: to wait for them
- * would make others wait, too.
+ * Lock out the readers of a store.  Raise an error if another transaction uses the
+ * store: a wait for that transaction would make other sessions wait, too.
  */
 static void
 lock_out_readers(const PgesStore *store)
@@ -149,9 +151,11 @@ lock_out_readers(const PgesStore *store)
 }
 
 /*
- * Get ready to move events of a store, and make its archive if there is none.
- * If this transaction has made it, readers are locked out, as they would not
- * know that there is one; see create_archive.c.
+ * Lock a store for archiving, create its archive if there is none, and return the
+ * description of the store.  Raise an error if the user may not archive, or if the
+ * archive cannot take the events of the store.  If this transaction has created the
+ * archive, lock out readers, because they do not know the archive; see
+ * create_archive.c.
  */
 static const PgesStore *
 begin_archiving(Oid relid)
@@ -178,7 +182,7 @@ begin_archiving(Oid relid)
 	return store;
 }
 
-/* Raise the error that nothing tells what to archive. */
+/* Raise the error that no condition says which events to archive. */
 static void
 report_no_condition(const char *hint)
 {
@@ -214,7 +218,7 @@ pges_archive_events(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_apply_retention);
 
-/* SQL: move what is over by the retention of a store, or count it. */
+/* SQL: move the events that are due by the retention of a store, or count them. */
 Datum
 pges_apply_retention(PG_FUNCTION_ARGS)
 {
@@ -246,7 +250,7 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* Raise unless a procedure may commit. */
+/* Raise an error unless this procedure may commit. */
 static void
 check_may_commit(FunctionCallInfo fcinfo)
 {
@@ -259,7 +263,7 @@ check_may_commit(FunctionCallInfo fcinfo)
 				 errhint("Call it by itself, or use eventstore.archive_events().")));
 }
 
-/* Tell how far archiving has come, once a batch is done. */
+/* Report how many events have been moved, after a batch. */
 static void
 report_progress(const PgesStore *store, const PgesProgress *progress, int64 moved)
 {
@@ -271,8 +275,9 @@ report_progress(const PgesStore *store, const PgesProgress *progress, int64 move
 }
 
 /*
- * Move what is due by a rule, a batch in each transaction; how many events are
- * moved by then, with those of the rules before.
+ * Move the events that are due by a rule, one batch in each transaction.  "moved" is
+ * the number of events that earlier rules have moved.  Return this number plus the
+ * number of events that this rule has moved.
  */
 static int64
 archive_by_rule(Oid relid, PgesRule *rule, int64 batch_size, const PgesProgress *progress, int64 moved)
@@ -300,9 +305,9 @@ archive_by_rule(Oid relid, PgesRule *rule, int64 batch_size, const PgesProgress 
 PG_FUNCTION_INFO_V1(pges_archive_all);
 
 /*
- * SQL: move events to the archive, batch after batch.  What the first
- * transaction finds is due, also when the clock goes on.  Memory of the call
- * outlives its transactions.
+ * SQL: move events to the archive, and commit each batch.  The first transaction sets
+ * the last position and the time of each rule; later transactions do not raise them.
+ * The rules are in the memory of the call, which outlives these transactions.
  */
 Datum
 pges_archive_all(PG_FUNCTION_ARGS)
@@ -327,7 +332,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or set rules with eventstore.set_retention().");
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	SPI_commit();				/* a new archive is there for all from here on */
+	SPI_commit();				/* other sessions see a new archive now */
 	pges_progress_begin(&progress, PGES_ARCHIVE, relid);
 	for (int i = 0; i < n; i++)
 		moved = archive_by_rule(relid, &rules[i], batch_size, &progress, moved);

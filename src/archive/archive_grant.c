@@ -1,17 +1,17 @@
 /*
  * archive_grant.c
- *		Who may do what with the archive of a store.
+ *		Grants on the archive of a store what is granted on the store.
  *
- * An archive belongs to the owner of its store, and whoever may read or erase
- * events in the store may do so in the archive: to be moved takes nothing from
- * anybody.  The privileges are granted when the archive is made.  After a later
- * GRANT or REVOKE on the store, its owner calls eventstore.sync_archive().  Until
- * then, a role that lacks a privilege on the archive gets an error that names it.
+ * An archive belongs to the owner of its store.  A role that may read or erase events
+ * in the store may do so in the archive, so no role loses access when events move.  The
+ * privileges are granted when the archive is created.  After a later GRANT or REVOKE on
+ * the store, its owner calls eventstore.sync_archive().  Until then, a role that lacks
+ * a privilege on the archive gets an error that names the privilege.
  *
- * The owner of a table may have linked it to a store of his own, and the TRIGGER
- * privilege suffices to link somebody else's.  So a link gives no rights: nothing
- * is moved to an archive, changed on it or dropped unless it has the owner of the
- * store, and nothing here gives a table to another owner.
+ * A link to a store gives no rights.  The owner of a table can link the table to his
+ * own store, and the TRIGGER privilege suffices to link the table of another owner.  So
+ * nothing is moved to an archive, changed on it or dropped unless the archive has the
+ * owner of the store, and no existing table gets another owner here.
  */
 #include "postgres.h"
 
@@ -30,7 +30,7 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* Who but the owner has SELECT or UPDATE on table $1, or on which columns of it. */
+/* The roles, without the owner, that have SELECT or UPDATE on table $1 or its columns. */
 #define GRANTED \
 	"FROM (SELECT c.oid, c.relowner, NULL::pg_catalog.name AS attname, c.relacl AS acl " \
 	"FROM pg_catalog.pg_class c " \
@@ -47,12 +47,12 @@
 
 #define GRANTEE "COALESCE(pg_catalog.quote_ident(r.rolname), 'PUBLIC')"
 
-/* The commands that take this from everybody. */
+/* Returns the commands that revoke SELECT and UPDATE on table $2 from these roles. */
 static const char revokes[] =
 "SELECT DISTINCT pg_catalog.concat('REVOKE SELECT, UPDATE ON ', $2, ' FROM ', " GRANTEE ", ' CASCADE') "
 GRANTED;
 
-/* The commands that grant it on another table, which has columns of the same names. */
+/* Returns the commands that grant them on table $2, which has the same column names. */
 static const char grants[] =
 "SELECT DISTINCT pg_catalog.concat('GRANT ', g.privilege_type, "
 "' (' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(t.attname) OPERATOR(pg_catalog.||) ')', "
@@ -60,9 +60,10 @@ static const char grants[] =
 GRANTED;
 
 /*
- * Grant on an archive what is granted on its store for reading and erasing, and no
- * more of that.  A new archive, which the user has just made, is given to the owner
- * of the store, too.  Called between pges_begin_ddl() and pges_end_ddl().
+ * Grant on an archive the SELECT and UPDATE privileges that are granted on its store,
+ * and revoke all others of these two kinds.  Give a new archive, which the user has
+ * just created, to the owner of the store.  Must be called between pges_begin_ddl() and
+ * pges_end_ddl().
  */
 void
 pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
@@ -76,7 +77,7 @@ pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
 	pges_run_commands(grants, store->relid, name);
 }
 
-/* Raise unless a store has an archive. */
+/* Raise an error unless a store has an archive. */
 static void
 check_has_archive(const PgesStore *store)
 {

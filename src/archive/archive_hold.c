@@ -1,10 +1,10 @@
 /*
  * archive_hold.c
- *		What must not be archived yet: table eventstore.archive_holds.
+ *		Keeps the holds of stores: table eventstore.archive_holds.
  *
- * A hold is a name and a position: events up to it may be archived, those after
- * it may not.  Whoever may read a store may hold it back, such as a reader that
- * still has to get there.
+ * A hold is a name and a position.  Events up to the position may be archived, events
+ * after it may not.  A role that may read a store may set a hold, for example for a
+ * reader of the log that has not read the later events yet.
  */
 #include "postgres.h"
 
@@ -31,10 +31,7 @@ static const PgesOwnTable archive_holds = {
 	"archive_holds", 3, {{"store", REGCLASSOID}, {"name", TEXTOID}, {"position", INT8OID}}
 };
 
-/*
- * The lowest position that holds the archiving of a store back, or
- * PG_INT64_MAX.
- */
+/* Return the lowest position of the holds of a store, or PG_INT64_MAX for none. */
 int64
 pges_lowest_hold(Oid store)
 {
@@ -61,7 +58,7 @@ pges_lowest_hold(Oid store)
 	return lowest;
 }
 
-/* Delete the holds of a store, for whoever creates or drops it. */
+/* Delete the holds of a store that is being created or dropped. */
 void
 pges_forget_holds(Oid store)
 {
@@ -73,7 +70,7 @@ pges_forget_holds(Oid store)
 								lengthof(types), types, values, NULL);
 }
 
-/* Write a hold of a store, or the new position of one. */
+/* Write a hold of a store.  If a hold of this name exists, change its position. */
 static void
 write_hold(Oid store, Datum name, int64 position)
 {
@@ -86,7 +83,7 @@ write_hold(Oid store, Datum name, int64 position)
 								lengthof(types), types, values, NULL);
 }
 
-/* Delete a hold of a store. */
+/* Delete the hold of a store with a name, if there is one. */
 static void
 delete_hold(Oid store, Datum name)
 {
@@ -101,7 +98,7 @@ delete_hold(Oid store, Datum name)
 
 PG_FUNCTION_INFO_V1(pges_set_archive_hold);
 
-/* SQL: hold the archiving of a store back at a position, or no more. */
+/* SQL: write a hold of a store, or delete the hold if the position is null. */
 Datum
 pges_set_archive_hold(PG_FUNCTION_ARGS)
 {

@@ -1,14 +1,14 @@
 /*
  * create_archive.c
- *		Creates the archive of a store, and sets what is to go there.
+ *		Creates the archive of a store, or makes an existing table the archive.
  *
- * The archive is a table like that of the store: its columns, constraints,
- * indexes and the triggers that keep events immutable, but neither defaults nor
- * the trigger that makes a table a store.
+ * The archive is a table like that of the store.  It has the columns, constraints,
+ * indexes and the triggers that keep events immutable, but neither defaults nor the
+ * trigger that makes a table a store.
  *
- * The versions of aggregates go on in the store from what is in the archive, so
- * nobody may append without knowing that there is one.  To create it therefore
- * takes a lock that no append is past: see create_archive().
+ * The versions of an aggregate continue in the store after those in the archive, so no
+ * session may append without knowing the archive.  Therefore the creation acquires a
+ * lock that conflicts with appends, see pges_create_archive_of().
  */
 #include "postgres.h"
 
@@ -43,9 +43,9 @@
 #include "table/table.h"
 
 /*
- * Raise when a table is not made for what archiving does to it: columns that
- * the archive has not would be lost, and where a policy hides events, so would
- * be the versions of their aggregates.
+ * Raise an error if a store has row security, or columns that an archive does not have.
+ * The values of such columns would be lost.  Where a policy hides events, the versions
+ * of their aggregates would be lost.
  */
 void
 pges_check_can_be_archived(const PgesStore *store)
@@ -71,11 +71,11 @@ pges_check_can_be_archived(const PgesStore *store)
 }
 
 /*
- * Move a new archive to a tablespace, if one is given, and its indexes to where
- * the table is: CREATE TABLE ... LIKE puts each where that of the store is, if that
- * has a place of its own.  The user may do that, not the owner of the store, and
- * nothing of the owner's runs.  The name is looked up anew, as the schema may have
- * another one by now.
+ * Move a new archive to a tablespace, if one is given, and its indexes to the
+ * tablespace of the table.  If an index of the store has a tablespace of its own,
+ * CREATE TABLE ... LIKE has put the index of the archive there.  This runs with the
+ * rights of the user, not of the owner of the store, and runs no code of the owner.
+ * The name of the archive is looked up again, because its schema may have been renamed.
  */
 static void
 move_to_tablespace(Oid archive, const char *tablespace)
@@ -103,7 +103,7 @@ move_to_tablespace(Oid archive, const char *tablespace)
 	pges_end_ddl(nestlevel);
 }
 
-/* Raise unless the user may create a table in a schema. */
+/* Raise an error unless the user may create a table in a schema. */
 static void
 check_may_create_archive(const PgesStore *store, Oid namespace)
 {
@@ -119,7 +119,7 @@ check_may_create_archive(const PgesStore *store, Oid namespace)
 						 quote_literal_cstr(store->qualified_name))));
 }
 
-/* Create the table of an archive. */
+/* Create the table of an archive, and grant on it what is granted on the store. */
 static void
 create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 {
@@ -135,7 +135,7 @@ create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
 }
 
-/* Let the positions of a store go on after those of a table. */
+/* Advance the sequence of a store to the last position in a table, if that is higher. */
 static void
 advance_sequence(const PgesStore *store, const char *archive)
 {
@@ -149,7 +149,7 @@ advance_sequence(const PgesStore *store, const char *archive)
 						 pges_next_of_sequence(store->sequence)), false, 0);
 }
 
-/* Why a table cannot be the archive of a store; NULL if it can. */
+/* Return why a table cannot be the archive of a store, or NULL if it can be. */
 static const char *
 reason_against(const PgesStore *store, Relation rel)
 {
@@ -173,9 +173,10 @@ reason_against(const PgesStore *store, Relation rel)
 }
 
 /*
- * Make a table that is there an archive, such as one that was an archive until
- * somebody dropped the extension.  What its owner has put on it runs when events
- * are moved, so he has to be the owner of the store.
+ * Make an existing table the archive of a store, for example a table that was an
+ * archive before the extension was dropped.  Raise an error if the table cannot be an
+ * archive.  Code that its owner has attached to it runs when events move, so the table
+ * must belong to the owner of the store.
  */
 static void
 adopt_archive(const PgesStore *store, Oid relid, const char *archive)
@@ -197,7 +198,10 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 	advance_sequence(store, archive);
 }
 
-/* Callback of RangeVarGetRelidExtended(): only the owner of a table locks it. */
+/*
+ * Callback of RangeVarGetRelidExtended(): raise an error unless the user owns the
+ * table.  The callback runs before the table is locked, so only the owner can lock it.
+ */
 static void
 check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 {
@@ -206,8 +210,9 @@ check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 }
 
 /*
- * Make the table and link it to its store, with the rights of the owner of the
- * store: indexes are made, and what is in their expressions may run.
+ * Create the table or adopt an existing one, link it to its store, and return its OID.
+ * Raise an error if the name is taken and "adopt" is false.  This runs with the rights
+ * of the owner of the store: building an index may run functions in its expressions.
  */
 static Oid
 create_archive(const PgesStore *store, char *schema, char *table, const char *tablespace,
@@ -243,11 +248,13 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 }
 
 /*
- * Create the archive of a store, which the caller has locked against others who
- * archive; its OID.  The table lock waits for all who have appended, and whoever
- * appends next waits for it, and then learns of the archive.  Readers are not
- * locked out: nothing is moved before this transaction has ended, or else the
- * one who moves locks them out.  A table that is there is taken only if wanted.
+ * Create the archive of a store, and return its OID.  An existing table is made the
+ * archive only if "adopt" is true.  The caller must have called pges_lock_archiving().
+ *
+ * The table lock waits for all open appends.  The next append waits for this lock, and
+ * then learns of the archive.  Readers are not blocked.  Until this transaction has
+ * ended, no other transaction moves events; if this transaction does, begin_archiving()
+ * locks readers out.
  */
 Oid
 pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace,
@@ -270,7 +277,7 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	return create_archive(store, schema, table, tablespace, adopt);
 }
 
-/* A text argument, or NULL. */
+/* Return a text argument, or NULL if it is null. */
 static char *
 optional_text(FunctionCallInfo fcinfo, int arg)
 {
@@ -279,7 +286,7 @@ optional_text(FunctionCallInfo fcinfo, int arg)
 
 PG_FUNCTION_INFO_V1(pges_create_archive);
 
-/* SQL: create the archive of a store. */
+/* SQL: create the archive of a store; if it has one, raise a notice. */
 Datum
 pges_create_archive(PG_FUNCTION_ARGS)
 {

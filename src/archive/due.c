@@ -1,17 +1,18 @@
 /*
  * due.c
- *		What is due for the archive by a rule: counts it, or moves a batch of it.
+ *		Counts the events that are due for the archive by a rule, or moves a batch of them.
  *
- * A rule is a set of conditions that an event meets or not.  A batch looks at a
- * window of the events that meet them, in the order of their positions, from the
- * last position of the batch before on.  Of an aggregate, what is due ends at the
- * first version that stays: one that does not meet the conditions, or is not in
- * the window.
+ * A rule is a set of conditions that an event meets or does not meet.  A batch looks at
+ * a window: the next events that meet the conditions, in the order of their positions,
+ * after the last position of the batch before.  The events of one aggregate in a window
+ * are a span.  The cut is the first event of the aggregate that stays, because this
+ * event does not meet the conditions or is not in the window.  The events of the span
+ * before the cut are due.  Without a cut, the whole span is due.
  *
- * Versions are in the order of positions, unless somebody has put an event of a
- * lower version behind others with a plain INSERT.  So an event may have to stay
- * because of one in a later window.  A pass over the positions that has met such
- * an event, and has moved others, is followed by another pass.
+ * Versions follow the order of positions, unless a plain INSERT has put an event of a
+ * lower version behind others.  So an event may have to stay because of an event in a
+ * later window.  A pass reads all positions once.  If a pass has met such an event and
+ * has moved others, another pass follows.
  */
 #include "postgres.h"
 
@@ -25,14 +26,14 @@
 
 #define RULE_TYPES {INT8OID, INT8OID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID, INT8OID, INT8OID}
 
-/* How each of the statements begins. */
+/* The beginning of each statement, by which hide_statement() finds it. */
 #define OPENING "WITH candidates AS MATERIALIZED ("
 
 /*
- * What is due by a rule.  "candidates" are the events in the window that meet the
- * conditions, "spans" their aggregates.  In most aggregates, they are all that
- * there is up to the last of them.  Of the others, "cuts" has the first event
- * that stays, and whether a later window may move it.
+ * Selects the events that are due by a rule.  "candidates" are the events in the
+ * window, "seen" has the last of them.  In most aggregates, the span holds all events
+ * of the store up to the last version of the span, so there is no cut.  For other
+ * aggregates, "cuts" has the cut, and whether a later window may move that event.
  */
 #define DUE \
 	OPENING \
@@ -74,16 +75,16 @@
 	"ON k.aggregate_id OPERATOR(pg_catalog.=) c.aggregate_id " \
 	"WHERE k.version IS NULL OR c.aggregate_version OPERATOR(pg_catalog.<) k.version)"
 
-/* How many events are due. */
+/* Counts the events that are due. */
 static const PgesStatement count_statement = {
 	DUE " SELECT pg_catalog.count(*) FROM due",
 	PGES_RULE_NUM_PARAMS, RULE_TYPES,.custom = true
 };
 
 /*
- * Move those that are due, the oldest first, none before one of a lower version:
- * how many were to go, how many went, the last candidate, and whether one stays
- * because of an event that a later window may move.
+ * Moves the events that are due, the oldest first, but no event before one of its
+ * aggregate with a lower version.  Returns the number of chosen events, the number of
+ * stored events, the last candidate, and how many cuts a later window may move.
  */
 static const PgesStatement move_statement = {
 	DUE ", chosen AS MATERIALIZED ("
@@ -113,7 +114,7 @@ pges_set_rule_param(PgesRule *rule, PgesRuleParam param, Datum value)
 	rule->nulls[param] = false;
 }
 
-/* A rule under which everything up to a position is due. */
+/* Return a rule by which all events up to a position are due. */
 PgesRule
 pges_make_rule(int64 up_to)
 {
@@ -126,8 +127,8 @@ pges_make_rule(int64 up_to)
 }
 
 /*
- * If an error is about a row of the archive, raise another error in its place, with
- * a hint for the user.  All names come from the description of the store: the
+ * Raise a clearer error, with a hint, if an error is about a row of the archive;
+ * otherwise return.  All names come from the description of the store, because the
  * catalogs cannot be read while an error is handled.
  */
 static void
@@ -152,7 +153,7 @@ report_refused(const PgesStore *store, const ErrorData *error)
 						 store->archive.qualified_name)));
 }
 
-/* Tell what was going on when an error was raised. */
+/* Error context callback: name the store. */
 static void
 rule_context(void *arg)
 {
@@ -162,8 +163,8 @@ rule_context(void *arg)
 }
 
 /*
- * Take the statement out of the context of an error: it is long, and says less
- * than the line of rule_context(), which comes next.
+ * Remove the statement from the context of an error.  The statement is long, and less
+ * clear than the next line, which comes from rule_context().
  */
 static void
 hide_statement(ErrorData *error, const PgesStore *store)
@@ -179,7 +180,7 @@ hide_statement(ErrorData *error, const PgesStore *store)
 	memmove(statement, next + 1, strlen(next + 1) + 1);
 }
 
-/* Run a statement by a rule. */
+/* Run a statement with the parameters of a rule. */
 static void
 run_by_rule(const PgesStore *store, const PgesStatement *statement, const PgesRule *rule)
 {
@@ -212,7 +213,7 @@ run_by_rule(const PgesStore *store, const PgesStatement *statement, const PgesRu
 	error_context_stack = callback.previous;
 }
 
-/* Count what is due by a rule. */
+/* Return how many events are due by a rule. */
 int64
 pges_count_due(const PgesStore *store, const PgesRule *rule)
 {
@@ -225,7 +226,7 @@ pges_count_due(const PgesStore *store, const PgesRule *rule)
 	return count;
 }
 
-/* Raise the error that not all events have come to the archive. */
+/* Raise the error that the archive has not stored all chosen events. */
 static void
 report_lost(const PgesStore *store, int64 stored, int64 chosen)
 {
@@ -236,7 +237,7 @@ report_lost(const PgesStore *store, int64 stored, int64 chosen)
 			 errhint("Look for a trigger on the store or on the archive that discards rows.")));
 }
 
-/* Begin another pass over the positions; false when it would move nothing. */
+/* Begin another pass, or return false if that pass would move nothing. */
 static bool
 begin_pass(PgesRule *rule)
 {
@@ -249,9 +250,9 @@ begin_pass(PgesRule *rule)
 }
 
 /*
- * Look at a window of what meets the conditions of a rule, move what is due of
- * it, and let the rule go on after it; false when there is nothing more to move,
- * or so many events are moved.
+ * Move one batch: look at the next "window" events that meet the conditions of a rule,
+ * move those that are due, and let the rule continue after the last candidate.  Return
+ * false if nothing is left to move, or if max_count events have been moved.
  */
 bool
 pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window, int64 max_count)

@@ -1,6 +1,6 @@
 /*
  * due.h
- *		What is due for the archive by a rule, for this room alone.
+ *		Rules that say which events are due for the archive, for this room alone.
  */
 #ifndef PGES_DUE_H
 #define PGES_DUE_H
@@ -9,28 +9,28 @@
 
 #include "store/store.h"
 
-/* The parameters of a rule: what is due, from where on, and how much of it. */
+/* The parameters of a rule: conditions, and how many events to look at and to move. */
 typedef enum PgesRuleParam
 {
-	PGES_RULE_AFTER,			/* positions after this one */
-	PGES_RULE_UP_TO,			/* and up to this one */
-	PGES_RULE_BEFORE_TIME,		/* null: any */
-	PGES_RULE_AGGREGATES,		/* null: any, and none */
-	PGES_RULE_KEEP,				/* the newest of each aggregate; null: none */
-	PGES_RULE_WINDOW,			/* look at so many; null: at all */
-	PGES_RULE_LIMIT,			/* and move so many of them */
+	PGES_RULE_AFTER,			/* only positions after this one */
+	PGES_RULE_UP_TO,			/* only positions up to this one */
+	PGES_RULE_BEFORE_TIME,		/* null: any time */
+	PGES_RULE_AGGREGATES,		/* null: all, also events without one */
+	PGES_RULE_KEEP,				/* newest per aggregate to keep; null: none */
+	PGES_RULE_WINDOW,			/* events to look at; null: all */
+	PGES_RULE_LIMIT,			/* events to move at most */
 	PGES_RULE_NUM_PARAMS
 } PgesRuleParam;
 
-/* What is to be moved, and how far that has come. */
+/* A rule, and the progress of the moves by the rule. */
 typedef struct PgesRule
 {
 	Datum		values[PGES_RULE_NUM_PARAMS];
 	bool		nulls[PGES_RULE_NUM_PARAMS];
-	int64		moved;			/* so many events are moved */
-	int64		moved_before;	/* and so many before this pass */
-	bool		waits;			/* in this pass, one stays that may go in the
-								 * next */
+	int64		moved;			/* events moved so far */
+	int64		moved_before;	/* events moved before this pass */
+	bool		waits;			/* this pass has met an event that stays, but
+								 * may move in the next pass */
 } PgesRule;
 
 extern PgesRule pges_make_rule(int64 up_to);

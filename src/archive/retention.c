@@ -1,7 +1,6 @@
 /*
  * retention.c
- *		The rules of a store's retention: sets them, and makes rules for archiving of
- *		them.
+ *		Sets the retention rules of a store, and makes rules for archiving of them.
  */
 #include "postgres.h"
 
@@ -20,10 +19,10 @@
 #include "base/sql_argument.h"
 #include "store/store.h"
 
-/* Events are kept at most so long by a rule.  This many years ago is a time. */
+/* The longest max_age, in years.  A timestamp can be that old. */
 #define MAX_AGE_YEARS 5000
 
-/* The rules of a store's retention, and their names; how many there are. */
+/* Set "rules" and "names" to the retention rules of a store; return their number. */
 int
 pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2], const char *names[2])
 {
@@ -48,7 +47,7 @@ pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2], con
 	return n;
 }
 
-/* Raise the error that an interval is no age for a retention. */
+/* Raise the error that an interval cannot be the max_age of a retention. */
 static void
 report_age(const Interval *age, const char *wanted)
 {
@@ -60,9 +59,10 @@ report_age(const Interval *age, const char *wanted)
 }
 
 /*
- * The age of an event's retention, or NULL.  Of an age with months and negative
- * days nobody can tell whether it is above zero, and a time so long ago that
- * PostgreSQL has no name for it cannot be compared with.
+ * Return the argument max_age, or NULL if it is null.  Raise an error unless the age is
+ * above zero, has no negative part, and is at most MAX_AGE_YEARS.  The sign of an age
+ * with months and negative days is undefined.  PostgreSQL cannot represent a time
+ * before its first timestamp, so no event can be compared with such a time.
  */
 static Interval *
 age_argument(FunctionCallInfo fcinfo, int arg)
@@ -81,7 +81,7 @@ age_argument(FunctionCallInfo fcinfo, int arg)
 	return age;
 }
 
-/* Write the rules of a store's retention. */
+/* Write the retention rules; raise an error if archive and store differ in owner. */
 static void
 write_retention(const PgesStore *store, const PgesRetention *retention)
 {
@@ -100,7 +100,7 @@ write_retention(const PgesStore *store, const PgesRetention *retention)
 
 PG_FUNCTION_INFO_V1(pges_set_retention);
 
-/* SQL: set what is to go to the archive of a store. */
+/* SQL: set which events of a store are due for its archive. */
 Datum
 pges_set_retention(PG_FUNCTION_ARGS)
 {

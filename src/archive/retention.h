@@ -1,6 +1,6 @@
 /*
  * retention.h
- *		The rules of a store's retention, for this room alone.
+ *		Reads the retention rules of a store, for this room alone.
  */
 #ifndef PGES_RETENTION_H
 #define PGES_RETENTION_H

@@ -1,7 +1,7 @@
 /*
  * compat.h
- *		What differs between the versions of PostgreSQL; the only home of
- *		version tests.
+ *		Hides the differences between versions of PostgreSQL; no other file tests
+ *		the version.
  */
 #ifndef PGES_COMPAT_H
 #define PGES_COMPAT_H
@@ -32,7 +32,7 @@
 #error "pg_eventstore needs PostgreSQL 15 or later"
 #endif
 
-/* The number of this backend's current top transaction; 0 outside of one. */
+/* Return the number of this backend's current top transaction; 0 if there is none. */
 static inline LocalTransactionId
 pges_current_lxid_compat(void)
 {
@@ -43,7 +43,7 @@ pges_current_lxid_compat(void)
 #endif
 }
 
-/* The number of a process's entry in shared memory. */
+/* Return the number of a process's entry in shared memory. */
 static inline int
 pges_proc_number_compat(const PGPROC *proc)
 {
@@ -54,7 +54,7 @@ pges_proc_number_compat(const PGPROC *proc)
 #endif
 }
 
-/* Whether this backend holds a lock, for the session or the transaction. */
+/* Return whether this backend holds a lock, for the session or the transaction. */
 static inline bool
 pges_lock_held_by_me_compat(const LOCKTAG *tag, LOCKMODE mode)
 {
@@ -65,7 +65,7 @@ pges_lock_held_by_me_compat(const LOCKTAG *tag, LOCKMODE mode)
 #endif
 }
 
-/* Insert a row that is in a table into the table's indexes. */
+/* Insert a row that is already in a table into the table's indexes. */
 static inline void
 pges_insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot,
 								EState *estate)
@@ -94,7 +94,7 @@ pges_heap_update_compat(Relation rel, ItemPointer tid, HeapTuple tuple)
 #endif
 }
 
-/* The index of a table's primary key, or InvalidOid. */
+/* Return the index of a table's primary key, or InvalidOid. */
 static inline Oid
 pges_primary_key_compat(Relation rel)
 {
@@ -105,7 +105,7 @@ pges_primary_key_compat(Relation rel)
 #endif
 }
 
-/* Whether a role owns a table. */
+/* Return whether a role owns a table. */
 static inline bool
 pges_owns_table_compat(Oid relid, Oid roleid)
 {
@@ -116,7 +116,7 @@ pges_owns_table_compat(Oid relid, Oid roleid)
 #endif
 }
 
-/* Whether the user has a privilege on a schema. */
+/* Return whether the user has a privilege on a schema. */
 static inline bool
 pges_may_in_schema_compat(Oid schema, AclMode privilege)
 {
@@ -127,7 +127,7 @@ pges_may_in_schema_compat(Oid schema, AclMode privilege)
 #endif
 }
 
-/* Whether the user may create schemas in this database. */
+/* Return whether the user may create schemas in this database. */
 static inline bool
 pges_may_create_schemas_compat(void)
 {
@@ -138,7 +138,7 @@ pges_may_create_schemas_compat(void)
 #endif
 }
 
-/* What the n-th process, from 1, tells of itself; NULL for none. */
+/* Return the status of the n-th process, counted from 1; NULL if there is none. */
 static inline const PgBackendStatus *
 pges_backend_status_compat(int n)
 {
@@ -151,7 +151,7 @@ pges_backend_status_compat(int n)
 	return local ? &local->backendStatus : NULL;
 }
 
-/* Round a number to an integer; false when it does not fit. */
+/* Round a number to an integer; return false if the result does not fit into int32. */
 static inline bool
 pges_numeric_int4_compat(Numeric number, int32 *result)
 {

@@ -1,9 +1,8 @@
 /*
  * ddl.c
- *		Runs DDL commands with a search path that nobody else can put anything on.
+ *		Runs DDL commands with a search path in which no other role can create objects.
  *
- * All names in a command are quoted, and those of functions and operators have their
- * schema.
+ * All names in a command are quoted.  Functions and operators are schema-qualified.
  */
 #include "postgres.h"
 
@@ -14,7 +13,7 @@
 
 #include "base/ddl.h"
 
-/* Set a setting until the present GUC nest level ends. */
+/* Change a setting until the current GUC nest level ends. */
 void
 pges_set_locally(const char *name, const char *value)
 {
@@ -22,7 +21,7 @@ pges_set_locally(const char *name, const char *value)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Connect to SPI for DDL, with a safe search path; undo with pges_end_ddl(). */
+/* Connect to SPI with a safe search path; return the nest level for pges_end_ddl(). */
 int
 pges_begin_ddl(void)
 {
@@ -33,7 +32,7 @@ pges_begin_ddl(void)
 	return nestlevel;
 }
 
-/* Leave what pges_begin_ddl() set up. */
+/* Undo pges_begin_ddl(): disconnect from SPI, and restore the settings. */
 void
 pges_end_ddl(int nestlevel)
 {
@@ -41,7 +40,7 @@ pges_end_ddl(int nestlevel)
 	AtEOXact_GUC(false, nestlevel);
 }
 
-/* Run one DDL command. */
+/* Run one DDL command; raise an error if the command is no utility command. */
 void
 pges_run_ddl(const char *command)
 {
@@ -49,7 +48,7 @@ pges_run_ddl(const char *command)
 		elog(ERROR, "could not execute: %s", command);
 }
 
-/* Comment on something. */
+/* Set the comment of an object, which is named as in COMMENT ON. */
 void
 pges_comment_on(const char *object, const char *comment)
 {
@@ -57,8 +56,8 @@ pges_comment_on(const char *object, const char *comment)
 }
 
 /*
- * Run the commands that a query makes: of a relation or another object, $1, and a
- * name, $2.
+ * Run the commands that a query returns.  Its parameters are the OID of a relation or
+ * another object, $1, and a name, $2.
  */
 void
 pges_run_commands(const char *query, Oid relid, const char *name)

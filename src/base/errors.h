@@ -1,9 +1,9 @@
 /*
  * errors.h
- *		SQLSTATEs that pg_eventstore adds to PostgreSQL's own.
+ *		SQLSTATEs that pg_eventstore adds to those of PostgreSQL.
  *
- * Class 40 (transaction rollback) is what drivers map to a concurrency
- * failure.  40001 would invite a blind retry of the same expected version.
+ * Drivers map class 40 (transaction rollback) to a concurrency failure.  40001
+ * would invite clients to retry blindly with an unchanged expected version.
  */
 #ifndef PGES_ERRORS_H
 #define PGES_ERRORS_H

@@ -11,14 +11,14 @@
 
 #include "base/guc.h"
 
-/* The variables behind the settings; PostgreSQL keeps them. */
+/* The values of the settings; PostgreSQL maintains them. */
 char	   *pges_store_setting = NULL;
 int			pges_batch_size = 100;
 int			pges_max_aggregate_locks = 1000;
 int			pges_notifier_tick = 1;
 bool		pges_direct_append = true;
 
-/* Refuse a store name that cannot name a table. */
+/* Check hook: return false if a store name cannot name a table. */
 static bool
 check_store_setting(char **newval, void **extra, GucSource source)
 {
@@ -39,7 +39,7 @@ check_store_setting(char **newval, void **extra, GucSource source)
 void
 pges_guc_init(void)
 {
-	/* the store of every call that names none: per role, database, session */
+	/* the store of calls that pass none; set per role, database or session */
 	DefineCustomStringVariable("pg_eventstore.store",
 							   "Sets the store used by functions that are not told one.",
 							   "A name without a schema is looked up in schema eventstore.",
@@ -47,7 +47,7 @@ pges_guc_init(void)
 							   PGC_USERSET, 0,
 							   check_store_setting, NULL, NULL);
 
-	/* readers that are asked for no number of events return this many */
+	/* the number of events that a reader returns without max_count */
 	DefineCustomIntVariable("pg_eventstore.batch_size",
 							"Sets the number of events in a batch.",
 							"Used where a function is told no max_count.",
@@ -56,7 +56,7 @@ pges_guc_init(void)
 
 	/*
 	 * Each lock takes a place in the shared lock table until commit.  Other
-	 * sessions' checks rely on these locks, so not everybody may lower it.
+	 * sessions' checks rely on the locks, so not every role may lower this.
 	 */
 	DefineCustomIntVariable("pg_eventstore.max_aggregate_locks",
 							"Sets how many aggregates one transaction may lock.",
@@ -65,14 +65,14 @@ pges_guc_init(void)
 							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 
-	/* for tests and comparisons: both ways have to do the same */
+	/* for tests and comparisons; both ways must have equal results */
 	DefineCustomBoolVariable("pg_eventstore.direct_append",
 							 "Appends to plain stores without the executor.",
 							 "Off, every append runs an INSERT statement.",
 							 &pges_direct_append, true,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
-	/* the notifier rests so long between two looks; it serves all sessions */
+	/* the least pause of the notifier, which serves all sessions */
 	DefineCustomIntVariable("pg_eventstore.notifier_tick",
 							"Sets the least time between two notifications of a store.",
 							"Events that come meanwhile are announced together.",

@@ -1,12 +1,12 @@
 /*
  * identity.c
- *		Acts as another role for a while.
+ *		Acts as another role temporarily.
  *
- * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c: the
- * session takes the rights of the role in a security restricted operation, so that
- * code which belongs to that role (a trigger, an index expression) can neither
- * keep them nor change the state of the session, and in a nest level of settings
- * that is rolled back.  An error ends both with the (sub)transaction.
+ * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c.  The
+ * session takes the rights of the role in a security restricted operation, and in a
+ * nest level of settings that is rolled back.  So code that belongs to the role (a
+ * trigger, an index expression) can neither keep the rights nor change the state of
+ * the session.  An error ends both with the (sub)transaction.
  */
 #include "postgres.h"
 
@@ -15,7 +15,7 @@
 
 #include "base/identity.h"
 
-/* Take the rights of a role, until pges_become_again(). */
+/* Take the rights of a role until pges_become_again(). */
 void
 pges_become(PgesIdentity *saved, Oid role)
 {
@@ -26,10 +26,10 @@ pges_become(PgesIdentity *saved, Oid role)
 }
 
 /*
- * Take the rights of the owner of something, if the user is a superuser and the
- * owner is none: the owner's triggers, index expressions, policies and constraints
- * run when its rows are read or written, and must gain nothing by it.  Whether that
- * was done; then pges_become_again() undoes it.
+ * Take the rights of the owner of an object, if the user is a superuser and the owner
+ * is not.  Return whether this was done; then pges_become_again() must undo it.  The
+ * owner's triggers, index expressions, policies and constraints run when the owner's
+ * rows are read or written.  They must not gain the rights of the superuser.
  */
 bool
 pges_act_as(PgesIdentity *saved, Oid owner)
@@ -42,7 +42,7 @@ pges_act_as(PgesIdentity *saved, Oid owner)
 	return true;
 }
 
-/* Take back the rights from before pges_become(). */
+/* Restore the rights and settings from before pges_become(). */
 void
 pges_become_again(const PgesIdentity *saved)
 {

@@ -1,13 +1,13 @@
 /*
  * identity.h
- *		Acts as another role for a while.
+ *		Acts as another role temporarily.
  */
 #ifndef PGES_IDENTITY_H
 #define PGES_IDENTITY_H
 
 #include "postgres.h"
 
-/* The role of before, and what else pges_become() changed. */
+/* The state that pges_become() changes, as it was before. */
 typedef struct PgesIdentity
 {
 	Oid			user;

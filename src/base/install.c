@@ -1,13 +1,13 @@
 /*
  * install.c
- *		What the install script has C code do: see that schema eventstore is safe,
- *		and give what is made there to the bootstrap superuser.
+ *		Functions of the install script: check that schema eventstore is safe, and
+ *		give the extension's objects to the bootstrap superuser.
  *
- * Whoever may create in the schema could put a function there that a call of ours
- * would find first, such as append_events(text, integer) for an untyped literal.
- * So the schema has to be empty when the extension is created, nobody but
- * superusers may own it or create in it, and it belongs to the bootstrap superuser
- * from then on, as does all of the extension but the default store.
+ * A role that may create objects in the schema could add a function to which a call of
+ * ours resolves, such as append_events(text, integer) for an untyped literal.  So the
+ * schema must be empty when the extension is created, and only superusers may own the
+ * schema or create objects in it.  From then on the bootstrap superuser owns the schema,
+ * and all objects of the extension except the default store.
  */
 #include "postgres.h"
 
@@ -34,7 +34,7 @@
 
 #include "base/ddl.h"
 
-/* The commands that give the members of an extension, $1, to role $2. */
+/* Query: return the commands that give the members of extension $1 to role $2. */
 static const char ownership[] =
 "SELECT pg_catalog.concat('ALTER ', CASE o.type WHEN 'composite type' THEN 'type' ELSE o.type END, "
 "' ', o.identity, ' OWNER TO ', $2) "
@@ -45,8 +45,8 @@ static const char ownership[] =
 "AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type}')";
 
 /*
- * The commands that take from others what default privileges gave them on the tables
- * of an extension, $1, but for reading.  C code believes what these tables say.
+ * Query: return the commands that revoke what default privileges gave to other roles on
+ * the tables of extension $1, except SELECT.  C code trusts the contents of these tables.
  */
 static const char revokes[] =
 "SELECT DISTINCT pg_catalog.concat('REVOKE ALL ON ', o.identity, ' FROM ', g.name, "
@@ -64,7 +64,7 @@ static const char revokes[] =
 "AND a.grantee OPERATOR(pg_catalog.<>) c.relowner AND $2 IS NOT NULL "
 "GROUP BY o.identity, g.name";
 
-/* Raise unless the install script calls; the extension that is created. */
+/* Return the extension being created; raise an error outside of an install script. */
 static Oid
 require_install(void)
 {
@@ -75,7 +75,7 @@ require_install(void)
 	return CurrentExtensionObject;
 }
 
-/* Raise the error that the schema is not safe. */
+/* Raise the error that schema eventstore is not safe. */
 static void
 report_schema(const char *detail)
 {
@@ -87,8 +87,8 @@ report_schema(const char *detail)
 }
 
 /*
- * Raise if anything is in a schema but the function that asks.  Whatever is in a
- * schema, or is set for it, depends on it.
+ * Raise an error if a schema contains anything but the calling function.  Objects in a
+ * schema, and settings made for a schema, depend on the schema.
  */
 static void
 check_empty_schema(Oid schema, Oid function)
@@ -119,7 +119,7 @@ check_empty_schema(Oid schema, Oid function)
 	table_close(rel, AccessShareLock);
 }
 
-/* Raise if the owner of a schema, or whom it has been granted to, is not safe. */
+/* Raise an error unless a superuser owns a schema and only the owner may create in it. */
 static void
 check_rights(HeapTuple schema)
 {
@@ -142,7 +142,7 @@ check_rights(HeapTuple schema)
 
 PG_FUNCTION_INFO_V1(pges_begin_install);
 
-/* SQL, for the install script: see that the schema is safe, and take it. */
+/* SQL, for the install script: check that the schema is safe, and change its owner. */
 Datum
 pges_begin_install(PG_FUNCTION_ARGS)
 {
@@ -166,7 +166,7 @@ pges_begin_install(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_end_install);
 
-/* SQL, for the install script: give what it has made to the bootstrap superuser. */
+/* SQL, for the install script: give its objects to the bootstrap superuser. */
 Datum
 pges_end_install(PG_FUNCTION_ARGS)
 {

@@ -1,7 +1,7 @@
 /*
  * lock_tag.h
- *		The classes of advisory locks that are this extension's own: field4 of their tags.
- *		No SQL function takes locks of these classes.
+ *		The classes of the extension's own advisory locks: field4 of their tags.  No SQL
+ *		function acquires locks of these classes.
  */
 #ifndef PGES_LOCK_TAG_H
 #define PGES_LOCK_TAG_H

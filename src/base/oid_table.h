@@ -1,6 +1,6 @@
 /*
  * oid_table.h
- *		A hash table by OID that lives as long as the backend.
+ *		Hash tables with OIDs as keys, which live as long as the backend.
  */
 #ifndef PGES_OID_TABLE_H
 #define PGES_OID_TABLE_H
@@ -9,7 +9,7 @@
 
 #include "utils/hsearch.h"
 
-/* Create a hash table of entries that begin with their OID. */
+/* Create a hash table whose entries begin with an OID, their key. */
 static inline HTAB *
 pges_oid_table(const char *name, Size entry_size)
 {

@@ -1,15 +1,15 @@
 /*
  * own_table.c
- *		Opens the tables of the extension itself.
+ *		Opens and writes the extension's own tables.
  *
- * C code reads these tables without asking for a privilege, and believes what
- * they say.  So they belong to the bootstrap superuser, and nobody else may
- * write to them, add triggers or change columns: only C code writes, as their
- * owner (identity.c), by statements that name the columns.
+ * C code reads these tables without checking a privilege, and trusts their contents.
+ * So the tables belong to the bootstrap superuser, and no other role may write to
+ * them, add triggers or change columns.  Only C code writes to them, as their owner
+ * (identity.c), with statements that name the columns.
  *
- * A session may have an older or newer library than the one for which a table was
- * made.  So each time a table is opened its layout is checked: the columns that
- * the code reads are where it looks for them.  Further columns are no error.
+ * The library of a session may be older or newer than the one for which a table was
+ * made.  So each opening of a table checks its layout: the columns that the code reads
+ * must be at their places.  Further columns are no error.
  */
 #include "postgres.h"
 
@@ -27,7 +27,7 @@
 #include "base/identity.h"
 #include "base/own_table.h"
 
-/* The OID of a table, or InvalidOid when it is missing and may be. */
+/* Return the OID of a table, or InvalidOid; raise an error if none and not missing_ok. */
 Oid
 pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 {
@@ -41,7 +41,7 @@ pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 	return relid;
 }
 
-/* What is wrong with a table, or NULL. */
+/* Return the detail of how a table differs from what the C code expects, or NULL. */
 static const char *
 difference(Relation rel, const PgesOwnTable *table)
 {
@@ -64,7 +64,7 @@ difference(Relation rel, const PgesOwnTable *table)
 	return NULL;
 }
 
-/* Raise unless a table is as the C code expects it. */
+/* Raise an error unless a table is as the C code expects. */
 void
 pges_check_own_table(Relation rel, const PgesOwnTable *table)
 {
@@ -78,7 +78,7 @@ pges_check_own_table(Relation rel, const PgesOwnTable *table)
 				 errhint("After an update of the extension, connect again. A superuser can put back what was changed by hand.")));
 }
 
-/* Open a table, and check it. */
+/* Open a table; raise an error if it is missing or not as expected. */
 Relation
 pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 {
@@ -89,8 +89,8 @@ pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 }
 
 /*
- * Run a statement that writes to a table, as the owner of the table; how many
- * rows it wrote.
+ * Run a statement that writes to a table, as the owner of the table.  Return the number
+ * of rows written.
  */
 uint64
 pges_write_own_table(const PgesOwnTable *table, const char *statement,
@@ -113,8 +113,8 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 }
 
 /*
- * Open a table without raising an error or waiting for its lock: NULL if it is
- * missing, locked by others, or not as expected.
+ * Open a table without raising an error or waiting for the lock.  Return NULL if the
+ * table is missing, locked by another session, or not as expected.
  */
 Relation
 pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode)

@@ -1,6 +1,6 @@
 /*
  * own_table.h
- *		The tables of the extension itself.
+ *		Opens and writes the extension's own tables.
  */
 #ifndef PGES_OWN_TABLE_H
 #define PGES_OWN_TABLE_H

@@ -1,10 +1,10 @@
 /*
  * progress.c
- *		Tells other sessions how far long work has come.
+ *		Reports the progress of long work to other sessions.
  *
- * PostgreSQL keeps a few counters for each process, by which VACUUM and others
- * report how far they are.  It attaches no meaning to them, so they serve here,
- * under a number of our own.  Where the work fails, PostgreSQL clears them.
+ * PostgreSQL keeps a few counters for each process, in which VACUUM and other commands
+ * report progress.  PostgreSQL attaches no meaning to the counters, so this file uses
+ * them under a number of its own.  If the work fails, PostgreSQL clears them.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 #include "base/compat.h"
 #include "base/progress.h"
 
-/* Our number among the commands that report. */
+/* The number of our reports among the commands that report progress. */
 #define COMMAND ((ProgressCommandType) 0x4553)
 
 /* The counters. */
@@ -41,7 +41,7 @@ static const char *const work_names[PGES_NUM_WORKS] = {
 	[PGES_ARCHIVE] = "archive",
 };
 
-/* Tell what is going on; nothing of it is done yet. */
+/* Start a report of work of which nothing is done yet. */
 static void
 start_reporting(const PgesProgress *progress)
 {
@@ -55,8 +55,8 @@ start_reporting(const PgesProgress *progress)
 }
 
 /*
- * Begin to report.  A process reports one thing, so within a command that does,
- * such as COPY or another import, this is not told of.
+ * Begin to report work.  A process has one report.  So inside a command that reports
+ * already, such as COPY or another import, this work reports nothing.
  */
 void
 pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
@@ -70,9 +70,9 @@ pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
 }
 
 /*
- * Report how many events are done, and how many of them needed no work.  What
- * was started may be forgotten: a command within this work, or an error there
- * that was caught, ends the report.
+ * Report how many events are done, and how many of these needed no work.  If the report
+ * has ended, start it again: a command inside this work, or a caught error in such a
+ * command, ends the report.
  */
 void
 pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
@@ -89,7 +89,7 @@ pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
-/* Report no more. */
+/* End the report. */
 void
 pges_progress_end(const PgesProgress *progress)
 {
@@ -97,7 +97,7 @@ pges_progress_end(const PgesProgress *progress)
 		pgstat_progress_end_command();
 }
 
-/* Whether the user may see what a process does. */
+/* Return whether the user may see what a process does. */
 static bool
 may_see(const PgBackendStatus *status)
 {
@@ -105,7 +105,7 @@ may_see(const PgBackendStatus *status)
 		has_privs_of_role(GetUserId(), status->st_userid);
 }
 
-/* Put what a process does into the result set. */
+/* Return the report of a process as a row; only its pid if the user may not see more. */
 static void
 return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
 {
@@ -128,7 +128,7 @@ return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
 
 PG_FUNCTION_INFO_V1(pges_progress);
 
-/* SQL: what the processes of this database report. */
+/* SQL: return what the processes of this database report. */
 Datum
 pges_progress(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * progress.h
- *		Tells other sessions how far long work has come.
+ *		Reports the progress of long work to other sessions.
  */
 #ifndef PGES_PROGRESS_H
 #define PGES_PROGRESS_H
@@ -9,7 +9,7 @@
 
 #include "datatype/timestamp.h"
 
-/* What is going on; the names stand in progress.c. */
+/* The kinds of work; their names are in progress.c. */
 typedef enum PgesWork
 {
 	PGES_IMPORT,
@@ -18,13 +18,13 @@ typedef enum PgesWork
 	PGES_NUM_WORKS
 } PgesWork;
 
-/* A report of this process. */
+/* What this process reports about its work. */
 typedef struct PgesProgress
 {
 	PgesWork	work;
 	Oid			store;
 	TimestampTz started;
-	bool		reporting;		/* false within other work that reports */
+	bool		reporting;		/* false inside other reporting work */
 } PgesProgress;
 
 extern void pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store);

@@ -1,6 +1,6 @@
 /*
  * sql_argument.c
- *		Arguments of SQL functions.
+ *		Reads and checks the arguments of SQL functions.
  */
 #include "postgres.h"
 
@@ -9,7 +9,7 @@
 
 #include "base/sql_argument.h"
 
-/* Raise when an argument that must not be null is. */
+/* Raise an error if an argument is null. */
 void
 pges_require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -19,7 +19,7 @@ pges_require_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 				 errmsg("argument \"%s\" must not be null", name)));
 }
 
-/* Raise unless a function is called as a trigger of the expected kind. */
+/* Raise an error unless a function is called as a trigger of the expected kind. */
 void
 pges_require_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event,
 					 const char *tables, const char *hint)
@@ -31,14 +31,14 @@ pges_require_trigger(FunctionCallInfo fcinfo, const char *name, bool right_event
 				 hint ? errhint("%s", hint) : 0));
 }
 
-/* A boolean argument, or what its null stands for. */
+/* Return a boolean argument, or if_null if the argument is null. */
 bool
 pges_bool_argument(FunctionCallInfo fcinfo, int arg, bool if_null)
 {
 	return PG_ARGISNULL(arg) ? if_null : PG_GETARG_BOOL(arg);
 }
 
-/* An integer argument that counts something, or what its null stands for. */
+/* Return a count argument, or if_null if it is null; raise an error if it is below 1. */
 int64
 pges_count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if_null)
 {
@@ -52,7 +52,7 @@ pges_count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if
 	return PG_GETARG_INT32(arg);
 }
 
-/* A text argument that must not be null. */
+/* Return a text argument; raise an error if the argument is null. */
 char *
 pges_text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 {

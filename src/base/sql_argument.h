@@ -1,6 +1,6 @@
 /*
  * sql_argument.h
- *		Arguments of SQL functions.
+ *		Reads and checks the arguments of SQL functions.
  */
 #ifndef PGES_SQL_ARGUMENT_H
 #define PGES_SQL_ARGUMENT_H

@@ -9,10 +9,10 @@
 #include "base/compat.h"
 #include "base/text.h"
 
-/* Errors show so many bytes of a value, and three dots. */
+/* Error messages cut longer values to this length, and append three dots. */
 #define MAX_SHOWN_BYTES 1000
 
-/* As much of a string as an error message can bear. */
+/* Return a string as an error message shows it: shortened if it is too long. */
 char *
 pges_shorten(char *string)
 {
@@ -24,7 +24,7 @@ pges_shorten(char *string)
 	return psprintf("%.*s...", length, string);
 }
 
-/* The order of two texts, by bytes; NULL comes first. */
+/* Return the order of two texts by their bytes, like memcmp(); NULL comes first. */
 int
 pges_text_compare(const text *a, const text *b)
 {
@@ -40,7 +40,7 @@ pges_text_compare(const text *a, const text *b)
 	return result != 0 ? result : (alen > blen) - (alen < blen);
 }
 
-/* Whether two texts are the same; NULL is the same as NULL. */
+/* Return whether two texts have equal bytes; NULL equals NULL. */
 bool
 pges_text_equal(const text *a, const text *b)
 {

@@ -1,28 +1,30 @@
 /*
  * erase.c
- *		Erases personal data from events, and keeps a record of it.
+ *		Erases personal data from events, and keeps a record of each erasure.
  *
- * The data and the metadata of an event are replaced by a tombstone, or by
- * other values.  Its row stays, with its position, identity, type, version,
- * time and links, so no reader of the log and no append notices.  The order of
- * work:
+ * The room "erase" has no door, because no other room calls it.  Its SQL functions are
+ * here, and so is the protocol; erasure_record.c writes the records.
  *
- *	1	Check the privilege, before any lock that others may have to wait for:
- *		it is UPDATE on both columns, which is of no other use, as a trigger
- *		refuses every other UPDATE (immutable.c).
- *	2	Lock the aggregate as an append to it does (append.c).  An append that
- *		is open is waited for, and its events are erased.  One that comes
- *		meanwhile waits, and is later than the erasure.
- *	3	Change the rows under a snapshot taken after the lock, so in REPEATABLE
- *		READ, too, all that others have committed is erased.  What is erased
- *		already is left alone: who calls again changes nothing.
- *	4	See that nothing is left.  An UPDATE skips what row security hides, or a
- *		trigger suppresses, without a word, and whoever has to answer for an
- *		erasure must not take half of one for the whole.
- *	5	Record it in table eventstore.erasures, if anything was changed.
+ * A tombstone (tombstone.c) or other values replace the data and the metadata of an
+ * event.  Its row stays, with its position, identity, type, version, time and links.  So
+ * readers of the log and appends notice nothing.  The order of work:
  *
- * The change is made with the rights of the caller.  Only the record is
- * written as the owner of its table, on which the caller needs no rights.
+ *	1	Check the privilege, before any lock that other sessions may have to wait
+ *		for.  The privilege is UPDATE on both columns.  It permits nothing else,
+ *		because a trigger rejects every other UPDATE (immutable.c).
+ *	2	Lock the aggregate as an append does (append.c).  The erasure waits for an
+ *		open append and erases its events, too.  An append that begins meanwhile
+ *		waits, and is later than the erasure.
+ *	3	Change the rows under a snapshot taken after the lock.  So all that other
+ *		sessions have committed is erased, even in REPEATABLE READ.  Events that are
+ *		already erased stay as they are: a repeated call changes nothing.
+ *	4	Check that no event is left.  An UPDATE silently skips rows that row security
+ *		hides or a trigger suppresses, and a person who is responsible for an
+ *		erasure must not take half of an erasure for the whole.
+ *	5	If any event was changed, record the erasure in table eventstore.erasures.
+ *
+ * The change runs with the rights of the caller.  Only the record is written as the owner
+ * of its table, so the caller needs no rights on that table.
  */
 #include "postgres.h"
 
@@ -36,7 +38,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -53,19 +54,19 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* Whether an event is not yet what it is to be; it has data in any case. */
+/* Whether an event does not have the new values yet; "data" is never NULL. */
 #define IS_LEFT \
 	"(data OPERATOR(pg_catalog.<>) $2 OR metadata IS NULL OR " \
 	"metadata OPERATOR(pg_catalog.<>) $3)"
 
-/* The change of all events that have a key. */
+/* Replaces the values of all events that have a key. */
 #define CHANGE(key) { \
 	"UPDATE %1$s SET data = $2, metadata = $3 " \
 	"WHERE " key " OPERATOR(pg_catalog.=) $1 AND " IS_LEFT, \
 	3, {TEXTOID, JSONBOID, JSONBOID}, .latest = true \
 }
 
-/* How many events have a key, and how many of them are left. */
+/* Counts the events that have a key, and how many of them are left. */
 #define COUNT(key) { \
 	"SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE " IS_LEFT ") " \
 	"FROM %1$s WHERE " key " OPERATOR(pg_catalog.=) $1", \
@@ -82,7 +83,7 @@ static const PgesStatement aggregate_of_event = {
 	1, {TEXTOID}
 };
 
-/* Tell what was going on when an error was raised. */
+/* Add the current erasure to the CONTEXT of an error.  Error context callback. */
 static void
 erase_context(void *arg)
 {
@@ -98,7 +99,7 @@ erase_context(void *arg)
 				   erasure->store->qualified_name);
 }
 
-/* Whether the user may change a column of a store. */
+/* Return whether the user may update a column of a store. */
 static bool
 may_update_column(const PgesStore *store, PgesColumn column)
 {
@@ -106,7 +107,7 @@ may_update_column(const PgesStore *store, PgesColumn column)
 								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
 }
 
-/* Raise unless the user may erase events of a store. */
+/* Raise an error unless the user may erase events of a store. */
 static void
 check_privilege(const PgesStore *store)
 {
@@ -122,7 +123,7 @@ check_privilege(const PgesStore *store)
 					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
-/* A reason that says something. */
+/* Return the reason of an erasure.  Raise an error if it is null or only white space. */
 static text *
 reason_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -139,8 +140,8 @@ reason_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Raise if a rule of a store does something else instead of UPDATE: the plan of
- * the change would not even be about the store.
+ * Raise an error if a rule of a store replaces UPDATE by something else.  The plan of the
+ * change would then not even be about the store.
  */
 static void
 check_update_rules(const PgesStore *store)
@@ -162,8 +163,8 @@ check_update_rules(const PgesStore *store)
 }
 
 /*
- * Begin to erase: find the store, check the privilege, and say what goes on in
- * errors from now.  The store is locked in the mode of the UPDATE to come.
+ * Begin an erasure: find the store, check the privilege, lock the store in the mode of
+ * the UPDATE that follows, and add the erasure to the CONTEXT of errors.
  */
 static void
 begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
@@ -183,20 +184,20 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 }
 
 /*
- * The scopes in which events are looked for, one after another: the store, and
- * its archive if it has one.  An event that moves from one to the other is found,
- * as each is looked at under a snapshot later than the one before.
+ * The scopes in which events are searched, one after another: the store, and its archive
+ * if it has one.  Each scope is read under a later snapshot than the scope before, so an
+ * event that moves to the archive meanwhile is found.
  */
 static const PgesScope scopes[] = {PGES_LIVE, PGES_ARCHIVED};
 
-/* How many of these scopes a store has. */
+/* Return how many of these scopes a store has. */
 static int
 number_of_scopes(const PgesStore *store)
 {
 	return OidIsValid(store->archive.relid) ? 2 : 1;
 }
 
-/* Raise the error that there is nothing of the kind in the store. */
+/* Raise the error that the event does not exist or the aggregate has no events. */
 static void
 report_missing(const PgesErasure *erasure)
 {
@@ -219,7 +220,10 @@ report_missing(const PgesErasure *erasure)
 			 errhint("%s", hint)));
 }
 
-/* Find out to which aggregate the event belongs; SPI must be connected. */
+/*
+ * Set the aggregate of the event, NULL for an event of no aggregate.  Raise an error if
+ * the event does not exist.  SPI must be connected.
+ */
 static void
 find_aggregate_of_event(PgesErasure *erasure, MemoryContext context)
 {
@@ -231,7 +235,7 @@ find_aggregate_of_event(PgesErasure *erasure, MemoryContext context)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* The parameters of the statements: the key, and the new values. */
+/* Set the parameters of the statements: the key, and the new values. */
 static void
 set_values(const PgesErasure *erasure, Datum *values)
 {
@@ -240,7 +244,7 @@ set_values(const PgesErasure *erasure, Datum *values)
 	values[2] = JsonbPGetDatum(erasure->metadata);
 }
 
-/* Replace the values; how many events were changed. */
+/* Replace the values, and return how many events were changed. */
 static int64
 change_events(const PgesErasure *erasure)
 {
@@ -259,13 +263,13 @@ change_events(const PgesErasure *erasure)
 }
 
 /*
- * How many events of an aggregate a table holds by the present snapshot, whoever
- * may see them: past the executor, which would heed row security.
+ * Return how many events of an aggregate a table has under the active snapshot, also
+ * those that row security hides.  The executor is bypassed, because it would apply row
+ * security.
  *
- * It counts what the statements of an erasure mean by an aggregate, so ids are
- * compared by the collation of the column, which need not be "C".  The index on
- * the versions is of use only if it has the same collation; without one, all of
- * the table is read.
+ * The count must agree with the statements of an erasure, so ids are compared by the
+ * collation of the column, which may differ from "C".  The index on the versions is used
+ * only if it has that collation; otherwise the whole table is read.
  */
 static int64
 count_past_security(const PgesStore *store, PgesScope scope, const text *aggregate_id)
@@ -293,7 +297,7 @@ count_past_security(const PgesStore *store, PgesScope scope, const text *aggrega
 	return count;
 }
 
-/* Raise the error that not all was erased. */
+/* Raise the error that some events could not be erased. */
 static void
 report_left(const char *table, int64 left, bool by_security)
 {
@@ -313,9 +317,10 @@ report_left(const char *table, int64 left, bool by_security)
 }
 
 /*
- * Raise unless all events in a table are what they are to be; how many the
- * caller sees.  Of an aggregate, what row security hides from the caller is
- * counted past it, under the same snapshot; who sees none is told of none.
+ * Return how many events in a table the caller sees.  Raise an error unless all events
+ * have the new values.  For an aggregate, events that row security hides from the caller
+ * count, too, under the same snapshot; a caller who sees no event learns nothing of
+ * hidden events.
  */
 static int64
 check_scope(const PgesErasure *erasure, PgesScope scope)
@@ -343,7 +348,7 @@ check_scope(const PgesErasure *erasure, PgesScope scope)
 	return visible;
 }
 
-/* Raise unless everything is erased, and there was something to erase. */
+/* Raise an error unless all events are erased and there is at least one event. */
 static void
 check_erased(const PgesErasure *erasure)
 {
@@ -355,14 +360,14 @@ check_erased(const PgesErasure *erasure)
 		report_missing(erasure);
 }
 
-/* Erase what there is to erase, see that it is, and record it. */
+/* Erase events, check and record the erasure, and return how many were changed. */
 static int64
 erase(PgesErasure *erasure)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int64		changed;
 
-	/* what this transaction did before is to be seen, too */
+	/* make earlier changes of this transaction visible */
 	CommandCounterIncrement();
 	SPI_connect();
 	if (erasure->event_id)
@@ -379,7 +384,7 @@ erase(PgesErasure *erasure)
 
 PG_FUNCTION_INFO_V1(pges_erase_aggregate);
 
-/* SQL: erase the data of all events of an aggregate. */
+/* SQL: erase the data of all events of an aggregate; return how many were changed. */
 Datum
 pges_erase_aggregate(PG_FUNCTION_ARGS)
 {
@@ -395,7 +400,7 @@ pges_erase_aggregate(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_redact_event);
 
-/* SQL: erase the data of one event, or give it other data. */
+/* SQL: erase or replace the data of one event; return whether it was changed. */
 Datum
 pges_redact_event(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * erasure.h
- *		An erasure under way, for this room alone.
+ *		The current erasure, for this room alone.
  */
 #ifndef PGES_ERASURE_H
 #define PGES_ERASURE_H
@@ -11,7 +11,7 @@
 
 #include "store/store.h"
 
-/* One erasure under way. */
+/* One erasure, from its arguments to its record. */
 typedef struct PgesErasure
 {
 	ErrorContextCallback callback;
@@ -19,9 +19,9 @@ typedef struct PgesErasure
 	text	   *aggregate_id;	/* NULL: an event of no aggregate */
 	text	   *event_id;		/* NULL: all events of the aggregate */
 	text	   *reason;
-	Jsonb	   *data;			/* what takes the place of the old values */
+	Jsonb	   *data;			/* the new values */
 	Jsonb	   *metadata;
-	bool		values_given;	/* it is not only the tombstone */
+	bool		values_given;	/* not only tombstones */
 } PgesErasure;
 
 /* in erasure_record.c */

@@ -1,6 +1,6 @@
 /*
  * erasure_record.c
- *		The records of erasures: table eventstore.erasures.
+ *		Writes the records of erasures to table eventstore.erasures, and protects them.
  */
 #include "postgres.h"
 
@@ -20,14 +20,14 @@
 /* The table of the records. */
 static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
 
-/* The name of a role, as a value. */
+/* Return the name of a role, as a value of type name. */
 static Datum
 role_name(Oid role)
 {
 	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(role, false)));
 }
 
-/* Record an erasure; the caller needs no rights on the table of the records. */
+/* Record an erasure, or raise an error.  The caller needs no rights on the table. */
 void
 pges_record_erasure(const PgesErasure *erasure, int64 events)
 {
@@ -63,7 +63,7 @@ pges_record_erasure(const PgesErasure *erasure, int64 events)
 
 PG_FUNCTION_INFO_V1(pges_keep_erasures);
 
-/* Trigger, before UPDATE, DELETE and TRUNCATE of the records: refuses them. */
+/* Reject UPDATE, DELETE and TRUNCATE of the records.  Trigger function, BEFORE these. */
 Datum
 pges_keep_erasures(PG_FUNCTION_ARGS)
 {

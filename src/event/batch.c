@@ -2,9 +2,9 @@
  * batch.c
  *		Builds and checks batches of events, without looking at the database.
  *
- * Every way to append makes one of these, so that all of them obey the same
- * rules: those of one event and of a batch in itself are checked here, those
- * that depend on the store in append.c.
+ * Every way to append makes a batch, so all of them obey the same rules.  This file
+ * checks the rules about a single event and about a batch by itself.  append.c checks
+ * the rules that depend on the store.
  */
 #include "postgres.h"
 
@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "event/event.h"
 
-/* An empty batch with room for n events, in the current memory context. */
+/* Return a batch of nevents empty events, in the current memory context. */
 PgesBatch *
 pges_batch_create(int nevents)
 {
@@ -34,7 +34,7 @@ pges_batch_create(int nevents)
 	return batch;
 }
 
-/* Whether a JSON value is a whole number that fits an integer, and which. */
+/* Return whether a JSON value is a whole number that fits int32, and set *number. */
 bool
 pges_whole_number(const JsonbValue *value, int32 *number)
 {
@@ -46,7 +46,7 @@ pges_whole_number(const JsonbValue *value, int32 *number)
 										 NumericGetDatum(int64_to_numeric(*number))));
 }
 
-/* Raise unless a key that may be left out is either that or not empty. */
+/* Raise an error if the value of a key is an empty string; NULL passes. */
 static void
 check_not_empty(int ordinal, PgesColumn key, const text *value)
 {
@@ -59,7 +59,7 @@ check_not_empty(int ordinal, PgesColumn key, const text *value)
 						   pges_column_name(key), ordinal)));
 }
 
-/* Raise when a key that every event needs has no value. */
+/* Raise an error if a key that every event needs has no value. */
 static void
 check_not_null(int ordinal, PgesColumn key, const void *value)
 {
@@ -72,7 +72,7 @@ check_not_null(int ordinal, PgesColumn key, const void *value)
 						   pges_column_name(key))));
 }
 
-/* Check what one event alone can tell. */
+/* Raise an error if an event breaks a rule about a single event. */
 static void
 check_event(const PgesEvent *event)
 {
@@ -95,7 +95,7 @@ check_event(const PgesEvent *event)
 				 errdetail("Key \"occurred_at\" of event %d is infinite.", ordinal)));
 }
 
-/* qsort_arg comparator: indexes of events by event id, then order. */
+/* qsort_arg comparator: indexes of events, by event id, then by index. */
 static int
 compare_event_ids(const void *a, const void *b, void *arg)
 {
@@ -107,7 +107,7 @@ compare_event_ids(const void *a, const void *b, void *arg)
 	return order != 0 ? order : (i > j) - (i < j);
 }
 
-/* qsort_arg comparator: indexes of events by aggregate id, then order. */
+/* qsort_arg comparator: indexes of events, by aggregate id, then by index. */
 static int
 compare_aggregate_ids(const void *a, const void *b, void *arg)
 {
@@ -119,7 +119,7 @@ compare_aggregate_ids(const void *a, const void *b, void *arg)
 	return order != 0 ? order : (i > j) - (i < j);
 }
 
-/* The indexes of a batch's events in some order. */
+/* Return the indexes of a batch's events, sorted by a comparator. */
 static int *
 sorted_events(PgesBatch *batch, qsort_arg_comparator order)
 {
@@ -132,8 +132,8 @@ sorted_events(PgesBatch *batch, qsort_arg_comparator order)
 }
 
 /*
- * The index of the first event whose id another one before it has; the number of
- * events if there is none.
+ * Return the index of the first event whose id an earlier event has, or the number of
+ * events if all ids differ.
  */
 int
 pges_first_repeated(PgesBatch *batch)
@@ -152,7 +152,7 @@ pges_first_repeated(PgesBatch *batch)
 	return first;
 }
 
-/* Check that no event id comes twice. */
+/* Raise an error if two events of a batch have equal event ids. */
 static void
 check_ids(PgesBatch *batch)
 {
@@ -176,7 +176,7 @@ check_ids(PgesBatch *batch)
 	pfree(index);
 }
 
-/* Whether a JSON value is null. */
+/* Return whether a JSON value is null. */
 bool
 pges_is_json_null(Jsonb *json)
 {
@@ -186,7 +186,7 @@ pges_is_json_null(Jsonb *json)
 		JsonbExtractScalar(&json->root, &value) && value.type == jbvNull;
 }
 
-/* Check all that the events in themselves can tell; JSON null metadata is none. */
+/* Check the rules about events by themselves; JSON null metadata becomes NULL. */
 static void
 check_events(PgesBatch *batch)
 {
@@ -211,7 +211,7 @@ check_events(PgesBatch *batch)
 		check_ids(batch);
 }
 
-/* Raise the error that an expected version is out of range. */
+/* Raise an error if an expected version is negative. */
 static void
 check_expected(int32 expected)
 {
@@ -224,8 +224,9 @@ check_expected(int32 expected)
 }
 
 /*
- * Check the events of a batch, and make it that of one aggregate; NULL stands for none.  Without
- * events, a batch of an aggregate still checks its expected version.
+ * Check the events of a batch, and make it a batch of one aggregate.  If id is NULL, the
+ * events have no aggregate.  Raise an error if an event has another aggregate.  A batch
+ * without events still checks the expected version of its aggregate.
  */
 void
 pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
@@ -260,7 +261,7 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 	batch->naggregates = batch->nevents > 0 || id ? 1 : 0;
 }
 
-/* Find the aggregate of a batch by its id; those so far are sorted by id. */
+/* Return the aggregate with an id, or NULL; the n aggregates are sorted by id. */
 static PgesAggregate *
 aggregate_of_batch(PgesAggregate *aggregates, int n, const text *id)
 {
@@ -281,7 +282,7 @@ aggregate_of_batch(PgesAggregate *aggregates, int n, const text *id)
 	return NULL;
 }
 
-/* An expected version as JSON: a whole number. */
+/* Return an expected version from JSON; raise an error if it is no valid version. */
 static int32
 expected_of(const text *id, const JsonbValue *value)
 {
@@ -297,7 +298,7 @@ expected_of(const text *id, const JsonbValue *value)
 	return expected;
 }
 
-/* Add the expectations to the n aggregates that get events. */
+/* Add the expected versions to the aggregates that get events, and to new entries. */
 static void
 add_expected_versions(PgesBatch *batch, JsonbContainer *object)
 {
@@ -327,8 +328,9 @@ add_expected_versions(PgesBatch *batch, JsonbContainer *object)
 }
 
 /*
- * Check the events of a batch, group them by aggregate, and add what versions are expected:
- * an object of aggregate id to version, or NULL.
+ * Check the events of a batch, group the events by aggregate, and add the expected
+ * versions.  These are a JSON object of aggregate id to version, or NULL; raise an error
+ * if they are anything else.
  */
 void
 pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)

@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "event/event.h"
 
-/* The column that a key of an event stands for; PGES_NUM_COLUMNS for none. */
+/* Return the column of a key of an event; PGES_NUM_COLUMNS for none or "position". */
 static PgesColumn
 column_of_key(const JsonbValue *key)
 {
@@ -22,7 +22,7 @@ column_of_key(const JsonbValue *key)
 	return column == PGES_POSITION ? PGES_NUM_COLUMNS : column;
 }
 
-/* What kind of JSON value this is, for people. */
+/* Return the kind of a JSON value, for error messages. */
 static const char *
 kind_of(const JsonbValue *value)
 {
@@ -55,7 +55,7 @@ report_kind(int ordinal, PgesColumn key, const JsonbValue *value,
 					   ordinal, kind_of(value))));
 }
 
-/* A key's value that must be a string; JSON null is no value. */
+/* Return the string of a key, or NULL for JSON null; raise an error for other values. */
 static text *
 string_of(int ordinal, PgesColumn key, const JsonbValue *value)
 {
@@ -66,7 +66,7 @@ string_of(int ordinal, PgesColumn key, const JsonbValue *value)
 	return cstring_to_text_with_len(value->val.string.val, value->val.string.len);
 }
 
-/* A key's value that must be a version, 1 or more; 0 stands for JSON null. */
+/* Return the version of a key, from 1, or 0 for JSON null; raise an error for others. */
 static int32
 version_of(int ordinal, const JsonbValue *value)
 {
@@ -86,8 +86,8 @@ version_of(int ordinal, const JsonbValue *value)
 }
 
 /*
- * A key's value that must be a time.  The input function's error is replaced,
- * never swallowed, so no subtransaction is needed.
+ * Return the time of a key; raise an error if the value is no time.  The error of the
+ * input function is replaced, never swallowed, so no subtransaction is needed.
  */
 static TimestampTz
 time_of(int ordinal, const JsonbValue *value)
@@ -126,7 +126,7 @@ time_of(int ordinal, const JsonbValue *value)
 	return result;
 }
 
-/* Set what a key of an event says. */
+/* Store the value of a key in its event; ignore a key that is no column. */
 static void
 set_key(PgesEvent *event, int ordinal, PgesColumn key, JsonbValue *value)
 {
@@ -170,7 +170,7 @@ set_key(PgesEvent *event, int ordinal, PgesColumn key, JsonbValue *value)
 	}
 }
 
-/* The object of all keys of an event that are none of the known ones. */
+/* Return an object of all unknown keys of an event. */
 static Jsonb *
 flat_data(JsonbContainer *object)
 {
@@ -194,8 +194,8 @@ flat_data(JsonbContainer *object)
 }
 
 /*
- * Read one event.  Without a key "data", the unknown keys are the data.  With it,
- * an event that was stored may have a position: that is ignored.
+ * Read one event.  Without a key "data", the unknown keys become the data.  With a key
+ * "data", an unknown key raises an error; if was_stored, "position" is ignored instead.
  */
 static void
 read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_stored)
@@ -227,7 +227,7 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_store
 				 errhint("Put it inside \"data\" or \"metadata\", or leave out the key \"data\" to make all unknown keys the data.")));
 }
 
-/* Raise the error that something that should be an event is none. */
+/* Raise the error that a JSON value is no event because it is not an object. */
 static void
 report_no_object(int ordinal, const JsonbValue *value)
 {
@@ -239,7 +239,7 @@ report_no_object(int ordinal, const JsonbValue *value)
 			 errdetail("Event %d is %s.", ordinal, kind_of(value))));
 }
 
-/* Read an array of events. */
+/* Read an array of events; raise an error if an element is not an object. */
 static void
 read_array(PgesBatch *batch, JsonbContainer *array)
 {
@@ -259,7 +259,7 @@ read_array(PgesBatch *batch, JsonbContainer *array)
 	batch->current = 0;
 }
 
-/* How many events there are in JSON: an array of events, or one event. */
+/* Return the number of events in a JSON array or object; raise an error for a scalar. */
 int
 pges_batch_json_count(Jsonb *events)
 {
@@ -285,7 +285,7 @@ pges_batch_read_json(PgesBatch *batch, Jsonb *events)
 	batch->current = 0;
 }
 
-/* Read one event to import from JSON that has to be an object. */
+/* Read one event to import from JSON; raise an error if the JSON is not an object. */
 void
 pges_event_from_json(PgesEvent *event, Jsonb *json)
 {

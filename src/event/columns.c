@@ -1,6 +1,6 @@
 /*
  * columns.c
- *		The columns of a table of events, and the values that an event has in them.
+ *		The columns of a table of events, and the values of an event in these columns.
  */
 #include "postgres.h"
 
@@ -35,7 +35,7 @@ const PgesColumnShape pges_columns[PGES_NUM_COLUMNS] = {
 	"what else is to be kept with it"},
 };
 
-/* How a column's values lie in memory. */
+/* The memory layout of a column's values, for construct_md_array(). */
 typedef struct ColumnLayout
 {
 	Oid			type;
@@ -58,14 +58,14 @@ static const ColumnLayout layouts[PGES_NUM_COLUMNS] = {
 	[PGES_METADATA] = {JSONBOID, -1, false, TYPALIGN_INT},
 };
 
-/* The name of a store's column. */
+/* Return the name of a store's column. */
 const char *
 pges_column_name(PgesColumn column)
 {
 	return pges_columns[column].name;
 }
 
-/* The column of that name; PGES_NUM_COLUMNS for none. */
+/* Return the column with a name; PGES_NUM_COLUMNS if there is none. */
 PgesColumn
 pges_column_of_name(const char *name, int length)
 {
@@ -78,7 +78,7 @@ pges_column_of_name(const char *name, int length)
 	return column;
 }
 
-/* The value of an event's column that is a pointer or NULL. */
+/* Return a pointer as the value of a column; NULL is an SQL null. */
 static Datum
 pointer_value(const void *pointer, bool *isnull)
 {
@@ -86,7 +86,7 @@ pointer_value(const void *pointer, bool *isnull)
 	return PointerGetDatum(pointer);
 }
 
-/* The value of a column of an event. */
+/* Return the value of a column of an event, and set *isnull. */
 Datum
 pges_event_value(const PgesEvent *event, PgesColumn column, bool *isnull)
 {
@@ -122,7 +122,7 @@ pges_event_value(const PgesEvent *event, PgesColumn column, bool *isnull)
 	pg_unreachable();
 }
 
-/* The values of a column of all events, as an array. */
+/* Return the values of a column of all events, as an array. */
 Datum
 pges_column_array(const PgesBatch *batch, PgesColumn column)
 {

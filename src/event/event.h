@@ -1,7 +1,10 @@
 /*
  * event.h
- *		Door of the room "event": one event, its columns, and a batch of events, which
- *		every way to append builds.
+ *		Door of the room "event": one event, its columns, and a batch of events.
+ *
+ * Every way to append builds a batch.  The rooms store, table, append, read, archive,
+ * erase, transfer and lifecycle use this room.  batch.c says which rules are checked
+ * here; read_event() in batch_json.c says how JSON becomes an event.
  */
 #ifndef PGES_EVENT_H
 #define PGES_EVENT_H
@@ -31,13 +34,13 @@ typedef enum PgesColumn
 	PGES_NUM_COLUMNS
 } PgesColumn;
 
-/* The same, as the text of a statement. */
+/* The columns in that order, for the text of a statement. */
 #define PGES_COLUMNS \
 	"position, event_id, event_type, occurred_at, correlation_id, " \
 	"causation_id, aggregate_id, aggregate_type, aggregate_version, " \
 	"data, metadata"
 
-/* How a column of a table of events has to be. */
+/* The shape that a column of a table of events must have. */
 typedef struct PgesColumnShape
 {
 	const char *name;
@@ -47,8 +50,8 @@ typedef struct PgesColumnShape
 } PgesColumnShape;
 
 /*
- * One event.  NULL pointers are SQL nulls, but for an event id and a time that
- * are yet to be made.
+ * One event.  A NULL pointer is an SQL null, except for event_id.  The append makes a
+ * missing id and a missing time.
  */
 typedef struct PgesEvent
 {
@@ -65,15 +68,15 @@ typedef struct PgesEvent
 	int32		given_version;	/* 0: none */
 	Jsonb	   *data;
 	Jsonb	   *metadata;
-	int			aggregate;		/* index of its aggregate in the batch */
+	int			aggregate;		/* index of the event's aggregate in the batch */
 	/* filled in by the append */
-	int32		version;		/* 0: it has none */
+	int32		version;		/* 0: none */
 	int64		position;
 } PgesEvent;
 
 /*
- * One aggregate that the batch appends to, or whose version it expects.  All
- * events that belong to no aggregate share one without an id.
+ * One aggregate that the batch appends to, or whose version the batch expects.  All
+ * events that belong to no aggregate share one entry without an id.
  */
 typedef struct PgesAggregate
 {
@@ -82,7 +85,7 @@ typedef struct PgesAggregate
 	int32		expected;
 	int			nevents;
 	int			first_event;
-	bool		brings_type;	/* any of its events has one */
+	bool		brings_type;	/* any of its events has a type */
 	/* filled in by the append */
 	int32		version;
 	text	   *type;			/* of the aggregate so far */
@@ -96,12 +99,12 @@ typedef struct PgesBatch
 	PgesAggregate *aggregates;
 	int			naggregates;
 	bool		all_ids_given;
-	int			current;		/* number of the event at hand, for the
-								 * CONTEXT of errors; 0 for none */
-	/* by the append */
+	int			current;		/* ordinal of the event being processed, for
+								 * the CONTEXT of errors; 0: none */
+	/* filled in by the append */
 	bool		unlocked;		/* not all aggregates are locked */
-	bool		direct;			/* past the executor */
-	bool		deduplicated;	/* the events stood there already */
+	bool		direct;			/* inserts without the executor */
+	bool		deduplicated;	/* the events were stored before */
 } PgesBatch;
 
 extern PgesBatch *pges_batch_create(int nevents);

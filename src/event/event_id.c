@@ -2,10 +2,10 @@
  * event_id.c
  *		Makes event ids: UUIDs of version 7 (RFC 9562) as text.
  *
- * A version 7 UUID starts with the time, so new ids go to the right end of
- * their index.  The 12 bits after the version are the fraction of the
- * millisecond (method 3 of section 6.2), and the time never stands still or
- * goes back within a backend, so the ids one session makes are ascending.
+ * A version 7 UUID starts with the time, so new ids go to the right end of their
+ * index.  The 12 bits after the version are the fraction of the millisecond (method 3
+ * of section 6.2).  The time that a backend uses never stands still or goes back, so
+ * the ids that one session makes are ascending.
  */
 #include "postgres.h"
 
@@ -23,12 +23,12 @@
 #define POOLED_UUIDS 128
 #define NS_PER_MS INT64CONST(1000000)
 #define NS_PER_S INT64CONST(1000000000)
-#define FRACTIONS_PER_MS 4096	/* what 12 bits hold */
+#define FRACTIONS_PER_MS 4096	/* the values of 12 bits */
 
-/* A little more than a fraction of a millisecond, so that it always counts. */
+/* Slightly longer than one fraction, so that each step changes the id. */
 #define SMALLEST_STEP_NS (NS_PER_MS / FRACTIONS_PER_MS + 1)
 
-/* The time now in nanoseconds, but later than at the last call. */
+/* Return the current time in nanoseconds, but later than the last result. */
 static int64
 ascending_time(void)
 {
@@ -43,8 +43,8 @@ ascending_time(void)
 }
 
 /*
- * Random bytes for one UUID.  They are drawn for many at a time, since a draw
- * costs as much as all the rest of an append's work on an id.
+ * Set "bytes" to random bytes for one UUID.  The bytes are drawn for many UUIDs at a
+ * time, because a draw costs as much as all other work of an append on an id.
  */
 static void
 take_random_bytes(uint8 *bytes)
@@ -81,7 +81,7 @@ make_uuid(uint8 *uuid)
 	uuid[8] = 0x80 | (uuid[8] & 0x3f);
 }
 
-/* A new event id. */
+/* Return a new event id. */
 text *
 pges_make_event_id(void)
 {
@@ -104,7 +104,7 @@ pges_make_event_id(void)
 
 PG_FUNCTION_INFO_V1(pges_new_event_id);
 
-/* SQL: the default of a store's event_id column. */
+/* SQL: return a new event id; the default of a store's event_id column. */
 Datum
 pges_new_event_id(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * event_json.c
- *		Makes JSON of an event, in the shape in which batch_json.c reads it.
+ *		Makes JSON of an event, in the shape that batch_json.c reads.
  */
 #include "postgres.h"
 
@@ -14,7 +14,7 @@
 #include "base/compat.h"
 #include "event/event.h"
 
-/* Add a key to an event object. */
+/* Add the name of a column as a key to an event object. */
 static void
 add_key(PgesJsonBuilder *builder, PgesColumn column)
 {
@@ -26,7 +26,7 @@ add_key(PgesJsonBuilder *builder, PgesColumn column)
 	pges_json_push_compat(builder, WJB_KEY, &key);
 }
 
-/* The value of a column of an event as JSON. */
+/* Set *json to the value of a column of an event. */
 static void
 make_value(PgesColumn column, Datum value, JsonbValue *json)
 {
@@ -56,7 +56,7 @@ make_value(PgesColumn column, Datum value, JsonbValue *json)
 	}
 }
 
-/* An event as JSON: an object without the keys that are null. */
+/* Return an event as a JSON object, without its position and without null keys. */
 Jsonb *
 pges_event_json(HeapTuple row, TupleDesc desc)
 {

@@ -1,11 +1,15 @@
 /*
  * create_store.c
- *		Creates, alters and drops stores.
+ *		Creates and drops stores.
  *
- * All names that go into DDL are quoted, and the search path is empty while it
- * runs, so nothing of the caller's can stand in for what is meant.  A schema can be
- * renamed all the same, and then a name stands for another table.  So commands about a
- * table that is there run with the rights of its owner, who may do as much to it anyway.
+ * This is the main file of the room "lifecycle", which creates, alters and drops
+ * stores.  No other room calls it: users and the install script call its SQL functions.
+ * The order of work is in create_store() and pges_drop_store().
+ *
+ * All names in DDL are quoted, and DDL runs with a safe search path (ddl.c).  So no
+ * object of the caller can take the place of another.  But if a schema is renamed, a
+ * name may stand for another table.  Therefore commands on an existing table run with
+ * the rights of its owner, who may do as much to the table anyway.
  */
 #include "postgres.h"
 
@@ -42,7 +46,7 @@ static const PgesStatement any_event = {
 	"SELECT 1 FROM %1$s LIMIT 1", 0, {0}
 };
 
-/* A channel that NOTIFY takes. */
+/* Return the name of a channel; raise an error if NOTIFY does not accept the name. */
 char *
 pges_channel_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -57,8 +61,8 @@ pges_channel_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Serialise the creation of stores in a schema: two programs may both be the
- * first.  Who may not create there does not get so far.
+ * Serialize the creation of stores in a schema, because two programs may both find that
+ * a store is missing.  The caller has checked that the user may create a store there.
  */
 static void
 lock_creation(const char *schema)
@@ -70,10 +74,10 @@ lock_creation(const char *schema)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, namespace,
 						 OidIsValid(namespace) ? 0 : string_hash(schema, NAMEDATALEN), PGES_LOCK_CREATE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-	AcceptInvalidationMessages();	/* what the other one created is there */
+	AcceptInvalidationMessages();	/* see what another session has created */
 }
 
-/* Create the schema of a store, or raise, when it is missing. */
+/* If the schema of a store is missing, create the schema or raise an error. */
 static void
 ensure_schema(const PgesNewStore *store, bool create_if_missing)
 {
@@ -89,8 +93,9 @@ ensure_schema(const PgesNewStore *store, bool create_if_missing)
 }
 
 /*
- * Restore the defaults of a table that was a store until somebody dropped the
- * extension, which took them along: its sequence is still there.
+ * Restore the defaults of a table that was a store before the extension was dropped.
+ * DROP EXTENSION has dropped the defaults, but not the sequence.  Without exactly one
+ * sequence, do nothing.
  */
 static void
 restore_defaults(const PgesNewStore *store, Oid relid)
@@ -106,7 +111,7 @@ restore_defaults(const PgesNewStore *store, Oid relid)
 												 get_rel_name(sequence)));
 }
 
-/* What an existing table has of a store. */
+/* The parts of a store that an existing table has. */
 typedef struct ExistingTable
 {
 	bool		is_store;
@@ -114,7 +119,7 @@ typedef struct ExistingTable
 	bool		has_default;
 } ExistingTable;
 
-/* Raise if a table is partitioned: it cannot have the indexes of a store. */
+/* Raise an error if a table is partitioned: it cannot have the indexes of a store. */
 static void
 check_not_partitioned(Relation rel)
 {
@@ -126,7 +131,7 @@ check_not_partitioned(Relation rel)
 				 errhint("To keep a store small, move its old events to an archive with eventstore.archive_events().")));
 }
 
-/* See what an existing table has of a store; raise when its columns differ. */
+/* Return which parts of a store a table has; raise an error if its shape is wrong. */
 static ExistingTable
 inspect_table(Oid relid)
 {
@@ -145,8 +150,9 @@ inspect_table(Oid relid)
 }
 
 /*
- * Make an existing table a store: give it what it lacks.  Its shape is checked
- * first column by column, and then as that of any store.
+ * Make an existing table a store by adding the missing parts.  Raise an error if it has
+ * another shape.  The columns are checked first, one by one, and then the shape as that
+ * of any store.
  */
 static void
 make_store_of_table(const PgesNewStore *store, Oid relid)
@@ -164,8 +170,9 @@ make_store_of_table(const PgesNewStore *store, Oid relid)
 }
 
 /*
- * The table of a store to create, if there is one; the user must have some
- * privilege on it, so that nobody learns of, or locks, what is not theirs to use.
+ * Return the OID of the table of a store to create, or InvalidOid if there is none.
+ * Raise an error unless the user has some privilege on the table, so that no role
+ * learns of, or locks, a table that it may not use.
  */
 static Oid
 existing_table(const PgesNewStore *store)
@@ -178,7 +185,7 @@ existing_table(const PgesNewStore *store)
 	return relid;
 }
 
-/* Whether there is nothing to create: the store is there, with all it has. */
+/* Return whether a store is there with all its parts, and raise a notice if it is. */
 static bool
 is_complete(const PgesNewStore *store, Oid relid)
 {
@@ -196,7 +203,7 @@ is_complete(const PgesNewStore *store, Oid relid)
 	return true;
 }
 
-/* Raise unless the user owns a table that is to become a store. */
+/* Raise an error unless the user owns a table that is to become a store. */
 static void
 check_owns(const PgesNewStore *store, Oid relid)
 {
@@ -204,7 +211,7 @@ check_owns(const PgesNewStore *store, Oid relid)
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
 }
 
-/* Raise unless the user may create a store. */
+/* Raise an error unless the user may create a store. */
 static void
 check_may_create_store(const PgesNewStore *store)
 {
@@ -216,7 +223,7 @@ check_may_create_store(const PgesNewStore *store)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
 }
 
-/* Create a store, or give a table what it lacks of one; its OID. */
+/* Create a store, or add the missing parts to an existing table, and return its OID. */
 static Oid
 create_store(const PgesNewStore *store, bool create_schema_if_missing)
 {
@@ -251,7 +258,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);
-		pges_forget_watermark(relid);	/* of an earlier table of this OID */
+		pges_forget_watermark(relid);	/* of an earlier table with this OID */
 		pges_forget_holds(relid);
 	}
 	pges_end_ddl(nestlevel);
@@ -277,14 +284,14 @@ pges_create_store(PG_FUNCTION_ARGS)
 	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
 	store.indexes = pges_index_argument(fcinfo, 4);
 
-	/* a program that starts finds its store complete, and takes no lock */
+	/* if the store is complete, as when most programs start, take no lock */
 	relid = existing_table(&store);
 	if (!is_complete(&store, relid))
 		relid = create_store(&store, pges_bool_argument(fcinfo, 3, true));
 	PG_RETURN_OID(relid);
 }
 
-/* Raise when a store, or its archive, holds events. */
+/* Raise an error if a store or its archive holds events. */
 static void
 check_empty(const PgesStore *store)
 {
@@ -298,7 +305,7 @@ check_empty(const PgesStore *store)
 
 PG_FUNCTION_INFO_V1(pges_drop_store);
 
-/* SQL: drop a store. */
+/* SQL: drop a store and its archive. */
 Datum
 pges_drop_store(PG_FUNCTION_ARGS)
 {
@@ -314,7 +321,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	nestlevel = pges_begin_ddl();
 	if (!force)
 	{
-		/* a policy that hides events must be an error, not an empty store */
+		/* a policy that hides events must raise an error, not hide them */
 		(void) set_config_option("row_security", "off", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 		check_empty(store);

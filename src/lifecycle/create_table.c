@@ -2,10 +2,10 @@
  * create_table.c
  *		Creates the table of a store: columns, constraints, indexes, sequence.
  *
- * What no store can do without are the three unique indexes: one for event
- * ids, one for the versions of aggregates, one for the order of the log.  Each
- * further index serves one kind of read, costs every append, and can be left
- * out; bench/RESULTS.md tells how much each costs.
+ * Every store has three unique indexes: on event ids, on the versions of aggregates,
+ * and on positions, the order of the log.  Each further index serves one kind of read,
+ * slows down every append, and can be left out.  bench/RESULTS.md shows the cost of
+ * each.
  */
 #include "postgres.h"
 
@@ -23,8 +23,8 @@
 #include "store/store.h"
 
 /*
- * The table.  1: name, 2: primary key, 3: unique aggregate version, 4: unique
- * position, 5: check.
+ * Creates the table.  1 is its name.  The others are names of constraints: 2 primary
+ * key, 3 unique aggregate version, 4 unique position, 5 check.
  */
 static const char table_ddl[] =
 "CREATE TABLE %1$s (\n"
@@ -47,7 +47,7 @@ static const char table_ddl[] =
 "    AND aggregate_version OPERATOR(pg_catalog.>) 0)\n"
 ")";
 
-/* A further index: what follows the table's name, and whether it is usual. */
+/* A further index: label, definition after the table name, whether it is a default. */
 typedef struct IndexShape
 {
 	const char *label;
@@ -65,7 +65,7 @@ static const IndexShape indexes[] = {
 	{"aggregate_type_position", "(aggregate_type, position)", false},
 };
 
-/* The names of all further indexes, for people. */
+/* Return the labels of all further indexes, for an error message. */
 static char *
 list_indexes(void)
 {
@@ -77,7 +77,7 @@ list_indexes(void)
 	return list.data;
 }
 
-/* Find a further index by its name. */
+/* Return the number of a further index.  Raise an error if there is no such index. */
 static int
 find_index(const char *name)
 {
@@ -94,7 +94,7 @@ find_index(const char *name)
 	return -1;					/* not reached */
 }
 
-/* The indexes that are made when nothing else is said. */
+/* Return the indexes that are created by default. */
 static Bitmapset *
 default_indexes(void)
 {
@@ -108,7 +108,7 @@ default_indexes(void)
 	return chosen;
 }
 
-/* The further indexes that an argument names. */
+/* Return the further indexes that an argument names; if it is null, the default ones. */
 Bitmapset *
 pges_index_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -133,8 +133,8 @@ pges_index_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * A name for something of a store, quoted: made of the table's name, which is
- * cut to fit, and a label, to which a number is added if the name is taken.
+ * Return the quoted name for an object of a store: the name of the table, cut to fit,
+ * and a label.  If the name is taken, a number is added to the label.
  */
 static char *
 derived_name(const PgesNewStore *store, const char *prefix, const char *label)
@@ -145,7 +145,7 @@ derived_name(const PgesNewStore *store, const char *prefix, const char *label)
 													   NULL, label, schema, true)));
 }
 
-/* Give the columns of a store the defaults that are functions of ours. */
+/* Set those defaults of a store's columns that are functions of this extension. */
 void
 pges_set_defaults(const PgesNewStore *store, const char *sequence)
 {
@@ -155,7 +155,7 @@ pges_set_defaults(const PgesNewStore *store, const char *sequence)
 						  store->qualified_name, quote_literal_cstr(sequence)));
 }
 
-/* Create the sequence of a store's positions and make it the default. */
+/* Create the sequence of a store's positions, and make it the default of the column. */
 static void
 create_sequence(const PgesNewStore *store)
 {
@@ -168,7 +168,7 @@ create_sequence(const PgesNewStore *store)
 	pges_set_defaults(store, sequence);
 }
 
-/* Create the table of a store with its indexes. */
+/* Create the table of a store with its indexes and its sequence. */
 void
 pges_create_table(const PgesNewStore *store)
 {

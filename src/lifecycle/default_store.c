@@ -1,7 +1,9 @@
 /*
  * default_store.c
- *		How a store announces new events, and how dumps carry that for the default
- *		store.
+ *		Sets how a store announces new events, and keeps this setting in dumps.
+ *
+ * The setting is kept in the trigger of a store.  A dump does not carry the trigger of
+ * the default store, see keep_default_store_options().
  */
 #include "postgres.h"
 
@@ -33,7 +35,7 @@ static const PgesOwnTable default_store_options = {
 	"default_store_options", 2, {{"notifications", TEXTOID}, {"channel", TEXTOID}}
 };
 
-/* Whether a store is the default store, whose options are to be in dumps. */
+/* Return whether a store is the default store, whose options dumps have to carry. */
 static bool
 has_dumped_options(const PgesStore *store)
 {
@@ -44,9 +46,9 @@ has_dumped_options(const PgesStore *store)
 }
 
 /*
- * Keep the options of the default store.  pg_dump does not carry the trigger of a
- * table that belongs to an extension, but it carries this table's row, whose own
- * trigger applies it when it is restored.
+ * Write the options of the default store to their table.  pg_dump does not dump the
+ * trigger of a table that belongs to an extension, but it dumps the row of this table.
+ * When the row is restored, the trigger of this table applies the options.
  */
 static void
 keep_default_store_options(PgesNotifications mode, const char *channel)
@@ -63,7 +65,7 @@ keep_default_store_options(PgesNotifications mode, const char *channel)
 								lengthof(types), types, values, NULL);
 }
 
-/* The default store. */
+/* Return the default store, locked.  Raise an error if it is missing. */
 static const PgesStore *
 default_store(void)
 {
@@ -74,7 +76,7 @@ default_store(void)
 
 PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
 
-/* Trigger, before INSERT, for each row: gives the default store its options. */
+/* Trigger, before INSERT, for each row: set the options of the default store. */
 Datum
 pges_apply_default_store_options(PG_FUNCTION_ARGS)
 {
@@ -104,8 +106,9 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 }
 
 /*
- * Announce the last position of a store that the notifier does not announce any more:
- * it may not have come to that yet.  Nobody appends meanwhile.
+ * Announce the last position of a store that the notifier no longer announces, because
+ * the notifier may not have announced this position yet.  The caller's lock excludes
+ * appends.
  */
 static void
 announce_last(const PgesStore *store, const char *channel)

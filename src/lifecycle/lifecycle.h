@@ -1,6 +1,6 @@
 /*
  * lifecycle.h
- *		What the files that create stores share, for this room alone.
+ *		Shared by the files that create and alter stores, for this room alone.
  */
 #ifndef PGES_LIFECYCLE_H
 #define PGES_LIFECYCLE_H
@@ -12,7 +12,7 @@
 
 #include "store/store.h"
 
-/* What create_store() is to create. */
+/* The store that create_store() is to create. */
 typedef struct PgesNewStore
 {
 	char	   *schema;
@@ -20,7 +20,7 @@ typedef struct PgesNewStore
 	char	   *qualified_name;
 	PgesNotifications notifications;
 	char	   *channel;
-	Bitmapset  *indexes;		/* which of those in create_table.c */
+	Bitmapset  *indexes;		/* numbers of indexes in create_table.c */
 } PgesNewStore;
 
 extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);

@@ -2,8 +2,8 @@
  * announced_stores.c
  *		The list of the stores that the notifier announces.
  *
- * The catalog is the registry (store.c).  The list is made anew when the catalog may
- * have changed, as invalidations tell.
+ * The catalog is the registry (store.c).  The list is read again from the catalog when
+ * invalidations show that the catalog may have changed.
  */
 #include "postgres.h"
 
@@ -29,17 +29,17 @@
 #include "position/position.h"
 #include "store/store.h"
 
-#define LIST_MS 100				/* so often at most others' DDL is looked at */
+#define LIST_MS 100				/* least time between reads for other DDL */
 
-/* The stores, as long as the worker lives. */
+/* The announced stores.  Lives as long as the worker. */
 HTAB	   *pges_announced_stores = NULL;
 
-/* Whether the catalog may, or does, tell otherwise; and when it was read last. */
+/* Whether the catalog may, or does, differ from the list; when the list was read. */
 static bool stores_may_differ = true;
 static bool stores_differ = true;
 static TimestampTz listed_at = 0;
 
-/* All stores that are listed may have changed, and others may have come. */
+/* Mark all listed stores as changed; other stores may have been created. */
 static void
 all_changed(void)
 {
@@ -53,8 +53,8 @@ all_changed(void)
 }
 
 /*
- * Relcache callback: a store that is listed has changed, or another may have
- * come.  Most tables that come are none.
+ * Relcache callback: mark a listed store as changed.  Any other table may be a new
+ * store, but most new tables are no stores.
  */
 static void
 announced_table_changed(Datum arg, Oid relid)
@@ -72,14 +72,14 @@ announced_table_changed(Datum arg, Oid relid)
 		stores_differ = store->differs = true;
 }
 
-/* Syscache callback: a schema may have a new name. */
+/* Syscache callback: mark all stores as changed, as a schema may have a new name. */
 static void
 announced_name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	all_changed();
 }
 
-/* Get ready, once in the life of the worker. */
+/* Create the list and register the callbacks, once in the life of the worker. */
 void
 pges_announced_stores_init(void)
 {
@@ -88,7 +88,7 @@ pges_announced_stores_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_name_changed, (Datum) 0);
 }
 
-/* Whether a relation is a sequence of a table, and can be read from here. */
+/* Return whether a relation is a sequence of a table, and can be read from here. */
 bool
 pges_is_sequence_of(Oid sequence, Oid relid)
 {
@@ -100,7 +100,7 @@ pges_is_sequence_of(Oid sequence, Oid relid)
 		sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner, &column) && owner == relid;
 }
 
-/* Whether a table is a store that the notifier can announce. */
+/* Return whether a table is a store that the notifier can announce; set *options. */
 static bool
 is_announced(Relation rel, PgesStoreOptions *options)
 {
@@ -113,7 +113,7 @@ is_announced(Relation rel, PgesStoreOptions *options)
 		pges_is_sequence_of(options->sequence, RelationGetRelid(rel));
 }
 
-/* List a store, if it is one that the notifier announces. */
+/* Add a table to the list, or update its entry, if the notifier announces it. */
 static void
 list_store(Relation rel)
 {
@@ -132,7 +132,7 @@ list_store(Relation rel)
 		(void) pges_read_watermark(relid, false, &watermark);
 		store->announced = store->recorded = watermark.announced;
 		store->last = -1;
-		store->differs = stores_may_differ; /* nobody has told it */
+		store->differs = stores_may_differ; /* no callback has marked it */
 	}
 	store->listed = true;
 	if (store->sequence != options.sequence)
@@ -146,7 +146,7 @@ list_store(Relation rel)
 			sizeof(store->name));
 }
 
-/* The tables that carry the trigger of stores. */
+/* Return the OIDs of the tables that carry the trigger of stores. */
 static List *
 tables_with_trigger(void)
 {
@@ -167,8 +167,9 @@ tables_with_trigger(void)
 }
 
 /*
- * List all stores anew.  A table that somebody has locked is not waited for: it
- * stays as it was listed.  Unless that is still true, the next look tries again.
+ * Read the list again from the catalog.  A table that another session has locked is
+ * skipped and keeps its entry.  If that entry is missing or may be outdated, the next
+ * look tries again.
  */
 static void
 list_stores(void)
@@ -216,8 +217,8 @@ list_stores(void)
 }
 
 /*
- * List the stores if need be.  Without the table of watermarks nothing is done:
- * the extension is gone, or the table is locked; false in the latter case.
+ * Read the list again if needed.  If the table of watermarks is missing, the extension
+ * is gone, and nothing is done.  If that table is locked, return false.
  */
 bool
 pges_refresh_announced_stores(void)
@@ -235,14 +236,14 @@ pges_refresh_announced_stores(void)
 	return true;
 }
 
-/* Whether some tables could not be looked at, or have changed since. */
+/* Return whether a table could not be read, or has changed since the list was read. */
 bool
 pges_announced_stores_may_differ(void)
 {
 	return stores_may_differ;
 }
 
-/* Have all stores listed anew. */
+/* Have the list read again by the next pges_refresh_announced_stores(). */
 void
 pges_list_stores_anew(void)
 {

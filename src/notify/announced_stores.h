@@ -14,8 +14,8 @@
 typedef struct PgesAnnouncedStore
 {
 	Oid			relid;			/* hash key */
-	bool		listed;			/* found by the last look at the catalog */
-	bool		differs;		/* may have changed since it was looked at */
+	bool		listed;			/* found by the last read of the catalog */
+	bool		differs;		/* may have changed since it was read */
 	Oid			sequence;
 	char		name[2 * (2 * NAMEDATALEN + 2)];	/* quoted */
 	char		channel[NAMEDATALEN];
@@ -23,17 +23,17 @@ typedef struct PgesAnnouncedStore
 	TimestampTz paused_until;	/* after an error */
 	int			failures;		/* in a row */
 	TimestampTz recorded_at;
-	int64		last;			/* position that was taken at the last look;
-								 * -1 before the first */
+	int64		last;			/* last position taken by the last look; -1
+								 * before the first look */
 	int64		announced;		/* the mark that was announced last */
-	int64		announcing;		/* the same, once the transaction commits */
+	int64		announcing;		/* announced, once the transaction commits */
 	int64		recorded;		/* the mark that the watermark has as
 								 * announced */
-	int64		recording;		/* the same, once the transaction commits */
-	bool		owed;			/* something is left over from the last look */
+	int64		recording;		/* recorded, once the transaction commits */
+	bool		owed;			/* the last look left something to do */
 } PgesAnnouncedStore;
 
-/* All of them, by relid. */
+/* All announced stores, by relid. */
 extern HTAB *pges_announced_stores;
 
 extern void pges_announced_stores_init(void);

@@ -1,19 +1,19 @@
 /*
  * announcer.c
- *		What the notifier does about stores: announces their events, and writes
- *		their watermarks.
+ *		Announces the events of stores, and writes their watermarks, for the notifier.
  *
  * Events are announced in one transaction, and watermarks are written in a second one,
  * so that writing never delays an announcement.
  *
- * All stores are looked at, whichever of them a transaction has appended to.  So a look
- * at one that has nothing new is cheap: its sequence has not moved since the last look,
- * and nothing is left over from that.
+ * A look is one pass over all stores, whichever of them a transaction has appended to.
+ * So a look costs little for a store with nothing new: a store whose sequence has not
+ * moved since the last look, and for which that look left nothing to do.
  *
- * The announcer works without a user's rights: catalogs, sequences and an index are
- * read here, not by a query, and the watermarks are written as the owner of their table
- * (high_water_mark.c).  Anybody may make a table that looks like a store, so each is looked at
- * with suspicion, and an error about one does not keep the others from being announced.
+ * The announcer works without the rights of a user.  Catalogs, sequences and an index
+ * are read here, not by a query.  The watermarks are written as the owner of their
+ * table (watermark.c).  Any user may create a table that looks like a store.  So each
+ * store is checked, and an error about one store does not prevent the announcement of
+ * the others.
  */
 #include "postgres.h"
 
@@ -39,37 +39,38 @@
 #include "store/store.h"
 #include "worker/worker.h"
 
-#define WATERMARK_MS 100		/* a watermark is written so often at most */
-#define PAUSE_MS 10000			/* after an error, for what caused it */
-#define MAX_STORE_FAILURES 5	/* in a row, before a store is left alone */
-#define MAX_FAILURES 10			/* in a row, before it gives up */
+#define WATERMARK_MS 100		/* least, between two writes of a watermark */
+#define PAUSE_MS 10000			/* pause of what caused an error */
+#define MAX_STORE_FAILURES 5	/* in a row, before a store is given up */
+#define MAX_FAILURES 10			/* in a row, before the notifier gives up */
 
-/* What is being worked on, for who handles an error. */
+/* What the notifier is doing, for the error handler, which resets both. */
 static PgesAnnouncedStore *current_store = NULL;
 static bool is_recording = false;
 
-/* No watermark is written before, after an error. */
+/* After an error, no watermark is written before this time. */
 static TimestampTz no_records_until = 0;
 
 /*
- * What is to be written to the status of the notifier: the last error, empty for none,
- * and at the beginning that it works.
+ * What is still to be written to the status of the notifier: the last error (empty for
+ * none), and at the beginning that the notifier works.
  */
 static char last_error[PGES_MAX_ERROR] = "";
 static bool reports_start = true;
 
-/* Whether there is an event that is to be announced. */
+/* Whether there is an event to announce. */
 typedef enum Found
 {
 	NO_EVENT,
 	AN_EVENT,
-	NOT_KNOWN					/* somebody has locked the index */
+	NOT_KNOWN					/* another session has locked the index */
 } Found;
 
 /*
- * Look whether there is an event that is to be announced: positions that were rolled
- * back move the mark, too.  The index is read under a snapshot of now; without it,
- * there may be one.  Nobody's lock is waited for.
+ * Return whether there is an event to announce, above the last announced mark:
+ * positions that were rolled back move the mark, too.  The index is read under the
+ * latest snapshot.  Without an index, return AN_EVENT, as there may be one.  If the
+ * index is locked, return NOT_KNOWN instead of waiting.
  */
 static Found
 look_for_event(const PgesAnnouncedStore *store, int64 mark)
@@ -106,8 +107,9 @@ look_for_event(const PgesAnnouncedStore *store, int64 mark)
 }
 
 /*
- * Lock a store and its sequence, and check that they still belong together; false if
- * somebody has locked one of them.
+ * Lock a store and its sequence, and set *is_proper to whether they still belong
+ * together and no subscription brings events.  Return false if another session has
+ * locked one of them.
  */
 static bool
 lock_store(const PgesAnnouncedStore *store, bool *is_proper)
@@ -124,7 +126,7 @@ lock_store(const PgesAnnouncedStore *store, bool *is_proper)
 	return true;
 }
 
-/* Release the locks again: with very many stores they would fill the lock table. */
+/* Release the locks of lock_store(): very many of them would fill the lock table. */
 static void
 unlock_store(const PgesAnnouncedStore *store)
 {
@@ -132,7 +134,7 @@ unlock_store(const PgesAnnouncedStore *store)
 	UnlockRelationOid(store->relid, AccessShareLock);
 }
 
-/* Whether nothing has happened to a store since the last look. */
+/* Return whether nothing has happened to a store since the last look. */
 static bool
 is_idle(const PgesAnnouncedStore *store)
 {
@@ -142,7 +144,7 @@ is_idle(const PgesAnnouncedStore *store)
 		next - 1 == store->last;
 }
 
-/* Whether a store has to wait after an error. */
+/* Return whether a store has to wait after an error. */
 static bool
 is_paused(const PgesAnnouncedStore *store, TimestampTz now)
 {
@@ -150,8 +152,8 @@ is_paused(const PgesAnnouncedStore *store, TimestampTz now)
 }
 
 /*
- * Whether a store is left alone, as it has failed again and again: otherwise one that
- * cannot be announced would keep the notifier for ever.
+ * Return whether a store is given up, as it has failed too often in a row.  Otherwise a
+ * store that cannot be announced would keep the notifier running for ever.
  */
 static bool
 is_given_up(const PgesAnnouncedStore *store)
@@ -159,7 +161,7 @@ is_given_up(const PgesAnnouncedStore *store)
 	return store->failures >= MAX_STORE_FAILURES;
 }
 
-/* Announce what is new in a store, which is locked. */
+/* Announce the new events of a store that is locked. */
 static void
 announce_new(PgesAnnouncedStore *store, PgesWorkLeft *left)
 {
@@ -186,8 +188,8 @@ announce_new(PgesAnnouncedStore *store, PgesWorkLeft *left)
 }
 
 /*
- * Look at a store in which something may have happened.  Relations that somebody has
- * locked are left for later.
+ * Look at a store that may have new events.  If another session has locked its
+ * relations, they are left for the next look.
  */
 static void
 announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
@@ -211,7 +213,7 @@ announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
 	store->failures = 0;
 }
 
-/* Look at all stores, but for those that failed just now. */
+/* Look at all stores, except those that are paused or given up. */
 static void
 announce_stores(PgesWorkLeft *left)
 {
@@ -238,7 +240,7 @@ announce_stores(PgesWorkLeft *left)
 	left->look_us = GetCurrentTimestamp() - start;
 }
 
-/* Keep in mind what was announced, now that it has been committed. */
+/* Remember what was announced, after the announcing transaction has committed. */
 static void
 keep_announced(void)
 {
@@ -254,7 +256,7 @@ keep_announced(void)
 	}
 }
 
-/* Announce all stores, in a transaction. */
+/* Announce the new events of all stores, in a transaction. */
 static void
 announce_in_transaction(PgesWorkLeft *left)
 {
@@ -268,14 +270,14 @@ announce_in_transaction(PgesWorkLeft *left)
 	left->unrecorded |= pges_announced_stores_may_differ();
 }
 
-/* Whether the watermark of a store is to be written. */
+/* Return whether the watermark of a store is to be written. */
 static bool
 is_unrecorded(const PgesAnnouncedStore *store)
 {
 	return store->permanent && store->announced != store->recorded && !is_given_up(store);
 }
 
-/* Whether it is to be written now. */
+/* Return whether the watermark of a store is to be written now. */
 static bool
 is_due(const PgesAnnouncedStore *store, TimestampTz now)
 {
@@ -283,7 +285,7 @@ is_due(const PgesAnnouncedStore *store, TimestampTz now)
 		TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS);
 }
 
-/* Write the watermark of a store; false when it has to be tried again. */
+/* Write the watermark of a store; return false if the write has to be tried again. */
 static bool
 write_watermark(PgesAnnouncedStore *store)
 {
@@ -299,7 +301,7 @@ write_watermark(PgesAnnouncedStore *store)
 	return done;
 }
 
-/* Write the watermarks that are due, and note which ones were written. */
+/* Write the watermarks that are due, and record which were written. */
 static void
 record_due_stores(TimestampTz now, PgesWorkLeft *left)
 {
@@ -351,8 +353,8 @@ record_stores(PgesWorkLeft *left)
 }
 
 /*
- * Bring the row of the status up to date: what went wrong, and for a notifier that
- * gives up, that the next one is to wait.  False when it has to be tried again.
+ * Write the status: the last error, and for a notifier that gives up, when the next one
+ * may start.  Return false if the write has to be tried again.
  */
 static bool
 write_status(bool gives_up)
@@ -394,10 +396,9 @@ report(PgesWorkLeft *left)
 }
 
 /*
- * After an error: leave alone for a while what caused it, a store, ever longer, or, if
- * it is none of them, the writing of watermarks.  The notifier stays meanwhile.  An
- * error that is no more than a lock which somebody holds for long is not kept in the
- * status.
+ * After an error, pause what caused it: a store, for longer each time, or otherwise the
+ * writing of watermarks.  The notifier keeps running meanwhile.  If the error is only
+ * that another session has held a lock for long, the error is not kept for the status.
  */
 static void
 pause_after_error(const ErrorData *error)
@@ -433,7 +434,7 @@ recover(MemoryContext context, PgesWorkLeft *left, int *failures)
 	FlushErrorState();
 	AbortCurrentTransaction();
 	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && (is_recording || current_store == NULL))
-		(*failures)++;			/* not of a store, which is left alone now */
+		(*failures)++;			/* a failed store is paused instead */
 	pause_after_error(error);
 	FreeErrorData(error);
 	left->unrecorded = true;
@@ -442,11 +443,11 @@ recover(MemoryContext context, PgesWorkLeft *left, int *failures)
 }
 
 /*
- * Announce what is new in all stores, write the watermarks that are due, and fill in
- * what is left to do.  An error is logged.  An error about a store pauses that store
- * alone.  After any other error, the next look comes later, and after MAX_FAILURES of
- * them in a row the notifier gives up.  A store that another session has locked is tried
- * again at the next look.
+ * Announce the new events of all stores, write the watermarks that are due, and set
+ * *left to what is left to do.  An error is logged.  An error about a store pauses that
+ * store alone.  After any other error, the next look comes later.  After MAX_FAILURES
+ * such errors in a row, the notifier gives up.  A store that another session has locked
+ * is tried again at the next look.
  */
 void
 pges_announce_all(PgesWorkLeft *left)
@@ -480,8 +481,8 @@ pges_announce_all(PgesWorkLeft *left)
 }
 
 /*
- * Whether there is something to announce or to write, without doing it.  A store that
- * has to wait after an error counts; one that is left alone does not.
+ * Return whether there is something to announce or to write, without doing it.  A store
+ * that is paused after an error counts.  A store that is given up does not.
  */
 bool
 pges_is_anything_owed(void)

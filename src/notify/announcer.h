@@ -1,6 +1,6 @@
 /*
  * announcer.h
- *		What the notifier does about stores, for this room alone.
+ *		Announces events of stores and writes their watermarks, for this room alone.
  */
 #ifndef PGES_ANNOUNCER_H
 #define PGES_ANNOUNCER_H
@@ -10,13 +10,13 @@
 /* What is left to do after a look at all stores. */
 typedef struct PgesWorkLeft
 {
-	bool		announced;		/* something was */
-	bool		open_appends;	/* hold a mark back */
-	bool		unrecorded;		/* a watermark is to be written soon */
-	int64		taken;			/* positions, since the last look */
-	int64		look_us;		/* how long the look at the stores took */
-	int			failures;		/* so many in a row */
-	bool		gives_up;		/* it has failed too often */
+	bool		announced;		/* an event was announced */
+	bool		open_appends;	/* a mark is held back, or a lock is not free */
+	bool		unrecorded;		/* a watermark or the like is due soon */
+	int64		taken;			/* positions taken since the last look */
+	int64		look_us;		/* duration of the look, in microseconds */
+	int			failures;		/* failures in a row */
+	bool		gives_up;		/* the notifier has failed too often */
 } PgesWorkLeft;
 
 extern bool pges_is_anything_owed(void);

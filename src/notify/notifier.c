@@ -2,16 +2,16 @@
  * notifier.c
  *		The notifier: a background worker that announces new events.
  *
- * NOTIFY takes a lock at commit that all databases of the server share, and
- * holds it while the WAL is flushed.  So appending transactions do not notify.
- * They wake the notifier when they have committed, and it sends one
- * notification for each store that has new events below its high-water mark
- * (announcer.c).  It also keeps the watermarks, by which standbys and subscribers
- * read.  It comes when it is needed, and leaves when it has had nothing to do for a
- * second, so that DROP DATABASE waits only so long; worker.c tells the protocol.
+ * NOTIFY acquires a lock at commit that all databases of the server share, and holds it
+ * while the WAL is flushed.  So transactions that append do not notify.  They wake the
+ * notifier after their commit, and the notifier sends one notification for each store
+ * that has new events below its high-water mark (announcer.c).  The notifier also
+ * writes the watermarks, up to which standbys and subscribers read.  It starts when it
+ * is needed, and ends when it has had nothing to do for a second, so that DROP DATABASE
+ * waits no longer than that.  The protocol is in worker.c.
  *
- * Its transactions do not wait for the disk.  Their WAL follows that of the
- * events they speak of.
+ * The transactions of the notifier do not wait for the disk.  Their WAL follows that of
+ * the events that they announce.
  */
 #include "postgres.h"
 
@@ -30,53 +30,36 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "base/lock_tag.h"
 #include "notify/announced_stores.h"
 #include "notify/announcer.h"
 #include "notify/notifier.h"
-#include "notify/notify.h"
 #include "position/position.h"
 #include "worker/worker.h"
 
-#define LINGER_MS 1000			/* idle for so long, it leaves */
-#define MAX_PAUSE_MS 500		/* between two looks that find nothing */
-#define SOON_MS 100				/* when a watermark is to be written */
-#define MAX_BACKOFF_MS 10000	/* between two failures */
-#define MAX_OPEN_WAIT_MS 100	/* while an open append holds a mark back */
-#define CROWD 8					/* so many appends make it rest for longer */
+#define LINGER_MS 1000			/* after which an idle notifier ends */
+#define MAX_PAUSE_MS 500		/* longest, between two looks without work */
+#define SOON_MS 100				/* base of the rest after a failure */
+#define MAX_BACKOFF_MS 10000	/* longest rest after a failure */
+#define MAX_OPEN_WAIT_MS 100	/* longest wait for open appends or writes */
+#define CROWD 8					/* positions per look that make rests grow */
 #define MAX_REST_MS 16			/* between two looks, if the tick is shorter */
-#define REST_SHARE 4			/* so many times what a look took it rests */
-
-PgesWorker	pges_notifier = {
-	.name = "pg_eventstore notifier",
-	.function = "pges_notifier_main",
-	.lock_class = PGES_LOCK_NOTIFIER,
-	.status = &pges_notifier_status
-};
+#define REST_SHARE 4			/* least rest, as a multiple of the look */
 
 /* Whether this process is asked to end, as by pg_terminate_backend(). */
 static volatile sig_atomic_t is_terminated = false;
 
-/* Whether it ends by itself, with nothing left to do or to be tried. */
+/* Whether the notifier ends by itself, with nothing left to do or to try. */
 static bool leaves_in_order = false;
 
-/* When it took the lease. */
+/* When the notifier acquired the lease. */
 static TimestampTz began_at = 0;
 
-/* Whether SIGTERM may interrupt what is being done. */
+/* Whether SIGTERM may interrupt the present work. */
 static volatile sig_atomic_t is_looking = false;
 
-/* Have the notifier look at the stores soon, if it can run. */
-void
-pges_nudge_notifier(void)
-{
-	if (pges_ensure_worker(&pges_notifier, PGES_NUDGE))
-		pges_wake_worker(&pges_notifier);
-}
-
 /*
- * Signal handler for SIGTERM.  A look at the stores is interrupted, as it may wait
- * for a lock.  Otherwise the notifier ends quietly.
+ * Signal handler for SIGTERM: end the notifier.  A look at the stores is interrupted by
+ * an error, as it may wait for a lock.  Otherwise the notifier ends without an error.
  */
 static void
 handle_sigterm(SIGNAL_ARGS)
@@ -88,7 +71,7 @@ handle_sigterm(SIGNAL_ARGS)
 		SignalHandlerForShutdownRequest(postgres_signal_arg);
 }
 
-/* Announce, unless asked to end. */
+/* Announce new events, unless the notifier is asked to end. */
 static void
 announce_interruptibly(PgesWorkLeft *left)
 {
@@ -101,9 +84,10 @@ announce_interruptibly(PgesWorkLeft *left)
 }
 
 /*
- * Exit callback: a notifier that does not leave in order, as it is terminated or by an
- * error, has another started, which sees to what may be left.  One that has failed at
- * once is not replaced: the next would fail, too.  DROP DATABASE is told by its lock.
+ * Exit callback: start a successor for what may be left, unless the notifier ends in
+ * order.  A notifier that is terminated, or ends by an error, does not.  If the
+ * notifier has failed at once, it has no successor, which would fail, too.  A running
+ * DROP DATABASE, recognized by its lock, prevents a successor, too.
  */
 static void
 replace_unless_in_order(int code, Datum arg)
@@ -125,7 +109,7 @@ replace_unless_in_order(int code, Datum arg)
 				 errhint("You might need to increase max_worker_processes.")));
 }
 
-/* Sleep, however often somebody sets the latch meanwhile. */
+/* Sleep for this many milliseconds, regardless of wakes, unless asked to end. */
 static void
 nap(int ms)
 {
@@ -139,7 +123,7 @@ nap(int ms)
 	}
 }
 
-/* Whether there is something to do. */
+/* Return whether there is something to do. */
 static bool
 has_work(void)
 {
@@ -151,7 +135,7 @@ has_work(void)
 	return found;
 }
 
-/* The same; an error is left to the next look, which can handle it. */
+/* Return has_work(), or true after an error, which the next look can handle. */
 static bool
 may_have_work(void)
 {
@@ -173,7 +157,7 @@ may_have_work(void)
 	return found;
 }
 
-/* Leave, unless there is or may soon be something to do: W4 to W6. */
+/* Do W4 to W6; return whether the notifier is to end. */
 static bool
 try_to_leave(void)
 {
@@ -183,7 +167,7 @@ try_to_leave(void)
 	return !pges_take_lease(&pges_notifier);
 }
 
-/* Wait until woken or until it is time to look again; whether it was woken. */
+/* Wait until woken or until the timeout; return whether the notifier was woken. */
 static bool
 wait_for_work(const PgesWorkLeft *left, int timeout)
 {
@@ -204,10 +188,11 @@ wait_for_work(const PgesWorkLeft *left, int timeout)
 }
 
 /*
- * How long to rest after a look: the tick, and ever longer while many positions were
- * taken from look to look.  A commit that does not wait for the disk wakes the WAL
- * writer, which then is in the way of those who flush.  With very many stores, the
- * looks themselves must not take a processor for themselves.
+ * Return for how many milliseconds to rest after a look: the tick, and ever longer
+ * while many positions are taken from look to look.  A commit that does not wait for
+ * the disk wakes the WAL writer, which then hinders sessions that flush.  The rest also
+ * grows with the duration of a look: with very many stores, looks must not occupy a
+ * whole processor.
  */
 static int
 next_rest(int rest, const PgesWorkLeft *left)
@@ -222,8 +207,8 @@ next_rest(int rest, const PgesWorkLeft *left)
 }
 
 /*
- * Rest after a look, and wait until there may be work again.  The pause is doubled as
- * long as nothing is found.  Whether there has been nothing to do for long.
+ * Rest after a look, and wait until there may be work again.  The pause doubles as long
+ * as looks find nothing.  Return whether there has been nothing to do for LINGER_MS.
  */
 static bool
 wait_after_look(const PgesWorkLeft *left)
@@ -248,7 +233,7 @@ wait_after_look(const PgesWorkLeft *left)
 	return TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), LINGER_MS);
 }
 
-/* Announce until there has been nothing to do for a while, or asked to end. */
+/* Announce until there has been nothing to do for a while, or until asked to end. */
 static void
 serve_until_idle(void)
 {
@@ -263,7 +248,7 @@ serve_until_idle(void)
 	}
 }
 
-/* Settings that no configuration of the database may change for the notifier. */
+/* Set what no configuration of the database may change for the notifier. */
 static void
 fix_settings(void)
 {
@@ -289,7 +274,7 @@ fix_settings(void)
 	}
 }
 
-/* Wake the session that waits for this worker to be ready, if it still does. */
+/* Wake the session that waits for this worker to be ready, if that session still runs. */
 static void
 tell_starter(void)
 {
@@ -300,7 +285,7 @@ tell_starter(void)
 		SetLatch(&starter->procLatch);
 }
 
-/* Entry point of the background worker. */
+/* Run the notifier: the entry point of the background worker. */
 void
 pges_notifier_main(Datum database)
 {

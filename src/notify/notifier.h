@@ -1,6 +1,6 @@
 /*
  * notifier.h
- *		The notifier: the background worker that announces new events, for this room alone.
+ *		The notifier: a background worker that announces events, for this room alone.
  */
 #ifndef PGES_NOTIFIER_H
 #define PGES_NOTIFIER_H

@@ -1,21 +1,18 @@
 /*
  * notify.c
- *		Notifications of appends: what a transaction that has appended does about them
- *		when it ends.
+ *		Notifications of appends: what a transaction that has appended does at its end.
  *
- * position.c lists the stores to which a transaction appends, by whatever statement.
- * For a store in mode "commit" the transaction notifies.  For one in mode "worker" it
- * makes sure that there is a notifier, and wakes that when it has committed; if there
- * can be none, the transaction notifies, too.  worker.c tells the protocol.
+ * position.c lists the stores to which a transaction appends, by any statement.  For a
+ * store in mode "commit", the transaction sends the notification.  For a store in mode
+ * "worker", the transaction makes sure that a notifier runs, and wakes the notifier
+ * after the commit.  If no notifier can run, the transaction sends the notification
+ * itself.  The protocol is in worker.c.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/async.h"
-#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/lsyscache.h"
 
 #include "notify/notifier.h"
@@ -34,27 +31,11 @@ typedef struct Announcement
 } Announcement;
 
 /*
- * Notify of a store's events up to a position.  The payload does not grow with the
- * events, so no append fails because of what is appended.
- */
-void
-pges_notify(const char *channel, const char *store, int64 position)
-{
-	StringInfoData payload;
-
-	initStringInfo(&payload);
-	appendStringInfoString(&payload, "{\"store\": ");
-	escape_json(&payload, store);
-	appendStringInfo(&payload, ", \"position\": " INT64_FORMAT "}", position);
-	Async_Notify(channel, payload.data);
-	pfree(payload.data);
-}
-
-/*
- * How a store is announced as things are now, at the end of the transaction: since it
- * has appended, the transaction may have changed the mode or the channel, or renamed or
- * dropped the table.  The description is of use only if it is still true.  To make it
- * anew could raise an error, so the options are read off the catalogs then.
+ * Return how to announce a store, by its settings at the end of the transaction.  The
+ * mode is "off" if the table is gone.  After its append, the transaction may have
+ * changed the mode or the channel, or renamed or dropped the table.  The description of
+ * the store is used only if it is still valid.  Making a new one could raise an error,
+ * so otherwise the options are read from the catalogs.
  */
 static Announcement
 announcement_of(const PgesAppended *appended)
@@ -80,7 +61,7 @@ announcement_of(const PgesAppended *appended)
 	return announcement;
 }
 
-/* What is to be announced at the end of the transaction, as a list. */
+/* Return what is to be announced at the end of the transaction, as a list. */
 static List *
 to_announce(const PgesAppended *appended)
 {
@@ -97,7 +78,7 @@ to_announce(const PgesAppended *appended)
 	return list;
 }
 
-/* The first in a list that has a mode, or NULL. */
+/* Return the first announcement in a list that has a mode, or NULL. */
 static const Announcement *
 first_of_mode(const List *list, PgesNotifications mode)
 {
@@ -113,7 +94,7 @@ first_of_mode(const List *list, PgesNotifications mode)
 	return NULL;
 }
 
-/* Before commit: see to it that all appends are announced. */
+/* Before commit: make sure that all appends are announced. */
 static void
 announce_appends(const PgesAppended *appended)
 {
@@ -131,7 +112,7 @@ announce_appends(const PgesAppended *appended)
 	}
 }
 
-/* Before PREPARE TRANSACTION, which cannot carry notifications: only a notifier can. */
+/* Before PREPARE TRANSACTION: raise an error if no notifier will announce the appends. */
 static void
 check_prepare(const PgesAppended *appended)
 {
@@ -154,7 +135,8 @@ check_prepare(const PgesAppended *appended)
 
 /*
  * Transaction callback.  What may fail is done before the commit.  A transaction that
- * is rolled back may have held others back, so it wakes the notifier, too.
+ * is rolled back may have held back the events of others, so it wakes the notifier,
+ * too.
  */
 static void
 transaction_ends(XactEvent event, void *arg)
@@ -182,7 +164,7 @@ transaction_ends(XactEvent event, void *arg)
 	}
 }
 
-/* Be told of the ends of transactions. */
+/* Register the callback for the ends of transactions. */
 void
 pges_notify_init(void)
 {

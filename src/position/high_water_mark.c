@@ -1,11 +1,11 @@
 /*
  * high_water_mark.c
- *		The high-water mark of a store: the position at or below which nothing
- *		can appear any more.
+ *		The high-water mark of a store: the position at or below which no event can
+ *		appear any more.
  *
- * Before its first position, a transaction that appends acquires the guard of the
- * next position; see position.c.  With W the mark that this backend knows already,
- * a reader does:
+ * Before its first position, a transaction that appends acquires the guard of the next
+ * position; see position.c.  W is the mark that this backend already knows.  A reader
+ * does:
  *
  *	R1	H := the last position that the sequence has assigned
  *	R2	find the lowest position p from W + 1 to H whose guard another session holds
@@ -13,52 +13,53 @@
  *	R4	take a fresh snapshot
  *	R5	read the rows at or below W under that snapshot
  *
- * R1 to R3 are pges_high_water_mark(), R4 and R5 are read_log.c.
+ * pges_high_water_mark() does R1 to R3, read_log.c does R4 and R5.
  *
- * Why no row can appear at or below W later, for any snapshot from R4 on.  Let
- * T be a transaction that appends, n the position of its guard, v the moment at
- * which T acquired it.  At v the sequence had assigned the positions below n and
- * no others.  T holds the guard until it has left the proc array.
+ * Why no row can appear at or below W later, for any snapshot from R4 on: let T be a
+ * transaction that appends, n the position of its guard, and v the moment at which T
+ * acquired it.  At v the sequence had assigned the positions below n and no others.  T
+ * holds the guard until it has left the proc array.
  *
- * - While T is open, W < n in every session.  A W found from an H of before v is at
- *   most that H, which is at most n - 1.  For a later H, R2 looks at n if H >= n, as
- *   W + 1 <= n, and finds T's guard.
- * - So a session that moves W to or past p, a position of T, does so when T has
- *   ended, and T's rows, if it committed, are visible from R4 on.  A transaction
- *   that is still to begin cannot get p: the sequence has passed it (R1).
+ * - While T is open, W < n in every session.  If W was found from an H of before v, W
+ *   is at most that H, which is at most n - 1.  For a later H >= n, R2 looks at n,
+ *   because W + 1 <= n, and finds the guard of T.
+ * - So when a session moves W to or past p, a position of T, T has ended.  If T
+ *   committed, its rows are visible from R4 on.  A transaction that is still to begin
+ *   cannot get p: the sequence has passed p (R1).
  *
- * It does not matter from which W a session starts: all sessions that do R1 to R3 at
- * the same time find the same mark.  If a session has found W, every guard that is
- * open then or acquired later is above W.  So any session that looks afterwards,
- * also for the first time, finds W or more.  This is why an announcement of W can be
- * read by every session at once.
+ * The W from which a session starts does not matter: all sessions that do R1 to R3 at
+ * the same time find the same mark.  If a session has found W, every guard that is held
+ * then or acquired later is above W.  So any session that looks afterwards, also for
+ * the first time, finds W or more.  Therefore every session can read the events up to W
+ * as soon as W is announced.
  *
- * R1 before R2 before R4 is all that matters.  The sequence's page, the lock
- * table and the proc array are read under lightweight locks, which are full
- * barriers.  A statement that calls the function and compares with its result
- * is no reader in this sense: its snapshot is older than the mark.
+ * Only the order R1, R2, R4 matters.  The page of the sequence, the lock table and the
+ * proc array are read under lightweight locks, which are full barriers.  A statement
+ * that calls eventstore.high_water_mark() and compares with its result is not a reader
+ * in this sense: its snapshot is older than the mark.
  *
  * A session that is far behind starts at the watermark, which is a W that another
- * session has found.  If it still is far behind, it reads the lock table as a whole
+ * session has found.  If the session is still far behind, it reads the whole lock table
  * instead of asking for each position.
  *
  * The tag of a guard has the lower 32 bits of the position.  They are taken for the
  * lowest position above W that has these bits.  No guard is at or below W, so this is
- * right unless a transaction is open over 2^32 positions, or a session starts at 0
- * without a watermark in a store with so many; then W is too low, never too high.
+ * right with two exceptions: a transaction that is open over 2^32 positions, and a
+ * session that starts at 0, without a watermark, in a store with so many positions.
+ * Then W is too low, never too high.
  *
- * GetLockConflicts() does not name the caller: what a transaction that has
- * appended finds may pass its own rows, which are visible to it alone.  It is
- * not remembered, as PREPARE TRANSACTION would make these rows another's.  Nor
- * does it name a transaction that has left the proc array and still holds its
- * locks, which is right: what it did is visible from R4 on.
+ * GetLockConflicts() omits the caller.  So the mark that a transaction finds after it
+ * has appended may pass its own rows, which are visible to it alone.  The session does
+ * not remember this mark: after PREPARE TRANSACTION, the rows belong to another
+ * transaction.  GetLockConflicts() also omits a transaction that has left the proc
+ * array and still holds its locks.  This is right: its rows are visible from R4 on.
  *
- * The sequence is not enough on a standby, where it is ahead of the log that
- * was replayed, and on a logical subscriber, where it does not move.  There the
- * mark is a row of table eventstore.watermarks.  Its writer finds W before it
- * writes the row, so every commit that W covers is in the WAL before that of
- * the row: a snapshot that sees the row sees the events.  A subscriber applies
- * commits in their order once the first copies of both tables are done.
+ * On a standby, the sequence is ahead of the log that was replayed.  On a logical
+ * subscriber, the sequence does not move.  There the mark is a row of table
+ * eventstore.watermarks.  Its writer finds W before it writes the row.  So every commit
+ * that W covers is in the WAL before the commit of the row: a snapshot that sees the
+ * row sees the events.  A subscriber applies commits in their order once the first
+ * copies of both tables are done.
  */
 #include "postgres.h"
 
@@ -83,20 +84,20 @@
 #include "position/position.h"
 #include "store/store.h"
 
-/* For more positions, read the whole lock table once instead. */
+/* To check more positions, read the whole lock table once instead. */
 #define MAX_PROBES 256
 
-/* What this backend knows to be safe in the store of a sequence. */
+/* The mark that this backend knows for the store of a sequence. */
 typedef struct MarkEntry
 {
 	Oid			sequence;		/* hash key */
 	int64		mark;
 } MarkEntry;
 
-/* Lives as long as the backend.  An error leaves an entry that is lower. */
+/* Lives as long as the backend.  An error leaves an entry with a lower mark. */
 static HTAB *marks = NULL;
 
-/* The entry of a sequence. */
+/* Return the entry of a sequence; create a missing one with mark 0. */
 static MarkEntry *
 mark_entry(Oid sequence)
 {
@@ -112,7 +113,7 @@ mark_entry(Oid sequence)
 	return entry;
 }
 
-/* Whether another session holds the guard of a position. */
+/* Return whether another session holds the guard of a position. */
 static bool
 is_guarded(Oid sequence, uint64 position)
 {
@@ -127,11 +128,11 @@ is_guarded(Oid sequence, uint64 position)
 }
 
 /*
- * The lowest position, from the first to the last, whose guard another session
- * holds, by one look at the whole lock table; last + 1 if there is none (the type has
- * room for that after the greatest position).  What is found is confirmed: a transaction
- * that has left the proc array and not yet released its locks counts for nothing, here
- * as in is_guarded().
+ * Return the lowest position from "first" to "last" whose guard another session holds,
+ * or last + 1 if there is none (the type has room for that after the greatest
+ * position).  The function reads the whole lock table once, and confirms what it finds.
+ * As in is_guarded(), a transaction that has left the proc array and still holds its
+ * locks does not count.
  */
 static uint64
 lowest_guarded(Oid sequence, uint64 first, uint64 last)
@@ -159,8 +160,9 @@ lowest_guarded(Oid sequence, uint64 first, uint64 last)
 }
 
 /*
- * The same, by the cheaper way.  The first position is the one which holds a reader
- * back if it has been held back before, so it is looked at first.
+ * Return the same as lowest_guarded(), by the cheaper way.  The first position is
+ * checked first: if an earlier look was stopped by a guard, it was the guard of this
+ * position.
  */
 static uint64
 first_guarded(Oid sequence, uint64 first, uint64 last)
@@ -172,7 +174,7 @@ first_guarded(Oid sequence, uint64 first, uint64 last)
 	return first;
 }
 
-/* Whether somebody in this database holds a guard, and so may commit events. */
+/* Return whether a transaction of this database holds a guard, so may commit events. */
 bool
 pges_is_anything_guarded(void)
 {
@@ -193,8 +195,8 @@ pges_is_anything_guarded(void)
 }
 
 /*
- * From where to look for guards: the mark that this session knows, or if that is far
- * behind the watermark, if it is higher.
+ * Return the mark after which to look for guards: the mark that this session knows, or
+ * the watermark if that mark is far behind and the watermark is higher.
  */
 static int64
 starting_mark(Oid store, const MarkEntry *entry, int64 last)
@@ -208,8 +210,8 @@ starting_mark(Oid store, const MarkEntry *entry, int64 last)
 }
 
 /*
- * The high-water mark of a store, by the guards: R1 to R3.  Only on the server,
- * and in the database, that assigns the positions.
+ * Return the high-water mark of a store, as found from the guards: R1 to R3.  Call this
+ * only on the server, and in the database, that assigns the positions.
  */
 int64
 pges_probe_mark(Oid store, Oid sequence)
@@ -219,7 +221,7 @@ pges_probe_mark(Oid store, Oid sequence)
 	int64		mark;
 
 	if (last < entry->mark)
-		entry->mark = 0;		/* somebody has set the sequence back */
+		entry->mark = 0;		/* the sequence was set back */
 	if (last == entry->mark)
 		return last;
 	mark = first_guarded(sequence, starting_mark(store, entry, last) + 1, last) - 1;
@@ -228,7 +230,7 @@ pges_probe_mark(Oid store, Oid sequence)
 	return mark;
 }
 
-/* Whether events come to a store by a subscription. */
+/* Return whether a subscription brings the events of a store. */
 bool
 pges_is_subscribed(Oid store)
 {
@@ -241,8 +243,9 @@ pges_is_subscribed(Oid store)
 }
 
 /*
- * Raise unless a subscription to a store can carry its watermark: it has to
- * contain the table, and carry the names of stores, as OIDs are others here.
+ * Raise an error unless a subscription to a store can carry its watermark.  The
+ * subscription must contain the table of watermarks, and carry the names of stores: the
+ * OIDs of stores differ here.
  */
 static void
 check_subscription(const PgesStore *store, Oid subscription, char watermarks)
@@ -272,9 +275,9 @@ check_subscription(const PgesStore *store, Oid subscription, char watermarks)
 }
 
 /*
- * Whether a store that is subscribed to, and the watermarks, are past their
- * first copies: before that, a watermark may be there earlier than the events
- * that it covers.
+ * Return whether the first copies of a subscribed store and of the watermarks are done.
+ * Before that, a watermark may arrive earlier than the events that it covers.  Raise an
+ * error if a subscription cannot carry the watermark.
  */
 static bool
 is_copied(const PgesStore *store)
@@ -300,8 +303,8 @@ is_copied(const PgesStore *store)
 }
 
 /*
- * Whether this session has not yet looked for the mark of a store.  Not so where the
- * mark is a watermark, nor in a transaction that has appended.
+ * Return whether this session has not yet looked for the mark of a store.  Return false
+ * if the mark is a watermark, or if the transaction has appended to the store.
  */
 bool
 pges_is_first_look(const PgesStore *store)
@@ -312,8 +315,9 @@ pges_is_first_look(const PgesStore *store)
 }
 
 /*
- * The high-water mark of a store, to be followed by a fresh snapshot.  It comes
- * from where it can be known: the guards, or the watermark.
+ * Return the high-water mark of a store.  The caller must then take a fresh snapshot.
+ * The mark comes from the guards; on a standby or a subscriber, from the watermark.
+ * Without a watermark, or before the first copies are done, that mark is 0.
  */
 int64
 pges_high_water_mark(const PgesStore *store)

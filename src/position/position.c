@@ -1,51 +1,50 @@
 /*
  * position.c
- *		Hands out positions under the guard: the writers' half of the ordered
- *		log.  The readers' half, and the proof of both, are in high_water_mark.c.
+ *		Assigns positions under the guard: the protocol of writers of the ordered log.
+ *		The protocol of readers, and the proof of both, are in high_water_mark.c.
  *
- * A store's positions come from a sequence.  They are assigned before commit, so
- * a later position can become visible before an earlier one.  A reader must
- * therefore know the lowest position that may still appear.  For that, each
- * transaction that appends acquires a heavyweight lock before its first position:
- * the guard.
+ * The positions of a store come from a sequence.  They are assigned before commit, so a
+ * later position can become visible before an earlier one.  A reader must therefore
+ * know the lowest position that may still appear.  For that, each transaction that
+ * appends acquires a heavyweight lock before its first position: the guard.
  *
- * TAG(sequence, n) is an advisory lock tag of a class of its own, for position n.
- * A writer does:
+ * TAG(sequence, n) is an advisory lock tag of a class of its own, for position n.  A
+ * writer does:
  *
  *	1	if this top transaction has the guard of the store: go to 3
  *	2	lock the page of the sequence in share mode
- *		n := the next position, as that page tells
- *		lock TAG(n) in RowExclusiveLock
+ *		n := the next position, as read from that page
+ *		acquire TAG(n) in RowExclusiveLock
  *		unlock the page, remember that this top transaction has the guard
  *	3	take positions from the sequence, insert
  *
- * It never unlocks TAG(n): the end of the transaction does, or COMMIT PREPARED.
+ * The transaction never releases TAG(n): its end does, or COMMIT PREPARED.
  *
- * The sequence is locked as nextval() locks it, and until that has its own lock.  So
- * ALTER SEQUENCE, which gives a sequence another file, is waited for before step 2, and
- * the page that is read is the one that nextval() changes.
+ * Before step 2, the writer locks the sequence in the mode of nextval(), and keeps that
+ * lock until nextval() has its own.  ALTER SEQUENCE gives a sequence another file.  So
+ * the writer waits for ALTER SEQUENCE before step 2, and reads the page that nextval()
+ * changes.
  *
- * nextval() changes the page under the exclusive lock.  So at the moment in which
- * the guard is acquired, the sequence has assigned exactly the positions below n,
- * and all positions of the transaction are at or above n.
+ * nextval() changes the page under the exclusive lock.  So at the moment at which the
+ * guard is acquired, the sequence has assigned exactly the positions below n.  All
+ * positions of the transaction are at or above n.
  *
- * Step 2 holds the content lock of a buffer while LockAcquire() acquires a
- * partition lock of the lock manager.  This cannot deadlock: the lock manager
- * reads no buffers, so nobody acquires the two in the other order.  Nor can
- * LockAcquire() wait: RowExclusiveLock does not conflict with itself, and nobody
- * acquires a mode that it conflicts with.  If LockAcquire() raises an error, as
- * when the lock table is full, the abort of the (sub)transaction releases the
- * buffer's lock and its pin.
+ * Step 2 holds the content lock of a buffer while LockAcquire() acquires a partition
+ * lock of the lock manager.  This cannot deadlock: the lock manager reads no buffers,
+ * so no process acquires the two in the other order.  LockAcquire() does not wait,
+ * either: RowExclusiveLock does not conflict with itself, and no process acquires a
+ * mode that conflicts with it.  If LockAcquire() raises an error, for example because
+ * the lock table is full, the abort of the (sub)transaction releases the buffer's lock
+ * and its pin.
  *
- * CommitTransaction() and its kin leave the proc array before they release locks,
- * so a session that finds the tag free finds the rows visible.
+ * CommitTransaction() and the like leave the proc array before they release locks.  So
+ * a session that finds the tag free finds the rows visible.
  *
- * The lock's resource owner is that of the top transaction: ROLLBACK TO
- * SAVEPOINT must not release it, as positions taken afterwards in the same
- * transaction rely on it.
+ * The resource owner of the lock is that of the top transaction.  ROLLBACK TO SAVEPOINT
+ * must not release the lock: positions taken later in the transaction rely on it.
  *
- * The allocator is the default of the position column, so a plain INSERT or
- * COPY is as safe as the append functions.
+ * The allocator is the default of column "position".  So a plain INSERT or COPY is as
+ * safe as the append functions.
  */
 #include "postgres.h"
 
@@ -71,22 +70,22 @@
 #include "position/position.h"
 #include "store/store.h"
 
-/* The position that a subtransaction which is still open has taken last. */
+/* The last position that an open subtransaction has taken. */
 typedef struct NestedPosition
 {
-	int			level;			/* of nesting */
+	int			level;			/* nesting level */
 	int64		position;
 	struct NestedPosition *outer;
 } NestedPosition;
 
-/* What this backend does with a store's sequence. */
+/* What this backend has taken from the sequence of a store. */
 typedef struct SequenceEntry
 {
 	Oid			sequence;		/* hash key */
-	LocalTransactionId guarded_in;	/* has the guard; stale by itself when
-									 * that transaction has ended */
+	LocalTransactionId guarded_in;	/* transaction that has the guard; stale
+									 * when that has ended */
 	PgesAppended appended;		/* of the transaction guarded_in */
-	NestedPosition *nested;		/* the same of its subtransactions, in
+	NestedPosition *nested;		/* last positions of its subtransactions, in
 								 * TopTransactionContext */
 } SequenceEntry;
 
@@ -94,12 +93,12 @@ typedef struct SequenceEntry
 static HTAB *sequences = NULL;
 
 /*
- * The stores to which the current transaction has appended.  notify.c resets this
- * when the transaction has ended.
+ * The stores to which the current transaction has appended.  notify.c empties the list
+ * when the transaction ends.
  */
 static PgesAppended *appended = NULL;
 
-/* The entry of a sequence. */
+/* Return the entry of a sequence; create a missing one. */
 static SequenceEntry *
 sequence_entry(Oid sequence)
 {
@@ -117,9 +116,9 @@ sequence_entry(Oid sequence)
 }
 
 /*
- * Read the next position of a sequence from its only page, which stays locked
- * against nextval(), by a share lock on its buffer, until the caller releases it.
- * The SQL functions for this ask for privileges that an appender need not have.
+ * Read the next position of a sequence from its only page.  Return the buffer of the
+ * page with a share lock, which blocks nextval() until the caller releases it.  The SQL
+ * functions for this require privileges that an appender need not have.
  */
 static Buffer
 lock_next_position(Relation rel, int64 *next)
@@ -137,7 +136,7 @@ lock_next_position(Relation rel, int64 *next)
 	return buffer;
 }
 
-/* Open a sequence to read its page. */
+/* Open a sequence to read its page; raise an error for another kind of relation. */
 static Relation
 open_sequence(Oid sequence, LOCKMODE mode)
 {
@@ -148,7 +147,7 @@ open_sequence(Oid sequence, LOCKMODE mode)
 	return rel;
 }
 
-/* The position that a sequence assigns next. */
+/* Return the position that a sequence assigns next. */
 int64
 pges_next_of_sequence(Oid sequence)
 {
@@ -161,8 +160,8 @@ pges_next_of_sequence(Oid sequence)
 }
 
 /*
- * The same of a sequence that may be gone, or locked: false then.  The lock is not
- * kept.
+ * Set *next to the position that a sequence assigns next.  Return false if the sequence
+ * is missing or locked.  The function does not keep its lock on the sequence.
  */
 bool
 pges_try_next_of_sequence(Oid sequence, int64 *next)
@@ -183,8 +182,8 @@ pges_try_next_of_sequence(Oid sequence, int64 *next)
 }
 
 /*
- * Acquire a guard's lock on behalf of the top transaction; false if that would
- * have to wait.  An error resets the owner by itself: the (sub)transaction aborts.
+ * Acquire the lock of a guard for the top transaction; return false if it would have to
+ * wait.  After an error, the abort of the (sub)transaction resets the resource owner.
  */
 static bool
 lock_for_top_transaction(const LOCKTAG *tag)
@@ -198,7 +197,7 @@ lock_for_top_transaction(const LOCKTAG *tag)
 	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Lock the guard of the next position: step 2. */
+/* Acquire the guard of the next position (step 2); raise an error rather than wait. */
 static void
 lock_guard(Oid sequence)
 {
@@ -217,8 +216,8 @@ lock_guard(Oid sequence)
 }
 
 /*
- * Give the current top transaction the guard of a store, once, and list the store as
- * one to which it appends.
+ * Acquire the guard of a store, unless the current top transaction has it, and list the
+ * store as one to which the transaction appends.
  */
 static void
 take_guard(SequenceEntry *entry)
@@ -235,21 +234,21 @@ take_guard(SequenceEntry *entry)
 	appended = &entry->appended;
 }
 
-/* The stores to which the current transaction has appended. */
+/* Return the stores to which the current transaction has appended, or NULL for none. */
 const PgesAppended *
 pges_appended(void)
 {
 	return appended;
 }
 
-/* Empty the list of these stores. */
+/* Empty the list of stores to which the current transaction has appended. */
 void
 pges_forget_appended(void)
 {
 	appended = NULL;
 }
 
-/* Whether the current top transaction has the guard of a store. */
+/* Return whether the current top transaction has the guard of a store. */
 bool
 pges_holds_guard(Oid sequence)
 {
@@ -259,7 +258,7 @@ pges_holds_guard(Oid sequence)
 	return entry && entry->guarded_in == pges_current_lxid_compat();
 }
 
-/* Note the position that was taken last, at a level of nesting. */
+/* Record the last position that was taken at a nesting level. */
 static void
 note_position(SequenceEntry *entry, int level, int64 position)
 {
@@ -280,8 +279,8 @@ note_position(SequenceEntry *entry, int level, int64 position)
 }
 
 /*
- * Subtransaction callback: what a subtransaction has taken is now its parent's, or is
- * rolled back.
+ * Subtransaction callback: pass the last positions of a committed subtransaction to its
+ * parent, and drop those of an aborted one.
  */
 static void
 subtransaction_ends(SubXactEvent event, SubTransactionId subtransaction,
@@ -305,14 +304,14 @@ subtransaction_ends(SubXactEvent event, SubTransactionId subtransaction,
 	}
 }
 
-/* Be told of the ends of subtransactions. */
+/* Register the callback for the ends of subtransactions. */
 void
 pges_position_init(void)
 {
 	RegisterSubXactCallback(subtransaction_ends, NULL);
 }
 
-/* Take n positions, ascending. */
+/* Acquire the guard if it is not held, and take n positions in ascending order. */
 void
 pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 {
@@ -330,8 +329,8 @@ pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 }
 
 /*
- * Check that the user may take positions: who may insert into the store may,
- * and so may who has been granted the sequence.
+ * Raise an error unless the user may take positions: the user needs INSERT on the
+ * store, or USAGE on the sequence.
  */
 static void
 check_privileges(Oid relid, Oid sequence)
@@ -343,7 +342,7 @@ check_privileges(Oid relid, Oid sequence)
 
 PG_FUNCTION_INFO_V1(pges_next_position);
 
-/* SQL: the default of a store's position column. */
+/* SQL: return the next position; the default of a store's position column. */
 Datum
 pges_next_position(PG_FUNCTION_ARGS)
 {

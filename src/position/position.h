@@ -2,6 +2,10 @@
  * position.h
  *		Door of the room "position": the guard, the allocator of positions, the high-water
  *		mark and the watermarks.
+ *
+ * Rooms notify, append, read, archive and lifecycle call it.  The protocol of writers
+ * is in position.c, that of readers and the proof in high_water_mark.c; see
+ * doc/ordered-log.md.
  */
 #ifndef PGES_POSITION_H
 #define PGES_POSITION_H
@@ -13,7 +17,7 @@
 #include "base/lock_tag.h"
 #include "store/store.h"
 
-/* The guard of a position; positions 2^32 apart share one. */
+/* Set the lock tag of a position's guard; positions 2^32 apart share a guard. */
 #define PGES_SET_GUARD_TAG(tag, sequence, position) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, sequence, (uint32) (position), \
 						 PGES_LOCK_GUARD)
@@ -22,8 +26,7 @@
 typedef struct PgesAppended
 {
 	const PgesStore *store;
-	int64		position;		/* that it has taken last, or 0 if all were
-								 * rolled back to a savepoint */
+	int64		position;		/* taken last; 0 if all were rolled back */
 	struct PgesAppended *next;
 } PgesAppended;
 
@@ -38,7 +41,7 @@ typedef struct PgesWatermark
 /* How to write a watermark. */
 typedef enum PgesWatermarkWriter
 {
-	PGES_BY_HAND,				/* waits for others, announces nothing */
+	PGES_BY_HAND,				/* waits for locks, keeps "announced" */
 	PGES_BY_NOTIFIER
 } PgesWatermarkWriter;
 

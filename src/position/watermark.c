@@ -1,7 +1,8 @@
 /*
  * watermark.c
- *		The rows of table eventstore.watermarks: how far standbys and subscribers may
- *		read a store, and what the notifier has announced.
+ *		The watermarks: rows of table eventstore.watermarks.  The watermark of a store
+ *		says how far standbys and subscribers may read the store, and what the
+ *		notifier has announced.
  */
 #include "postgres.h"
 
@@ -40,7 +41,7 @@ static const PgesOwnTable watermarks_table = {
 	}
 };
 
-/* The table of the watermarks. */
+/* Return the OID of eventstore.watermarks; if it is missing, InvalidOid or an error. */
 Oid
 pges_watermarks_table(bool missing_ok)
 {
@@ -48,9 +49,9 @@ pges_watermarks_table(bool missing_ok)
 }
 
 /*
- * Find the row of a store, as of now; NULL if there is none.  The index is scanned
- * backwards: where a long snapshot keeps many dead versions of the row, the newest
- * one is at the end.
+ * Return a copy of the row of a store as of now, or NULL if there is none.  Raise an
+ * error if the table has no primary key.  The index is scanned backwards: if a long
+ * snapshot keeps many dead versions of the row, the newest version is at the end.
  */
 static HeapTuple
 find_watermark(Relation rel, Oid store)
@@ -81,9 +82,10 @@ find_watermark(Relation rel, Oid store)
 }
 
 /*
- * Read the watermark of a store, as of now; false when there is none or, unless
- * told to wait, when somebody has locked the table.  A store that is not logged
- * has none, as its sequence would start again below it after a crash.
+ * Read the watermark of a store as of now; return false if there is none.  If "wait" is
+ * false, return false also if another session has locked the table.  A store that is
+ * not logged has no watermark, as its sequence would start again below it after a
+ * crash.
  */
 bool
 pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
@@ -114,8 +116,8 @@ pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 }
 
 /*
- * Delete the watermark of a store, for whoever creates or drops it.  The store
- * is locked, so nobody writes the row.
+ * Delete the watermark of a store that the caller creates or drops.  The caller has
+ * locked the store, so no other session writes the row.
  */
 void
 pges_forget_watermark(Oid store)
@@ -130,7 +132,7 @@ pges_forget_watermark(Oid store)
 	table_close(rel, NoLock);
 }
 
-/* Update or insert the row of a store, by SPI; whether that was possible. */
+/* Update or insert the row of a store by SPI; return false if no row was written. */
 static bool
 store_watermark(Oid store, const PgesWatermark *present, int64 mark, int64 last,
 				PgesWatermarkWriter writer)
@@ -164,11 +166,12 @@ store_watermark(Oid store, const PgesWatermark *present, int64 mark, int64 last,
 
 /*
  * Write the watermark of a store, as the owner of the table, unless it is as high
- * already; SPI must be connected.  Another transaction that writes it is waited for
- * by hand; for the notifier this returns false then.  The lock tells, also of a row
- * that is not visible yet.  The notifier names the version of the row that it has
- * found, so that it need not look through dead ones.  A watermark beyond the last
- * position is wrong: somebody has set the sequence back.
+ * already.  SPI must be connected.  Return whether the watermark is up to date.  If
+ * another transaction is writing the row, PGES_BY_HAND waits and PGES_BY_NOTIFIER
+ * returns false.  A lock detects that, also for a row that is not visible yet.  The
+ * notifier names the row version that it has found, so that it need not read dead ones.
+ * A watermark above the last position is wrong, because the sequence was set back, and
+ * is replaced.
  */
 bool
 pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)

@@ -1,21 +1,20 @@
 /*
  * read.c
- *		The set-returning functions that read events.
+ *		The SQL functions that read events, except the ordered log (read_log.c).
  *
- * Each is one statement on the store.  Its rows go straight from the executor
- * into the function's tuplestore, and every bound is a parameter, so LIMIT
- * stops the scan.  The functions are stable: they read under the snapshot of
- * the query that calls them.  Those that read the ordered log are in read_log.c.
+ * Each function runs one statement on the store.  The rows go straight from the executor
+ * into the tuplestore of a set-returning function.  Every bound is a parameter, so LIMIT
+ * stops the scan.  The functions are stable: they read under the snapshot of the query
+ * that calls them.
  *
- * With the archive included, the same statement reads the store and its archive
- * as one, under one snapshot: an event is in exactly one of them.
+ * If the archive is included, the same statement reads the store and its archive as one
+ * table, under one snapshot.  An event is in exactly one of the two.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -45,7 +44,7 @@ static const PgesStatement by_aggregate_backwards = {
 	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
 };
 
-/* A statement that reads the events with one value in one column, by time. */
+/* A statement that reads the events with one value in one column, ordered by time. */
 #define BY_COLUMN(column) { \
 	"SELECT " PGES_COLUMNS " FROM %1$s " \
 	"WHERE " column " OPERATOR(pg_catalog.=) $1 " \
@@ -79,7 +78,7 @@ static const PgesStatement aggregate_version = {
 	1, {TEXTOID}
 };
 
-/* Add a text argument of the function, which must not be null. */
+/* Add a text argument of the function.  Raise an error if the argument is null. */
 static void
 add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
 {
@@ -87,7 +86,7 @@ add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
 	pges_add_param(params, PG_GETARG_DATUM(arg));
 }
 
-/* Add an integer argument of the function, or what its null stands for. */
+/* Add an integer argument of the function, or "if_null" if the argument is null. */
 static void
 add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
@@ -95,8 +94,8 @@ add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 }
 
 /*
- * Run a statement on the store that an argument names; the argument after that tells
- * whether the archive is included.
+ * Return the rows of a statement on the store that an argument names.  The next argument
+ * says whether to include the archive.
  */
 static Datum
 return_events(FunctionCallInfo fcinfo, int store_arg, const PgesStatement *statement,
@@ -110,7 +109,7 @@ return_events(FunctionCallInfo fcinfo, int store_arg, const PgesStatement *state
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate);
 
-/* SQL: the events of one aggregate, by version. */
+/* SQL: return the events of one aggregate, ordered by version. */
 Datum
 pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 {
@@ -125,8 +124,8 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 }
 
 /*
- * Read by one text column: arguments value, start_date, max_count, store,
- * include_archived.
+ * Return the events with one value in a text column.  The arguments are value,
+ * start_date, max_count, store, include_archived.
  */
 static Datum
 get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
@@ -143,7 +142,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
 
-/* SQL: the events of one type, by time. */
+/* SQL: return the events of one type, ordered by time. */
 Datum
 pges_get_events_by_type(PG_FUNCTION_ARGS)
 {
@@ -152,7 +151,7 @@ pges_get_events_by_type(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate_type);
 
-/* SQL: the events of the aggregates of one type, by time. */
+/* SQL: return the events of all aggregates of one type, ordered by time. */
 Datum
 pges_get_events_by_aggregate_type(PG_FUNCTION_ARGS)
 {
@@ -161,7 +160,7 @@ pges_get_events_by_aggregate_type(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_correlation_id);
 
-/* SQL: the events that carry one correlation id, by time. */
+/* SQL: return the events with one correlation id, ordered by time. */
 Datum
 pges_get_events_by_correlation_id(PG_FUNCTION_ARGS)
 {
@@ -170,7 +169,7 @@ pges_get_events_by_correlation_id(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_causation_id);
 
-/* SQL: the events that one event or command caused, by time. */
+/* SQL: return the events that one event or command caused, ordered by time. */
 Datum
 pges_get_events_by_causation_id(PG_FUNCTION_ARGS)
 {
@@ -179,7 +178,7 @@ pges_get_events_by_causation_id(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_latest_events);
 
-/* SQL: the newest events, oldest of them first. */
+/* SQL: return the newest events, in ascending order of position. */
 Datum
 pges_get_latest_events(PG_FUNCTION_ARGS)
 {
@@ -191,7 +190,7 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_event);
 
-/* SQL: the event with an id. */
+/* SQL: return the event with an id, or no row. */
 Datum
 pges_get_event(PG_FUNCTION_ARGS)
 {
@@ -203,7 +202,7 @@ pges_get_event(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_get_aggregate_version);
 
-/* SQL: the version of an aggregate, archived or not; 0 when it has no event. */
+/* SQL: return the version of an aggregate, archived or not; 0 if it has no events. */
 Datum
 pges_get_aggregate_version(PG_FUNCTION_ARGS)
 {

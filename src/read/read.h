@@ -1,6 +1,9 @@
 /*
  * read.h
  *		Door of the room "read": what functions that read events share.
+ *
+ * The room has the SQL functions that return events.  The rooms "archive" and "transfer"
+ * call this door.  The head of reader.c has the protocol of a read.
  */
 #ifndef PGES_READ_H
 #define PGES_READ_H
@@ -12,7 +15,7 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* The parameters of a statement, set one after another. */
+/* The parameters of a statement, added one after another. */
 typedef struct PgesParams
 {
 	Datum		values[PGES_MAX_PARAMS];

@@ -2,10 +2,10 @@
  * read_log.c
  *		The SQL functions that read the ordered log.
  *
- * A reader finds the high-water mark first and takes a snapshot afterwards,
- * whatever the isolation level; high_water_mark.c tells why.  What holds the events by that
- * snapshot, the store alone or its archive, too, it finds out after both
- * (pges_scope_to_read()).  So these functions are volatile, and see what others
+ * A reader finds the high-water mark first and takes a snapshot afterwards, at every
+ * isolation level; high_water_mark.c says why.  After both, the reader finds out whether
+ * the store alone has the events of that snapshot, or also its archive
+ * (pges_scope_to_read()).  So these functions are volatile: they see what other sessions
  * have committed since a REPEATABLE READ transaction began.
  */
 #include "postgres.h"
@@ -33,8 +33,8 @@
 #include "table/table.h"
 
 #define MAX_WAIT_MS 60000		/* of wait_for_events() */
-#define MAX_NAP_MS 20			/* between two looks at the mark */
-#define SHORT_RANGE 1000		/* so few positions are read one by one */
+#define MAX_NAP_MS 20			/* between two reads of the mark */
+#define SHORT_RANGE 1000		/* fewer positions are read by position */
 
 /* 1: after, 2: mark, 3: limit */
 const PgesStatement pges_read_forwards = {
@@ -54,7 +54,7 @@ static const PgesStatement backwards = {
 	3, {INT8OID, INT8OID, INT8OID}
 };
 
-/* With filters. */
+/* The filters; 4: event types, 5: aggregate types */
 #define FILTERS \
 	"AND ($4 IS NULL OR event_type OPERATOR(pg_catalog.=) ANY ($4)) " \
 	"AND ($5 IS NULL OR aggregate_type OPERATOR(pg_catalog.=) ANY ($5)) "
@@ -73,7 +73,7 @@ static const PgesStatement backwards = {
 	"ORDER BY position DESC LIMIT $3", \
 	5, {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
 
-/* By the index on the positions, or as the planner finds best for each call. */
+/* With the index on the positions, or with a plan that is made for each call. */
 static const PgesStatement forwards_by_position = {FORWARDS_FILTERED};
 static const PgesStatement backwards_by_position = {BACKWARDS_FILTERED};
 static const PgesStatement forwards_by_plan = {FORWARDS_FILTERED,.custom = true};
@@ -88,7 +88,7 @@ static const PgesStatement any_between = {
 	2, {INT8OID, INT8OID}
 };
 
-/* The position to start from: an argument, or the end of the log. */
+/* Return the position to start from; null or 0 is the start, or backwards the end. */
 static int64
 start_position(FunctionCallInfo fcinfo, int arg, bool is_backwards)
 {
@@ -97,7 +97,7 @@ start_position(FunctionCallInfo fcinfo, int arg, bool is_backwards)
 	return is_backwards && position == 0 ? PG_INT64_MAX : position;
 }
 
-/* Add an argument that may be null. */
+/* Add an argument of the function that may be null. */
 static void
 add_nullable(PgesParams *params, FunctionCallInfo fcinfo, int arg)
 {
@@ -106,9 +106,9 @@ add_nullable(PgesParams *params, FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Whether the planner is to choose how to read so many positions with a filter.
- * It knows which types are rare if the table was analyzed, but not what came
- * afterwards.  So a reader that is nearly up to date goes by position.
+ * Return whether the planner should choose how to read a number of positions with a
+ * filter.  If the table was analyzed, the planner knows which types are rare, but not
+ * which events came later.  So a reader that is nearly up to date reads by position.
  */
 static bool
 is_worth_planning(const PgesStore *store, int64 positions)
@@ -125,7 +125,7 @@ is_worth_planning(const PgesStore *store, int64 positions)
 	return analyzed;
 }
 
-/* The statement that reads from a position up to the mark, or backwards. */
+/* Return the statement that reads from a position up to the mark, or backwards. */
 static const PgesStatement *
 choose_statement(const PgesStore *store, bool is_backwards, bool filtered,
 				 int64 start, int64 mark)
@@ -141,7 +141,7 @@ choose_statement(const PgesStore *store, bool is_backwards, bool filtered,
 
 PG_FUNCTION_INFO_V1(pges_read_events);
 
-/* SQL: the ordered log, up to the high-water mark. */
+/* SQL: return the events of the ordered log, up to the high-water mark. */
 Datum
 pges_read_events(PG_FUNCTION_ARGS)
 {
@@ -170,7 +170,7 @@ pges_read_events(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_sql_high_water_mark);
 
-/* SQL: the high-water mark of a store. */
+/* SQL: return the high-water mark of a store. */
 Datum
 pges_sql_high_water_mark(PG_FUNCTION_ARGS)
 {
@@ -179,7 +179,7 @@ pges_sql_high_water_mark(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_advance_watermark);
 
-/* SQL: write the watermark of a store, for whoever may append to it. */
+/* SQL: write and return the watermark of a store.  The user must be allowed to append. */
 Datum
 pges_advance_watermark(PG_FUNCTION_ARGS)
 {
@@ -200,11 +200,11 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
 	if (store->notifications == PGES_NOTIFY_WORKER)
-		pges_nudge_notifier();	/* it has not been announced */
+		pges_nudge_notifier();	/* the mark is not announced yet */
 	PG_RETURN_INT64(mark);
 }
 
-/* Whether there is an event between two positions that the user may see. */
+/* Return whether the user can see an event after a position, up to the mark. */
 static bool
 has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
 {
@@ -220,7 +220,7 @@ has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark
 	return found;
 }
 
-/* How long to wait, in ms, from an interval argument. */
+/* Return the time to wait, in ms, from an interval argument; raise if it is invalid. */
 static int64
 timeout_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -242,9 +242,9 @@ timeout_argument(FunctionCallInfo fcinfo, int arg)
 PG_FUNCTION_INFO_V1(pges_wait_for_events);
 
 /*
- * SQL: wait until there is an event after a position.  The mark is looked at
- * again and again, ever more slowly: nobody has to wake those who wait, so it
- * works through any pooler and on a standby.
+ * SQL: wait until there is an event after a position.  Return the mark, or null after
+ * the timeout.  The session reads the mark at growing intervals.  No other process has
+ * to wake the session, so the function works through any pooler and on a standby.
  */
 Datum
 pges_wait_for_events(PG_FUNCTION_ARGS)
@@ -254,7 +254,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
 	bool		include_archived = pges_bool_argument(fcinfo, 3, false);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
-	int64		fruitless = -1; /* a mark below which there is nothing new */
+	int64		fruitless = -1; /* a mark up to which no event is new */
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{

@@ -1,6 +1,6 @@
 /*
  * read_support.c
- *		Tells the planner how many rows a reader returns.
+ *		Estimates for the planner how many rows a function that reads events returns.
  */
 #include "postgres.h"
 
@@ -16,8 +16,8 @@
 #include "base/guc.h"
 
 /*
- * The index of a function's argument "max_count", its declared rows, and whether
- * it returns a batch when told no number.
+ * Return the index of a function's argument "max_count", or -1 if it has none.  Set
+ * *rows to its declared rows, and *batch to whether a null max_count means a batch.
  */
 static int
 find_max_count(Oid function, double *rows, bool *batch)
@@ -44,8 +44,9 @@ find_max_count(Oid function, double *rows, bool *batch)
 }
 
 /*
- * The rows of a call: no more than max_count, and as many where nothing else is
- * asked for, as of get_latest_events() and read_events().
+ * Estimate the rows of a call.  Return false if that is not possible.  The estimate is at
+ * most max_count, and exactly max_count if the call has no other condition, as calls of
+ * get_latest_events() and read_events().
  */
 static bool
 estimate_rows(SupportRequestRows *request)
@@ -74,7 +75,7 @@ estimate_rows(SupportRequestRows *request)
 
 PG_FUNCTION_INFO_V1(pges_read_support);
 
-/* SQL: the planner support function of the readers. */
+/* SQL: estimate the rows of a function that reads events.  Planner support function. */
 Datum
 pges_read_support(PG_FUNCTION_ARGS)
 {

@@ -1,11 +1,10 @@
 /*
  * reader.c
- *		What the functions that read events share: parameters, what is read, and the
- *		result.
+ *		What the functions that read events share: parameters, scope and result.
  *
- * The order is mark, snapshot, scope, statement: high_water_mark.c tells why the
- * snapshot comes after the mark, pges_scope_to_read() why the scope comes after the
- * snapshot.
+ * A read has four steps, in this order: mark, snapshot, scope, statement.  The head of
+ * high_water_mark.c says why the snapshot follows the mark; pges_scope_to_read() says why
+ * the scope follows the snapshot.  A read that needs no mark begins with the snapshot.
  */
 #include "postgres.h"
 
@@ -23,8 +22,8 @@
 #include "table/table.h"
 
 /*
- * Have the notifier started if a watermark was left behind, as by a crash, or by
- * COMMIT PREPARED when no notifier was there.
+ * Start the notifier if the watermark of a store is behind the mark.  A crash leaves the
+ * watermark behind, and so does COMMIT PREPARED while no notifier runs.
  */
 static void
 catch_up(const PgesStore *store, int64 mark)
@@ -39,8 +38,8 @@ catch_up(const PgesStore *store, int64 mark)
 }
 
 /*
- * The high-water mark of a store for whoever reads it, to be followed by a fresh
- * snapshot.  The first look of a session sees to it that others will know it, too.
+ * Return the high-water mark of a store to a reader.  The caller takes a fresh snapshot
+ * afterwards.  A session's first call for a store lets other sessions learn the mark.
  */
 int64
 pges_mark_to_read(const PgesStore *store)
@@ -61,7 +60,10 @@ pges_add_param(PgesParams *params, Datum value)
 	params->nulls[params->n++] = false;
 }
 
-/* Add the argument max_count as the bound of a LIMIT; 0 for null is no bound. */
+/*
+ * Add the argument max_count as the bound of a LIMIT, or "if_null" if the argument is
+ * null; an "if_null" of 0 is no bound.  Raise an error if the argument is negative.
+ */
 void
 pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
@@ -77,15 +79,15 @@ pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 i
 }
 
 /*
- * What to read, with or without the archive.  The description of the store is
- * replaced by one that is true now, with the archive locked.
+ * Return what to read: the store, or the store and its archive.  If the archive is
+ * included, lock it and replace *store by the present description.
  *
- * Call it when the snapshot that is read with has been taken, not before.  The
- * lock of a reader does not keep an archive from being made.  But nothing is in
- * it before all can know of it, so who takes the snapshot, and looks for news
- * then, knows the archive if the snapshot sees any event there.  Who looks first
- * may miss an archive that is made and filled before the snapshot is taken, and
- * the events in it.
+ * Call this after the snapshot that reads was taken.  The lock of a reader does not
+ * block create_archive().  But no event is in a new archive before all sessions can
+ * learn of the archive.  So if the snapshot sees an event in the archive, the
+ * invalidation message that announces the archive has been sent, and is accepted here.
+ * A call before the snapshot may miss an archive that is created and filled between the
+ * two, and its events.
  */
 PgesScope
 pges_scope_to_read(const PgesStore **store, bool include_archived)
@@ -98,8 +100,8 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 }
 
 /*
- * The same for whoever reads what is there now: takes the snapshot, which the
- * caller pops in the end.  If there is to be a high-water mark, it comes before.
+ * Take a snapshot of now, and return what to read as pges_scope_to_read() does.  The
+ * caller pops the snapshot at the end.  If the caller needs the mark, it is read before.
  */
 PgesScope
 pges_begin_latest(const PgesStore **store, bool include_archived)
@@ -108,7 +110,7 @@ pges_begin_latest(const PgesStore **store, bool include_archived)
 	return pges_scope_to_read(store, include_archived);
 }
 
-/* Run a statement, with or without the archive; its rows are the function's result. */
+/* Return the rows of a statement, with or without the archive, as the SQL result. */
 Datum
 pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, bool include_archived,
 				   const PgesStatement *statement, const PgesParams *params)

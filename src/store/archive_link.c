@@ -2,25 +2,25 @@
  * archive_link.c
  *		Links an archive to its store, and keeps the rules of its retention.
  *
- * The catalog is the registry here, too.  An archive is a table with a constraint
+ * As for stores, the catalog is the registry.  An archive is a table with a constraint
  * trigger
  *
  *		CREATE CONSTRAINT TRIGGER eventstore_archive AFTER DELETE ON archive
  *			FROM store FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store()
  *
- * PostgreSQL keeps the store as an OID (pg_trigger.tgconstrrelid), so the link
- * follows renames, is dumped with its tables, and goes when one of them does.  To
- * create it takes the privilege TRIGGER on both, as for any trigger.  It never
- * fires: events of an archive are not deleted.  From the store to the link there
- * is an entry in pg_depend, which has an index.
+ * PostgreSQL keeps the OID of the store in pg_trigger.tgconstrrelid.  So the link
+ * follows renames, is dumped with its tables, and is dropped with either of them.  Its
+ * creation requires the privilege TRIGGER on both tables, as for any trigger.  The
+ * trigger never fires, because events of an archive are not deleted.  From the store,
+ * the link is found by its entry in pg_depend, which has an index.
  *
- * The rules of the retention are the arguments of another trigger of the archive,
- * which can be replaced without locking out readers:
+ * The rules of the retention are the arguments of another trigger of the archive.  This
+ * trigger can be replaced without blocking readers:
  *
  *		CREATE TRIGGER eventstore_retention BEFORE TRUNCATE ON archive
  *			FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change('1 year', '100')
  *
- * An empty argument is a rule that there is not.
+ * An empty argument means that there is no such rule.
  */
 #include "postgres.h"
 
@@ -44,10 +44,11 @@
 #include "utils/timestamp.h"
 
 #include "base/ddl.h"
+#include "base/own_function.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 
-/* Whether a trigger of pg_trigger links a table to a store. */
+/* Return whether a trigger of pg_trigger links a table to a store. */
 static bool
 is_link(Form_pg_trigger trigger, Oid store)
 {
@@ -56,7 +57,7 @@ is_link(Form_pg_trigger trigger, Oid store)
 		!OidIsValid(trigger->tgparentid);
 }
 
-/* The table that a trigger links to a store, or InvalidOid. */
+/* Return the table that a trigger links to a store, or InvalidOid; may set *is_new. */
 static Oid
 table_of_link(Relation triggers, Oid triggerid, Oid store, bool *is_new)
 {
@@ -78,7 +79,7 @@ table_of_link(Relation triggers, Oid triggerid, Oid store, bool *is_new)
 	return archive;
 }
 
-/* Raise the error that more than one table is linked to a store. */
+/* Raise the error that two tables are linked to a store. */
 static void
 report_archives(Oid store, Oid one, Oid other)
 {
@@ -91,8 +92,8 @@ report_archives(Oid store, Oid one, Oid other)
 }
 
 /*
- * The archive of a store, or InvalidOid, and whether this transaction has made
- * the link.
+ * Return the archive of a store, or InvalidOid; raise an error if there are two.  Set
+ * *is_new to whether this transaction has made the link.
  */
 Oid
 pges_find_archive(Oid store, bool *is_new)
@@ -127,7 +128,7 @@ pges_find_archive(Oid store, bool *is_new)
 	return archive;
 }
 
-/* Whether a table is the archive of a store. */
+/* Return whether a table is the archive of a store. */
 bool
 pges_is_archive(Relation rel)
 {
@@ -141,7 +142,7 @@ pges_is_archive(Relation rel)
 	return false;
 }
 
-/* The age that an argument of the trigger says; NULL when it says none. */
+/* Return the age in an argument of the trigger; NULL if the argument is empty. */
 static Interval *
 parse_age(const char *age)
 {
@@ -151,7 +152,7 @@ parse_age(const char *age)
 												 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
-/* The arguments of the trigger that carries the retention of an archive. */
+/* Copy the arguments of an archive's retention trigger; return false if there is none. */
 static bool
 find_retention(Relation rel, char **age, char **count)
 {
@@ -170,7 +171,7 @@ find_retention(Relation rel, char **age, char **count)
 	return false;
 }
 
-/* The rules of the retention of an archive; raises when they are no rules. */
+/* Return the retention rules of an archive, if any; raise an error if one is invalid. */
 PgesRetention
 pges_read_retention(Oid archive)
 {
@@ -201,7 +202,7 @@ pges_create_link(const char *archive, const char *store)
 					"makes the table the archive of a store");
 }
 
-/* An age as text that does not depend on the style of the session. */
+/* Return an age as text that does not depend on the session's IntervalStyle. */
 static char *
 age_text(const Interval *age)
 {
@@ -211,8 +212,8 @@ age_text(const Interval *age)
 }
 
 /*
- * Write the rules of the retention of an archive.  Called between
- * pges_begin_ddl() and pges_end_ddl().
+ * Write the rules of the retention of an archive.  The caller calls pges_begin_ddl()
+ * before, and pges_end_ddl() after.
  */
 void
 pges_write_retention(const char *archive, const PgesRetention *retention)

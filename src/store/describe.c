@@ -1,11 +1,11 @@
 /*
  * describe.c
- *		Reads the description of a store off its table.
+ *		Reads the description of a store from its table.
  *
- * A store is a table that carries a trigger whose function is
- * eventstore.after_append(), and that trigger's arguments are the store's
- * options.  What else the code relies on is checked here: the kind of table, the
- * columns, the unique indexes, the default of the positions, their sequence.
+ * A store is a table with a trigger whose function is eventstore.after_append().  The
+ * arguments of the trigger are the store's options.  This file also checks all else that
+ * the code relies on: the kind of table, the columns, the unique indexes, the default of
+ * the positions, and their sequence.
  */
 #include "postgres.h"
 
@@ -15,7 +15,6 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_trigger.h"
@@ -29,6 +28,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
+#include "base/own_function.h"
 #include "event/event.h"
 #include "store/own_check.h"
 #include "store/plain.h"
@@ -40,19 +40,7 @@ static const PgesColumn id_key[] = {PGES_EVENT_ID};
 static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
 static const PgesColumn position_key[] = {PGES_POSITION};
 
-/* The OID of one of the extension's functions; InvalidOid if it is gone. */
-Oid
-pges_function_oid(const char *name, int nargs, Oid *argtypes)
-{
-	oidvector  *args = buildoidvector(argtypes, nargs);
-	Oid			schema = get_namespace_oid("eventstore", true);
-
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(name), PointerGetDatum(args),
-						   ObjectIdGetDatum(schema));
-}
-
-/* The OID of the function whose trigger makes a table a store. */
+/* Return the OID of the function whose trigger makes a table a store. */
 Oid
 pges_append_trigger_function(void)
 {
@@ -60,10 +48,10 @@ pges_append_trigger_function(void)
 }
 
 /*
- * Find the trigger that makes a table a store: after INSERT alone, for each
- * statement (the other bits of tgtype are 0).  It is copied before anything
- * else is looked up: set_notifications() in another session may have the
- * relcache replace its list of triggers at any look into the catalogs.
+ * Copy the trigger that makes a table a store: after INSERT alone, for each statement
+ * (the other bits of tgtype are 0).  Return false if there is none.  The copy comes
+ * before all other look-ups: in any of these, the relcache may replace its list of
+ * triggers because of set_notifications() in another session.
  */
 static bool
 find_append_trigger(Relation rel, PgesStoreOptions *found)
@@ -86,7 +74,7 @@ find_append_trigger(Relation rel, PgesStoreOptions *found)
 	return false;
 }
 
-/* The same, but raises when there is none. */
+/* Copy the trigger that makes a table a store; raise an error if there is none. */
 static PgesStoreOptions
 require_append_trigger(Relation rel)
 {
@@ -101,7 +89,7 @@ require_append_trigger(Relation rel)
 	return trigger;
 }
 
-/* Whether the triggers are there that keep a table's events immutable. */
+/* Return whether a table has the triggers that keep its events immutable. */
 bool
 pges_is_immutable(Relation rel)
 {
@@ -122,7 +110,7 @@ pges_is_immutable(Relation rel)
 	return missing == 0;
 }
 
-/* Whether a table is a store. */
+/* Return whether a table is a store. */
 bool
 pges_is_store(Relation rel)
 {
@@ -131,7 +119,7 @@ pges_is_store(Relation rel)
 	return find_append_trigger(rel, &trigger);
 }
 
-/* Raise the error that a table differs from a store's shape. */
+/* Raise the error that a table does not have the shape of a store. */
 static void
 report_shape(Relation rel, const char *difference)
 {
@@ -142,7 +130,7 @@ report_shape(Relation rel, const char *difference)
 			 errdetail("%s", difference)));
 }
 
-/* The attribute of a store's column, which must be there. */
+/* Return the attribute of a store's column; raise an error if there is none. */
 static Form_pg_attribute
 find_column(Relation rel, const PgesColumnShape *column)
 {
@@ -160,7 +148,7 @@ find_column(Relation rel, const PgesColumnShape *column)
 	return NULL;				/* not reached */
 }
 
-/* Open a table to describe it; raise if it is gone or no table. */
+/* Open a table to describe it; raise an error if it is gone or not a table. */
 Relation
 pges_open_table(Oid relid)
 {
@@ -179,7 +167,7 @@ pges_open_table(Oid relid)
 	return rel;
 }
 
-/* Check that a table has the columns of a store; name the first that differs. */
+/* Raise an error for the first column of a table that differs from that of a store. */
 void
 pges_check_columns(Relation rel)
 {
@@ -202,7 +190,7 @@ pges_check_columns(Relation rel)
 	}
 }
 
-/* Whether an index is unique, complete, and on just these columns. */
+/* Return whether an index is unique, complete, and on exactly these columns. */
 static bool
 index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 {
@@ -224,7 +212,7 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 	return matches;
 }
 
-/* The unique index on some columns, or InvalidOid. */
+/* Return the unique index on some columns, or InvalidOid. */
 static Oid
 look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
 {
@@ -239,7 +227,7 @@ look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
 	return InvalidOid;
 }
 
-/* The unique index on some columns, which must be there. */
+/* Return the unique index on some columns; raise an error if there is none. */
 static Oid
 find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 {
@@ -256,7 +244,7 @@ find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
 	return InvalidOid;			/* not reached */
 }
 
-/* Check that a table has what an archive needs. */
+/* Raise an error unless a table has what an archive needs. */
 void
 pges_check_archive(Relation rel)
 {
@@ -272,7 +260,7 @@ pges_check_archive(Relation rel)
 				 errdetail("Versions go on from what it holds, whoever may see it.")));
 }
 
-/* The sequence that a default of the position column names, or InvalidOid. */
+/* Return the sequence that a default of the position column names, or InvalidOid. */
 Oid
 pges_sequence_of_default(Node *expr)
 {
@@ -292,8 +280,8 @@ pges_sequence_of_default(Node *expr)
 }
 
 /*
- * Check the options of a store's sequence.  CACHE would hand out positions
- * long before they are used, so later events could become visible earlier.
+ * Raise an error unless a store's sequence has the right options.  With CACHE, positions
+ * are taken long before they are used, so later events could become visible earlier.
  */
 static void
 check_sequence(Relation rel, Oid sequence)
@@ -312,7 +300,7 @@ check_sequence(Relation rel, Oid sequence)
 								   get_rel_name(sequence)));
 }
 
-/* The sequence of a store's positions, which must belong to the column. */
+/* Return the sequence of a store's positions; raise an error if the column owns none. */
 static Oid
 sequence_of_positions(Relation rel)
 {
@@ -331,7 +319,7 @@ sequence_of_positions(Relation rel)
 	return sequence;
 }
 
-/* Check that no rule takes away what is inserted. */
+/* Raise an error if a rule replaces INSERT. */
 static void
 check_insert_rules(Relation rel)
 {
@@ -344,7 +332,7 @@ check_insert_rules(Relation rel)
 	}
 }
 
-/* The meaning of the name of a notification mode; off if it is none. */
+/* Return the notification mode with a name; off if the name is unknown. */
 PgesNotifications
 pges_mode_of_name(const char *name)
 {
@@ -353,7 +341,7 @@ pges_mode_of_name(const char *name)
 	return strcmp(name, "commit") == 0 ? PGES_NOTIFY_COMMIT : PGES_NOTIFY_OFF;
 }
 
-/* The same; raises if it is none. */
+/* Return the notification mode with a name; raise an error if the name is unknown. */
 PgesNotifications
 pges_parse_notifications(const char *mode)
 {
@@ -368,7 +356,7 @@ pges_parse_notifications(const char *mode)
 	return PGES_NOTIFY_OFF;		/* not reached */
 }
 
-/* The name of a notification mode. */
+/* Return the name of a notification mode. */
 const char *
 pges_notifications_name(PgesNotifications notifications)
 {
@@ -385,8 +373,9 @@ pges_notifications_name(PgesNotifications notifications)
 }
 
 /*
- * Describe the archive of a store.  While a dump is restored, it has no indexes
- * yet; who needs it then gets the error of pges_require_archive().
+ * Describe the archive of a store; raise an error if its columns differ.  During the
+ * restore of a dump, an archive has no indexes yet.  A caller that needs the archive
+ * then gets the error of pges_require_archive().
  */
 static void
 describe_archive(Relation rel, PgesArchive *archive)
@@ -409,7 +398,7 @@ describe_archive(Relation rel, PgesArchive *archive)
 		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->version_index_oid);
 }
 
-/* Find and describe the archive of a store, if it has one. */
+/* Find and describe the archive of a store, if there is one. */
 static void
 find_archive(PgesStore *store)
 {
@@ -423,7 +412,7 @@ find_archive(PgesStore *store)
 	relation_close(rel, AccessShareLock);
 }
 
-/* Describe the unique indexes of a store. */
+/* Describe the unique indexes of a store; raise an error if one is missing. */
 static void
 describe_indexes(Relation rel, PgesStore *store)
 {
@@ -440,7 +429,7 @@ describe_indexes(Relation rel, PgesStore *store)
 	store->parts[PGES_PART_POSITION_INDEX] = position;
 }
 
-/* Describe a table in the current memory context; raise if it is no store. */
+/* Describe a table in the current memory context; raise an error if it is not a store. */
 PgesStore *
 pges_describe_store(Relation rel)
 {
@@ -478,9 +467,9 @@ pges_describe_store(Relation rel)
 }
 
 /*
- * Read the options of a store; false when the table is none.  They are read
- * off the trigger alone, so that who goes through all stores does not stumble
- * over one that has lost its shape.
+ * Read the options of a store; return false if the table is not a store.  Only the
+ * trigger decides this, so a scan of all stores gets no error for a store that has lost
+ * its shape.
  */
 bool
 pges_read_options(Relation rel, PgesStoreOptions *options)
@@ -494,7 +483,7 @@ pges_read_options(Relation rel, PgesStoreOptions *options)
 	return true;
 }
 
-/* The unique index on a table's column "position", or InvalidOid. */
+/* Return the unique index on a table's column "position", or InvalidOid. */
 Oid
 pges_position_index(Relation rel)
 {

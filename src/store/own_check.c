@@ -2,18 +2,18 @@
  * own_check.c
  *		Recognises the CHECK constraint that every store has.
  *
- * PostgreSQL reads and compiles the constraints of a table anew for each
- * statement, which would be a tenth of the work of appending one event.  An
- * append gives an event a version, 1 or more, exactly when it has an aggregate,
- * so what the constraint of create_store() asks for holds by construction, and
- * where a table has no other constraint there is nothing to evaluate.
+ * PostgreSQL reads and compiles the constraints of a table anew for each statement.
+ * This would be a tenth of the work of appending one event.  An append gives an event a
+ * version, 1 or more, exactly if the event has an aggregate.  So the constraint of
+ * create_store() holds by construction.  If a table has no other constraint, nothing
+ * has to be evaluated.
  *
  * The constraint is recognised by its expression:
  *
  *		(aggregate_id IS NULL) = (aggregate_version IS NULL)
  *		AND aggregate_version > 0
  *
- * A table with any other constraint has all of them evaluated by the executor.
+ * If a table has any other constraint, the executor evaluates all of its constraints.
  */
 #include "postgres.h"
 
@@ -28,14 +28,14 @@
 #include "store/own_check.h"
 #include "store/store.h"
 
-/* Whether an expression is a column. */
+/* Return whether an expression is a column. */
 static bool
 is_column(const void *node, AttrNumber attnum)
 {
 	return IsA(node, Var) && ((const Var *) node)->varattno == attnum;
 }
 
-/* Whether an expression is the number 0. */
+/* Return whether an expression is the number 0. */
 static bool
 is_zero(const void *node)
 {
@@ -45,7 +45,7 @@ is_zero(const void *node)
 		!constant->constisnull && DatumGetInt32(constant->constvalue) == 0;
 }
 
-/* Whether an expression is: column IS NULL. */
+/* Return whether an expression is: column IS NULL. */
 static bool
 is_null_test(const void *node, AttrNumber attnum)
 {
@@ -55,7 +55,7 @@ is_null_test(const void *node, AttrNumber attnum)
 		is_column(test->arg, attnum);
 }
 
-/* The operands of an expression that calls a function by a binary operator. */
+/* Return the operands of a binary operator that calls a function; NIL if it is none. */
 static const List *
 operands(const void *node, Oid function)
 {
@@ -67,7 +67,7 @@ operands(const void *node, Oid function)
 	return operation->args;
 }
 
-/* Whether an expression is that of the constraint all stores have. */
+/* Return whether an expression is that of the constraint of create_store(). */
 static bool
 is_own_check(const void *node, const PgesStore *store)
 {
@@ -86,7 +86,7 @@ is_own_check(const void *node, const PgesStore *store)
 		is_column(linitial(positive), version) && is_zero(lsecond(positive));
 }
 
-/* Whether a table has no CHECK constraint but the one all stores have. */
+/* Return whether a table has no CHECK constraint but that of create_store(). */
 bool
 pges_has_only_own_check(Relation rel, const PgesStore *store)
 {
@@ -101,8 +101,8 @@ pges_has_only_own_check(Relation rel, const PgesStore *store)
 }
 
 /*
- * Whether an event, all of whose values are in the slot, is known to satisfy
- * the table.
+ * Return whether an event is known to satisfy the constraints of the store's table.  The
+ * slot holds all values of the event.
  */
 bool
 pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *slot)

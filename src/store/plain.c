@@ -1,6 +1,6 @@
 /*
  * plain.c
- *		Recognises plain stores, to which events can be appended past the executor.
+ *		Recognises plain stores, to which events can be appended without the executor.
  *
  * See insert_direct.c for the definition of a plain store.
  */
@@ -20,7 +20,7 @@
 #include "store/plain.h"
 #include "store/store.h"
 
-/* Whether no trigger but the store's own, which is enabled, fires on INSERT. */
+/* Return whether the store's own trigger is enabled, and no other fires on INSERT. */
 static bool
 has_plain_triggers(Relation rel, const char *own)
 {
@@ -39,8 +39,8 @@ has_plain_triggers(Relation rel, const char *own)
 }
 
 /*
- * Whether a table has no columns but those of a store, no time is rounded, and
- * texts are the same only if their bytes are: the indexes are asked by these.
+ * Return whether a table has only the columns of a store, rounds no time, and takes
+ * texts as equal only if their bytes are.  Look-ups in the indexes compare bytes.
  */
 static bool
 has_plain_columns(Relation rel)
@@ -63,7 +63,7 @@ has_plain_columns(Relation rel)
 	return live == PGES_NUM_COLUMNS;
 }
 
-/* The collation of the first column of an index. */
+/* Return the collation of the first column of an index. */
 Oid
 pges_index_collation(Oid indexid)
 {
@@ -74,7 +74,7 @@ pges_index_collation(Oid indexid)
 	return collation;
 }
 
-/* Whether the index on the versions is as create_store() makes it. */
+/* Return whether an index on the versions is as create_store() makes it. */
 bool
 pges_has_plain_index(Oid indexid)
 {
@@ -87,7 +87,7 @@ pges_has_plain_index(Oid indexid)
 	return plain;
 }
 
-/* Whether nothing is to be done on INSERT but to insert; see insert_direct.c. */
+/* Return whether an INSERT has to do nothing but insert; see insert_direct.c. */
 bool
 pges_is_plain(Relation rel, const PgesStore *store)
 {

@@ -1,9 +1,9 @@
 /*
  * privilege.c
- *		Who may do what with a store and its archive.
+ *		Checks what a role may do with a store and its archive.
  *
- * A store's name or OID is anybody's to give.  So the privileges are looked at before
- * a table is locked: whoever has none may not make others wait.
+ * Any role can pass the name or OID of any store.  So privileges are checked before a
+ * table is locked: a role without privileges must not make other sessions wait.
  */
 #include "postgres.h"
 
@@ -11,7 +11,6 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -19,11 +18,10 @@
 
 #include "base/compat.h"
 #include "base/identity.h"
-#include "base/sql_argument.h"
 #include "event/event.h"
 #include "store/store.h"
 
-/* The owner of a table. */
+/* Return the owner of a table. */
 Oid
 pges_owner_of(Oid relid)
 {
@@ -38,8 +36,8 @@ pges_owner_of(Oid relid)
 }
 
 /*
- * Raise unless the user owns a table, or has one of some privileges on it or on
- * a column of it.
+ * Raise an error unless the user owns a table, or has one of some privileges on the
+ * table or on one of its columns.  With ACL_NO_RIGHTS, the user must own the table.
  */
 void
 pges_check_may_use(Oid relid, AclMode privileges)
@@ -56,7 +54,7 @@ pges_check_may_use(Oid relid, AclMode privileges)
 				   get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
 }
 
-/* Whether the user may insert into a table, or into some of its columns. */
+/* Return whether the user may insert into a table, or into some of its columns. */
 bool
 pges_may_insert(Oid relid)
 {
@@ -65,8 +63,8 @@ pges_may_insert(Oid relid)
 }
 
 /*
- * Take the rights of the owner of a store by pges_act_as(), or those of the owner
- * of its archive, if a superuser's store has one that is somebody else's.
+ * Take the rights of the owner of a store by pges_act_as(), and return its result.  If a
+ * superuser owns the store and another role its archive, take the rights of that role.
  */
 bool
 pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
@@ -78,41 +76,7 @@ pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
 	return pges_act_as(saved, owner);
 }
 
-/* The description of a store that the user must own, which is looked at first. */
-const PgesStore *
-pges_store_owned_by_user(Oid relid)
-{
-	if (get_rel_relkind(relid) != '\0')
-		pges_check_may_use(relid, ACL_NO_RIGHTS);
-	return pges_store(relid);
-}
-
-/* The store to alter, locked; checked before, so that only its owner locks. */
-const PgesStore *
-pges_owned_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
-{
-	Oid			relid;
-
-	pges_require_argument(fcinfo, arg, "store");
-	relid = PG_GETARG_OID(arg);
-	(void) pges_store_owned_by_user(relid);
-	LockRelationOid(relid, mode);
-	return pges_store_owned_by_user(relid);
-}
-
-/* The store of an argument, which the user must be allowed to read. */
-const PgesStore *
-pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
-{
-	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
-
-	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
-	return store;
-}
-
-/* Whether the user has a privilege on a table, or on all of its columns. */
+/* Return whether the user has a privilege on a table, or on all of its columns. */
 static bool
 has_privilege(Oid relid, AclMode privilege)
 {
@@ -120,7 +84,7 @@ has_privilege(Oid relid, AclMode privilege)
 		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ALL) == ACLCHECK_OK;
 }
 
-/* Whether the user may erase events in an archive. */
+/* Return whether the user may erase events in an archive. */
 static bool
 may_erase(const PgesArchive *archive)
 {
@@ -131,8 +95,8 @@ may_erase(const PgesArchive *archive)
 }
 
 /*
- * Raise the error that the user lacks a privilege on an archive, and tell how to
- * get it.
+ * Raise the error that the user lacks a privilege on an archive.  The hint has the
+ * command with which the owner grants it; if is_copied, also sync_archive().
  */
 static void
 report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
@@ -151,9 +115,9 @@ report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
 }
 
 /*
- * Raise unless the user has a privilege on the archive of a store: INSERT, UPDATE
- * of what is erased, or SELECT.  Who may not even read all of the store is told so
- * by PostgreSQL.
+ * Raise an error unless the user has a privilege on the archive of a store: INSERT,
+ * UPDATE of what is erased, or SELECT.  If the user may not even read all of the store,
+ * return; PostgreSQL raises the error.
  */
 void
 pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
@@ -171,7 +135,7 @@ pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
 		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
 }
 
-/* Raise unless the archive of a store has the owner of the store. */
+/* Raise an error if the archive of a store has another owner than the store. */
 void
 pges_check_archive_owner(const PgesStore *store)
 {

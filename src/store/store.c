@@ -2,33 +2,30 @@
  * store.c
  *		Finds stores and caches their descriptions.
  *
- * The catalog is the registry: a store is a table that carries our trigger
- * (describe.c), and its archive one that carries another (archive_link.c).
- * Nothing is recorded anywhere else, so nothing can go stale when a table is
- * dumped, renamed, moved or dropped.
+ * The catalog is the registry.  A store is a table with our trigger (describe.c), and
+ * its archive is a table with another trigger (archive_link.c).  There is no other
+ * record that could become stale when a table is dumped, renamed, moved or dropped.
  *
- * A description is made on first use and cached.  It is marked when something it
- * tells of changes, and the next use makes it anew:
+ * A description is made on first use and cached.  When one of these changes, the
+ * description is marked as stale, and the next use makes it anew:
  *
- *	-	the table: its columns, defaults, constraints, triggers, rules, row
- *		security, tables that inherit from it, and which indexes it has; all of
- *		this invalidates the table's relcache entry
- *	-	its unique indexes, the archive and the archive's index (PgesPart), each by
- *		a relcache entry of its own: to rename an index does not invalidate that of
- *		the table
- *	-	the link to the archive: a new one changes nothing about the table's own
- *		entries, but it is a constraint trigger, which brings a row of
- *		pg_constraint; whenever one of these changes, the next use looks whether
- *		the link is still the same
- *	-	the schema's name, and the options and owner of the sequence, in the
- *		catalogs of schemas and sequences, at any change of which all is marked
+ *	-	The table: its columns, defaults, constraints, triggers, rules, row security,
+ *		inheriting tables, and list of indexes.  Any change to them invalidates the
+ *		relcache entry of the table.
+ *	-	Its unique indexes, the archive and the archive's index (PgesPart).  Each has a
+ *		relcache entry of its own.  Renaming an index does not invalidate the entry of
+ *		the table.
+ *	-	The link to the archive.  A new link invalidates no entry of the store's table,
+ *		but as a constraint trigger it adds a row to pg_constraint.  After any change in
+ *		pg_constraint, the next use checks whether the link has changed.
+ *	-	The name of the schema, and the options and owner of the sequence.  Any change in
+ *		the catalogs of schemas and sequences marks all descriptions.
  *
- * The functions of the extension, and the schema eventstore, are taken to stay
- * what they are called as long as the extension is there.
+ * The functions of the extension, and schema eventstore, are assumed to keep their names
+ * as long as the extension exists.
  *
- * A description that is no longer true may still be in use further up the call
- * stack, so it is handed to the transaction's memory context, which frees it at
- * the end.
+ * A stale description may still be in use further up the call stack.  So its memory
+ * context becomes a child of the transaction's, which frees it at the end.
  */
 #include "postgres.h"
 
@@ -37,9 +34,7 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
-#include "storage/sinval.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -49,7 +44,6 @@
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
-#include "base/guc.h"
 #include "base/lock_tag.h"
 #include "base/oid_table.h"
 #include "store/store.h"
@@ -58,19 +52,19 @@ typedef struct StoreEntry
 {
 	Oid			relid;			/* hash key */
 	bool		valid;
-	bool		link_valid;		/* the archive is still that */
+	bool		link_valid;		/* the archive has not changed */
 	MemoryContext context;		/* holds the description, or NULL */
 	PgesStore  *store;
 } StoreEntry;
 
 /*
- * Both live as long as the backend.  An error while a description is made
- * leaves an entry that is not valid.
+ * Both live as long as the backend.  If an error occurs while a description is made,
+ * its entry stays invalid.
  */
 static HTAB *stores = NULL;
 static uint64 invalidations = 0;
 
-/* Whether an entry is about a relation, as the store or a part of it. */
+/* Return whether an entry is about a relation, as the store or as a part of it. */
 static bool
 is_description_of(const StoreEntry *entry, Oid relid)
 {
@@ -81,7 +75,7 @@ is_description_of(const StoreEntry *entry, Oid relid)
 	return about;
 }
 
-/* Mark the descriptions that are about a relation, or all, as to be made anew. */
+/* Mark the descriptions about a relation as stale; InvalidOid marks all. */
 static void
 invalidate(Oid relid)
 {
@@ -97,21 +91,21 @@ invalidate(Oid relid)
 	}
 }
 
-/* Relcache callback: something about a table changed. */
+/* Relcache callback: mark the descriptions about a changed relation as stale. */
 static void
 table_changed(Datum arg, Oid relid)
 {
 	invalidate(relid);
 }
 
-/* Syscache callback: a schema may have a new name, a sequence other options. */
+/* Syscache callback: a schema's name or a sequence's options may have changed. */
 static void
 name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	invalidate(InvalidOid);
 }
 
-/* Syscache callback: a constraint trigger may link another archive to a store. */
+/* Syscache callback: a constraint trigger may have linked another archive to a store. */
 static void
 constraint_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
@@ -124,7 +118,7 @@ constraint_changed(Datum arg, int cacheid, uint32 hashvalue)
 		entry->link_valid = false;
 }
 
-/* Create the cache of descriptions. */
+/* Create the cache of descriptions, and register its callbacks. */
 void
 pges_store_init(void)
 {
@@ -135,7 +129,7 @@ pges_store_init(void)
 	CacheRegisterSyscacheCallback(CONSTROID, constraint_changed, (Datum) 0);
 }
 
-/* Make or remake the description of an entry. */
+/* Make the description of an entry; an invalidation meanwhile leaves it invalid. */
 static void
 refresh(StoreEntry *entry)
 {
@@ -157,7 +151,7 @@ refresh(StoreEntry *entry)
 	relation_close(rel, AccessShareLock);
 }
 
-/* Forget the descriptions of tables that are gone. */
+/* Remove the stale entries of tables that no longer exist. */
 static void
 sweep_stores(void)
 {
@@ -176,7 +170,7 @@ sweep_stores(void)
 	}
 }
 
-/* Find or make the entry of a table. */
+/* Return the entry of a table; create the entry if there is none. */
 static StoreEntry *
 store_entry(Oid relid)
 {
@@ -193,7 +187,7 @@ store_entry(Oid relid)
 	return entry;
 }
 
-/* Look whether a description names the archive that its store has now. */
+/* Mark a description as stale unless it names the current archive of its store. */
 static void
 check_link(StoreEntry *entry)
 {
@@ -205,7 +199,7 @@ check_link(StoreEntry *entry)
 	entry->link_valid = (generation == invalidations);
 }
 
-/* The description of a store; raises when the table is none. */
+/* Return the description of a store; raise an error if the table is not a store. */
 const PgesStore *
 pges_store(Oid relid)
 {
@@ -218,7 +212,7 @@ pges_store(Oid relid)
 	return entry->store;
 }
 
-/* The description of a store, if there is one and it is still true; or NULL. */
+/* Return the cached description of a store; NULL if there is none or it is stale. */
 const PgesStore *
 pges_known_store(Oid relid)
 {
@@ -227,14 +221,14 @@ pges_known_store(Oid relid)
 	return entry && entry->valid ? entry->store : NULL;
 }
 
-/* Raise when a part of a name would be cut to fit. */
+/* Raise an error if a part of a name is so long that it would be truncated. */
 static void
 check_name_lengths(const char *name)
 {
 	List	   *names = NIL;
 	ListCell   *lc;
 
-	(void) SplitGUCList(pstrdup(name), '.', &names);	/* cuts nothing */
+	(void) SplitGUCList(pstrdup(name), '.', &names);	/* truncates nothing */
 	foreach(lc, names)
 	{
 		if (strlen(lfirst(lc)) >= NAMEDATALEN)
@@ -246,7 +240,7 @@ check_name_lengths(const char *name)
 	}
 }
 
-/* Split the name of a store; without a schema it is in schema eventstore. */
+/* Split a store's name, by default in schema eventstore; raise an error if invalid. */
 void
 pges_parse_store_name(const char *name, char **schema, char **table)
 {
@@ -264,71 +258,7 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 	*table = llast(names);
 }
 
-/* Callback of RangeVarGetRelidExtended(): the privileges are an argument. */
-static void
-check_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
-{
-	if (OidIsValid(relid))
-		pges_check_may_use(relid, *(AclMode *) arg);
-}
-
-/* The table that the setting names, locked. */
-static Oid
-table_of_setting(LOCKMODE mode, AclMode privileges)
-{
-	char	   *schema;
-	char	   *table;
-	Oid			relid;
-
-	pges_parse_store_name(pges_store_setting, &schema, &table);
-	relid = RangeVarGetRelidExtended(makeRangeVar(schema, table, -1), mode, RVR_MISSING_OK,
-									 check_found, &privileges);
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("store \"%s\" does not exist", pges_store_setting),
-				 errdetail("It is named by the setting \"pg_eventstore.store\"."),
-				 errhint("Create it with eventstore.create_store().")));
-	return relid;
-}
-
-/*
- * Lock a table that an OID names; what the user may do with it is looked at
- * before, and again if anything changed while the lock was waited for.
- */
-static void
-lock_table(Oid relid, LOCKMODE mode, AclMode privileges)
-{
-	uint64		seen = SharedInvalidMessageCounter;
-
-	if (get_rel_relkind(relid) == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("store with OID %u does not exist", relid)));
-	pges_check_may_use(relid, privileges);
-	LockRelationOid(relid, mode);
-	if (seen != SharedInvalidMessageCounter && get_rel_relkind(relid) != '\0')
-		pges_check_may_use(relid, privileges);
-}
-
-/*
- * The store that a function's argument names, or else that of the setting.  The
- * user must own it or have one of the privileges.  It stays locked until the
- * transaction ends, so that the name in its description stays true.
- */
-const PgesStore *
-pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode privileges)
-{
-	Oid			relid;
-
-	if (PG_ARGISNULL(arg))
-		return pges_store(table_of_setting(mode, privileges));
-	relid = PG_GETARG_OID(arg);
-	lock_table(relid, mode, privileges);
-	return pges_store(relid);
-}
-
-/* Raise the error that a sequence gives no positions. */
+/* Raise the error that a sequence is not the sequence of a store. */
 static void
 report_sequence(Oid sequence)
 {
@@ -337,7 +267,7 @@ report_sequence(Oid sequence)
 			 errmsg("relation with OID %u is not the sequence of a store", sequence)));
 }
 
-/* The table that a sequence belongs to; raises when there is none. */
+/* Return the table that a sequence belongs to; raise an error if there is none. */
 Oid
 pges_table_of_sequence(Oid sequence)
 {
@@ -349,7 +279,7 @@ pges_table_of_sequence(Oid sequence)
 	return relid;
 }
 
-/* The store whose positions a sequence gives, by that table; raises when it is none. */
+/* Return the store of a table; raise an error unless the sequence is its own. */
 const PgesStore *
 pges_store_of_sequence(Oid relid, Oid sequence)
 {
@@ -361,9 +291,9 @@ pges_store_of_sequence(Oid relid, Oid sequence)
 }
 
 /*
- * The description of a store whose archive, if it has one, is locked, so that it
- * stays what it is, and keeps its name, until the transaction ends.  Whoever drops
- * it just now is waited for, and then there is none.
+ * Lock the archive of a store, if there is one, and return the description of the store.
+ * The archive then keeps its name, and stays the archive, until the transaction ends.  If
+ * another session is dropping the archive, wait for it; then the store has no archive.
  */
 const PgesStore *
 pges_store_with_archive_locked(Oid relid)
@@ -382,8 +312,8 @@ pges_store_with_archive_locked(Oid relid)
 }
 
 /*
- * Let only one transaction at a time archive events of a store, or change its
- * archive; the store as it is then, with its archive held.
+ * Acquire the lock with which only one transaction at a time archives events of a store
+ * or changes its archive.  Return the store as it is then, with its archive locked.
  */
 const PgesStore *
 pges_lock_archiving(Oid relid)
@@ -397,9 +327,9 @@ pges_lock_archiving(Oid relid)
 }
 
 /*
- * Lock a store that is locked for reading in the mode of a change to come, with its
- * archive held.  The user's privileges have been looked at.  Not both locks at a time:
- * to wait for one with the other may deadlock.
+ * Replace the read lock on a store by the lock for a change, and return the store with
+ * its archive locked.  The caller has checked the user's privileges.  The read lock is
+ * released first, because waiting for one lock while holding the other may deadlock.
  */
 const PgesStore *
 pges_open_for_change(Oid relid)
@@ -409,7 +339,7 @@ pges_open_for_change(Oid relid)
 	return pges_store_with_archive_locked(relid);
 }
 
-/* Raise unless the archive of a store is there, and has its shape. */
+/* Raise an error unless the archive of a store exists and has its shape. */
 void
 pges_require_archive(const PgesStore *store)
 {

@@ -1,7 +1,10 @@
 /*
  * store.h
- *		Door of the room "store": the descriptions of stores and their archives, and who
- *		may do what with them.
+ *		Door of the room "store": the descriptions of stores and their archives, and
+ *		the privileges on them.
+ *
+ * All rooms above this one use it, except worker.  The protocols are in store.c (finding
+ * and caching), archive_link.c (archives) and privilege.c (privileges before locks).
  */
 #ifndef PGES_STORE_H
 #define PGES_STORE_H
@@ -25,16 +28,14 @@ typedef enum PgesNotifications
 	PGES_NOTIFY_WORKER
 } PgesNotifications;
 
-/* What is due for the archive of a store by itself; see archive_link.c. */
+/* The rules by which events become due for the archive; see archive_link.c. */
 typedef struct PgesRetention
 {
 	Interval   *max_age;		/* NULL: no such rule */
-	int32		max_count;		/* of an aggregate; 0: no such rule */
+	int32		max_count;		/* per aggregate; 0: no such rule */
 } PgesRetention;
 
-/*
- * The archive of a store: the table to which archive.c moves events.
- */
+/* The archive of a store: the table to which archive.c moves events. */
 typedef struct PgesArchive
 {
 	Oid			relid;			/* InvalidOid: the store has none */
@@ -44,11 +45,11 @@ typedef struct PgesArchive
 	char	   *qualified_name; /* quoted where needed */
 	Oid			version_index_oid;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
-	bool		complete;		/* has all its unique indexes */
+	bool		complete;		/* pges_check_archive() passes */
 	bool		plain;			/* see insert_direct.c */
 } PgesArchive;
 
-/* The relations besides its table that a description of a store tells of. */
+/* The relations besides its table that the description of a store is about. */
 typedef enum PgesPart
 {
 	PGES_PART_ARCHIVE,
@@ -60,8 +61,8 @@ typedef enum PgesPart
 } PgesPart;
 
 /*
- * The description of a store.  A caller may use it until its transaction
- * ends, even when the table changes meanwhile.
+ * The description of a store.  A caller may use the description until the transaction
+ * ends, even if the table changes meanwhile.
  */
 typedef struct PgesStore
 {
@@ -75,7 +76,7 @@ typedef struct PgesStore
 	char	   *version_index;
 	char	   *position_index;
 	Oid			version_index_oid;
-	char	   *trigger;		/* name of the trigger that makes it a store */
+	char	   *trigger;		/* name of the after_append() trigger */
 	PgesNotifications notifications;
 	char	   *channel;
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
@@ -86,20 +87,18 @@ typedef struct PgesStore
 	bool		only_own_check; /* see own_check.c */
 } PgesStore;
 
-/* A store's options, as far as they can be read also when its shape is lost. */
+/* The options of a store that can be read even if the table has lost its shape. */
 typedef struct PgesStoreOptions
 {
 	char	   *trigger;
 	char	   *notifications;
 	char	   *channel;
-	Oid			sequence;		/* InvalidOid when not known */
+	Oid			sequence;		/* InvalidOid: not known */
 } PgesStoreOptions;
 
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_known_store(Oid relid);
-extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
-											LOCKMODE mode, AclMode privileges);
 extern const PgesStore *pges_store_with_archive_locked(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
 extern const PgesStore *pges_open_for_change(Oid relid);
@@ -113,7 +112,6 @@ extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 extern Relation pges_open_table(Oid relid);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
-extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_append_trigger_function(void);
 extern Oid	pges_sequence_of_default(Node *expr);
 extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
@@ -121,6 +119,9 @@ extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
+extern PgesNotifications pges_mode_of_name(const char *name);
+extern PgesNotifications pges_parse_notifications(const char *mode);
+extern const char *pges_notifications_name(PgesNotifications notifications);
 
 /* in table_kind.c */
 extern void pges_check_kind(Relation rel);
@@ -131,24 +132,24 @@ extern Oid	pges_index_collation(Oid indexid);
 /* in own_check.c */
 extern bool pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *slot);
 
+/* in store_argument.c */
+extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
+											LOCKMODE mode, AclMode privileges);
+extern const PgesStore *pges_store_owned_by_user(Oid relid);
+extern const PgesStore *pges_owned_store_argument(FunctionCallInfo fcinfo, int arg,
+												  LOCKMODE mode);
+extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
+
 /* in privilege.c */
 extern Oid	pges_owner_of(Oid relid);
 extern void pges_check_may_use(Oid relid, AclMode privileges);
 extern bool pges_may_insert(Oid relid);
 extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
-extern const PgesStore *pges_store_owned_by_user(Oid relid);
-extern const PgesStore *pges_owned_store_argument(FunctionCallInfo fcinfo, int arg,
-												  LOCKMODE mode);
-extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
 extern void pges_check_archive_owner(const PgesStore *store);
 
 /* in store_options.c */
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
-
-extern PgesNotifications pges_mode_of_name(const char *name);
-extern PgesNotifications pges_parse_notifications(const char *mode);
-extern const char *pges_notifications_name(PgesNotifications notifications);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);

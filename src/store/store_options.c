@@ -1,10 +1,10 @@
 /*
  * store_options.c
- *		Shows the options of stores and archives, for the views of them.
+ *		Returns the options of stores and archives, for their views.
  *
- * The options are arguments of triggers.  They are read off the catalogs, without
- * a lock on the table: the views show all stores, and whoever locks one of them
- * must not keep others from looking.
+ * The options are arguments of triggers.  They are read from the catalogs without a lock
+ * on the table.  The views show all stores, so a session that locks one of the stores
+ * must not block them.
  */
 #include "postgres.h"
 
@@ -24,17 +24,18 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/own_function.h"
 #include "event/event.h"
 #include "store/store.h"
 
-/* A trigger with two arguments. */
+/* Which trigger to find; it has two arguments. */
 typedef struct Wanted
 {
 	Oid			function;
 	int16		type;			/* tgtype; -1 for any */
 } Wanted;
 
-/* Copy the two arguments of a trigger: each ends with a zero byte. */
+/* Copy the two arguments of a trigger, each of which ends with a zero byte. */
 static void
 copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 {
@@ -46,7 +47,7 @@ copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 	arguments[1] = pstrdup(first + strlen(first) + 1);
 }
 
-/* Whether a trigger is the wanted one. */
+/* Return whether a trigger is the wanted one. */
 static bool
 is_wanted(Form_pg_trigger trigger, const Wanted *wanted)
 {
@@ -54,7 +55,7 @@ is_wanted(Form_pg_trigger trigger, const Wanted *wanted)
 		(wanted->type == -1 || trigger->tgtype == wanted->type);
 }
 
-/* Find a trigger of a table, and copy its arguments; false if there is none. */
+/* Copy the arguments of a trigger of a table; return false if there is none. */
 static bool
 find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
 {
@@ -78,7 +79,7 @@ find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
 	return found;
 }
 
-/* The sequence that the default of a table's position column names, or InvalidOid. */
+/* Return the sequence in the default of a table's position column, or InvalidOid. */
 static Oid
 find_default_sequence(Oid relid)
 {
@@ -107,7 +108,7 @@ find_default_sequence(Oid relid)
 	return sequence;
 }
 
-/* Find the options of a store, but for its sequence; false if a table is none. */
+/* Set the notification mode and the channel; return false if a table is not a store. */
 bool
 pges_find_options(Oid relid, PgesStoreOptions *options)
 {
@@ -121,7 +122,7 @@ pges_find_options(Oid relid, PgesStoreOptions *options)
 	return true;
 }
 
-/* Make the row that a function returns. */
+/* Return the row that is the result of a function. */
 static Datum
 make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
@@ -132,7 +133,7 @@ make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
-/* Raise unless a table is there. */
+/* Raise an error unless a table exists. */
 static void
 require_table(Oid relid)
 {
@@ -151,7 +152,7 @@ require_table(Oid relid)
 
 PG_FUNCTION_INFO_V1(pges_store_options);
 
-/* SQL: the options of a store. */
+/* SQL: return the options of a store. */
 Datum
 pges_store_options(PG_FUNCTION_ARGS)
 {
@@ -175,7 +176,7 @@ pges_store_options(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_archive_options);
 
-/* SQL: the rules of the retention of an archive, as its trigger has them. */
+/* SQL: return the rules of the retention of an archive, as its trigger holds them. */
 Datum
 pges_archive_options(PG_FUNCTION_ARGS)
 {

@@ -1,5 +1,5 @@
 /*
- * after_append.c
+ * store_trigger.c
  *		The trigger that makes a table a store.
  */
 #include "postgres.h"
@@ -14,10 +14,10 @@
 PG_FUNCTION_INFO_V1(pges_after_append);
 
 /*
- * Trigger, after INSERT, for each statement: makes its table a store, and tells how
- * the store announces events.  All that it does is to raise an error if the table has
- * lost the shape of a store.  Appends are noticed in position.c, so that those that
- * fire no trigger of the table are, too.
+ * Trigger, after INSERT, for each statement: makes its table a store.  Its arguments say
+ * how the store announces events.  The function only raises an error if the table has
+ * lost the shape of a store.  position.c notices appends, because an append may fire no
+ * trigger of the table.
  */
 Datum
 pges_after_append(PG_FUNCTION_ARGS)

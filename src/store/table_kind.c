@@ -1,17 +1,17 @@
 /*
  * table_kind.c
- *		What kind of table may hold events: one that has all its rows, and no
+ *		Decides which tables may hold events: those that have all of their rows, and no
  *		others, in this database.
  *
  * C code reads and writes the table's own rows (insert_direct.c, erase.c), and
- * statements name the table, so both must mean the same rows.  That is not so
- * where an extension such as Citus has put the rows on other servers, or where
- * rows of other tables belong to it by inheritance.  A temporary table is not
- * there for the notifier, nor for any other session.
+ * statements name the table.  Both must mean the same rows.  They do not if an extension
+ * such as Citus has put the rows on other servers, or if rows of other tables belong to
+ * the table by inheritance.  A temporary table is invisible to the notifier and to all
+ * other sessions.
  *
- * A table that inherits, or is a partition, is right, as what it holds is its
- * own.  So is one that is unlogged, or has another access method: then it is
- * appended to by statements alone (plain.c).
+ * A table that inherits, or is a partition, is allowed, because its rows are its own.
+ * So is an unlogged table, and a table with another access method, to which only
+ * statements append (plain.c).
  */
 #include "postgres.h"
 
@@ -30,8 +30,8 @@
 #include "store/table_kind.h"
 
 /*
- * Whether Citus has distributed a table, or manages it in another way: its table
- * pg_catalog.pg_dist_partition lists it.
+ * Return whether Citus has distributed a table, or manages it in another way.  Citus
+ * lists such tables in pg_catalog.pg_dist_partition.
  */
 static bool
 is_distributed(Oid relid)
@@ -54,7 +54,7 @@ is_distributed(Oid relid)
 	return found;
 }
 
-/* Whether there are tables that inherit from a table just now. */
+/* Return whether any table inherits from a table at present. */
 static bool
 has_children(Relation rel)
 {
@@ -62,7 +62,7 @@ has_children(Relation rel)
 		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL;
 }
 
-/* Why a table may not hold events; NULL if it may. */
+/* Return why a table may not hold events; NULL if it may. */
 const char *
 pges_kind_obstacle(Relation rel)
 {
@@ -75,7 +75,7 @@ pges_kind_obstacle(Relation rel)
 	return NULL;
 }
 
-/* Raise if a table may not hold events. */
+/* Raise an error if a table may not hold events. */
 void
 pges_check_kind(Relation rel)
 {

@@ -1,6 +1,6 @@
 /*
  * table_kind.h
- *		What kind of table may hold events, for this room alone.
+ *		Decides which tables may hold events, for this room alone.
  */
 #ifndef PGES_TABLE_KIND_H
 #define PGES_TABLE_KIND_H

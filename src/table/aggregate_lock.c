@@ -2,9 +2,9 @@
  * aggregate_lock.c
  *		Locks aggregates.
  *
- * An append and an erasure lock the aggregates that they are about, each by a
- * heavyweight lock on the store and a hash of the aggregate's id.  append.c tells what
- * that is for.
+ * An append or an erasure locks its aggregates, each by a heavyweight lock on the store
+ * and a hash of the aggregate's id.  The head of append.c describes what the locks are
+ * for.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* A lock on an aggregate that is to be taken. */
+/* A lock that is to be acquired on an aggregate. */
 typedef struct AggregateLock
 {
 	uint64		hash;
@@ -27,7 +27,7 @@ typedef struct AggregateLock
 	bool		written;		/* the aggregate gets events */
 } AggregateLock;
 
-/* qsort comparator: locks by hash, the stronger mode first. */
+/* Compare two locks for qsort(): by hash, then the stronger mode first. */
 static int
 compare_locks(const void *a, const void *b)
 {
@@ -40,9 +40,9 @@ compare_locks(const void *a, const void *b)
 }
 
 /*
- * Count the locks this transaction has taken on aggregates.  The count belongs
- * to the transaction whose number it carries, so it needs no reset; locks that
- * a rollback to a savepoint released stay counted.
+ * Return a pointer to the number of aggregate locks that this transaction has acquired.
+ * The number of the transaction is kept with the count, so the count needs no reset.
+ * Locks that a rollback to a savepoint released stay counted.
  */
 static int *
 aggregate_lock_count(void)
@@ -59,9 +59,9 @@ aggregate_lock_count(void)
 }
 
 /*
- * Take one lock on an aggregate.  Past the limit, an aggregate that is written
- * is left to the unique index; nothing else would protect one that is only
- * checked.  Whether it is locked.
+ * Acquire one lock on an aggregate; return false if it is past the limit of locks.  The
+ * limit applies to an aggregate that gets events, as the unique index protects it.
+ * Nothing else would protect an aggregate that is only checked.
  */
 static bool
 take_lock(const AggregateLock *lock)
@@ -79,8 +79,9 @@ take_lock(const AggregateLock *lock)
 }
 
 /*
- * What an aggregate's lock is on.  Events of no aggregate need one only to
- * make a retry wait for the original, and their first id serves for that.
+ * Return the id that is hashed for an aggregate's lock; NULL if that id is yet to be
+ * made.  Events without an aggregate need a lock only so that a retry waits for the
+ * original.  The id of their first event serves for that.
  */
 static const text *
 lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
@@ -90,9 +91,9 @@ lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
 }
 
 /*
- * What stands for the subject of a lock, an aggregate or an event of none: the store,
- * and a hash.  The store is not hashed, so that nobody can lock an aggregate of a store
- * to which they may not append, by an id that has the same hash.
+ * Return the key of the lock on an aggregate, or on an event without one: the OID of
+ * the store, and a hash of the id.  The OID is not hashed.  So no session can lock an
+ * aggregate of a store to which it may not append, by an id that has the same hash.
  */
 static uint64
 lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
@@ -104,8 +105,8 @@ lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
 }
 
 /*
- * Lock an aggregate, or an event of none, as an append does: appends to it that
- * are open have ended then, and others wait.
+ * Lock an aggregate as an append does, or an event without one if aggregate_id is NULL.
+ * The call waits until open appends to it have ended, and blocks later appends.
  */
 void
 pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text *event_id)
@@ -114,7 +115,7 @@ pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text
 
 	lock.hash = lock_hash(store, aggregate_id ? aggregate_id : event_id, aggregate_id != NULL);
 	lock.mode = ExclusiveLock;
-	lock.written = false;		/* the unique index is no help */
+	lock.written = false;		/* no limit: no unique index helps */
 	take_lock(&lock);
 }
 

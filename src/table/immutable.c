@@ -1,10 +1,9 @@
 /*
  * immutable.c
- *		The triggers of a store: one makes it a store, one keeps events
- *		immutable.
+ *		The triggers that keep the events of a store immutable.
  *
- * Only the functions of this extension that archive and erase may change
- * events, by pges_run_change().
+ * Only the functions of this extension that archive and erase may change events, by
+ * pges_run_change().
  */
 #include "postgres.h"
 
@@ -21,25 +20,29 @@
 #include "table/table.h"
 
 /*
- * What the one statement of pges_run_change() that runs just now may do.  It
- * alone may change events: not the triggers that it fires, nor the functions that
- * it calls, whatever statements these run.
- *
- * They are set for the time of that statement, and then put back, after an error
- * too; a statement within another one has its own.
- *
- * "changing" is the store that it may change, with its archive; NULL outside of
- * such a statement.  "changing_depth" is how many triggers it runs within: its
- * own triggers for UPDATE and DELETE run one deeper, those of their statements
- * deeper still.  "changing_begun" is whether it has fired its trigger of
- * statements, which comes before all else: one that comes after, at the same
- * depth, is that of a statement in a function that it calls.
+ * The permission that pges_run_change() gives to its statement.  Triggers that the
+ * statement fires, and functions that it calls, may change no events, by whatever
+ * statement.  The permission ends with the statement, also after an error: the previous
+ * values are restored.  A statement within another one has a permission of its own.
  */
+
+/* The store whose events, also archived ones, may be changed; NULL without permission. */
 static const PgesStore *changing = NULL;
+
+/*
+ * The number of triggers within which the statement runs.  Its own triggers for UPDATE
+ * and DELETE run one deeper, the triggers of their statements deeper still.
+ */
 static int	changing_depth = 0;
+
+/*
+ * Whether the statement has fired its statement trigger, which comes before all else.  A
+ * later statement trigger at this depth belongs to a statement in a function that the
+ * statement calls.
+ */
 static bool changing_begun = false;
 
-/* The SQL command that fired a trigger. */
+/* Return the SQL command that fired a trigger. */
 static const char *
 command_of(TriggerData *trigdata)
 {
@@ -50,7 +53,7 @@ command_of(TriggerData *trigdata)
 	return "TRUNCATE";
 }
 
-/* The row that a trigger lets through; NULL for one of statements. */
+/* Return the row that a trigger lets through; NULL for a statement trigger. */
 static HeapTuple
 row_of(TriggerData *trigdata)
 {
@@ -58,7 +61,7 @@ row_of(TriggerData *trigdata)
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 }
 
-/* How many triggers are running, one within another. */
+/* Return how many triggers are running, one within another. */
 static int
 trigger_depth(void)
 {
@@ -66,9 +69,9 @@ trigger_depth(void)
 }
 
 /*
- * Run a statement that changes events of a store or its archive, as
- * pges_run_statement() does.  Who may call the function that wants this, and change
- * the tables, is for the caller and for the privileges of the tables to say.
+ * Run a statement that changes events of a store or its archive, and return SPI's code,
+ * as pges_run_statement() does.  The caller checks who may call the SQL function.  The
+ * privileges of the tables decide who may change them.
  */
 int
 pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
@@ -97,8 +100,9 @@ pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *st
 }
 
 /*
- * Whether a statement of pges_run_change() may change a table, or partition,
- * just now.  It fires the trigger of statements once, before all else.
+ * Return whether pges_run_change() permits the statement that fired a trigger to change
+ * the table or partition.  A permitted statement fires its statement trigger once,
+ * before all else.
  */
 static bool
 may_change(TriggerData *trigdata)
@@ -119,7 +123,7 @@ may_change(TriggerData *trigdata)
 
 PG_FUNCTION_INFO_V1(pges_refuse_change);
 
-/* Trigger, before UPDATE, DELETE and TRUNCATE: refuses them. */
+/* Trigger: reject TRUNCATE, and UPDATE and DELETE outside of pges_run_change(). */
 Datum
 pges_refuse_change(PG_FUNCTION_ARGS)
 {
@@ -142,8 +146,8 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 }
 
 /*
- * Create the triggers that keep events immutable.  A statement on a parent
- * table fires only the triggers of rows here.
+ * Create the triggers that keep the events of a table immutable.  A statement on a
+ * parent table fires only the row triggers of this table.
  */
 void
 pges_create_immutability_triggers(const char *table)

@@ -2,26 +2,25 @@
  * statement.c
  *		The cache of saved plans: one for each statement, scope and store.
  *
- * It works in the manner of ri_triggers.c: a plan is found by its key, used
- * while SPI says that it is valid, and made anew from the store's present name
- * otherwise.  A relcache invalidation of the store (any ALTER, RENAME, new
- * index) makes its plans invalid, as does one of pg_namespace.  The same goes for
- * the archive of a store, in the plans of statements that are about it.
+ * The cache works like that of ri_triggers.c.  A plan is found by its key, and used
+ * while SPI reports it valid.  Otherwise a new plan is made from the present name of
+ * the store.  A relcache invalidation of the store (any ALTER, RENAME, new index) makes
+ * its plans invalid, as does a change of pg_namespace.  An invalidation of the archive
+ * does the same to the plans of statements that use the archive.
  *
- * All plans are generic, and planned as soon as they are prepared, with
- * sequential and bitmap scans and full sorts off: a plan made while the store
- * is empty must still be right when the store holds millions of events, and
- * every statement here has an index that yields its rows in order or nearly
- * so.  JIT is off because a disabled node's price would switch it on.  Only a
- * statement that asks for it is planned for each execution.
+ * All plans are generic, and made as soon as they are prepared, with sequential scans,
+ * bitmap scans and full sorts off.  A plan made while the store is empty must still be
+ * right when the store holds millions of events.  Every statement that runs here has an
+ * index that returns its rows in order or nearly so.  JIT is off because the cost of a
+ * disabled node would switch it on.  Only a statement with "custom" is planned for each
+ * execution.
  *
- * PostgreSQL's own cache plans again before it executes, under the settings of
- * the session, when it finds that another search_path, role or the like is in
- * force.  So we look for that first, and then plan ahead once more.  Where it
- * has planned by itself all the same, since something changed between our look
- * and the execution, the numbers of the plans differ, and ours is made anew by
- * the next call.  A session with plan_cache_mode = force_custom_plan gets what
- * it asks for: each execution is planned under its own settings.
+ * If another search_path, role or the like is in force, PostgreSQL's own cache plans
+ * again before it executes, under the settings of the session.  So this file checks for
+ * that case first, and then plans ahead once more.  If something changes between this
+ * check and the execution, PostgreSQL still plans by itself.  The numbers of the plans
+ * then differ, and the next call makes a new plan.  In a session with plan_cache_mode =
+ * force_custom_plan, each execution is planned under the settings of the session.
  */
 #include "postgres.h"
 
@@ -46,8 +45,7 @@
 typedef struct PlanKey
 {
 	Oid			relid;
-	Oid			archive;		/* InvalidOid when the statement is not about
-								 * it */
+	Oid			archive;		/* InvalidOid if the scope excludes it */
 	PgesScope	scope;
 	const PgesStatement *statement;
 } PlanKey;
@@ -56,21 +54,21 @@ typedef struct PlanEntry
 {
 	PlanKey		key;
 	SPIPlanPtr	plan;
-	int			generation;		/* number of the generic plan made by us */
+	int			generation;		/* number of the generic plan made here */
 } PlanEntry;
 
-/* Lives as long as the backend; an error leaves at worst an entry with no plan. */
+/* Lives as long as the backend.  An error can leave an entry without a plan. */
 static HTAB *plans = NULL;
 
 /*
- * Plans to be freed, and the transaction that made them stale.  One of them
- * may be running further up the call stack, below a trigger that appends, so
- * they are freed in a later transaction.
+ * The plans to be freed, and the transaction that retired the last of them.  A trigger
+ * that appends can retire a plan that still runs further up the call stack.  So the
+ * plans are freed in a later transaction.
  */
 static List *stale_plans = NIL;
 static LocalTransactionId stale_since = InvalidLocalTransactionId;
 
-/* Create the hash table. */
+/* Create the hash table of the plans. */
 static void
 create_plan_table(void)
 {
@@ -82,7 +80,7 @@ create_plan_table(void)
 						HASH_ELEM | HASH_BLOBS);
 }
 
-/* Make the generic plan now, under the settings the file comment explains. */
+/* Make the generic plan now, under the settings that the head of this file explains. */
 static void
 plan_ahead(SPIPlanPtr plan)
 {
@@ -99,7 +97,7 @@ plan_ahead(SPIPlanPtr plan)
 	AtEOXact_GUC(true, nestlevel);
 }
 
-/* Where PostgreSQL keeps the query and the generic plan of the one statement. */
+/* Return PostgreSQL's entry for the only statement of a plan: query and generic plan. */
 static CachedPlanSource *
 source_of(SPIPlanPtr plan)
 {
@@ -107,8 +105,8 @@ source_of(SPIPlanPtr plan)
 }
 
 /*
- * Whether PostgreSQL would plan again before it executes: what plancache.c looks
- * at, in RevalidateCachedQuery() and CheckCachedPlan().
+ * Return whether PostgreSQL would plan again before it executes.  The conditions are
+ * those of RevalidateCachedQuery() and CheckCachedPlan() in plancache.c.
  */
 static bool
 would_be_planned_again(CachedPlanSource *source)
@@ -122,7 +120,7 @@ would_be_planned_again(CachedPlanSource *source)
 		(TransactionIdIsValid(plan->saved_xmin) && plan->saved_xmin != TransactionXmin);
 }
 
-/* The number of the present generic plan of a statement; -1 when there is none. */
+/* Return the number of a statement's present generic plan, or -1 if there is none. */
 static int
 generation_of(SPIPlanPtr plan)
 {
@@ -132,9 +130,10 @@ generation_of(SPIPlanPtr plan)
 }
 
 /*
- * Whether the relation that a statement names is a table of a store: it comes first in
- * the dependencies, before what a view or a rule brings.  A view that has taken the name,
- * and reads the store, would bring functions of its owner.
+ * Return whether the relation that a statement names is the store or its archive.  That
+ * relation is the first dependency of the plan; relations that a view or a rule adds
+ * come later.  A view that has taken the name, and reads the store, would bring in
+ * functions of its owner.
  */
 static bool
 names_table_of(const CachedPlanSource *source, const PgesStore *store)
@@ -144,7 +143,7 @@ names_table_of(const CachedPlanSource *source, const PgesStore *store)
 	return first == store->relid || (OidIsValid(first) && first == store->archive.relid);
 }
 
-/* Whether a plan is about the tables of a store, and not others of their names. */
+/* Return whether a plan uses the tables of a store, and not others with their names. */
 static bool
 is_plan_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 {
@@ -155,7 +154,7 @@ is_plan_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 		names_table_of(source, store);
 }
 
-/* Raise the error that a name has come to stand for another table. */
+/* Raise the error that the name of a store now denotes another table. */
 static void
 report_renamed(const PgesStore *store)
 {
@@ -166,9 +165,9 @@ report_renamed(const PgesStore *store)
 }
 
 /*
- * The name of a table of a store.  It is looked up anew: while the caller waited
- * for a lock, the schema may have got another one, and nothing has kept an
- * archive from being dropped.
+ * Return the qualified name of a table of a store.  Raise an error if an archive was
+ * dropped.  The name is looked up each time: while the caller waited for a lock, the
+ * schema may have been renamed.  No lock has kept an archive from being dropped.
  */
 static char *
 present_name(const PgesStore *store, Oid relid)
@@ -184,7 +183,7 @@ present_name(const PgesStore *store, Oid relid)
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
 
-/* The text of a statement on a store. */
+/* Return the text of a statement on a store, with the present names of the tables. */
 static char *
 statement_text(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -208,7 +207,7 @@ statement_text(const PgesStore *store, PgesScope scope, const PgesStatement *sta
 	return psprintf(statement->sql, live, archive);
 }
 
-/* Parse a statement on a store. */
+/* Parse a statement on a store; raise an error if SPI cannot prepare it. */
 static SPIPlanPtr
 parse(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -225,7 +224,7 @@ parse(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 	return plan;
 }
 
-/* Prepare a statement on a store and keep the plan. */
+/* Prepare a statement on a store and keep the plan; raise an error if a name changed. */
 static SPIPlanPtr
 prepare(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -248,7 +247,7 @@ prepare(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 	return plan;
 }
 
-/* Put a plan aside to be freed, and forget it. */
+/* Move the plan of an entry to the plans to be freed. */
 static void
 retire(PlanEntry *entry)
 {
@@ -260,7 +259,7 @@ retire(PlanEntry *entry)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Free the plans that went stale in earlier transactions. */
+/* Free the plans that earlier transactions retired. */
 static void
 free_stale_plans(void)
 {
@@ -275,7 +274,9 @@ free_stale_plans(void)
 	list_free(list);
 }
 
-/* Retire all plans that are not valid: those of dropped stores among them. */
+/*
+ * Remove entries whose plans are not valid, as of dropped stores, and retire the plans.
+ */
 static void
 sweep_plans(void)
 {
@@ -293,7 +294,7 @@ sweep_plans(void)
 	}
 }
 
-/* Find or make the entry of a statement on a store. */
+/* Find or create the entry of a statement on a store. */
 static PlanEntry *
 plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -317,7 +318,7 @@ plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *stateme
 	return entry;
 }
 
-/* Whether the plan of an entry is as it was made. */
+/* Return whether a plan is valid, and PostgreSQL has not replaced the generic plan. */
 static bool
 is_good(const PlanEntry *entry)
 {
@@ -325,7 +326,7 @@ is_good(const PlanEntry *entry)
 		(entry->key.statement->custom || generation_of(entry->plan) == entry->generation);
 }
 
-/* The plan of a statement on a store, for whoever executes it at once. */
+/* Return the plan of a statement on a store.  The caller must execute it at once. */
 static SPIPlanPtr
 find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -343,7 +344,7 @@ find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statemen
 	return entry->plan;
 }
 
-/* The parameters of a statement as the executor wants them. */
+/* Return the parameters of a statement in the form that the executor needs. */
 static ParamListInfo
 make_params(const PgesStatement *statement, const Datum *values,
 			const bool *nulls)
@@ -361,8 +362,9 @@ make_params(const PgesStatement *statement, const Datum *values,
 }
 
 /*
- * Run a plan that changes rows, under a snapshot of now.  What others changed
- * since is waited for, and in REPEATABLE READ then is a serialization failure.
+ * Run a plan that changes rows, under the latest snapshot, and return SPI's code.  If
+ * another transaction has changed such a row after the snapshot, the statement waits
+ * for it.  In REPEATABLE READ, a serialization failure follows.
  */
 static int
 execute_latest(SPIPlanPtr plan, const Datum *values)
@@ -372,13 +374,15 @@ execute_latest(SPIPlanPtr plan, const Datum *values)
 }
 
 /*
- * Run a statement on a store; SPI must be connected.  Rows go to a receiver,
- * or without one to SPI_tuptable.  "nulls" may be NULL.  Returns SPI's code.
+ * Run a statement on a store and return SPI's code.  SPI must be connected.  Rows go to
+ * the receiver, or to SPI_tuptable if the receiver is NULL.  "nulls" may be NULL.
+ * Raise an error if the scope needs an archive that is missing, or that the user may
+ * not read.
  *
- * PostgreSQL may parse the plan again on the way, when something has changed.
- * If the name stands for another table by then, what was done is undone.
+ * PostgreSQL may parse the plan again meanwhile, if something has changed.  If a name
+ * then denotes another table, an error undoes what the statement has done.
  *
- * What belongs to the owner of the store may run, also when a plan is made: see
+ * Code of the store's owner may run here, also while a plan is made: see
  * pges_act_as_owner().
  */
 int
@@ -409,9 +413,9 @@ pges_run_statement(const PgesStore *store, PgesScope scope, const PgesStatement 
 }
 
 /*
- * Run a query on a store for at most one row, under a snapshot of now: what
- * others have committed is seen also in REPEATABLE READ.  Whether there is one;
- * it is in SPI_tuptable then, which the caller frees, and otherwise NULL.
+ * Run a query on a store for at most one row, under the latest snapshot, also in
+ * REPEATABLE READ.  Return whether there is a row.  The row is in SPI_tuptable, which
+ * the caller frees; without a row, SPI_tuptable is NULL.
  */
 bool
 pges_fetch_one_now(const PgesStore *store, PgesScope scope,
@@ -431,7 +435,7 @@ pges_fetch_one_now(const PgesStore *store, PgesScope scope,
 	return found;
 }
 
-/* A number in a column of the row that SPI found, of type bigint; null is what it says. */
+/* Return a bigint column of the row that SPI found, or if_null for null. */
 int64
 pges_found_int64(int column, int64 if_null)
 {
@@ -442,7 +446,7 @@ pges_found_int64(int column, int64 if_null)
 	return isnull ? if_null : DatumGetInt64(value);
 }
 
-/* The same of type integer; 0 for null. */
+/* Return an integer column of the row that SPI found, or 0 for null. */
 int32
 pges_found_int32(int column)
 {
@@ -453,10 +457,7 @@ pges_found_int32(int column)
 	return isnull ? 0 : DatumGetInt32(value);
 }
 
-/*
- * The text in a column of the row that SPI found, copied to a memory context; NULL for
- * null.
- */
+/* Return a text column of the row that SPI found, copied to "context"; NULL for null. */
 text *
 pges_found_text(MemoryContext context, int column)
 {

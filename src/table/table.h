@@ -1,6 +1,11 @@
 /*
  * table.h
  *		Door of the room "table": the way to the rows of a store.
+ *
+ * The room runs statements and permitted changes on a store and its archive, and locks
+ * aggregates.  Rooms append, read, archive, erase, transfer and lifecycle call it.  The
+ * cache of plans is described in statement.c, the permitted changes in immutable.c, and
+ * the order of the locks in append.c.
  */
 #ifndef PGES_TABLE_H
 #define PGES_TABLE_H
@@ -15,21 +20,19 @@
 
 #define PGES_MAX_PARAMS 11
 
-/*
- * What a statement is about: the meaning of %1$s in its text.
- */
+/* The tables that a statement uses: the meaning of %1$s in its text. */
 typedef enum PgesScope
 {
 	PGES_LIVE,					/* the store */
 	PGES_ARCHIVED,				/* its archive */
-	PGES_ALL,					/* both as one, to be read from */
-	PGES_EACH					/* the store, and %2$s the archive */
+	PGES_ALL,					/* the union of both, only to read from */
+	PGES_EACH					/* %1$s is the store, %2$s its archive */
 } PgesScope;
 
 /*
- * A statement on a store.  %1$s in its text stands for the name of what it is
- * about; all other names are to be qualified, operators too, since a saved plan
- * is parsed again under whatever search_path its caller has.
+ * A statement on a store.  In its text, %1$s stands for the table, or the union, that
+ * the scope names.  All other names, also those of operators, must be qualified:
+ * PostgreSQL parses a saved plan again under the search_path of the caller.
  */
 typedef struct PgesStatement
 {
@@ -37,12 +40,11 @@ typedef struct PgesStatement
 	int			nparams;
 	Oid			types[PGES_MAX_PARAMS];
 	bool		custom;			/* plan each execution for its parameters */
-	bool		latest;			/* change what is there now, also in
-								 * REPEATABLE READ; no parameter is null, no
-								 * receiver */
+	bool		latest;			/* latest snapshot, also in REPEATABLE READ;
+								 * no null parameter, no receiver */
 } PgesStatement;
 
-/* The scope that holds all events a store has ever got. */
+/* Return the scope that covers all events ever appended to a store. */
 static inline PgesScope
 pges_scope_of_all(const PgesStore *store)
 {

@@ -1,6 +1,6 @@
 /*
  * tombstone.c
- *		What stands in place of the data and metadata of an event that was erased.
+ *		The tombstone: the JSON in place of the data and metadata of an erased event.
  */
 #include "postgres.h"
 
@@ -10,14 +10,14 @@
 
 #include "table/table.h"
 
-/* The tombstone. */
+/* Return the tombstone. */
 Jsonb *
 pges_tombstone(void)
 {
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"erased\": true}")));
 }
 
-/* Whether a JSON value is the tombstone. */
+/* Return whether a JSON value is the tombstone. */
 bool
 pges_is_tombstone(Jsonb *json)
 {

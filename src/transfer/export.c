@@ -1,14 +1,13 @@
 /*
  * export.c
- *		Exports events as JSON, in the shape in which they can be imported.
+ *		Exports events as JSON objects, which can be imported.
  *
- * The log is read a page at a time up to the high-water mark, under one snapshot
- * that is taken after it (high_water_mark.c), from what holds events by that snapshot
- * (pges_scope_to_read()).
+ * An export finds the high-water mark, then takes one snapshot (high_water_mark.c), and
+ * then finds which tables hold events for that snapshot (pges_scope_to_read()).  It
+ * reads the log up to the mark, one lot at a time.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -26,9 +25,9 @@
 #include "store/store.h"
 #include "table/table.h"
 
-#define LOT 1000				/* events that are read at once */
+#define LOT 1000				/* events that one statement reads */
 
-/* Put the events that SPI has found into the result set; the last position. */
+/* Add the events that SPI has found to the result set, and return the last position. */
 static Datum
 return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 {
@@ -51,7 +50,7 @@ return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 	return position;
 }
 
-/* Put the events after a position, up to the mark, into the result set. */
+/* Add the events after a position, up to the mark, to the result set. */
 static void
 export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, PgesParams *params,
 			 const PgesProgress *progress)
@@ -80,7 +79,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 
 PG_FUNCTION_INFO_V1(pges_export_events);
 
-/* SQL: the ordered log as JSON objects. */
+/* SQL: return the ordered log as JSON objects. */
 Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {

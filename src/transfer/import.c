@@ -2,15 +2,21 @@
  * import.c
  *		Imports events from a query, a table or JSON.
  *
- * The rows of a query are fetched by a cursor, some at a time, and each lot is
- * a batch that is appended like any other: with the same locks, checks and
- * inserts.  So memory stays flat, however many there are, or how large: large
- * rows come in smaller lots.  What is stored already, by event id and content,
- * is left out, so an import that was broken off is begun again as it was
- * (retry.c).
+ * This is the main file of the room "transfer", which imports and exports events.  No
+ * other room calls it: users call its SQL functions.  The protocol of an export is in
+ * the head of export.c.  An import repeats these steps:
  *
- * All of it is one transaction's work: all or nothing.  Its guard holds back
- * readers of the log until it ends, so who imports much does it in parts.
+ *	1	Fetch a lot, which is some rows of a cursor on the query.
+ *	2	Split the lot into batches.  A batch ends when it is large, or before an event
+ *		id that it already has.
+ *	3	Leave out events that are stored, by event id and content (retry.c).  Append the
+ *		rest like any batch: with the same locks, checks and inserts.
+ *
+ * Large rows come in smaller lots, so memory use stays flat, however many or large the
+ * rows are.  An interrupted import can be repeated as a whole, because of step 3.
+ *
+ * One transaction does all of an import, so all events are stored, or none.  Its guard
+ * stops readers of the log until the transaction ends, so split large imports.
  */
 #include "postgres.h"
 
@@ -38,30 +44,30 @@
 #include "store/store.h"
 #include "transfer/import_row.h"
 
-#define FIRST_LOT 10			/* rows that are fetched at first */
-#define MAX_LOT 1000			/* and at most at once, if they are small */
-#define LOT_BYTES (8 * 1024 * 1024) /* so large a lot may be */
+#define FIRST_LOT 10			/* rows of the first lot */
+#define MAX_LOT 1000			/* rows of a lot at most */
+#define LOT_BYTES (8 * 1024 * 1024) /* bytes that end a batch */
 
-/* What is being imported. */
+/* The state of an import. */
 typedef struct Import
 {
 	ErrorContextCallback callback;
 	Oid			relid;
 	const PgesStore *store;
-	Oid			source;			/* a table or view that is named, and its
-								 * owner */
+	Oid			source;			/* the table or view that is named, and its
+								 * owner; InvalidOid for a query */
 	Oid			source_owner;
 	PgesImportRow row;
-	const PgesBatch *batch;		/* NULL without one */
-	int64	   *lines;			/* of the batch's events; NULL without one */
+	const PgesBatch *batch;		/* NULL between batches */
+	int64	   *lines;			/* of its events; NULL between batches */
 	int			nlines;
-	int64		done;			/* events before the batch */
-	int64		stored;			/* how many of them were there already */
-	MemoryContext context;		/* of a batch */
+	int64		done;			/* events of earlier batches */
+	int64		stored;			/* how many of them were stored before */
+	MemoryContext context;		/* reset after each batch */
 	PgesProgress progress;
 } Import;
 
-/* Tell what was going on when an error was raised. */
+/* Error context callback: name the store, and the events or the event at hand. */
 static void
 import_context(void *arg)
 {
@@ -84,7 +90,7 @@ import_context(void *arg)
 		errcontext("importing event %d%s to store %s", current, column, store);
 }
 
-/* Make a batch of n rows that SPI has fetched, from one on. */
+/* Return a batch of n fetched rows, from "first" on; raise an error for a bad row. */
 static PgesBatch *
 read_rows(Import *import, uint64 first, int n)
 {
@@ -109,7 +115,7 @@ read_rows(Import *import, uint64 first, int n)
 	return batch;
 }
 
-/* How large a row is when nothing of it is toasted any more. */
+/* Return the size of a row with all of its values detoasted. */
 static Size
 size_of_row(const Import *import, HeapTuple row)
 {
@@ -127,7 +133,7 @@ size_of_row(const Import *import, HeapTuple row)
 	return size;
 }
 
-/* How many of the fetched rows, from one on, make a batch; how large it is. */
+/* Return how many fetched rows, from "first" on, make a batch; set *size to its size. */
 static int
 rows_of_batch(const Import *import, uint64 first, uint64 fetched, Size *size)
 {
@@ -140,10 +146,10 @@ rows_of_batch(const Import *import, uint64 first, uint64 fetched, Size *size)
 }
 
 /*
- * Import the first of n rows that SPI has fetched, from one on, as a batch, and
- * return how many.  An id that comes again begins another batch, which finds it
- * stored.  The store is looked up each time: the query, or a trigger, may do
- * anything to it.
+ * Import up to n fetched rows, from "first" on, as one batch, and return how many were
+ * imported.  If an event id occurs again, the batch ends before it, and the next batch
+ * finds that event stored.  The store is looked up for each batch, because the query or
+ * a trigger may change the store.
  */
 static int
 import_batch(Import *import, uint64 first, int n)
@@ -164,7 +170,7 @@ import_batch(Import *import, uint64 first, int n)
 	return n;
 }
 
-/* Import the rows that SPI has fetched; how many are to be fetched next. */
+/* Import the rows that SPI has fetched, and return how many to fetch next. */
 static long
 import_rows(Import *import)
 {
@@ -188,8 +194,9 @@ import_rows(Import *import)
 }
 
 /*
- * Read a table or view of somebody else as its owner, if the user is a superuser:
- * what is in a view, or a policy, is the owner's.  A query is the user's own.
+ * Take the rights of the owner of the named table or view, if the user is a superuser:
+ * code in a view or in a policy belongs to that owner.  Return whether the rights were
+ * taken.  Return false for a query, which is the user's own.
  */
 static bool
 act_as_source_owner(PgesIdentity *caller, const Import *import)
@@ -198,8 +205,9 @@ act_as_source_owner(PgesIdentity *caller, const Import *import)
 }
 
 /*
- * Raise if the name of a source has come to stand for something else, before any of it
- * runs: the relation that is named comes first in the dependencies of a query.
+ * Raise an error if the name of a source now stands for another relation, before any
+ * code of the source runs.  The relation that is named comes first in the dependencies
+ * of a query.
  */
 static void
 check_source(const Import *import, SPIPlanPtr plan)
@@ -214,7 +222,7 @@ check_source(const Import *import, SPIPlanPtr plan)
 				 errhint("Call again.")));
 }
 
-/* Open a cursor on a query. */
+/* Return a cursor on a query.  Raise an error if the query cannot be prepared. */
 static Portal
 open_cursor(const Import *import, const char *query, int nargs, Oid *types, Datum *values)
 {
@@ -237,8 +245,8 @@ open_cursor(const Import *import, const char *query, int nargs, Oid *types, Datu
 }
 
 /*
- * Import all rows of a query.  Its portal is pinned, as what the query or a
- * trigger does could close it.
+ * Import all rows of a query.  The portal is pinned, because code in the query or in a
+ * trigger could close it.
  */
 static void
 import_query(Import *import, const char *query, int nargs, Oid *types, Datum *values)
@@ -267,7 +275,10 @@ import_query(Import *import, const char *query, int nargs, Oid *types, Datum *va
 	SPI_finish();
 }
 
-/* Callback of RangeVarGetRelidExtended(): who may not read a table does not lock it. */
+/*
+ * Callback of RangeVarGetRelidExtended(): raise an error unless the user may read the
+ * table.  The callback runs before the table is locked.
+ */
 static void
 check_readable(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 {
@@ -275,7 +286,7 @@ check_readable(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 		pges_check_may_use(relid, ACL_SELECT);
 }
 
-/* The query that reads a table or view, in the order of its positions if it has any. */
+/* Return a query on a table or view, in the order of column position if there is one. */
 static char *
 query_of_table(Import *import, List *names)
 {
@@ -291,7 +302,7 @@ query_of_table(Import *import, List *names)
 					ordered ? " ORDER BY position" : "");
 }
 
-/* The query that a source is, or that reads the table it names. */
+/* Return the query that a source is, or a query that reads the table it names. */
 static char *
 query_of(Import *import, const char *source)
 {
@@ -303,7 +314,7 @@ query_of(Import *import, const char *source)
 	return pstrdup(source);
 }
 
-/* The number of imported events, and of those that were there already. */
+/* Return a row of two counts: imported events, and events that were stored before. */
 static Datum
 counts_as_row(TupleDesc desc, const Import *import)
 {
@@ -315,7 +326,7 @@ counts_as_row(TupleDesc desc, const Import *import)
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* Import what a query brings, to the store of the second argument. */
+/* Import the rows of a query to the store of the second argument. */
 static Datum
 run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, Datum *values)
 {
@@ -362,7 +373,7 @@ pges_import_events(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_import_json);
 
-/* SQL: import events from JSON, an array of event objects, or one. */
+/* SQL: import events from JSON, which is an array of event objects or one object. */
 Datum
 pges_import_json(PG_FUNCTION_ARGS)
 {

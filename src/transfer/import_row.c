@@ -2,9 +2,9 @@
  * import_row.c
  *		Reads events from the rows of an import.
  *
- * A row has columns with the names of an event's, or one column with a whole
- * event as JSON.  Values are converted as a cast in SQL does, but only by casts
- * of PostgreSQL's own.
+ * The columns of a row have the names of an event's columns, or one column holds a
+ * whole event as JSON.  Values are converted as a cast in SQL does, but only by casts
+ * that PostgreSQL itself provides.
  */
 #include "postgres.h"
 
@@ -21,11 +21,11 @@
 #include "event/event.h"
 #include "transfer/import_row.h"
 
-/* A column that holds a whole event as JSON, and one that tells its origin. */
+/* The column with a whole event as JSON, and the column with the origin of a row. */
 #define EVENT_COLUMN "event"
 #define LINE_COLUMN "line"
 
-/* The column of an event that has a name; raises when there is none. */
+/* Return the column of an event with a name.  Raise an error if there is none. */
 static PgesColumn
 column_of(const char *name)
 {
@@ -41,7 +41,7 @@ column_of(const char *name)
 			 errhint("Name the columns of the query, or leave some out.")));
 }
 
-/* Note which column of the rows is which of an event's. */
+/* Note what a column of the rows is.  Raise an error if it is unknown or a duplicate. */
 static void
 note_column(PgesImportRow *row, int number)
 {
@@ -61,7 +61,7 @@ note_column(PgesImportRow *row, int number)
 	*place = number;
 }
 
-/* Raise when a row has an event as JSON and some of its keys as columns. */
+/* Raise an error if the rows have events as JSON, and keys of events as columns. */
 static void
 check_event_column(const PgesImportRow *row)
 {
@@ -76,7 +76,7 @@ check_event_column(const PgesImportRow *row)
 	}
 }
 
-/* Find out what the rows bring. */
+/* Note the columns of the rows.  Raise an error if they do not make an event. */
 void
 pges_note_columns(PgesImportRow *row, TupleDesc desc)
 {
@@ -99,7 +99,7 @@ pges_note_columns(PgesImportRow *row, TupleDesc desc)
 						pges_column_name(PGES_EVENT_TYPE), EVENT_COLUMN)));
 }
 
-/* Raise the error that a column's type is none that can be imported. */
+/* Raise the error that a column of this type cannot be imported. */
 static void
 report_type(const PgesImportRow *row, int number, Oid wanted)
 {
@@ -114,7 +114,7 @@ report_type(const PgesImportRow *row, int number, Oid wanted)
 			 errhint("Cast it to %s.", format_type_be(wanted))));
 }
 
-/* A value by way of its text. */
+/* Return a value of the wanted type, converted by way of its text. */
 static Datum
 by_text(Datum value, Oid type, Oid wanted)
 {
@@ -130,8 +130,9 @@ by_text(Datum value, Oid type, Oid wanted)
 }
 
 /*
- * Make a cast by its function, as one in SQL is made: a further argument is the
- * typmod, none here, and that the cast is explicit.  False when the result is null.
+ * Apply the function of a cast to a value, as an explicit cast in SQL does.  The second
+ * argument of the function is a typmod, here none.  The third argument says that the
+ * cast is explicit.  Return false if the result is null.
  */
 static bool
 by_function(Oid function, Datum *value)
@@ -151,11 +152,12 @@ by_function(Oid function, Datum *value)
 }
 
 /*
- * Make a value of some type one of the wanted type, as a cast in SQL does, but
- * JSON from what its text is JSON of.  False when it is null then.
+ * Convert a value to the wanted type, as a cast in SQL does, but parse the text of the
+ * value to get JSON.  Return false if the result is null.  Raise an error if the type
+ * is not allowed.
  *
- * A cast that a user has made is refused.  Its function may do anything, with the
- * rights of the caller, who knows of it only if the query names it.
+ * A cast that a user has created is rejected.  Its function may do anything with the
+ * rights of the caller, and the caller knows of the cast only if the query names it.
  */
 static bool
 convert(const PgesImportRow *row, int number, Datum *value, Oid type, Oid wanted)
@@ -186,8 +188,8 @@ convert(const PgesImportRow *row, int number, Datum *value, Oid type, Oid wanted
 }
 
 /*
- * The value of a column of the row at hand as one of the wanted type; false when
- * it is null or there is none.
+ * Convert the value of a column of the current row to the wanted type.  Return false if
+ * the value is null or there is no such column.
  */
 static bool
 row_value(PgesImportRow *row, int number, Oid wanted, Datum *value)
@@ -207,7 +209,7 @@ row_value(PgesImportRow *row, int number, Oid wanted, Datum *value)
 	return found;
 }
 
-/* A column of a row that is text. */
+/* Return a column of the current row as text; NULL if it is null or missing. */
 static text *
 row_text(PgesImportRow *row, PgesColumn column)
 {
@@ -217,7 +219,7 @@ row_text(PgesImportRow *row, PgesColumn column)
 		DatumGetTextPP(value) : NULL;
 }
 
-/* A column of a row that is JSON. */
+/* Return a column of the current row as JSON; NULL if it is null or missing. */
 static Jsonb *
 row_json(PgesImportRow *row, int number)
 {
@@ -226,7 +228,7 @@ row_json(PgesImportRow *row, int number)
 	return row_value(row, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
 }
 
-/* The version in a row; 0 for none. */
+/* Return the version in the current row, or 0 for none; raise an error if below 1. */
 static int32
 row_version(PgesImportRow *row, const PgesEvent *event)
 {
@@ -243,7 +245,7 @@ row_version(PgesImportRow *row, const PgesEvent *event)
 	return DatumGetInt32(value);
 }
 
-/* Read an event from the columns of a row. */
+/* Read an event from the columns of the current row. */
 static void
 read_columns(PgesImportRow *row, PgesEvent *event)
 {
@@ -264,7 +266,7 @@ read_columns(PgesImportRow *row, PgesEvent *event)
 		event->occurred_at = DatumGetTimestampTz(value);
 }
 
-/* Read an event from the JSON in a row. */
+/* Read an event from the JSON in the current row.  Raise an error if it is null. */
 static void
 read_event_column(PgesImportRow *row, PgesEvent *event)
 {
@@ -278,7 +280,7 @@ read_event_column(PgesImportRow *row, PgesEvent *event)
 	pges_event_from_json(event, json);
 }
 
-/* Read one row into an event. */
+/* Read one row into an event, and set *line to its line, or 0 for none. */
 void
 pges_read_row(PgesImportRow *row, HeapTuple tuple, PgesEvent *event, int64 *line)
 {

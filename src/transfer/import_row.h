@@ -12,17 +12,17 @@
 
 #include "event/event.h"
 
-/* What the rows bring, and the row at hand. */
+/* The columns of the rows, and the current row. */
 typedef struct PgesImportRow
 {
 	TupleDesc	desc;			/* of the rows */
-	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: there is none */
+	int			columns[PGES_NUM_COLUMNS];	/* their numbers; 0: none */
 	int			event_column;
 	int			line_column;
-	Oid		   *types;			/* of the columns, below any domains */
-	Datum	   *values;			/* of the row at hand */
+	Oid		   *types;			/* of the columns; base types of domains */
+	Datum	   *values;			/* of the current row */
 	bool	   *nulls;
-	int			reading;		/* the column that is being read, or 0 */
+	int			reading;		/* number of the column being read, or 0 */
 } PgesImportRow;
 
 extern void pges_note_columns(PgesImportRow *row, TupleDesc desc);

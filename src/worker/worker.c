@@ -1,53 +1,55 @@
 /*
  * worker.c
- *		Starts and wakes background workers that are there only when there is work
- *		for them.  This is the one place that tells the protocol and its proof.
+ *		Starts and wakes background workers that exist only while there is work for
+ *		them.  The protocol and its proof are described here and nowhere else.
  *
- * There is no shared memory of our own, so all is done by locks of the lock table,
- * which are found by their tags, and by a row of a table (worker_status.c).
+ * The extension has no shared memory of its own.  So the protocol uses locks of the
+ * lock table, which are found by their tags, and a row of a table (worker_status.c).
  *
- * In a database there is at most one worker of a kind at work: the one that holds
- * the lease, an advisory lock of the worker's class, for its session.
+ * In a database, at most one worker of a kind works: the worker that holds the lease,
+ * an advisory lock of the worker's class, for its session.
  *
  * A worker does:
  *
- *	W1	look once at what there is to do, without doing it, so that one that cannot
- *		work ends here
+ *	W1	look once for work, without doing it, so that a worker that cannot work ends
+ *		here
  *	W2	acquire the lease; if another worker holds it: end
  *	W3	work, until there has been nothing to do for a while
  *	W4	release the lease
  *	W5	look whether any session holds a guard, or there is work; if not: end
  *	W6	acquire the lease again and go to W3; if another worker holds it: end
  *
- * A transaction that has appended does, before it commits and while it holds its
- * guard (notify.c):
+ * A transaction that has appended does, before it commits and while it holds its guard
+ * (notify.c):
  *
  *	S1	if any worker holds the lease: go to S6
  *	S2	acquire the start lock; if another session holds it: notify itself, end
  *	S3	if any worker holds the lease now: release the start lock, go to S6
  *	S4	if the row says that no worker is to be started yet: release the start lock,
  *		notify itself, end
- *	S5	start a worker, and wait until one holds the lease, for two seconds at
- *		most; if that fails: write the row, log it, notify itself, end
+ *	S5	start a worker, and wait until a worker holds the lease, for two seconds at
+ *		most; if that fails: write the row, log the failure, notify itself, end
  *	S6	commit, then wake the worker
  *
- * No append remains without a notification.  Either the transaction notifies itself,
- * or some worker has held the lease after the transaction acquired its guard (S1, S3
- * or S5).  That worker ends only after it has released the lease (W4) and has looked
- * afterwards (W5).  At that time the transaction still holds its guard, or it has
- * ended and its events are there to be found: the worker does not end.  If it cannot
- * acquire the lease again (W6), another worker has acquired it after the guard, and
- * the same is true of that one.  A worker that is terminated has a successor started
- * (notifier.c); one that ends by an error writes the row first.
+ * "Notify itself" means that the transaction sends the notification at commit.
+ *
+ * No append remains without a notification.  Either the transaction notifies itself, or
+ * a worker has held the lease after the transaction acquired its guard (S1, S3 or S5).
+ * That worker ends only after it has released the lease (W4) and has then looked again
+ * (W5).  At that time the transaction still holds its guard, or it has ended and the
+ * worker finds its events: the worker does not end.  If the worker cannot acquire the
+ * lease again (W6), another worker has acquired the lease after the guard, and this
+ * argument applies to that worker.  For a worker that is terminated, a successor is
+ * started (notifier.c).  A worker that gives up after errors writes the row first.
  *
  * A session that fails to start a worker keeps the start lock until its transaction
- * ends, so that the next session that acquires it sees the row.  The row makes the
- * pauses between tries grow for all sessions alike: from one second, doubled with
- * each failure, to five minutes.  The worker resets the row when it works.
+ * ends.  So the next session that acquires the lock sees the row.  The row makes the
+ * pauses between tries grow for all sessions alike: from one second, doubled with each
+ * failure, to five minutes.  A worker resets the row when it works.
  *
- * A wake is a hint, and may be lost when one worker leaves and another comes.  A
- * worker that has nothing to do therefore looks again after one millisecond, then two,
- * and so on, until it has waited for about a second.
+ * A wake is a hint, and may be lost when one worker ends and another starts.  A worker
+ * that has nothing to do therefore looks again after one millisecond, then two, and so
+ * on, until it has waited for about a second.
  */
 #include "postgres.h"
 
@@ -65,9 +67,8 @@
 #include "worker/worker.h"
 
 #define READY_MS 2000			/* a worker must hold the lease by then */
-#define NUDGE_MS 50				/* so long a session waits that does not need
-								 * it */
-#define LOOK_MS 10				/* between two looks whether it does */
+#define NUDGE_MS 50				/* longest wait of a session with PGES_NUDGE */
+#define LOOK_MS 10				/* between two checks of the lease */
 #define MIN_PAUSE_MS 1000		/* after the first failure */
 #define MAX_PAUSE_MS 300000
 
@@ -91,7 +92,7 @@ static const Failure late = {
 	"Look for locks on system catalogs that are held for long."
 };
 
-/* Whether a worker holds the lease. */
+/* Return whether a worker holds the lease. */
 static bool
 is_leased(const PgesWorker *worker)
 {
@@ -101,7 +102,7 @@ is_leased(const PgesWorker *worker)
 	return LockWaiterCount(&lease) > 0;
 }
 
-/* The process that holds the lease, or 0. */
+/* Return the process that holds the lease, or 0. */
 static int
 lease_holder(const PgesWorker *worker)
 {
@@ -121,7 +122,7 @@ lease_holder(const PgesWorker *worker)
 	return pid;
 }
 
-/* Find the process to wake, unless it is known. */
+/* Find the process to wake, unless it is known; NULL if no process holds the lease. */
 static void
 find_worker(PgesWorker *worker)
 {
@@ -131,7 +132,7 @@ find_worker(PgesWorker *worker)
 	worker->proc = worker->pid == 0 ? NULL : BackendPidGetProc(worker->pid);
 }
 
-/* Wake the worker that pges_ensure_worker() has found. */
+/* Wake the worker that pges_ensure_worker() has found, if it still runs. */
 void
 pges_wake_worker(const PgesWorker *worker)
 {
@@ -140,9 +141,9 @@ pges_wake_worker(const PgesWorker *worker)
 }
 
 /*
- * The library that this session has loaded, if its name fits: the server may find
- * another one by the name alone, or none, as a worker does not have the settings of
- * the session.
+ * Set the library of a worker to the file that this session has loaded, if its name
+ * fits.  By the name alone, the server may find another library or none: a worker does
+ * not have the settings of the session.
  */
 static void
 set_library(BackgroundWorker *worker)
@@ -156,7 +157,7 @@ set_library(BackgroundWorker *worker)
 		strlcpy(worker->bgw_library_name, "$libdir/pg_eventstore", sizeof(worker->bgw_library_name));
 }
 
-/* Have the postmaster start a worker; false when there is no slot for it. */
+/* Have the postmaster start a worker; return false if no worker slot is free. */
 bool
 pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
 					 BackgroundWorkerHandle **handle)
@@ -176,7 +177,7 @@ pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
 	return RegisterDynamicBackgroundWorker(&bgw, handle);
 }
 
-/* Acquire the lease for the session; false if another worker holds it. */
+/* Acquire the lease for the session; return false if another worker holds it. */
 bool
 pges_take_lease(const PgesWorker *worker)
 {
@@ -198,8 +199,9 @@ pges_release_lease(const PgesWorker *worker)
 }
 
 /*
- * Acquire the start lock until the transaction ends; false if another session has
- * it, unless it is to be waited for.  Who holds it may write the row.
+ * Acquire the start lock until the transaction ends.  If another session holds it, wait
+ * if "wait" is true, and otherwise return false.  The holder of the lock may write the
+ * row.
  */
 bool
 pges_lock_start(const PgesWorker *worker, bool wait)
@@ -229,8 +231,9 @@ unlock_start(const PgesWorker *worker)
 }
 
 /*
- * Wait until a worker holds the lease.  Its state is read before the lease: one that
- * has ended meanwhile because another holds the lease is no failure.
+ * Wait until a worker holds the lease and return NULL, or return the failure.  The
+ * state of the started worker is read before the lease.  A worker that has ended
+ * because another worker holds the lease is no failure.
  */
 static const Failure *
 wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool is_needed)
@@ -260,7 +263,7 @@ wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool 
 	}
 }
 
-/* Start a worker; what went wrong, or NULL. */
+/* Start a worker; return NULL, or what went wrong. */
 static const Failure *
 try_to_start(const PgesWorker *worker, bool is_needed)
 {
@@ -275,7 +278,7 @@ try_to_start(const PgesWorker *worker, bool is_needed)
 	return failure;
 }
 
-/* How long to wait after so many failures in a row. */
+/* Return for how many milliseconds to pause after this many failures in a row. */
 int
 pges_pause_ms(int failed_starts)
 {
@@ -284,8 +287,8 @@ pges_pause_ms(int failed_starts)
 }
 
 /*
- * Log a failure, and pause: this session, and if it may write the row all sessions.
- * Whether the row was written.
+ * Log a failure and pause this session, and all sessions if the row may be written.
+ * Return whether the row was written.
  */
 static bool
 record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *failure,
@@ -309,7 +312,7 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 	return need == PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
 }
 
-/* S3 to S5, with the start lock held; true if there is a worker. */
+/* Do S3 to S5 with the start lock held; return whether a worker holds the lease. */
 static bool
 start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 {
@@ -332,11 +335,11 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 }
 
 /*
- * Make sure that there is a worker: S1 to S5.  Requires that the caller holds what
- * the worker looks for before it ends.  Returns false if no worker can run; the
- * caller must then do the work itself.  A caller that may write has a failure
- * recorded for other sessions, too.  One that cannot do the work itself waits for
- * another session that is starting a worker.
+ * Make sure that a worker runs: S1 to S5.  Requires that the caller holds what the
+ * worker looks for before it ends.  Return false if no worker can run; the caller must
+ * then do the work itself.  With PGES_REQUIRE_AND_WRITE, a failure is recorded for
+ * other sessions, too.  With PGES_REQUIRE, the caller cannot do the work itself, so the
+ * function waits for another session that is starting a worker.
  */
 bool
 pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)

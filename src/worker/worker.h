@@ -1,7 +1,9 @@
 /*
  * worker.h
  *		Door of the room "worker": background workers that are started when there is work
- *		for them, and the rows that tell of their failures.
+ *		for them, and the rows that record their failures.
+ *
+ * Room notify calls it.  The protocol and its proof are in worker.c.
  */
 #ifndef PGES_WORKER_H
 #define PGES_WORKER_H
@@ -16,42 +18,41 @@
 #include "base/own_table.h"
 
 /*
- * A kind of worker, of which there is one in a database at most, and what this
- * session knows of it.
+ * A kind of worker, and what this session knows of it.  At most one worker of a kind
+ * works in a database.
  */
 typedef struct PgesWorker
 {
 	const char *name;
 	const char *function;		/* its entry point; gets the database's OID */
 	uint16		lock_class;		/* field4 of its lock tags */
-	const PgesOwnTable *status; /* where failures are recorded, see
-								 * worker_status.c */
+	const PgesOwnTable *status; /* table of failures, see worker_status.c */
 
-	/* the worker that was found last, valid while proc->pid is pid */
+	/* the worker that was found last, valid while proc->pid equals pid */
 	PGPROC	   *proc;
 	int			pid;
-	TimestampTz paused_until;	/* this session starts none before */
+	TimestampTz paused_until;	/* no start by this session before */
 } PgesWorker;
 
 /*
- * The locks of a worker: the lease, which the one that works holds for its session,
- * and the start lock, which admits one session at a time to start one.
+ * The locks of a kind of worker.  The worker that works holds the lease for its
+ * session.  The start lock lets one session at a time start a worker.
  */
 #define PGES_SET_LEASE_TAG(tag, worker) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, (worker)->lock_class)
 #define PGES_SET_START_TAG(tag, worker) \
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
 
-/* Why a session wants the worker. */
+/* Why a session needs the worker. */
 typedef enum PgesWorkerNeed
 {
-	PGES_NUDGE,					/* it would be good; nobody waits, or logs a
-								 * failure */
-	PGES_REQUIRE,				/* it has to be there; nothing can be written */
-	PGES_REQUIRE_AND_WRITE		/* it has to be there, a failure is recorded */
+	PGES_NUDGE,					/* wanted, not needed: a short wait, and a
+								 * failure is logged at DEBUG1 only */
+	PGES_REQUIRE,				/* needed; a failure cannot be recorded */
+	PGES_REQUIRE_AND_WRITE		/* needed; a failure is recorded */
 } PgesWorkerNeed;
 
-#define PGES_MAX_ERROR 500		/* bytes of an error that are recorded */
+#define PGES_MAX_ERROR 500		/* size of a recorded error, in bytes */
 
 /* The row of a status table.  A time of 0 stands for null. */
 typedef struct PgesWorkerStatus
@@ -59,7 +60,7 @@ typedef struct PgesWorkerStatus
 	int32		failed_starts;	/* in a row */
 	char		last_error[PGES_MAX_ERROR]; /* empty: none */
 	TimestampTz last_error_at;
-	TimestampTz next_start_at;	/* no session starts one before */
+	TimestampTz next_start_at;	/* no session starts a worker before */
 } PgesWorkerStatus;
 
 /* For sessions that need the worker. */

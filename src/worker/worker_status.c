@@ -1,12 +1,13 @@
 /*
  * worker_status.c
- *		Reads and writes the row that tells of the failures of a worker.
+ *		Reads and writes the row that records the failures of a worker.
  *
- * The table has one row and no index.  Only a transaction that holds the start lock
- * of the worker writes (worker.c), so two never change the row at the same time.
- * The row is written at the heap: no trigger fires, and no privilege is needed.
+ * The table has one row and no index.  Only a transaction that holds the start lock of
+ * the worker writes (worker.c), so two transactions never change the row at the same
+ * time.  The row is written by heap functions: no trigger fires, and no privilege is
+ * needed.
  *
- * A transaction that appends reads and writes here while it commits.  So nothing
+ * A transaction that appends reads and writes the row while it commits.  So no function
  * here waits for a lock, or raises an error because of the state of the table.
  */
 #include "postgres.h"
@@ -45,7 +46,7 @@ const PgesOwnTable pges_notifier_status = {
 	}
 };
 
-/* Take the fields of a row apart. */
+/* Copy the columns of a row to the fields of a status. */
 static void
 read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
 {
@@ -64,9 +65,9 @@ read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
 }
 
 /*
- * Find the row, as of now; NULL if it is missing.  Serializable transactions come here
- * when they commit, and are not to conflict about this row.  So the snapshot is not one
- * of MVCC, for which they would acquire predicate locks.
+ * Return a copy of the row as of now, or NULL if it is missing.  Serializable
+ * transactions read the row when they commit, and must not conflict about it.  Under an
+ * MVCC snapshot they would acquire predicate locks, so the snapshot is SnapshotSelf.
  */
 static HeapTuple
 find_row(Relation rel)
@@ -81,8 +82,8 @@ find_row(Relation rel)
 }
 
 /*
- * Read the row.  False if the table is locked or is not as expected; a row that is
- * missing is one of no failures.
+ * Read the row; a missing row counts as one without failures.  Return false if the
+ * table is locked or is not as expected.
  */
 bool
 pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
@@ -100,7 +101,7 @@ pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
 	return true;
 }
 
-/* Make a row; further columns of the table are null. */
+/* Form a row; further columns of the table are null. */
 static HeapTuple
 form_row(Relation rel, const PgesWorkerStatus *status)
 {
@@ -122,9 +123,9 @@ form_row(Relation rel, const PgesWorkerStatus *status)
 }
 
 /*
- * Write the row.  False if the table is locked or is not as expected: it has no index,
- * as none would be written to here.  The caller holds the start lock until its
- * transaction ends.
+ * Write the row.  Return false if the table is locked, is not as expected, or has an
+ * index: no index would be written to here.  The caller must hold the start lock until
+ * its transaction ends.
  */
 bool
 pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
@@ -142,7 +143,7 @@ pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
 	return writable;
 }
 
-/* Note an error, as of now, cut if it is long. */
+/* Set the last error, as of now; a long text is cut. */
 void
 pges_set_error(PgesWorkerStatus *status, const char *error)
 {

@@ -3,11 +3,11 @@
  *		Shows that a subscriber sees every event exactly once and in order,
  *		whatever the writers do.
  *
- * Writers append in all ways, roll back, prepare, dawdle; connections are
- * ended, the server crashes, old events move to the archive.  Meanwhile subscribers follow the log.  At the
- * end what each has seen is compared with the tables.  Each role is a process;
- * they share a piece of memory and write what they have seen to files without
- * a name.
+ * Writers append in all ways, roll back, prepare, and sleep in transactions.
+ * Connections are ended, the server crashes, old events move to the archive.
+ * Meanwhile subscribers follow the log.  At the end the events that each has seen
+ * are compared with the tables.  Each role is a process.  The processes share
+ * memory, and log to temporary files without a name.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -50,7 +50,7 @@ static const char usage[] =
 "\"chaos\" and \"chaos_quiet\" and max_prepared_transactions of 10 or more.\n"
 "script/chaos makes one.\n";
 
-/* A number in a range, or the end. */
+/* Return the number of an option; outside its range end the program. */
 static int
 number_option(const char *name, const char *value, int low, int high)
 {
@@ -108,15 +108,15 @@ read_options(int argc, char **argv)
 			"--stop-command and --start-command belong together");
 }
 
-/* End the run, as soon as all have noticed. */
+/* Signal handler: let all processes end. */
 static void
-interrupted(int signal)
+interrupt(int signal)
 {
 	(void) signal;
 	shared->phase = END;
 }
 
-/* A file without a name. */
+/* Create a temporary file without a name. */
 static FILE *
 new_log(void)
 {
@@ -127,16 +127,16 @@ new_log(void)
 	return log;
 }
 
-/* A file for what becomes of events. */
+/* Create a log for the fates of events. */
 static FILE *
 new_range_log(void)
 {
 	return range_logs[nrange_logs++] = new_log();
 }
 
-/* Make the memory that all share. */
+/* Create the memory of all processes. */
 static void
-make_shared(void)
+create_shared_memory(void)
 {
 	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
@@ -146,36 +146,36 @@ make_shared(void)
 	shared->main_process = getpid();
 }
 
-/* Run a statement that must succeed. */
+/* Run a statement; on failure end the program. */
 static void
-must_run(Client *client, const char *sql)
+run_or_die(Client *client, const char *sql)
 {
 	if (client_run(client, sql) != OK)
 		die("%s: %s", sql, client->result ? PQresultErrorMessage(client->result) : "connection lost");
 }
 
-/* Make the stores. */
+/* Create the stores. */
 static void
-make_stores(void)
+create_stores(void)
 {
 	Client		client = {.name = "chaos"};
 	Client		quiet = {.name = "chaos",.dbname = "chaos_quiet"};
 
 	if (!client_connect(&client) || !client_connect(&quiet))
 		die("could not connect");
-	must_run(&client, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
-	must_run(&client, "SELECT eventstore.create_store('chaos.second')");
-	must_run(&client, "SELECT eventstore.create_archive('eventstore.events')");
-	must_run(&client, "SELECT eventstore.create_archive('chaos.second')");
-	must_run(&client, "CREATE TABLE chaos.unrelated (n integer)");
-	must_run(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
+	run_or_die(&client, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
+	run_or_die(&client, "SELECT eventstore.create_store('chaos.second')");
+	run_or_die(&client, "SELECT eventstore.create_archive('eventstore.events')");
+	run_or_die(&client, "SELECT eventstore.create_archive('chaos.second')");
+	run_or_die(&client, "CREATE TABLE chaos.unrelated (n integer)");
+	run_or_die(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	client_close(&client);
 	client_close(&quiet);
 }
 
-/* Start a process; true in it. */
+/* Start a process; true in the new process. */
 static bool
-start(void)
+start_process(void)
 {
 	pid_t		pid;
 
@@ -194,14 +194,14 @@ start(void)
 	return true;
 }
 
-/* End a process with all that it has written. */
+/* Write out all logs, and end the process. */
 static void
-leave(void)
+end_process(void)
 {
 	exit(fflush(NULL) == 0 ? 0 : 2);
 }
 
-/* Start those who read, and others who go on when the writers have ended. */
+/* Start the subscribers, and the other roles that outlast the writers. */
 static void
 start_readers(void)
 {
@@ -212,32 +212,32 @@ start_readers(void)
 		FILE	   *log = subscribers[i].kind == REACTOR ? new_range_log() : NULL;
 
 		subscribers[i].log = new_log();
-		if (!start())
+		if (!start_process())
 			continue;
 		if (log != NULL)
 			reactor_main(i, writers, log);
 		else
 			subscriber_main(i);
-		leave();
+		end_process();
 	}
-	if (start())
+	if (start_process())
 	{
 		finisher_main(finished);
-		leave();
+		end_process();
 	}
-	if (start())
+	if (start_process())
 	{
 		bystander_main();
-		leave();
+		end_process();
 	}
-	if (start())
+	if (start_process())
 	{
 		archiver_main();
-		leave();
+		end_process();
 	}
 }
 
-/* Start those who append or disturb. */
+/* Start the writers, and the roles that end with them. */
 static void
 start_writers(void)
 {
@@ -245,23 +245,23 @@ start_writers(void)
 	FILE	   *log;
 
 	for (size_t i = 0; i < sizeof mains / sizeof *mains; i++)
-		if (start())
+		if (start_process())
 		{
 			mains[i] ();
-			leave();
+			end_process();
 		}
 	for (int i = 0; i < writers; i++)
 	{
 		log = new_range_log();
-		if (start())
+		if (start_process())
 		{
 			writer_main(i, writers, log);
-			leave();
+			end_process();
 		}
 	}
 }
 
-/* How far the slowest real subscriber of the first store is behind a position. */
+/* Return by how much the slowest subscriber of the first store lags; not the naive one. */
 static int64_t
 slowest_lag(int64_t mark)
 {
@@ -278,9 +278,9 @@ slowest_lag(int64_t mark)
 	return lag;
 }
 
-/* Look how far the mark is behind the newest position, and readers behind it. */
+/* Measure how far the mark lags behind the newest position, and readers behind it. */
 static void
-look(Client *client)
+measure_lag(Client *client)
 {
 	int64_t		mark,
 				lag;
@@ -296,9 +296,9 @@ look(Client *client)
 	shared->behind = slowest_lag(mark) > 20000;
 }
 
-/* Crash the server and start it again. */
+/* Crash the server, and start it again. */
 static void
-crash(void)
+crash_server(void)
 {
 	if (system(stop_command) != 0)
 		die("the command that stops the server failed");
@@ -308,7 +308,7 @@ crash(void)
 	crashes++;
 }
 
-/* Show how it is going: on a terminal each second in place, else every ten. */
+/* Print the progress: every second on a terminal, otherwise every ten seconds. */
 static void
 show_progress(bool last)
 {
@@ -331,9 +331,9 @@ show_progress(bool last)
 	events = shared->events;
 }
 
-/* Watch the run until its time is over. */
+/* Watch the run until its time is over, and crash the server as planned. */
 static void
-watch(void)
+watch_run(void)
 {
 	Client		client = {.name = "chaos watch"};
 	int			planned = stop_command == NULL ? 0 : 1 + seconds / 120;
@@ -341,19 +341,19 @@ watch(void)
 	started = now_us();
 	while (shared->phase == RUN && now_us() - started < (int64_t) seconds * 1000000)
 	{
-		look(&client);
+		measure_lag(&client);
 		show_progress(false);
 		if (crashes < planned && now_us() - started > (int64_t) seconds * 1000000 * (crashes + 1) / (planned + 1))
-			crash();
+			crash_server();
 		sleep_ms(200);
 	}
 	show_progress(true);
 	client_close(&client);
 }
 
-/* Wait for the processes from a number on; those that hang are killed. */
+/* Wait for the processes from a number on, kill those that hang; false if any failed. */
 static bool
-reap(int from, int limit)
+wait_for_processes(int from, int limit)
 {
 	int64_t		since = now_us();
 	bool		well = true;
@@ -378,7 +378,7 @@ reap(int from, int limit)
 	return well;
 }
 
-/* Finish all prepared transactions, and wait for other appends to end. */
+/* Finish all prepared transactions, and wait until other appends have ended. */
 static void
 finish_all(void)
 {
@@ -405,9 +405,9 @@ finish_all(void)
 	fflush(log);
 }
 
-/* Give the subscribers 5 s from the last commit on, and those that page 10 s. */
+/* Give the subscribers 5 s after the last commit, and those that page up to 10 s. */
 static void
-drain(void)
+drain_subscribers(void)
 {
 	int64_t		since = now_us();
 	bool		done = false;
@@ -430,9 +430,9 @@ drain(void)
 	shared->phase = END;
 }
 
-/* The verdict in words, and as an exit status. */
+/* Print the verdict if it is a failure.  Return the exit status. */
 static int
-judge(bool well, bool processes_well)
+print_verdict(bool well, bool processes_well)
 {
 	if (shared->events == 0)
 		printf("FAILED: there were no events\n");
@@ -449,7 +449,7 @@ judge(bool well, bool processes_well)
 	return 1;
 }
 
-/* Run all roles, then compare. */
+/* Run all roles, then check the results. */
 int
 main(int argc, char **argv)
 {
@@ -458,23 +458,23 @@ main(int argc, char **argv)
 	bool		ended_well;
 
 	read_options(argc, argv);
-	make_shared();
-	make_stores();
+	create_shared_memory();
+	create_stores();
 	start_readers();
 	nreaders = nchildren;
 	start_writers();
-	signal(SIGINT, interrupted);
-	signal(SIGTERM, interrupted);
-	watch();
+	signal(SIGINT, interrupt);
+	signal(SIGTERM, interrupt);
+	watch_run();
 	if (shared->phase != RUN)
 		die("interrupted");
 	shared->phase = STOP;
-	ended_well = reap(nreaders, 30);
+	ended_well = wait_for_processes(nreaders, 30);
 	finish_all();
-	drain();
-	ended_well = reap(0, 20) && ended_well;
+	drain_subscribers();
+	ended_well = wait_for_processes(0, 20) && ended_well;
 	printf("%lld s, %ld ended connections, %d crashes; the mark was %lld positions behind at most\n\n",
 		   (long long) (now_us() - started) / 1000000, (long) shared->kills, crashes, (long long) biggest_lag);
-	well = check(writers + 1, range_logs, nrange_logs);
-	return judge(well, ended_well);
+	well = check_results(writers + 1, range_logs, nrange_logs);
+	return print_verdict(well, ended_well);
 }

@@ -1,6 +1,21 @@
 /*
  * chaos.h
- *		What the parts of the chaos program share.
+ *		The map of the chaos program, and what its files share.
+ *
+ * The files, from the ground up.  A file calls only files that stand before it
+ * in this list.
+ *
+ *		shared.c				the memory of all processes; time and random numbers
+ *		client.c				connections, and counts of errors
+ *		append_ways.c			the ways to append
+ *		prepared_transaction.c	what becomes of a transaction; prepared transactions
+ *		writer.c				a writer: transactions of all kinds
+ *		subscriber.c			the subscribers: each follows the log in its own way
+ *		reactor.c				a subscriber that appends in the transaction that reads
+ *		disturbers.c			end connections, hold a transaction open, archive
+ *		quiet_database.c		a database where each event needs a notification
+ *		check_results.c			compares what subscribers have seen with the tables
+ *		chaos.c					main(): starts a process for each role, then checks
  */
 #ifndef CHAOS_H
 #define CHAOS_H
@@ -20,7 +35,7 @@
 #define MAX_ERRORS 32
 #define STORES 2
 
-/* aggregates are called a1, a2 ...; number 0 stands for no aggregate */
+/* Aggregates are named a1, a2 ...; number 0 is no aggregate. */
 #define HOT_AGGREGATES 8
 #define SHARED_AGGREGATES 20000
 #define OWN_AGGREGATES 32
@@ -28,20 +43,20 @@
 
 typedef enum Phase
 {
-	RUN,						/* everything is allowed */
-	STOP,						/* open transactions end, no new ones begin */
-	DRAIN,						/* nothing is appended, subscribers catch up */
+	RUN,						/* writers append */
+	STOP,						/* open transactions end, none begin */
+	DRAIN,						/* none append, subscribers catch up */
 	END
 } Phase;
 
 typedef enum Outcome
 {
 	OK,
-	REFUSED,					/* the server said no, the connection lives */
-	LOST						/* the connection is gone */
+	REFUSED,					/* the server raised an error */
+	LOST						/* the connection was lost */
 } Outcome;
 
-/* What a subscriber has seen of an event. */
+/* An event, as a subscriber has seen it. */
 typedef struct Event
 {
 	int64_t		position;
@@ -57,7 +72,7 @@ typedef enum Fate
 	UNKNOWN						/* the connection was lost meanwhile */
 } Fate;
 
-/* Events that one writer appended at once, and what became of them. */
+/* The ids of the events of one append, and the fate of its transaction. */
 typedef struct Range
 {
 	int32_t		writer;
@@ -69,11 +84,11 @@ typedef struct Range
 typedef enum PreparedState
 {
 	FREE,
-	TAKEN,						/* one process works on it */
+	TAKEN,						/* a process works on it */
 	PREPARED
 } PreparedState;
 
-/* A prepared transaction that anybody may finish when it is due. */
+/* A slot for a prepared transaction.  Any process may finish it when it is due. */
 typedef struct Prepared
 {
 	atomic_int	state;
@@ -84,7 +99,7 @@ typedef struct Prepared
 	Range		ranges[MAX_RANGES];
 } Prepared;
 
-/* How often an SQLSTATE came, and one message. */
+/* The number of errors with an SQLSTATE, and the first message. */
 typedef struct ErrorCount
 {
 	char		state[6];
@@ -101,12 +116,12 @@ typedef struct SubscriberState
 	atomic_bool done;
 } SubscriberState;
 
-/* Memory of all processes. */
+/* The memory of all processes. */
 typedef struct Shared
 {
 	pid_t		main_process;
 	atomic_int	phase;
-	atomic_bool behind;			/* subscribers cannot keep up, writers wait */
+	atomic_bool behind;			/* subscribers lag, so writers wait */
 	atomic_long events;			/* acknowledged */
 	atomic_long commits;
 	atomic_long rollbacks;
@@ -117,10 +132,10 @@ typedef struct Shared
 	SubscriberState subscribers[MAX_SUBSCRIBERS];
 	Prepared	slots[MAX_PREPARED];
 
-	/* the quiet database */
-	atomic_long quiet_position; /* last seen by its listener */
+	/* the quiet database, see quiet_database.c */
+	atomic_long quiet_position; /* the last that the listener saw */
 	atomic_long quiet_events;
-	atomic_long quiet_missed;	/* not seen within five seconds */
+	atomic_long quiet_missed;	/* not seen within 5 seconds */
 	atomic_long quiet_slowest;	/* microseconds */
 
 	long		naive_lost;
@@ -129,7 +144,7 @@ typedef struct Shared
 	ErrorCount	errors[MAX_ERRORS];
 } Shared;
 
-/* A connection under a name, made again when it is lost. */
+/* A connection with an application name, opened again after it is lost. */
 typedef struct Client
 {
 	char		name[48];
@@ -142,13 +157,13 @@ typedef enum SubscriberKind
 {
 	PAGER,
 	REPEATABLE,					/* a pager in REPEATABLE READ */
-	TYPES,						/* a pager that wants some event types */
-	WAITER,						/* between pages it calls wait_for_events() */
-	REACTOR,					/* reads in transactions that append */
-	WATERMARK,					/* plain SQL up to the watermark row */
-	LISTENER,					/* reads when notified, and not otherwise */
-	ARCHIVED,					/* a pager that includes the archive */
-	NAIVE						/* plain SQL beyond the last position seen */
+	TYPES,						/* a pager that reads two event types */
+	WAITER,						/* calls wait_for_events() before each page */
+	REACTOR,					/* see reactor.c */
+	WATERMARK,					/* plain SQL up to the watermark */
+	LISTENER,					/* reads only after a notification */
+	ARCHIVED,					/* a pager that reads the archive, too */
+	NAIVE						/* plain SQL after the last position seen */
 } SubscriberKind;
 
 typedef struct Subscriber
@@ -157,21 +172,23 @@ typedef struct Subscriber
 	SubscriberKind kind;
 	int			store;
 	int			page;
-	int			pages;			/* a fresh connection after so many; 0 never */
-	int			pause;			/* ms after each page, while there are writers */
+	int			pages;			/* before it reconnects; 0 is never */
+	int			pause;			/* ms after each page, in phase RUN */
 	FILE	   *log;			/* of Event */
 } Subscriber;
 
-/* common.c */
+/* shared.c */
 extern Shared *shared;
 extern const char *const stores[STORES];
 extern void die(const char *format,...) __attribute__((format(printf, 1, 2), noreturn));
 extern int64_t now_us(void);
 extern void sleep_ms(int ms);
-extern int	below(int n);
+extern int	random_below(int n);
 extern bool chance(int percent);
-extern bool calm(void);
+extern bool is_calm(void);
 extern bool running(Phase until);
+
+/* client.c */
 extern bool client_connect(Client *client);
 extern void client_close(Client *client);
 extern Outcome client_run(Client *client, const char *sql);
@@ -179,31 +196,35 @@ extern Outcome client_call(Client *client, const char *sql, int nvalues,
 						   const Oid *types, const char *const *values);
 extern Outcome client_failed(Client *client, const PGresult *result);
 extern int64_t client_number(const Client *client, int row, int column);
-extern bool client_state_is(const Client *client, const char *state);
+extern bool client_sqlstate_is(const Client *client, const char *state);
 extern void count_error(const char *state, const char *message);
-extern bool error_expected(const char *state);
+extern bool is_error_expected(const char *state);
 
-/* writer.c, append.c, prepared.c */
+/* A writer, or the reactor as one. */
 typedef struct Writer
 {
 	Client		client;
 	int			number;
 	int64_t		next_id;
 	FILE	   *log;			/* of Range */
-	Range		ranges[MAX_RANGES]; /* of the transaction */
+	Range		ranges[MAX_RANGES]; /* of the open transaction */
 	int			nranges;
-	int64_t		last_count;		/* events of the last append */
 } Writer;
 
-extern void writer_main(int number, int writers, FILE *log);
-extern Outcome append(Writer *writer);
-extern Outcome append_one(Writer *writer, int store);
-extern Outcome retry(Writer *writer);
-extern bool can_retry(void);
-extern void settle(FILE *log, Range *ranges, int nranges, Fate fate);
-extern Outcome prepare(Writer *writer);
+/* append_ways.c */
+extern Outcome append_at_random(Writer *writer);
+extern Outcome append_one_event(Writer *writer, int store);
+extern Outcome repeat_last_call(Writer *writer);
+extern bool can_repeat_last_call(void);
+
+/* prepared_transaction.c */
+extern void settle_ranges(FILE *log, Range *ranges, int nranges, Fate fate);
+extern Outcome prepare_transaction(Writer *writer);
 extern void finish_prepared(Client *client, FILE *log, bool all);
 extern void finisher_main(FILE *log);
+
+/* writer.c */
+extern void writer_main(int number, int writers, FILE *log);
 
 /* subscriber.c, reactor.c */
 extern Subscriber subscribers[];
@@ -213,14 +234,14 @@ extern void reactor_main(int number, int writer, FILE *log);
 extern void add_event(int number, const Event *event);
 extern Event row_event(const PGresult *result, int row);
 
-/* disturb.c */
+/* disturbers.c, quiet_database.c */
 extern void killer_main(void);
 extern void bystander_main(void);
 extern void archiver_main(void);
 extern void quiet_writer_main(void);
 extern void quiet_listener_main(void);
 
-/* check.c */
-extern bool check(int writers, FILE *const *range_logs, int nrange_logs);
+/* check_results.c */
+extern bool check_results(int writers, FILE *const *range_logs, int nrange_logs);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * subscriber.c
- *		Those that follow the log, each in its own way.
+ *		The subscribers, each of which follows the log in its own way.
  *
- * A subscriber remembers the position of the last event it has seen, nothing
- * else, and writes down all that it sees.
+ * A subscriber remembers only the position of the last event that it has seen.
+ * It logs all events that it sees.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,12 +31,12 @@ Subscriber	subscribers[MAX_SUBSCRIBERS] = {
 };
 int			nsubscribers = 15;
 
-/* What one process follows. */
+/* The subscriber of this process. */
 static int	self;
 static Client client;
 static int64_t position;		/* of the last event seen */
 
-/* The event in a row of position, aggregate_id, aggregate_version. */
+/* Return the event of a row: position, aggregate_id, aggregate_version. */
 Event
 row_event(const PGresult *result, int row)
 {
@@ -50,7 +50,7 @@ row_event(const PGresult *result, int row)
 	};
 }
 
-/* Write down that a subscriber has seen an event. */
+/* Log that a subscriber has seen an event. */
 void
 add_event(int number, const Event *event)
 {
@@ -59,7 +59,7 @@ add_event(int number, const Event *event)
 	shared->subscribers[number].events++;
 }
 
-/* The statement that reads a page: $1 position, $2 number of events, $3 store. */
+/* Return the statement that reads a page: $1 position, $2 page size, $3 store. */
 static const char *
 page_statement(const Subscriber *subscriber)
 {
@@ -82,9 +82,9 @@ page_statement(const Subscriber *subscriber)
 	}
 }
 
-/* Call with the subscriber's position, page size and store. */
+/* Run a statement with the subscriber's position, page size and store. */
 static Outcome
-call(const char *sql)
+call_for_page(const char *sql)
 {
 	static const Oid types[] = {20, 23, 2205};	/* bigint, integer, regclass */
 	char		numbers[2][24];
@@ -95,11 +95,11 @@ call(const char *sql)
 	return client_call(&client, sql, 3, types, values);
 }
 
-/* Read a page; the number of its events, or -1 on failure. */
+/* Read a page.  Return the number of its events, or -1 on failure. */
 static int
 read_page(void)
 {
-	Outcome		outcome = call(page_statement(&subscribers[self]));
+	Outcome		outcome = call_for_page(page_statement(&subscribers[self]));
 	int			rows;
 
 	if (outcome != OK)
@@ -116,7 +116,7 @@ read_page(void)
 	return rows;
 }
 
-/* Connect, and be known under the subscriber's number. */
+/* Connect under the subscriber's number; false at the end of the run. */
 static bool
 connect_subscriber(void)
 {
@@ -127,13 +127,13 @@ connect_subscriber(void)
 	return client_connect(&client);
 }
 
-/* Read pages as long as there are any, in one transaction if so wanted. */
+/* Read one page, or in REPEATABLE READ up to 20 in a transaction; -1 on failure. */
 static int
-read_some(void)
+read_pages(void)
 {
 	const Subscriber *subscriber = &subscribers[self];
 	bool		block = subscriber->kind == REPEATABLE || subscriber->kind == WATERMARK;
-	int			pages = subscriber->kind == REPEATABLE ? 1 + below(20) : 1;
+	int			pages = subscriber->kind == REPEATABLE ? 1 + random_below(20) : 1;
 	int			rows = 1;
 
 	if (block && client_run(&client, "BEGIN ISOLATION LEVEL REPEATABLE READ") != OK)
@@ -149,14 +149,14 @@ read_some(void)
 	return rows;
 }
 
-/* Wait until there is an event; what woke for nothing is an error. */
+/* Wait for an event and read a page; count an error if there is no event then. */
 static int
 wait_and_read(void)
 {
 	bool		woken;
 	int			rows;
 
-	if (call("SELECT eventstore.wait_for_events($1, '1 s', $3) WHERE $2 > 0") != OK)
+	if (call_for_page("SELECT eventstore.wait_for_events($1, '1 s', $3) WHERE $2 > 0") != OK)
 		return -1;
 	woken = !PQgetisnull(client.result, 0, 0);
 	rows = read_page();
@@ -165,9 +165,9 @@ wait_and_read(void)
 	return rows;
 }
 
-/* Follow the log by reading whenever there may be something. */
+/* Follow the log by reading again and again, until the end of the log. */
 static void
-follow(void)
+follow_log(void)
 {
 	const Subscriber *subscriber = &subscribers[self];
 	int			nothing = 0,
@@ -176,7 +176,7 @@ follow(void)
 	while (running(DRAIN) && connect_subscriber())
 	{
 		bool		drain = shared->phase == DRAIN;
-		int			rows = subscriber->kind == WAITER ? wait_and_read() : read_some();
+		int			rows = subscriber->kind == WAITER ? wait_and_read() : read_pages();
 
 		if (rows == 0 && subscriber->kind != WAITER)
 			sleep_ms(2);
@@ -184,10 +184,7 @@ follow(void)
 			sleep_ms(subscriber->pause);
 		nothing = drain && rows == 0 ? nothing + 1 : 0;
 
-		/*
-		 * the watermark row may take its time, as a listener's notification
-		 * may
-		 */
+		/* the watermark, like a notification, may come later */
 		if (nothing >= 2 && subscriber->kind != WATERMARK)
 			break;
 		if (rows > 0 && subscriber->pages > 0 && ++pages % subscriber->pages == 0)
@@ -195,21 +192,21 @@ follow(void)
 	}
 }
 
-/* Listen to the store's channel. */
+/* Listen to the store's channel; false on failure. */
 static bool
 listen_to_store(void)
 {
 	char		sql[100];
 
-	if (call("SELECT channel FROM eventstore.stores WHERE store = $3 AND $1 + $2 > 0") != OK)
+	if (call_for_page("SELECT channel FROM eventstore.stores WHERE store = $3 AND $1 + $2 > 0") != OK)
 		return false;
 	snprintf(sql, sizeof sql, "LISTEN \"%s\"", PQgetvalue(client.result, 0, 0));
 	return client_run(&client, sql) == OK;
 }
 
-/* Whether there was a notification; waits for one for a while. */
+/* Wait up to 100 ms for a notification; false if there was none. */
 static bool
-notified(void)
+wait_for_notification(void)
 {
 	PGnotify   *notify;
 	bool		any = false;
@@ -231,7 +228,7 @@ notified(void)
 	return false;
 }
 
-/* Read pages until there is nothing more. */
+/* Read pages to the end of the log. */
 static void
 read_to_the_end(void)
 {
@@ -239,7 +236,7 @@ read_to_the_end(void)
 		;
 }
 
-/* Follow the log by reading only when notified. */
+/* Follow the log by reading only after notifications. */
 static void
 listen_and_follow(void)
 {
@@ -249,12 +246,12 @@ listen_and_follow(void)
 			continue;
 		read_to_the_end();
 		while (running(DRAIN) && client.conn != NULL)
-			if (notified())
+			if (wait_for_notification())
 				read_to_the_end();
 	}
 }
 
-/* The life of a subscriber. */
+/* Run a subscriber. */
 void
 subscriber_main(int number)
 {
@@ -262,7 +259,7 @@ subscriber_main(int number)
 	if (subscribers[self].kind == LISTENER)
 		listen_and_follow();
 	else
-		follow();
+		follow_log();
 	client_close(&client);
 	shared->subscribers[self].done = true;
 }

@@ -1,39 +1,39 @@
 /*
  * writer.c
- *		A writer: transactions of all kinds, one after another.
+ *		A writer: runs transactions of all kinds, one after another.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "chaos.h"
 
-/* events a second that all writers together aim at, which leaves subscribers
- * time to stay at the head of the log, where the races are */
+/* Events a second of all writers together.  At this rate subscribers stay at the
+ * head of the log, where the races are. */
 #define RATE 6000
 
-/* Sleep inside a transaction now and then, seldom for seconds. */
+/* Sleep inside a transaction, in some cases: a few milliseconds, or up to 3 s. */
 static void
-dawdle(void)
+sleep_at_random(void)
 {
-	if (calm() && chance(10))
-		sleep_ms(below(4));
-	else if (!calm() && chance(25))
-		sleep_ms(1 + below(chance(50) ? 20 : 300));
-	else if (!calm() && below(200) == 0)
-		sleep_ms(1000 + below(2000));
+	if (is_calm() && chance(10))
+		sleep_ms(random_below(4));
+	else if (!is_calm() && chance(25))
+		sleep_ms(1 + random_below(chance(50) ? 20 : 300));
+	else if (!is_calm() && random_below(200) == 0)
+		sleep_ms(1000 + random_below(2000));
 }
 
-/* Append and roll back to a savepoint before it: the events never were. */
+/* Append after a savepoint, and roll back to it. */
 static Outcome
-append_in_vain(Writer *writer)
+append_and_roll_back(Writer *writer)
 {
 	int			first = writer->nranges;
 	Outcome		outcome = client_run(&writer->client, "SAVEPOINT s");
 
 	if (outcome == OK)
-		outcome = append(writer);
+		outcome = append_at_random(writer);
 	if (outcome == OK)
-		dawdle();
+		sleep_at_random();
 	if (outcome != LOST)
 		outcome = client_run(&writer->client, "ROLLBACK TO SAVEPOINT s");
 	for (int i = first; i < writer->nranges; i++)
@@ -42,7 +42,7 @@ append_in_vain(Writer *writer)
 	return outcome;
 }
 
-/* Append inside a savepoint and keep it; an error is rolled back. */
+/* Append after a savepoint, and release it; after an error roll back to it. */
 static Outcome
 append_in_savepoint(Writer *writer)
 {
@@ -50,7 +50,7 @@ append_in_savepoint(Writer *writer)
 	Outcome		outcome = client_run(&writer->client, "SAVEPOINT t");
 
 	if (outcome == OK)
-		outcome = append(writer);
+		outcome = append_at_random(writer);
 	if (outcome == OK)
 		return client_run(&writer->client, "RELEASE SAVEPOINT t");
 	for (int i = first; i < writer->nranges; i++)
@@ -61,12 +61,12 @@ append_in_savepoint(Writer *writer)
 
 /*
  * Read the end of the log in a transaction that has appended, or advance the
- * watermark, which must not get past what only this transaction sees.
+ * watermark, which must not pass events that only this transaction can see.
  */
 static Outcome
 read_back(Writer *writer)
 {
-	const char *store = stores[below(STORES)];
+	const char *store = stores[random_below(STORES)];
 	char		sql[200];
 
 	if (chance(30))
@@ -77,7 +77,7 @@ read_back(Writer *writer)
 	return client_run(&writer->client, sql);
 }
 
-/* End a transaction in one of the three ways. */
+/* Prepare, commit or roll back a transaction. */
 static Outcome
 end_transaction(Writer *writer)
 {
@@ -85,59 +85,59 @@ end_transaction(Writer *writer)
 	Outcome		outcome;
 
 	if (chance(12))
-		return prepare(writer);
+		return prepare_transaction(writer);
 	commit = chance(80);
 	outcome = client_run(&writer->client, commit ? "COMMIT" : "ROLLBACK");
-	settle(writer->log, writer->ranges, writer->nranges,
-		   outcome == LOST && commit ? UNKNOWN : outcome == OK && commit ? COMMITTED : ABORTED);
+	settle_ranges(writer->log, writer->ranges, writer->nranges,
+				  outcome == LOST && commit ? UNKNOWN : outcome == OK && commit ? COMMITTED : ABORTED);
 	return outcome;
 }
 
-/* A transaction of several statements. */
+/* Run a transaction of several statements. */
 static void
-transaction(Writer *writer)
+run_transaction(Writer *writer)
 {
 	static const char *const begin[] = {"BEGIN", "BEGIN", "BEGIN", "BEGIN", "BEGIN",
 		"BEGIN", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ",
 	"BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE"};
-	int			appends = 1 + below(chance(80) ? 3 : 8);
-	Outcome		outcome = client_run(&writer->client, begin[below(10)]);
+	int			appends = 1 + random_below(chance(80) ? 3 : 8);
+	Outcome		outcome = client_run(&writer->client, begin[random_below(10)]);
 
 	if (outcome == OK && chance(15))
-		outcome = append_in_vain(writer);
+		outcome = append_and_roll_back(writer);
 	for (int i = 0; i < appends && outcome == OK; i++)
 	{
-		outcome = chance(12) ? append_in_vain(writer) :
-			chance(15) ? append_in_savepoint(writer) : append(writer);
+		outcome = chance(12) ? append_and_roll_back(writer) :
+			chance(15) ? append_in_savepoint(writer) : append_at_random(writer);
 		if (outcome == OK)
-			dawdle();
+			sleep_at_random();
 		if (outcome == OK && chance(5))
 			outcome = read_back(writer);
 	}
 	if (outcome == OK)
 		outcome = end_transaction(writer);
 	else
-		settle(writer->log, writer->ranges, writer->nranges, ABORTED);
+		settle_ranges(writer->log, writer->ranges, writer->nranges, ABORTED);
 	if (outcome == REFUSED)
 		client_run(&writer->client, "ROLLBACK");
 }
 
-/* One append that is a transaction; a lost answer may be asked for again. */
+/* Run one append as a transaction.  If its answer is lost, maybe repeat it. */
 static void
-autocommit(Writer *writer)
+run_autocommit(Writer *writer)
 {
-	Outcome		outcome = append(writer);
+	Outcome		outcome = append_at_random(writer);
 
-	if (outcome == LOST && writer->nranges > 0 && can_retry() && chance(50) &&
+	if (outcome == LOST && writer->nranges > 0 && can_repeat_last_call() && chance(50) &&
 		client_connect(&writer->client))
-		outcome = retry(writer);
-	settle(writer->log, writer->ranges, writer->nranges,
-		   outcome == OK ? COMMITTED : outcome == REFUSED ? ABORTED : UNKNOWN);
+		outcome = repeat_last_call(writer);
+	settle_ranges(writer->log, writer->ranges, writer->nranges,
+				  outcome == OK ? COMMITTED : outcome == REFUSED ? ABORTED : UNKNOWN);
 }
 
-/* Hold back when this writer is ahead of its share, or subscribers lag. */
+/* Wait while this writer is ahead of its share of the rate, or subscribers lag. */
 static void
-pace(const Writer *writer, int writers, int64_t *since, int64_t *since_id)
+keep_pace(const Writer *writer, int writers, int64_t *since, int64_t *since_id)
 {
 	int64_t		ahead = (writer->next_id - *since_id) * 1000 * writers / RATE - (now_us() - *since) / 1000;
 
@@ -152,7 +152,7 @@ pace(const Writer *writer, int writers, int64_t *since, int64_t *since_id)
 		sleep_ms(20);
 }
 
-/* The life of a writer. */
+/* Run a writer. */
 void
 writer_main(int number, int writers, FILE *log)
 {
@@ -165,12 +165,12 @@ writer_main(int number, int writers, FILE *log)
 	{
 		writer.nranges = 0;
 		if (chance(50))
-			autocommit(&writer);
+			run_autocommit(&writer);
 		else
-			transaction(&writer);
+			run_transaction(&writer);
 		if (chance(5) && writer.client.conn)
 			finish_prepared(&writer.client, log, false);
-		pace(&writer, writers, &since, &since_id);
+		keep_pace(&writer, writers, &since, &since_id);
 	}
 	client_close(&writer.client);
 }

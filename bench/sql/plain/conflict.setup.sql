@@ -2,7 +2,7 @@ INSERT INTO bench.events (event_type, aggregate_id, aggregate_type, aggregate_ve
 SELECT 'order_placed', 'hot-' || h, 'Order', 1, '{"sku": "A-1047", "quantity": 3, "price": 12.5, "note": "some text of the length that notes often have"}'
   FROM generate_series(1, 100) h;
 
--- an append that expects a version that is not there, and whose error is caught
+-- an append that expects a wrong version, and whose error is caught
 CREATE FUNCTION conflict(aggregate text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
--- The files that COPY reads, in the server's folder.
+-- Writes the files that COPY reads to the data directory.
 DO $$
 DECLARE
   n integer;

@@ -1,5 +1,5 @@
--- The number of events in this database, whatever its tables are called: those
--- that have a column for the events' data.
+-- Counts the events of this database, in all tables that have a column for the
+-- data of events.
 SELECT format('SELECT sum(n) FROM (%s) t',
     string_agg(format('SELECT count(*) AS n FROM %s', c.oid::regclass), ' UNION ALL '))
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid

@@ -1,10 +1,10 @@
--- The default store, and beside it a table with the same columns and indexes, but
+-- Makes the default store, and a table with the same columns and indexes, but
 -- without triggers, guard, version check and notifications.
 CREATE EXTENSION pg_eventstore;
 CREATE SCHEMA bench;
 
--- stores that announce nothing, that announce in the transaction, and without
--- the indexes that can be left out
+-- a store without notifications, one with notifications in the transaction, and one
+-- without the optional indexes
 SELECT eventstore.create_store('bench.quiet', 'off');
 SELECT eventstore.create_store('bench.commit', 'commit');
 SELECT eventstore.create_store('bench.bare', indexes => '{}');
@@ -16,15 +16,15 @@ ALTER TABLE bench.events
   ALTER event_id SET DEFAULT eventstore.new_event_id(),
   ALTER occurred_at SET DEFAULT now();
 
--- for COPY of the same file again and again: versions and ids that differ, by
--- nextval, the one volatile default with which COPY inserts many rows at once
+-- for repeated COPY of the same file: versions and ids that differ, by nextval, the
+-- only volatile default with which COPY inserts many rows at once
 CREATE SEQUENCE bench.versions AS integer;
 CREATE TABLE bench.copied (LIKE bench.events INCLUDING ALL);
 ALTER TABLE bench.copied
   ALTER event_id SET DEFAULT lpad(nextval('bench.positions')::text, 36, '0'),
   ALTER aggregate_version SET DEFAULT nextval('bench.versions');
 
--- batches of 100 events as the arguments that functions take, ready made
+-- batches of 100 events, as arguments for the functions
 CREATE TABLE bench.batches (
   n integer PRIMARY KEY,
   events jsonb NOT NULL,

@@ -1,4 +1,4 @@
--- A history of so many events, ten of each aggregate; so many of these in a row.
+-- Makes a history of :events events, ten of each aggregate, :in_a_row of these in a row.
 CREATE TABLE bench.history AS
 SELECT n + 1 AS position,
        '018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS event_id,

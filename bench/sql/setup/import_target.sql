@@ -1,4 +1,4 @@
--- An empty store, and a plain table with the same columns, constraints and indexes.
+-- Makes an empty store, and a plain table with the same columns, constraints, indexes.
 SET client_min_messages = warning;
 DROP TABLE IF EXISTS bench.copied_events;
 DO $$ BEGIN PERFORM eventstore.drop_store('bench.target', force => true); EXCEPTION WHEN undefined_table THEN NULL; END $$;

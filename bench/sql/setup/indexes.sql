@@ -1,6 +1,6 @@
--- Tables with the columns and indexes of a store, each in a schema of its own:
--- all_indexes, and for each index one that lacks it, without_ the first column
--- of that index.
+-- Makes tables with the columns and indexes of a store, each in its own schema:
+-- all_indexes, and for each index without_COLUMN, which lacks it. COLUMN is the
+-- first column of the index.
 CREATE EXTENSION pg_eventstore;
 CREATE SEQUENCE positions;
 

@@ -1,5 +1,5 @@
--- The events to load: of aggregates of 10, 100 and 1000, so many of each, in one
--- order; 20 types, ten events to a correlation, one each second.
+-- The events to load, in the order of i: aggregates of 10, 100 and 1000 events, :events
+-- of each size; 20 types, ten events in a correlation, one event each second.
 CREATE TEMP TABLE load AS
 SELECT row_number() OVER w AS i, 'order-' || n || '-' || a AS aggregate, v AS version,
        'type_' || row_number() OVER w % 20 AS type,

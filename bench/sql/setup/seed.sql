@@ -1,5 +1,5 @@
--- The seed's table, whose rows are announced one by one: NOTIFY in the
--- transaction, the event as JSON.
+-- Makes the seed's table. Its trigger sends each row as JSON by NOTIFY, in the
+-- transaction.
 CREATE TABLE public.events (
   event_id VARCHAR(36) PRIMARY KEY,
   event_type VARCHAR(255) NOT NULL,

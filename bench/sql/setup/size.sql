@@ -1,4 +1,4 @@
--- Bytes of the tables and of their indexes, of everything that is no system table.
+-- Returns the bytes of all tables but system tables, and the bytes of their indexes.
 SELECT sum(pg_total_relation_size(c.oid) - pg_indexes_size(c.oid)), sum(pg_indexes_size(c.oid))
   FROM pg_class c
  WHERE c.relkind IN ('r', 'm')

@@ -1,67 +1,67 @@
 /*
  * batch.c
- *		Keeps the events of a batch in memory, to be read more than once.
+ *		A source that keeps a batch of another source in memory, to be read again.
  */
 #include "migrate.h"
 
 #include "common/logging.h"
 
-/* a batch of large events ends early, as both sides have it in memory */
+/* A batch of large events ends early: client and server have all of it in memory. */
 #define MAX_BATCH_BYTES (16 * 1024 * 1024)
 
-/* Where an event stands in the text of the batch. */
-typedef struct Kept
+/* The place of an event in the text of the batch. */
+typedef struct BatchEvent
 {
 	int64		number;
 	int64		ordinal;
 	size_t		offset;
 	size_t		length;
-} Kept;
+} BatchEvent;
 
 typedef struct BatchState
 {
 	Source	   *origin;
 	PQExpBufferData text;
-	Kept	   *kept;
+	BatchEvent *events;
 	int			count;
 	int			next;			/* to be read */
 } BatchState;
 
-/* Read the next event from memory. */
+/* Return the next event of the batch; false if there is none. */
 static bool
-next_kept(Source *batch, Line *line)
+next_batch_event(Source *batch, Line *line)
 {
 	BatchState *state = batch->state;
-	const Kept *kept = &state->kept[state->next];
+	const BatchEvent *event = &state->events[state->next];
 
 	if (state->next >= state->count)
 		return false;
-	line->number = kept->number;
-	line->ordinal = kept->ordinal;
-	line->text = state->text.data + kept->offset;
-	line->length = kept->length;
+	line->number = event->number;
+	line->ordinal = event->ordinal;
+	line->text = state->text.data + event->offset;
+	line->length = event->length;
 	state->next++;
 	return true;
 }
 
-/* Make a source that gives the events of another by batches. */
+/* Create a source that returns the events of another source batch by batch. */
 Source *
-make_batch(Source *origin)
+create_batch(Source *origin)
 {
 	Source	   *batch = pg_malloc0(sizeof(Source));
 	BatchState *state = pg_malloc0(sizeof(BatchState));
 
 	state->origin = origin;
 	initPQExpBuffer(&state->text);
-	state->kept = pg_malloc(sizeof(Kept) * options.batch_size);
+	state->events = pg_malloc(sizeof(BatchEvent) * options.batch_size);
 	batch->name = origin->name;
 	batch->unit = origin->unit;
-	batch->next = next_kept;
+	batch->next = next_batch_event;
 	batch->state = state;
 	return batch;
 }
 
-/* Take the next events into memory; false if there are no more. */
+/* Read the next batch into memory; false if the source has no more events. */
 bool
 read_batch(Source *batch)
 {
@@ -73,13 +73,13 @@ read_batch(Source *batch)
 	while (state->count < options.batch_size && state->text.len < MAX_BATCH_BYTES &&
 		   state->origin->next(state->origin, &line))
 	{
-		Kept	   *kept = &state->kept[state->count++];
+		BatchEvent *event = &state->events[state->count++];
 
 		stop_if_canceled();
-		kept->number = line.number;
-		kept->ordinal = line.ordinal;
-		kept->offset = state->text.len;
-		kept->length = line.length;
+		event->number = line.number;
+		event->ordinal = line.ordinal;
+		event->offset = state->text.len;
+		event->length = line.length;
 		appendBinaryPQExpBuffer(&state->text, line.text, line.length);
 		if (PQExpBufferDataBroken(state->text))
 			pg_fatal("out of memory");
@@ -87,9 +87,9 @@ read_batch(Source *batch)
 	return state->count > 0;
 }
 
-/* Begin to read the batch anew. */
+/* Let the next read return the first event of the batch. */
 void
-read_batch_again(Source *batch)
+rewind_batch(Source *batch)
 {
 	BatchState *state = batch->state;
 

@@ -1,6 +1,6 @@
 /*
  * database.c
- *		Connections to databases, and the stores in them.
+ *		Connects to databases, runs queries, and finds and creates stores.
  */
 #include "migrate.h"
 
@@ -8,7 +8,7 @@
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 
-/* Report why a query failed, and end the program. */
+/* Report the error of a query, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)
 {
@@ -27,9 +27,9 @@ fail_query(const End *end, const PGresult *result)
 	exit(1);
 }
 
-/* See that a result is a good one. */
+/* Return a result that is no error; report any other as fail_query() does. */
 PGresult *
-must(const End *end, PGresult *result)
+check_result(const End *end, PGresult *result)
 {
 	switch (PQresultStatus(result))
 	{
@@ -43,10 +43,10 @@ must(const End *end, PGresult *result)
 	}
 }
 
-/* the session that runs a query which has not ended, or NULL */
+/* The connection of begin_query() until end_query(), otherwise NULL. */
 static PGconn *busy;
 
-/* Begin to run a query. */
+/* Send a query.  end_query() returns its result. */
 void
 begin_query(const End *end, const char *sql)
 {
@@ -56,7 +56,7 @@ begin_query(const End *end, const char *sql)
 	busy = end->conn;
 }
 
-/* Wait for the end of a query, which a SIGINT may cancel; its result. */
+/* Wait for the query of begin_query(), and return its result.  SIGINT cancels it. */
 PGresult *
 end_query(const End *end)
 {
@@ -72,7 +72,7 @@ end_query(const End *end)
 	return result;
 }
 
-/* Cancel the query that runs, so that it does not go on when the program has ended. */
+/* Cancel the query of begin_query(), so that it does not outlive the program. */
 void
 cancel_query(void)
 {
@@ -86,9 +86,19 @@ cancel_query(void)
 	busy = NULL;
 }
 
-/* Run some SQL that a SIGINT may cancel. */
+/* If SIGINT was received, cancel the query and end the program. */
+void
+stop_if_canceled(void)
+{
+	if (!CancelRequested)
+		return;
+	cancel_query();
+	pg_fatal("canceled");
+}
+
+/* Run SQL, and return its result.  SIGINT cancels it. */
 PGresult *
-run(const End *end, const char *sql)
+run_query(const End *end, const char *sql)
 {
 	PGresult   *result;
 
@@ -99,11 +109,11 @@ run(const End *end, const char *sql)
 	return result;
 }
 
-/* The value that a query returns, or NULL; the program ends if it fails. */
+/* Return the first value of a query; NULL if it is null or there is no row. */
 char *
-ask(const End *end, const char *sql)
+query_value(const End *end, const char *sql)
 {
-	PGresult   *result = must(end, run(end, sql));
+	PGresult   *result = check_result(end, run_query(end, sql));
 	char	   *value = NULL;
 
 	if (PQntuples(result) > 0 && !PQgetisnull(result, 0, 0))
@@ -112,44 +122,41 @@ ask(const End *end, const char *sql)
 	return value;
 }
 
-/* The number that a query returns; 0 is for none, too. */
+/* Return the number that a query returns; 0 if it is null or there is no row. */
 int64
-ask_number(const End *end, const char *sql)
+query_number(const End *end, const char *sql)
 {
-	char	   *value = ask(end, sql);
+	char	   *value = query_value(end, sql);
 	int64		number = value ? strtoll(value, NULL, 10) : 0;
 
 	pg_free(value);
 	return number;
 }
 
-/*
- * Settings of the role or the database shall not end what takes long, nor change
- * what events mean.
- */
+/* Override settings that would end long statements, or change the meaning of events. */
 static void
 set_session(const End *end)
 {
 	if (PQsetClientEncoding(end->conn, "UTF8") != 0)
 		pg_fatal("%s", PQerrorMessage(end->conn));
-	PQclear(must(end, run(end, "SET search_path = '';"
-						  " SET client_min_messages = 'warning';"
-						  " SET statement_timeout = 0;"
-						  " SET lock_timeout = 0;"
-						  " SET idle_in_transaction_session_timeout = 0;"
-						  " SET default_transaction_read_only = off;"
-						  " SET default_transaction_isolation = 'read committed';"
-						  " SET timezone = 'UTC';"
-						  " SET datestyle = 'ISO, MDY'")));
+	PQclear(check_result(end, run_query(end, "SET search_path = '';"
+										" SET client_min_messages = 'warning';"
+										" SET statement_timeout = 0;"
+										" SET lock_timeout = 0;"
+										" SET idle_in_transaction_session_timeout = 0;"
+										" SET default_transaction_read_only = off;"
+										" SET default_transaction_isolation = 'read committed';"
+										" SET timezone = 'UTC';"
+										" SET datestyle = 'ISO, MDY'")));
 	if (PQserverVersion(end->conn) >= 140000)
-		PQclear(must(end, run(end, "SET idle_session_timeout = 0")));
+		PQclear(check_result(end, run_query(end, "SET idle_session_timeout = 0")));
 	if (PQserverVersion(end->conn) >= 170000)
-		PQclear(must(end, run(end, "SET transaction_timeout = 0")));
+		PQclear(check_result(end, run_query(end, "SET transaction_timeout = 0")));
 }
 
-/* Connect to the database of an end; a file is opened by its reader or writer. */
+/* Connect to the database of an end.  Skip a file: its reader or writer opens it. */
 void
-open_end(End *end)
+connect_end(End *end)
 {
 	ConnParams	connection = options.connection;
 
@@ -162,11 +169,11 @@ open_end(End *end)
 	set_session(end);
 }
 
-/* The value that an option of a connection has in another one to the same server. */
+/* Return the value with which a connection option leads to the same server again. */
 static const char *
-same_server(const End *end, const PQconninfoOption *option)
+value_to_reach_again(const End *end, const PQconninfoOption *option)
 {
-	/* of several servers the one that was reached */
+	/* if several servers are named, the one that was reached */
 	if (strcmp(option->keyword, "host") == 0)
 		return PQhost(end->conn);
 	if (strcmp(option->keyword, "hostaddr") == 0)
@@ -178,9 +185,9 @@ same_server(const End *end, const PQconninfoOption *option)
 	return option->val;
 }
 
-/* Connect once more, to the same server in the same way; false if that is not possible. */
+/* Connect to the same server once more; false if it rejects the connection. */
 bool
-open_again(const End *end, End *again)
+connect_again(const End *end, End *again)
 {
 	PQconninfoOption *options_of_end = PQconninfo(end->conn);
 	const char *keywords[100];
@@ -192,7 +199,7 @@ open_again(const End *end, End *again)
 	for (PQconninfoOption *option = options_of_end; option->keyword && n < (int) lengthof(keywords) - 1; option++)
 	{
 		keywords[n] = option->keyword;
-		values[n++] = same_server(end, option);
+		values[n++] = value_to_reach_again(end, option);
 	}
 	keywords[n] = values[n] = NULL;
 	*again = *end;
@@ -210,14 +217,14 @@ open_again(const End *end, End *again)
 	return true;
 }
 
-/* The first of these that was given. */
+/* Return the first name that is not NULL. */
 static const char *
 first_given(const char *a, const char *b, const char *otherwise)
 {
 	return a ? a : b ? b : otherwise;
 }
 
-/* The store of an end, as SQL: where a source's is not named, it is as the target's. */
+/* Return the quoted name of an end's store.  The target's names are a source's default. */
 char *
 store_name(const End *end)
 {
@@ -226,7 +233,7 @@ store_name(const End *end)
 									   PQclientEncoding(end->conn)));
 }
 
-/* The store of an end, as a literal of SQL. */
+/* Return the name of an end's store as an SQL literal. */
 char *
 store_literal(const End *end)
 {
@@ -237,29 +244,29 @@ store_literal(const End *end)
 	return literal.data;
 }
 
-/* Whether the extension is there. */
+/* Return whether the database has the extension. */
 static bool
 extension_exists(const End *end)
 {
-	return ask(end, "SELECT extname FROM pg_catalog.pg_extension"
-			   " WHERE extname = 'pg_eventstore'") != NULL;
+	return query_value(end, "SELECT extname FROM pg_catalog.pg_extension"
+					   " WHERE extname = 'pg_eventstore'") != NULL;
 }
 
-/* Whether the store of an end is there. */
+/* Return whether the store of an end exists. */
 bool
 store_exists(const End *end)
 {
 	return extension_exists(end) &&
-		ask(end, psprintf("SELECT 1 FROM eventstore.stores"
-						  " WHERE store = pg_catalog.to_regclass(%s)",
-						  store_literal(end))) != NULL;
+		query_value(end, psprintf("SELECT 1 FROM eventstore.stores"
+								  " WHERE store = pg_catalog.to_regclass(%s)",
+								  store_literal(end))) != NULL;
 }
 
-/* Make something that is missing; whether it was not made by another meanwhile. */
+/* Create an object.  Return false if another session has created it meanwhile. */
 static bool
-make(const End *end, const char *sql, bool (*exists) (const End *end))
+create_if_missing(const End *end, const char *sql, bool (*exists) (const End *end))
 {
-	PGresult   *result = run(end, sql);
+	PGresult   *result = run_query(end, sql);
 	ExecStatusType status = PQresultStatus(result);
 	bool		made = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
@@ -270,53 +277,53 @@ make(const End *end, const char *sql, bool (*exists) (const End *end))
 }
 
 /*
- * Make the extension and the store, as far as they are missing.  The columns of a
- * new store are made as wide as the source needs them, but not those of the
- * default store: a dump of it could not be restored plainly.
+ * Create the extension and the store if they are missing.  The columns of a new
+ * store get the width that the source needs.  The default store, which the
+ * extension creates, keeps its columns: a dump of it could not be restored plainly.
  */
 void
-prepare_store(const End *end, const char *widening)
+create_store_if_missing(const End *end, const char *widening)
 {
 	bool		made = false;
 
 	if (options.create_schema && !extension_exists(end))
-		make(end, "CREATE EXTENSION pg_eventstore", extension_exists);
+		create_if_missing(end, "CREATE EXTENSION pg_eventstore", extension_exists);
 	if (!store_exists(end))
-		made = make(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
-								  " create_schema_if_missing => %s)",
-								  store_literal(end),
-								  options.notifications ? "worker" : "off",
-								  options.create_schema ? "true" : "false"), store_exists);
+		made = create_if_missing(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
+											   " create_schema_if_missing => %s)",
+											   store_literal(end),
+											   options.notifications ? "worker" : "off",
+											   options.create_schema ? "true" : "false"), store_exists);
 	if (made && widening != NULL)
-		PQclear(must(end, run(end, psprintf("ALTER TABLE %s %s", store_name(end), widening))));
+		PQclear(check_result(end, run_query(end, psprintf("ALTER TABLE %s %s", store_name(end), widening))));
 }
 
-/* The archive of the store of an end, as SQL; NULL if it has none. */
+/* Return the quoted name of the archive of an end's store; NULL if it has none. */
 char *
 archive_name(const End *end)
 {
-	return ask(end, psprintf("SELECT archive FROM eventstore.archives"
-							 " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
-							 store_literal(end)));
+	return query_value(end, psprintf("SELECT archive FROM eventstore.archives"
+									 " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
+									 store_literal(end)));
 }
 
-/* What tells a store from all others: when its server began, database, table. */
+/* Return what identifies a store: the start of its server, its database and table. */
 static char *
-identity(const End *end)
+store_identity(const End *end)
 {
-	char	   *value = ask(end, psprintf("SELECT pg_catalog.concat_ws('/',"
-										  " pg_catalog.pg_postmaster_start_time(),"
-										  " (SELECT oid FROM pg_catalog.pg_database"
-										  "   WHERE datname = pg_catalog.current_database()),"
-										  " pg_catalog.to_regclass(%s)::oid)", store_literal(end)));
+	char	   *value = query_value(end, psprintf("SELECT pg_catalog.concat_ws('/',"
+												  " pg_catalog.pg_postmaster_start_time(),"
+												  " (SELECT oid FROM pg_catalog.pg_database"
+												  "   WHERE datname = pg_catalog.current_database()),"
+												  " pg_catalog.to_regclass(%s)::oid)", store_literal(end)));
 
 	Assert(value != NULL);
 	return value;
 }
 
-/* Whether two ends are one and the same store. */
+/* Return whether two ends are the same store. */
 bool
 same_store(const End *a, const End *b)
 {
-	return !a->is_file && !b->is_file && strcmp(identity(a), identity(b)) == 0;
+	return !a->is_file && !b->is_file && strcmp(store_identity(a), store_identity(b)) == 0;
 }

@@ -1,7 +1,6 @@
 /*
  * descriptors.c
- *		Files that are open when the program begins, and what may be done with
- *		them.
+ *		The descriptors that are open when the program starts, and their checks.
  */
 #include "migrate.h"
 
@@ -10,13 +9,12 @@
 
 #include "common/logging.h"
 
-/* those of the standard ones that were closed; set when the program begins */
+/* The standard descriptors that were closed when the program started. */
 static bool was_closed[STDERR_FILENO + 1];
 
 /*
- * Open the standard input, output and error, as far as they are closed.  Else
- * what is opened next would be taken for them, such as the connection to a
- * server.
+ * Open the null device for each closed one of standard input, output and error.
+ * Otherwise the next file or connection would get the closed one's number.
  */
 void
 open_closed_descriptors(void)
@@ -31,7 +29,7 @@ open_closed_descriptors(void)
 	}
 }
 
-/* The descriptor that a path names; "-" is the standard one, -1 is none. */
+/* Return the descriptor that a path names, "standard" for "-", or -1 if it names none. */
 int
 descriptor_of(const char *path, int standard)
 {
@@ -52,7 +50,7 @@ descriptor_of(const char *path, int standard)
 	return *end == '\0' && number <= PG_INT32_MAX ? (int) number : -1;
 }
 
-/* The descriptor that an end names, or -1. */
+/* Return the descriptor that an end names, or -1 if it names none. */
 static int
 descriptor_of_end(const End *end)
 {
@@ -61,7 +59,7 @@ descriptor_of_end(const End *end)
 	return descriptor_of(end->value, end == &options.source ? STDIN_FILENO : STDOUT_FILENO);
 }
 
-/* See that the descriptor that an end names, if it does, was open from the begin. */
+/* End the program if an end names a descriptor that was not open at the start. */
 void
 check_descriptor(const End *end)
 {
@@ -78,7 +76,7 @@ check_descriptor(const End *end)
 	pg_fatal("descriptor %d is not open", fd);
 }
 
-/* Whether there is a terminal that can ask for a password. */
+/* Return whether there is a terminal that can prompt for a password. */
 static bool
 has_terminal(void)
 {
@@ -90,7 +88,11 @@ has_terminal(void)
 	return true;
 }
 
-/* Without a terminal a password would be read from the standard input: never from events. */
+/*
+ * Never read a password from the events.  Without a terminal, a prompt would read
+ * the standard input.  If an end uses that, disable the prompt; end the program if
+ * the prompt is forced.
+ */
 void
 protect_standard_input(void)
 {

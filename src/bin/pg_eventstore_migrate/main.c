@@ -4,339 +4,11 @@
  */
 #include "migrate.h"
 
-#include <limits.h>
-
 #include "common/logging.h"
-#include "common/string.h"
-#include "fe_utils/option_utils.h"
-#include "getopt_long.h"
 
-#define PROGRAM "pg_eventstore_migrate"
-
-const char *progname;
-
-Options		options = {
-	.batch_size = 10000,
-	.create_schema = true,
-	.notifications = true,
-};
-
-/* options that have no letter */
-enum
-{
-	SOURCE = 1000,
-	TARGET,
-	SOURCE_FORMAT,
-	SCHEMA,
-	TABLE,
-	SOURCE_SCHEMA,
-	SOURCE_TABLE,
-	BATCH_SIZE,
-	NO_CREATE_SCHEMA,
-	NO_NOTIFICATIONS,
-	DRY_RUN,
-	VERIFY
-};
-
-static const struct option long_options[] = {
-	{"source", required_argument, NULL, SOURCE},
-	{"target", required_argument, NULL, TARGET},
-	{"source-format", required_argument, NULL, SOURCE_FORMAT},
-	{"schema", required_argument, NULL, SCHEMA},
-	{"table", required_argument, NULL, TABLE},
-	{"source-schema", required_argument, NULL, SOURCE_SCHEMA},
-	{"source-table", required_argument, NULL, SOURCE_TABLE},
-	{"batch-size", required_argument, NULL, BATCH_SIZE},
-	{"no-create-schema", no_argument, NULL, NO_CREATE_SCHEMA},
-	{"no-notifications", no_argument, NULL, NO_NOTIFICATIONS},
-	{"dry-run", no_argument, NULL, DRY_RUN},
-	{"verify", no_argument, NULL, VERIFY},
-	{"quiet", no_argument, NULL, 'q'},
-	{"dbname", required_argument, NULL, 'd'},
-	{"host", required_argument, NULL, 'h'},
-	{"port", required_argument, NULL, 'p'},
-	{"username", required_argument, NULL, 'U'},
-	{"no-password", no_argument, NULL, 'w'},
-	{"password", no_argument, NULL, 'W'},
-	{NULL, 0, NULL, 0}
-};
-
-/* Show what the program can do. */
+/* Import or export the events, and report how many. */
 static void
-help(const char *name)
-{
-	printf("%s moves events into, out of, and between event stores.\n\n", name);
-	printf("Usage:\n  %s [OPTION]...\n", name);
-	printf("\nWhat is moved:\n");
-	printf("      --source=SOURCE         FILE.jsonl, - (the standard input), or a connection\n");
-	printf("                              string of a database\n");
-	printf("      --target=TARGET         a connection string, FILE.jsonl, or - (the standard\n");
-	printf("                              output)\n");
-	printf("                              A connection string is a postgresql:// URI or has a\n");
-	printf("                              \"=\" before any \"/\".\n");
-	printf("                              One of them may be left out: it is the database of\n");
-	printf("                              the connection options.\n");
-	printf("      --source-format=FORMAT  kind of tables a source database has: auto (default),\n");
-	printf("                              eventstore, message-db, or emmett\n");
-	printf("      --schema=SCHEMA         schema of the store (default: eventstore)\n");
-	printf("      --table=TABLE           table of the store (default: events)\n");
-	printf("      --source-schema=SCHEMA  schema at the source, if it is another\n");
-	printf("      --source-table=TABLE    table at the source, if it is another\n");
-	printf("\nHow it is moved:\n");
-	printf("      --batch-size=N          import N events in a transaction (default: 10000)\n");
-	printf("      --no-create-schema      do not create the extension and the schema\n");
-	printf("      --no-notifications      create the store without notifications\n");
-	printf("      --dry-run               check everything, keep nothing\n");
-	printf("      --verify                move nothing, compare the source with the target\n");
-	printf("  -q, --quiet                 show errors only\n");
-	printf("  -V, --version               output version information, then exit\n");
-	printf("  -?, --help                  show this help, then exit\n");
-	printf("\nConnection options:\n");
-	printf("  -d, --dbname=DBNAME         database to connect to\n");
-	printf("  -h, --host=HOSTNAME         database server host or socket directory\n");
-	printf("  -p, --port=PORT             database server port\n");
-	printf("  -U, --username=USERNAME     user name to connect as\n");
-	printf("  -w, --no-password           never prompt for password\n");
-	printf("  -W, --password              force password prompt\n");
-	printf("\nRead the section \"Migrating\" of pg_eventstore's README.md.\n");
-}
-
-/* Show help or the version, if the first argument asks for that. */
-static void
-handle_help_and_version(int argc, char **argv)
-{
-	const char *first = argc > 1 ? argv[1] : "";
-
-	if (strcmp(first, "--help") == 0 || strcmp(first, "-?") == 0)
-	{
-		help(PROGRAM);
-		exit(0);
-	}
-	if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0)
-	{
-		puts(PROGRAM " (pg_eventstore) " CppAsString2(PGES_VERSION));
-		exit(0);
-	}
-}
-
-/* which options that have no letter were given; set while the command line is read */
-static bool given[VERIFY - SOURCE + 1];
-
-/* Report that the command line is wrong, and end the program. */
-static void
-__attribute__((noreturn))
-usage_error(const char *message)
-{
-	pg_log_error("%s", message);
-	pg_log_error_hint("Try \"%s --help\" for more information.", progname);
-	exit(1);
-}
-
-/* The format of this name. */
-static SourceFormat
-format_named(const char *name)
-{
-	static const char *const names[] = {
-		[FORMAT_AUTO] = "auto",
-		[FORMAT_EVENTSTORE] = "eventstore",
-		[FORMAT_MESSAGE_DB] = "message-db",
-		[FORMAT_EMMETT] = "emmett",
-	};
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (strcmp(name, names[i]) == 0)
-			return i;
-	}
-	usage_error(psprintf("there is no source format \"%s\"", name));
-}
-
-/* See that a connection string has the form of one; its errors tell too little about files. */
-static void
-check_connection(const char *value)
-{
-	char	   *message = NULL;
-	PQconninfoOption *parsed = PQconninfoParse(value, &message);
-
-	if (parsed == NULL)
-	{
-		if (message != NULL)
-			(void) pg_strip_crlf(message);
-		pg_log_error("%s", message ? message : "out of memory");
-		pg_log_error_hint("A file that has a \"=\" in its name is named with its directory, as \"./a=b\".");
-		exit(1);
-	}
-	PQconninfoFree(parsed);
-}
-
-/* Note what was given for an end. */
-static void
-set_end(End *end, const char *option, const char *value)
-{
-	if (*value == '\0')
-		usage_error(psprintf("%s is empty", option));
-	end->is_file = !is_connection(value);
-	end->value = end->is_file ? value : connection_string(value);
-	end->name = without_password(value);
-	if (end->value == NULL)
-		usage_error(psprintf("there are no databases with a \"%.*s\" connection string",
-							 (int) strcspn(value, ":"), value));
-	if (!end->is_file)
-		check_connection(end->value);
-}
-
-/* Note a connection option. */
-static void
-set_connection_option(int letter)
-{
-	switch (letter)
-	{
-		case 'd':
-			options.connection.dbname = optarg;
-			break;
-		case 'h':
-			options.connection.pghost = optarg;
-			break;
-		case 'p':
-			options.connection.pgport = optarg;
-			break;
-		case 'U':
-			options.connection.pguser = optarg;
-			break;
-		case 'w':
-			options.connection.prompt_password = TRI_NO;
-			break;
-		case 'W':
-			options.connection.prompt_password = TRI_YES;
-			break;
-		default:
-			usage_error("invalid command line");
-	}
-}
-
-/* Note an option on what is moved, or how. */
-static void
-set_option(int letter)
-{
-	if (letter >= SOURCE)
-		given[letter - SOURCE] = true;
-	switch (letter)
-	{
-		case SOURCE:
-			set_end(&options.source, "--source", optarg);
-			break;
-		case TARGET:
-			set_end(&options.target, "--target", optarg);
-			break;
-		case SOURCE_FORMAT:
-			options.format = format_named(optarg);
-			break;
-		case SCHEMA:
-			options.target.schema = optarg;
-			break;
-		case TABLE:
-			options.target.table = optarg;
-			break;
-		case SOURCE_SCHEMA:
-			options.source.schema = optarg;
-			break;
-		case SOURCE_TABLE:
-			options.source.table = optarg;
-			break;
-		case BATCH_SIZE:
-			if (!option_parse_int(optarg, "--batch-size", 1, 1000000, &options.batch_size))
-				exit(1);
-			break;
-		case NO_CREATE_SCHEMA:
-			options.create_schema = false;
-			break;
-		case NO_NOTIFICATIONS:
-			options.notifications = false;
-			break;
-		case DRY_RUN:
-			options.dry_run = true;
-			break;
-		case VERIFY:
-			options.verify = true;
-			break;
-		case 'q':
-			options.quiet = true;
-			break;
-		default:
-			set_connection_option(letter);
-	}
-}
-
-/* Read the command line. */
-static void
-read_options(int argc, char **argv)
-{
-	int			letter;
-
-	while ((letter = getopt_long(argc, argv, "d:h:p:qU:wW", long_options, NULL)) != -1)
-	{
-		if (letter == '?')
-		{
-			pg_log_error_hint("Try \"%s --help\" for more information.", progname);
-			exit(1);
-		}
-		set_option(letter);
-	}
-	if (optind < argc)
-		usage_error(psprintf("too many command-line arguments (first is \"%s\")", argv[optind]));
-}
-
-/* Refuse options that mean nothing for what was given; a 0 ends the list. */
-static void
-refuse_options(const int *letters, const char *with)
-{
-	for (; *letters != 0; letters++)
-	{
-		const struct option *option = long_options;
-
-		if (!given[*letters - SOURCE])
-			continue;
-		while (option->val != *letters)
-			option++;
-		usage_error(psprintf("option --%s cannot be used with %s", option->name, with));
-	}
-}
-
-/* See that the options make sense for the ends. */
-static void
-check_ends(void)
-{
-	static const int of_databases[] = {SOURCE_FORMAT, SOURCE_SCHEMA, SOURCE_TABLE, 0};
-	static const int of_imports[] = {BATCH_SIZE, NO_CREATE_SCHEMA, NO_NOTIFICATIONS, 0};
-
-	if (options.source.is_file)
-		refuse_options(of_databases, "a source that is a file");
-	if (options.target.is_file)
-		refuse_options(of_imports, "a target that is a file");
-	if (options.source.value != NULL && options.target.value != NULL && options.connection.dbname != NULL)
-		usage_error("option -d/--dbname cannot be used with both --source and --target");
-	check_descriptor(&options.source);
-	check_descriptor(&options.target);
-}
-
-/* See that the options make sense together. */
-static void
-check_options(void)
-{
-	if (options.source.value == NULL && options.target.value == NULL)
-		usage_error("neither --source nor --target is given");
-	if (options.source.is_file && options.target.is_file)
-		usage_error("the source and the target cannot both be files");
-	if (options.verify && options.dry_run)
-		usage_error("options --verify and --dry-run cannot be used together");
-	if (options.verify && options.target.is_file && strcmp(options.target.value, "-") == 0)
-		usage_error("the standard output cannot be verified");
-	check_ends();
-}
-
-/* Move the events. */
-static void
-migrate(void)
+move_events(void)
 {
 	Counts		counts = {0, 0};
 	Source	   *source = open_source(&options.source);
@@ -345,10 +17,10 @@ migrate(void)
 		export_events(source, &counts);
 	else
 		import_events(source, &options.target, &counts);
-	progress_sum(&counts);
+	progress_report_total(&counts);
 }
 
-/* The program. */
+/* Run the program; exit status 1 if --verify finds a difference, or after an error. */
 int
 main(int argc, char **argv)
 {
@@ -356,23 +28,22 @@ main(int argc, char **argv)
 
 	open_closed_descriptors();
 	pg_logging_init(argv[0]);
-	progname = PROGRAM;
 	set_pglocale_pgservice(argv[0], PG_TEXTDOMAIN("pgscripts"));
-	handle_help_and_version(argc, argv);
-	read_options(argc, argv);
-	check_options();
+	read_command_line(argc, argv);
+	check_descriptor(&options.source);
+	check_descriptor(&options.target);
 	catch_signals();
 
 	if (options.target.is_file && !options.verify)
 		open_output(&options.target);
 	protect_standard_input();
-	open_end(&options.source);
-	open_end(&options.target);
+	connect_end(&options.source);
+	connect_end(&options.target);
 	catch_cancel();
 	if (options.verify)
 		status = verify_events() > 0;
 	else
-		migrate();
+		move_events();
 	PQfinish(options.source.conn);
 	PQfinish(options.target.conn);
 	return status;

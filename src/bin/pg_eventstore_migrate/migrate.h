@@ -1,9 +1,36 @@
 /*
  * migrate.h
- *		What the parts of pg_eventstore_migrate share.
+ *		The map of pg_eventstore_migrate, and what its files share.
  *
- * Events go one way: a source gives them one after another, as the text of a
- * JSON object each; a target takes them.
+ * Events move one way.  A source returns one event after another, each as the
+ * text of a JSON object.  A target stores them.
+ *
+ * The files, from the ground up.  A file calls only files that stand before it
+ * in this list.
+ *
+ * The command line, files and connections:
+ *		connection_string.c	tells connection strings from names of files
+ *		options.c			reads the command line into "options"
+ *		descriptors.c		checks the standard input, output and error
+ *		output_file.c		writes the file of an export
+ *		signals.c			catches signals, and removes a partial file
+ *		database.c			connects, runs queries, finds and creates the store
+ * Sources:
+ *		file_source.c		reads the lines of a file
+ *		database_source.c	reads the tables of a database; opens either source
+ *		batch.c				keeps one batch of another source in memory
+ * From a source to a temporary table of the server:
+ *		event_text.c		finds keys in the text of an event; makes event ids
+ *		progress.c			shows the progress
+ *		copy_in.c			sends rows by COPY
+ *		stage.c				the stage: events as text
+ *		column_stage.c		the column stage: a batch of events in columns
+ * What the program does; these three do not call each other:
+ *		import_events.c		imports a source into a store
+ *		export_events.c		writes a source to the output file
+ *		verify_events.c		compares a store with a source
+ * Above all of them:
+ *		main.c				connects, and calls one of the three
  */
 #ifndef PGES_MIGRATE_H
 #define PGES_MIGRATE_H
@@ -22,7 +49,7 @@ typedef enum SourceFormat
 	FORMAT_EMMETT
 } SourceFormat;
 
-/* One end of the way: a file, or tables of a database. */
+/* One end of the move: a file, or tables of a database. */
 typedef struct End
 {
 	const char *value;			/* as given; NULL is the database that the
@@ -65,59 +92,87 @@ typedef struct Source
 	int64		expected;		/* events, if greater than 0 */
 	int64		bytes;			/* read from a file */
 	int64		size;			/* of the file, if greater than 0 */
-	const char *widening;		/* of a new store's columns, to take the
-								 * source's names; NULL if they are wide
-								 * enough */
-	bool		(*next) (struct Source *source, Line *line);
+	const char *widening;		/* actions of ALTER TABLE that make a new
+								 * store's columns wide enough; NULL: none */
+	bool		(*next) (struct Source *source, Line *line);	/* false at the end */
 	void	   *state;
 } Source;
 
-/* What a target has done with the events. */
+/* The numbers of events that a target has stored, or found stored. */
 typedef struct Counts
 {
 	int64		imported;
-	int64		present;		/* that were there already */
+	int64		present;		/* found in the store */
 } Counts;
 
+/* connection_string.c */
+extern bool is_connection_string(const char *value);
+extern char *connection_string(const char *value);
+extern char *without_password(const char *value);
+
+/* options.c */
 extern Options options;
 extern const char *progname;
+extern void read_command_line(int argc, char **argv);
+
+/* descriptors.c */
+extern void open_closed_descriptors(void);
+extern int	descriptor_of(const char *path, int standard);
+extern void check_descriptor(const End *end);
+extern void protect_standard_input(void);
+
+/* output_file.c */
+extern void open_output(const End *target);
+extern void write_line(const Line *line);
+extern void close_output(void);
+extern void remove_partial(void);
+
+/* signals.c */
+extern void catch_signals(void);
+extern void catch_cancel(void);
 
 /* database.c */
-extern void open_end(End *end);
-extern bool open_again(const End *end, End *again);
+extern void connect_end(End *end);
+extern bool connect_again(const End *end, End *again);
 extern void begin_query(const End *end, const char *sql);
 extern PGresult *end_query(const End *end);
 extern void cancel_query(void);
-extern void prepare_store(const End *end, const char *widening);
+extern void stop_if_canceled(void);
+extern PGresult *run_query(const End *end, const char *sql);
+extern char *query_value(const End *end, const char *sql);
+extern int64 query_number(const End *end, const char *sql);
+extern PGresult *check_result(const End *end, PGresult *result);
+extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
+extern void create_store_if_missing(const End *end, const char *widening);
 extern char *store_name(const End *end);
 extern char *store_literal(const End *end);
 extern bool store_exists(const End *end);
 extern char *archive_name(const End *end);
 extern bool same_store(const End *a, const End *b);
-extern PGresult *run(const End *end, const char *sql);
-extern char *ask(const End *end, const char *sql);
-extern int64 ask_number(const End *end, const char *sql);
-extern PGresult *must(const End *end, PGresult *result);
-extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
 
-/* file.c, copy.c */
+/* file_source.c, database_source.c */
 extern Source *open_file_source(const char *path);
 extern Source *open_database_source(const End *end);
 extern Source *open_source(const End *end);
 
-/* json.c */
+/* batch.c */
+extern Source *create_batch(Source *origin);
+extern bool read_batch(Source *batch);
+extern void rewind_batch(Source *batch);
+
+/* event_text.c */
 #define EVENT_ID_SIZE 37
 
-/* What is left of the text of an event. */
+/* The rest of the text of an event, while its keys are read. */
 typedef struct Scan
 {
 	const char *at;
 	const char *end;
-	bool		begun;			/* a key was looked for */
-	bool		broken;			/* there is no sense in it */
+	bool		begun;			/* the first key was looked for */
+	bool		broken;			/* the text is not valid JSON */
 } Scan;
 
-/* A key of an event, with its quotes, and its value, as they stand there. */
+/* A key of an event, with its quotes, and its value, as the text has them. */
 typedef struct Pair
 {
 	const char *key;
@@ -127,7 +182,7 @@ typedef struct Pair
 	bool		escaped;		/* the key has escapes */
 } Pair;
 
-/* What puts an event in order. */
+/* The keys that determine the order of events, and whether there is an id. */
 typedef struct EventKeys
 {
 	const char *aggregate_id;	/* NULL is none */
@@ -147,6 +202,21 @@ extern bool made_event_ids(void);
 extern void scan_event(const Line *line, EventKeys *keys);
 extern void add_event_id(const Line *line, PQExpBuffer event);
 
+/* progress.c */
+extern void progress_begin(const Source *source, const char *verb, int64 done);
+extern void progress_show(int64 done);
+extern void progress_end(void);
+extern void progress_report_total(const Counts *counts);
+
+/* copy_in.c */
+#define COPY_PIECE (64 * 1024)	/* bytes that are sent at once */
+
+extern void put_number(PQExpBuffer rows, int64 value, int size);
+extern void put_text(PQExpBuffer rows, const char *value, size_t length);
+extern void send_rows(const End *end, PQExpBuffer rows);
+extern void begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate);
+extern PGresult *end_copy(const End *end, PQExpBuffer rows);
+
 /* stage.c */
 #define STAGE "pg_temp.eventstore_migrate_events"
 #define ORDERED_STAGE "pg_temp.eventstore_migrate_ordered"
@@ -154,57 +224,19 @@ extern void add_event_id(const Line *line, PQExpBuffer event);
 extern void create_stage(const End *end);
 extern void fill_stage(const End *end, Source *source, bool truncate, bool show);
 extern void order_stage(const End *end);
-extern void put_number(PQExpBuffer rows, int64 value, int size);
-extern void put_text(PQExpBuffer rows, const char *value, size_t length);
-extern void send_rows(const End *end, PQExpBuffer rows);
-extern void begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate);
-extern PGresult *end_copy(const End *end, PQExpBuffer rows);
 
-/* batch.c */
-extern Source *make_batch(Source *origin);
-extern bool read_batch(Source *batch);
-extern void read_batch_again(Source *batch);
-
-/* columns.c */
-#define COLUMNS "pg_temp.eventstore_migrate_columns"
-#define COLUMNS_QUERY "SELECT line, event_id, event_type, occurred_at::pg_catalog.timestamptz," \
+/* column_stage.c */
+#define COLUMN_STAGE "pg_temp.eventstore_migrate_columns"
+#define COLUMN_STAGE_QUERY "SELECT line, event_id, event_type, occurred_at::pg_catalog.timestamptz," \
 	" correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version," \
-	" data, metadata FROM " COLUMNS
+	" data, metadata FROM " COLUMN_STAGE
 
-extern void create_columns(const End *end);
-extern bool fill_columns(const End *end, Source *batch);
+extern void create_column_stage(const End *end);
+extern bool fill_column_stage(const End *end, Source *batch);
 
-/* import.c, export.c, verify.c */
+/* import_events.c, export_events.c, verify_events.c */
 extern void import_events(Source *source, const End *target, Counts *counts);
 extern void export_events(Source *source, Counts *counts);
 extern int64 verify_events(void);
-
-/* progress.c */
-extern void progress_begin(const Source *source, const char *verb, int64 done);
-extern void progress_show(int64 done);
-extern void progress_end(void);
-extern void progress_sum(const Counts *counts);
-
-/* names.c */
-extern bool is_connection(const char *value);
-extern char *connection_string(const char *value);
-extern char *without_password(const char *value);
-
-/* descriptors.c */
-extern void open_closed_descriptors(void);
-extern int	descriptor_of(const char *path, int standard);
-extern void check_descriptor(const End *end);
-extern void protect_standard_input(void);
-
-/* output.c */
-extern void open_output(const End *target);
-extern void write_line(const Line *line);
-extern void close_output(void);
-extern void remove_partial(void);
-
-/* signals.c */
-extern void catch_signals(void);
-extern void catch_cancel(void);
-extern void stop_if_canceled(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * progress.c
- *		Shows how far the work has come, on the standard error: a bar on a
- *		terminal, a line now and then elsewhere.
+ *		Shows the progress on the standard error: a bar on a terminal, otherwise
+ *		a line every LINE_INTERVAL seconds.
  */
 #include "migrate.h"
 
@@ -18,26 +18,26 @@
 #define BAR_INTERVAL 0.25		/* seconds */
 #define LINE_INTERVAL 5.0
 
-/* What is shown. */
+/* The part of the work whose progress is shown. */
 typedef struct Progress
 {
 	const Source *source;		/* NULL while nothing is shown */
 	const char *verb;
 	bool		is_terminal;
 	double		start;
-	double		shown;			/* when it was shown last */
+	double		shown;			/* the time of the last output */
 	int64		done_before;	/* events, at the start */
 	double		fraction_before;
-	size_t		width;			/* of what stands on the terminal's line */
+	size_t		width;			/* of the text on the terminal's line */
 } Progress;
 
 static Progress progress;
 
 static double program_start;
 
-/* Seconds since some moment. */
+/* Return the time in seconds, from an arbitrary start. */
 static double
-now(void)
+seconds_now(void)
 {
 	instr_time	time;
 
@@ -45,7 +45,7 @@ now(void)
 	return INSTR_TIME_GET_DOUBLE(time);
 }
 
-/* Which part of the source so many events are; negative if that is not known. */
+/* Return the fraction of the source that is done; negative if its size is unknown. */
 static double
 fraction_of(const Source *source, int64 done)
 {
@@ -56,7 +56,7 @@ fraction_of(const Source *source, int64 done)
 	return -1;
 }
 
-/* Clear the terminal's line, as a message is about to come. */
+/* Clear the terminal's line.  The logging functions call this before a message. */
 static void
 progress_clear(void)
 {
@@ -65,14 +65,14 @@ progress_clear(void)
 	progress.width = 0;
 }
 
-/* Begin to show the progress of a part of the work, when so much is done. */
+/* Start to show the progress of a part of the work; "done" events are done already. */
 void
 progress_begin(const Source *source, const char *verb, int64 done)
 {
 	progress.source = source;
 	progress.verb = verb;
 	progress.is_terminal = isatty(STDERR_FILENO);
-	progress.start = progress.shown = now();
+	progress.start = progress.shown = seconds_now();
 
 	if (program_start == 0)
 		program_start = progress.start;
@@ -83,7 +83,7 @@ progress_begin(const Source *source, const char *verb, int64 done)
 	pg_logging_set_pre_callback(progress_clear);
 }
 
-/* How many characters the terminal shows on a line. */
+/* Return the width of the terminal in characters. */
 static size_t
 terminal_width(void)
 {
@@ -96,7 +96,7 @@ terminal_width(void)
 	return width > 0 && width <= PG_UINT16_MAX ? width : DEFAULT_COLUMNS;
 }
 
-/* How much of the progress is told. */
+/* The parts of the description. */
 typedef enum Detail
 {
 	TIME,
@@ -104,11 +104,11 @@ typedef enum Detail
 	ALL
 } Detail;
 
-/* Describe the progress: how much is done, how fast, how long it will take. */
+/* Describe the progress: the part that is done, the rate, the remaining time. */
 static void
-describe(PQExpBuffer text, int64 done, double fraction, Detail detail)
+describe_progress(PQExpBuffer text, int64 done, double fraction, Detail detail)
 {
-	double		seconds = now() - progress.start;
+	double		seconds = seconds_now() - progress.start;
 	double		rate = seconds > 0 ? (double) (done - progress.done_before) / seconds : 0;
 	double		gained = fraction - progress.fraction_before;
 
@@ -128,7 +128,7 @@ describe(PQExpBuffer text, int64 done, double fraction, Detail detail)
 	}
 }
 
-/* Put a bar before what is told, if there is room for one. */
+/* Put a bar before the description, if there is room for one. */
 static void
 prepend_bar(PQExpBuffer text, double fraction, size_t columns)
 {
@@ -147,17 +147,17 @@ prepend_bar(PQExpBuffer text, double fraction, size_t columns)
 }
 
 /*
- * Describe the progress in so many characters.  What matters least is left out
- * first: the bar, then how fast it goes, then the events.
+ * Describe the progress in at most "columns" characters.  If there is not enough
+ * room, leave out the bar, then the rate, then the events.
  */
 static void
-describe_in(PQExpBuffer told, int64 done, double fraction, size_t columns)
+describe_in_width(PQExpBuffer told, int64 done, double fraction, size_t columns)
 {
 	int			detail = ALL;
 
-	describe(told, done, fraction, detail);
+	describe_progress(told, done, fraction, detail);
 	while (told->len > columns && detail > TIME)
-		describe(told, done, fraction, --detail);
+		describe_progress(told, done, fraction, --detail);
 	if (told->len > columns)
 	{
 		told->len = columns;
@@ -167,9 +167,9 @@ describe_in(PQExpBuffer told, int64 done, double fraction, size_t columns)
 		prepend_bar(told, fraction, columns);
 }
 
-/* Draw the line of the terminal anew, over what stood there. */
+/* Write the terminal's line over the previous one. */
 static void
-draw(PQExpBuffer text)
+draw_line(PQExpBuffer text)
 {
 	size_t		width = text->len;
 
@@ -181,7 +181,7 @@ draw(PQExpBuffer text)
 	fflush(stderr);
 }
 
-/* Show that so many events are done, if it is time to. */
+/* Show that "done" events are done, unless the last output is too recent. */
 void
 progress_show(int64 done)
 {
@@ -189,26 +189,26 @@ progress_show(int64 done)
 
 	if (options.quiet || progress.source == NULL)
 		return;
-	if (now() - progress.shown < (progress.is_terminal ? BAR_INTERVAL : LINE_INTERVAL))
+	if (seconds_now() - progress.shown < (progress.is_terminal ? BAR_INTERVAL : LINE_INTERVAL))
 		return;
-	progress.shown = now();
+	progress.shown = seconds_now();
 	text = createPQExpBuffer();
 
 	if (progress.is_terminal)
 	{
-		/* the last column is left free, as some terminals go on below */
-		describe_in(text, done, fraction_of(progress.source, done), terminal_width() - 1);
-		draw(text);
+		/* some terminals move to the next line after the last column */
+		describe_in_width(text, done, fraction_of(progress.source, done), terminal_width() - 1);
+		draw_line(text);
 	}
 	else
 	{
-		describe(text, done, fraction_of(progress.source, done), ALL);
+		describe_progress(text, done, fraction_of(progress.source, done), ALL);
 		pg_log_info("%s", text->data);
 	}
 	destroyPQExpBuffer(text);
 }
 
-/* The work has ended, or its next part begins. */
+/* Stop showing the progress of this part of the work. */
 void
 progress_end(void)
 {
@@ -216,11 +216,11 @@ progress_end(void)
 	progress.source = NULL;
 }
 
-/* Tell what was done in all. */
+/* Report the total. */
 void
-progress_sum(const Counts *counts)
+progress_report_total(const Counts *counts)
 {
-	double		seconds = now() - program_start;
+	double		seconds = seconds_now() - program_start;
 
 	if (options.quiet)
 		return;

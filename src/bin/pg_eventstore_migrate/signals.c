@@ -1,19 +1,19 @@
 /*
  * signals.c
- *		What ends the program before its time.
+ *		Catches the signals that end the program.
  *
- * The first SIGINT cancels what a server does, and the program ends as soon as
- * that has ended.  The second one ends it at once, as all signals do while it
- * connects.  No part of a file stays.
+ * Until catch_cancel() is called, each signal ends the program at once.  After
+ * that, the first SIGINT cancels the query that a server runs, and the program
+ * ends when that query has ended.  The second SIGINT, and any other signal, ends
+ * the program at once.  In each case the partial file is removed.
  */
 #include "migrate.h"
 
 #include <signal.h>
 
-#include "common/logging.h"
 #include "fe_utils/cancel.h"
 
-/* End the program as the signal does that nobody catches, and leave no part of a file. */
+/* Remove the partial file, and end the program by the signal's default action. */
 static void
 end_at_once(int number)
 {
@@ -24,7 +24,7 @@ end_at_once(int number)
 	(void) raise(number);
 }
 
-/* Catch a signal that is to end the program at once. */
+/* Let a signal end the program at once. */
 static void
 catch_signal(int number)
 {
@@ -33,7 +33,7 @@ catch_signal(int number)
 	(void) sigaction(number, &action, NULL);
 }
 
-/* Remove what was written of a file when a signal ends the program. */
+/* Let each signal that ends the program remove the partial file; keep ignored ones. */
 void
 catch_signals(void)
 {
@@ -48,8 +48,8 @@ catch_signals(void)
 }
 
 /*
- * At the first SIGINT: the second one ends the program, even while the first
- * one is still at work, as to cancel may take as long as the server likes.
+ * Let the next SIGINT end the program.  The handler of the first SIGINT calls
+ * this, and unblocks SIGINT, because its cancel request may take long.
  */
 static void
 expect_second_sigint(void)
@@ -62,19 +62,9 @@ expect_second_sigint(void)
 	(void) sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Let a SIGINT cancel what a server does from now on. */
+/* From now on, let the first SIGINT cancel the query that a server runs. */
 void
 catch_cancel(void)
 {
 	setup_cancel_handler(expect_second_sigint);
-}
-
-/* End the program, if a SIGINT asks for that. */
-void
-stop_if_canceled(void)
-{
-	if (!CancelRequested)
-		return;
-	cancel_query();
-	pg_fatal("canceled");
 }

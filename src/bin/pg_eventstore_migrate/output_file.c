@@ -1,10 +1,11 @@
 /*
- * output.c
- *		The file that an export writes.
+ * output_file.c
+ *		Writes the file of an export.
  *
- * It is written beside its place, under a name that nobody else has, and put
- * there when it is whole.  So the place has the old file or the new one, ever.
- * What is no regular file, such as a pipe or a terminal, is written as it is.
+ * The events go to a partial file: a new file with a unique name in the same
+ * directory.  When it is complete, it is renamed to its place.  So at any time
+ * the place has the old file or the complete new one.  A target that is not a
+ * regular file, such as a pipe or a terminal, is written directly.
  */
 #include "migrate.h"
 
@@ -18,21 +19,20 @@
 #define FILE_BUFFER (1024 * 1024)
 #define MAX_LINKS 40
 
-/* What is written; set once, for as long as the program runs. */
+/* The output; set once. */
 static struct
 {
-	FILE	   *file;			/* NULL in a dry run, if there is nothing to
-								 * try */
+	FILE	   *file;			/* NULL if a dry run opens nothing */
 	const char *name;			/* for messages */
-	char	   *place;			/* of the file; NULL if it is written as it is */
-	bool		replaces;		/* there is a file */
+	char	   *place;			/* of the file; NULL if written directly */
+	bool		replaces;		/* the place has a file */
 	struct stat old;			/* that file */
 } output;
 
-/* the name of the file until it is whole, or NULL; a signal may come at any time */
+/* The name of the partial file, or NULL; a signal may arrive at any time. */
 static const char *volatile partial;
 
-/* End the program, as the file cannot be opened. */
+/* Report that the file cannot be opened, and end the program. */
 static void
 __attribute__((noreturn))
 fail_open(void)
@@ -40,14 +40,14 @@ fail_open(void)
 	pg_fatal("could not open file \"%s\" for writing: %m", output.name);
 }
 
-/* End the program, as the file cannot be written. */
+/* Report that the file cannot be written, and end the program. */
 static void
 fail_write(void)
 {
 	pg_fatal("could not write to %s: %m", output.name);
 }
 
-/* Remove what was written of a file that is not whole; a signal may call this. */
+/* Remove the partial file, if there is one; signal handlers call this. */
 void
 remove_partial(void)
 {
@@ -56,7 +56,7 @@ remove_partial(void)
 	partial = NULL;
 }
 
-/* The path that a symbolic link leads to; NULL if it is none. */
+/* Return the target of a symbolic link; NULL if the path is none. */
 static char *
 read_link(const char *path)
 {
@@ -76,7 +76,7 @@ read_link(const char *path)
 	return psprintf("%.*s/%.*s", (int) (slash - path), path, (int) length, leads_to);
 }
 
-/* The path without symbolic links at its end; there need not be a file yet. */
+/* Return the path after all symbolic links at its end; the file need not exist. */
 static char *
 follow_links(const char *path)
 {
@@ -96,9 +96,9 @@ follow_links(const char *path)
 	return at;
 }
 
-/* Write to this descriptor. */
+/* Open a stream to a descriptor; report a negative one as a failure to open. */
 static void
-write_to(int fd)
+open_stream(int fd)
 {
 	output.		file = fd < 0 ? NULL : fdopen(fd, PG_BINARY_W);
 
@@ -107,9 +107,9 @@ write_to(int fd)
 	(void) setvbuf(output.file, NULL, _IOFBF, FILE_BUFFER);
 }
 
-/* Begin a file beside its place, which nobody else may read yet. */
+/* Create the partial file, which no other user can read. */
 static void
-begin_partial(void)
+create_partial(void)
 {
 	char	   *name = psprintf("%s.partial.XXXXXX", output.place);
 	int			fd;
@@ -121,12 +121,12 @@ begin_partial(void)
 		fail_open();
 	partial = name;
 	atexit(remove_partial);
-	write_to(fd);
+	open_stream(fd);
 }
 
-/* Open what a path names. */
+/* Open the file, pipe or device that a path names. */
 static void
-open_path(const char *path)
+open_output_path(const char *path)
 {
 	char	   *place = follow_links(path);
 
@@ -143,16 +143,13 @@ open_path(const char *path)
 	{
 		output.		place = place;
 
-		begin_partial();
+		create_partial();
 	}
 	else if (!options.dry_run)
-		write_to(open(place, O_WRONLY | O_NOCTTY | PG_BINARY, 0));
+		open_stream(open(place, O_WRONLY | O_NOCTTY | PG_BINARY, 0));
 }
 
-/*
- * Open the target's file, or what else it names, as it can be seen now whether
- * that works.  A dry run tries what leaves no trace.
- */
+/* Open the target, to find failures early.  A dry run creates only a partial file. */
 void
 open_output(const End *target)
 {
@@ -161,12 +158,12 @@ open_output(const End *target)
 	output.		name = fd == STDOUT_FILENO ? "standard output" : target->name;
 
 	if (fd < 0)
-		open_path(target->value);
+		open_output_path(target->value);
 	else if (!options.dry_run)
-		write_to(dup(fd));
+		open_stream(dup(fd));
 }
 
-/* Write a line. */
+/* Write an event as one line. */
 void
 write_line(const Line *line)
 {
@@ -176,8 +173,8 @@ write_line(const Line *line)
 }
 
 /*
- * Give the new file the owner and the permissions of the old one.  Where it
- * cannot have that group, its own group may do no more than anybody.
+ * Give the new file the owner and the permissions of the old one.  If it cannot
+ * have the old group, its group gets no more permissions than all other users.
  */
 static void
 keep_permissions(int fd)
@@ -192,7 +189,7 @@ keep_permissions(int fd)
 		fail_write();
 }
 
-/* Give a new file the permissions that the umask leaves. */
+/* Give a new file the permissions that the umask allows. */
 static void
 set_permissions(int fd)
 {
@@ -203,7 +200,7 @@ set_permissions(int fd)
 		fail_write();
 }
 
-/* All is written: put the file in its place. */
+/* Close the output, and rename the partial file to its place. */
 void
 close_output(void)
 {

@@ -1,11 +1,12 @@
 /*
- * copy.c
+ * database_source.c
  *		Reads events from the tables of a database by COPY TO.
  *
- * A query gives a row for each event, a number and the event as JSON, in the
- * order of the numbers.  A store of ours is read in pages, with its archive, up
- * to the high-water mark that it has at the begin.  The tables of others are read by
- * one query, as they have no mark that would tell where a page may end.
+ * A query returns a row for each event: a number, and the event as JSON, in the
+ * order of the numbers.  A store of pg_eventstore is read in pages, with its
+ * archive, up to the high-water mark that it has at the start.  Foreign tables,
+ * those of another event store, are read by one query: they have no mark at which
+ * a page could end.
  */
 #include "migrate.h"
 
@@ -14,28 +15,24 @@
 #include "common/logging.h"
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
-#include "port/pg_bswap.h"
 
 #define PAGE_EVENTS 50000
-#define LONGEST_WAIT 10			/* seconds for appends that are open */
+#define LONGEST_WAIT 10			/* seconds for open appends */
 
 typedef struct CopyState
 {
 	const End  *end;
-	const char *query;			/* of all events; NULL if it is our store */
-	const char *store;			/* as a literal of SQL */
-	int64		after;			/* the last number that was given */
-	int64		mark;			/* no event beyond this is wanted */
-	int64		page;			/* events that the running query has given */
+	const char *query;			/* of all events; NULL for a store */
+	const char *store;			/* as an SQL literal */
+	int64		after;			/* the number of the last event returned */
+	int64		mark;			/* the number at which to stop */
+	int64		page;			/* events that the running query returned */
 	bool		running;
-	bool		finished;		/* all events were given */
-	char	   *row;			/* of libpq */
+	bool		finished;		/* all events were returned */
+	char	   *row;			/* libpq allocates it */
 } CopyState;
 
-/*
- * message-db: a stream is an aggregate, its category is the type.  Positions in
- * a stream begin with 0.
- */
+/* message-db: a stream is an aggregate, its category the type; positions begin with 0. */
 #define MESSAGE_DB_QUERY \
 	"SELECT m.global_position, pg_catalog.jsonb_build_object(" \
 	"'event_id', m.id, 'event_type', m.type," \
@@ -47,8 +44,8 @@ typedef struct CopyState
 	" FROM %s m ORDER BY m.global_position"
 
 /*
- * Emmett: its readers go by transaction, then by position.  So events are
- * numbered in that order.  Its commands are none.
+ * Emmett: its readers read in the order of transactions, then of positions, so
+ * events are numbered in that order.  Commands are no events, and are left out.
  */
 #define EMMETT_QUERY \
 	"SELECT pg_catalog.row_number() OVER (ORDER BY m.transaction_id, m.global_position)," \
@@ -63,7 +60,7 @@ typedef struct CopyState
 	" WHERE m.message_kind = 'E'" \
 	" ORDER BY m.transaction_id, m.global_position"
 
-/* A big-endian number of a binary COPY. */
+/* Return a big-endian number of a binary COPY. */
 static int64
 number_at(const char *from, size_t size)
 {
@@ -74,7 +71,7 @@ number_at(const char *from, size_t size)
 	return (int64) value;
 }
 
-/* Begin a query, or the next page. */
+/* Start the query, or that of the next page. */
 static void
 begin_rows(CopyState *state)
 {
@@ -86,24 +83,24 @@ begin_rows(CopyState *state)
 		query = psprintf("COPY (SELECT e.position, e.event::pg_catalog.text"
 						 " FROM eventstore.export_events('%lld', %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
 						 (long long) state->after, PAGE_EVENTS, state->store);
-	PQclear(must(state->end, run(state->end, query)));
+	PQclear(check_result(state->end, run_query(state->end, query)));
 	pg_free(query);
 	state->running = true;
 	state->page = 0;
 }
 
-/* End a query that has given all of its rows, and see that it went well. */
+/* End a query that has returned all its rows; if it failed, end the program. */
 static void
 end_rows(CopyState *state)
 {
 	PGresult   *result;
 
 	while ((result = PQgetResult(state->end->conn)) != NULL)
-		PQclear(must(state->end, result));
+		PQclear(check_result(state->end, result));
 	state->running = false;
 }
 
-/* Receive the next row of the running query; false when there is none. */
+/* Receive the next row of the running query; false if there is none. */
 static bool
 receive_row(CopyState *state, Line *line)
 {
@@ -125,16 +122,16 @@ receive_row(CopyState *state, Line *line)
 	at = state->row;
 	Assert(at != NULL);
 	if (length >= 19 && memcmp(at, "PGCOPY\n\377\r\n\0", 11) == 0)
-		at += 19;				/* the header comes with the first row */
+		at += 19;				/* the header precedes the first row */
 	if (state->row + length - at < 2 || number_at(at, 2) != 2)
-		return receive_row(state, line);	/* the end's mark */
+		return receive_row(state, line);	/* the trailer */
 	line->number = number_at(at + 6, 8);
 	line->length = number_at(at + 14, 4);
 	line->text = at + 18;
 	return true;
 }
 
-/* Give the next event. */
+/* Return the next event; false if there is none. */
 static bool
 next_row(Source *source, Line *line)
 {
@@ -151,16 +148,16 @@ next_row(Source *source, Line *line)
 			line->ordinal = ++source->events;
 			return true;
 		}
-		/* rows beyond the mark are received, too, to end the query */
+		/* rows beyond the mark are received too, so that the query ends */
 		state->finished = !state->running &&
 			(state->query != NULL || state->page < PAGE_EVENTS);
 	}
 	return false;
 }
 
-/* What the planner believes to be the number of rows of a table, for progress. */
+/* Return the planner's estimate of the rows of a table, for the progress. */
 static int64
-estimate(const End *end, const char *table)
+estimate_rows(const End *end, const char *table)
 {
 	PQExpBufferData sql;
 	int64		rows;
@@ -170,12 +167,12 @@ estimate(const End *end, const char *table)
 						 " WHERE oid = pg_catalog.to_regclass(");
 	appendStringLiteralConn(&sql, table, end->conn);
 	appendPQExpBufferStr(&sql, ")");
-	rows = ask_number(end, sql.data);
+	rows = query_number(end, sql.data);
 	termPQExpBuffer(&sql);
 	return rows;
 }
 
-/* A table of another event store, in the schema that was given or its usual one. */
+/* Return the quoted name of a foreign table, in the given schema or the usual one. */
 static char *
 foreign_table(const End *end, SourceFormat format, const char *name)
 {
@@ -185,7 +182,7 @@ foreign_table(const End *end, SourceFormat format, const char *name)
 									   PQclientEncoding(end->conn)));
 }
 
-/* Whether there is a table. */
+/* Return whether a table exists. */
 static bool
 table_exists(const End *end, const char *table)
 {
@@ -196,17 +193,14 @@ table_exists(const End *end, const char *table)
 	appendPQExpBufferStr(&sql, "SELECT pg_catalog.to_regclass(");
 	appendStringLiteralConn(&sql, table, end->conn);
 	appendPQExpBufferStr(&sql, ")");
-	exists = ask(end, sql.data) != NULL;
+	exists = query_value(end, sql.data) != NULL;
 	termPQExpBuffer(&sql);
 	return exists;
 }
 
-/*
- * Look at the tables to see what kind of event store there is.  If the target
- * is a store in the same database, it is not meant.
- */
+/* Return the format whose tables exist, except the target; end the program if several. */
 static SourceFormat
-find_format(const End *end)
+detect_format(const End *end)
 {
 	bool		ours = store_exists(end) && !same_store(end, &options.target);
 	bool		message_db = table_exists(end, foreign_table(end, FORMAT_MESSAGE_DB, "messages"));
@@ -223,21 +217,21 @@ find_format(const End *end)
 	return emmett ? FORMAT_EMMETT : FORMAT_EVENTSTORE;
 }
 
-/* Who appended first of those whose transactions are open, or NULL if there is none. */
+/* Describe the open append with the lowest position; NULL if there is none. */
 static char *
 find_open_append(const CopyState *state)
 {
-	return ask(state->end, psprintf("SELECT pg_catalog.concat_ws(' ',"
-									" CASE WHEN pid IS NULL THEN 'Prepared transaction' ELSE 'Process' END,"
-									" COALESCE(gid, pid::text), 'appended and is open since', since)"
-									" FROM eventstore.open_appends"
-									" WHERE store = %s::pg_catalog.regclass ORDER BY first_position LIMIT 1",
-									state->store));
+	return query_value(state->end, psprintf("SELECT pg_catalog.concat_ws(' ',"
+											" CASE WHEN pid IS NULL THEN 'Prepared transaction' ELSE 'Process' END,"
+											" COALESCE(gid, pid::text), 'appended and is open since', since)"
+											" FROM eventstore.open_appends"
+											" WHERE store = %s::pg_catalog.regclass ORDER BY first_position LIMIT 1",
+											state->store));
 }
 
 /* Report why the log does not show all events, and end the program. */
 static void
-fail_mark(const CopyState *state, int64 last, const char *open_append)
+fail_hidden_events(const CopyState *state, int64 last, const char *open_append)
 {
 	if (open_append != NULL)
 	{
@@ -257,44 +251,44 @@ fail_mark(const CopyState *state, int64 last, const char *open_append)
 	exit(1);
 }
 
-/* The position of the last event that is there, archived or not. */
+/* Return the position of the last event of a store and its archive. */
 static int64
 last_position(const End *end)
 {
 	char	   *archive = archive_name(end);
-	int64		last = ask_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", store_name(end)));
+	int64		last = query_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", store_name(end)));
 
 	if (archive == NULL)
 		return last;
-	return Max(last, ask_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", archive)));
+	return Max(last, query_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", archive)));
 }
 
 /*
- * What makes the columns of a new store as wide as those of the source; NULL if
- * they are.
+ * Return the actions of ALTER TABLE that make the columns of a new store as wide
+ * as those of the source; NULL if they are wide enough.
  */
 static const char *
-widening_like(const End *end)
+widening_to_match(const End *end)
 {
-	return ask(end, psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('ALTER %%I TYPE %%s COLLATE \"C\"',"
-							 " attname, pg_catalog.format_type(atttypid, atttypmod)), ', ')"
-							 " FROM pg_catalog.pg_attribute WHERE attrelid = %s::pg_catalog.regclass"
-							 " AND attname IN ('event_id', 'event_type', 'correlation_id', 'causation_id',"
-							 " 'aggregate_id', 'aggregate_type')"
-							 " AND (atttypmod = -1 OR atttypmod - 4 >"
-							 " CASE WHEN attname LIKE '%%type' THEN 255 ELSE 36 END)", store_literal(end)));
+	return query_value(end, psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('ALTER %%I TYPE %%s COLLATE \"C\"',"
+									 " attname, pg_catalog.format_type(atttypid, atttypmod)), ', ')"
+									 " FROM pg_catalog.pg_attribute WHERE attrelid = %s::pg_catalog.regclass"
+									 " AND attname IN ('event_id', 'event_type', 'correlation_id', 'causation_id',"
+									 " 'aggregate_id', 'aggregate_type')"
+									 " AND (atttypmod = -1 OR atttypmod - 4 >"
+									 " CASE WHEN attname LIKE '%%type' THEN 255 ELSE 36 END)", store_literal(end)));
 }
 
 /*
- * The high-water mark, once no event that is there now is above it.  An append
- * that is open holds it back.
+ * Wait until the high-water mark has reached the last event that exists now, and
+ * return it.  An open append holds it back.  After LONGEST_WAIT end the program.
  */
 static int64
 wait_for_mark(const CopyState *state)
 {
 	int64		last = last_position(state->end);
 	char	   *sql = psprintf("SELECT eventstore.high_water_mark(%s)", state->store);
-	int64		mark = ask_number(state->end, sql);
+	int64		mark = query_number(state->end, sql);
 	time_t		begin = time(NULL);
 	bool		told = options.quiet;
 
@@ -306,18 +300,18 @@ wait_for_mark(const CopyState *state)
 			pg_log_info("waiting for an append that is open");
 		told |= open_append != NULL;
 		if (time(NULL) - begin > (open_append ? LONGEST_WAIT : 1))
-			fail_mark(state, last, open_append);
+			fail_hidden_events(state, last, open_append);
 		pg_free(open_append);
 		pg_usleep(100000);
-		mark = ask_number(state->end, sql);
+		mark = query_number(state->end, sql);
 	}
 	pg_free(sql);
 	return mark;
 }
 
-/* Set up to read a store of ours, up to its mark. */
+/* Prepare to read a store of pg_eventstore up to its mark. */
 static void
-use_store(Source *source, CopyState *state)
+set_up_store(Source *source, CopyState *state)
 {
 	const End  *end = state->end;
 
@@ -332,14 +326,14 @@ use_store(Source *source, CopyState *state)
 		pg_fatal("the source and the target are the same store");
 	state->store = store_literal(end);
 	state->mark = wait_for_mark(state);
-	source->expected = estimate(end, store_name(end));
+	source->expected = estimate_rows(end, store_name(end));
 	source->unit = "position";
-	source->widening = widening_like(end);
+	source->widening = widening_to_match(end);
 }
 
-/* Set up to read the tables of another event store. */
+/* Prepare to read the tables of another event store. */
 static void
-use_foreign_tables(Source *source, CopyState *state, SourceFormat format)
+set_up_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 {
 	const End  *end = state->end;
 	bool		emmett = format == FORMAT_EMMETT;
@@ -350,12 +344,12 @@ use_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 	state->query = emmett ?
 		psprintf(EMMETT_QUERY, messages, foreign_table(end, format, "emt_streams")) :
 		psprintf(MESSAGE_DB_QUERY, messages);
-	source->expected = estimate(end, messages);
+	source->expected = estimate_rows(end, messages);
 	source->unit = emmett ? "event" : "global position";
 	source->widening = "ALTER aggregate_id TYPE varchar(255) COLLATE \"C\"";
 }
 
-/* Begin to read the events of a database. */
+/* Open the database of an end as a source; if it has no store, end the program. */
 Source *
 open_database_source(const End *end)
 {
@@ -366,21 +360,21 @@ open_database_source(const End *end)
 	state->end = end;
 	state->after = PG_INT64_MIN;
 	state->mark = PG_INT64_MAX;
-	/* part of the events would be taken for all of them */
-	PQclear(must(end, run(end, "SET row_security = off")));
+	/* a policy must raise an error instead of hiding events */
+	PQclear(check_result(end, run_query(end, "SET row_security = off")));
 	if (format == FORMAT_AUTO)
-		format = find_format(end);
+		format = detect_format(end);
 	if (format == FORMAT_EVENTSTORE)
-		use_store(source, state);
+		set_up_store(source, state);
 	else
-		use_foreign_tables(source, state, format);
+		set_up_foreign_tables(source, state, format);
 	source->name = end->name;
 	source->next = next_row;
 	source->state = state;
 	return source;
 }
 
-/* Begin to read an end. */
+/* Open an end as a source. */
 Source *
 open_source(const End *end)
 {

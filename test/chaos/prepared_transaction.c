@@ -1,15 +1,15 @@
 /*
- * prepared.c
- *		Transactions that are prepared, and finished later by anybody.
+ * prepared_transaction.c
+ *		The fate of transactions.  Prepared ones are finished later by any process.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "chaos.h"
 
-/* Write down what became of a transaction's events, and count them. */
+/* Log the fate of a transaction's events, and count them. */
 void
-settle(FILE *log, Range *ranges, int nranges, Fate fate)
+settle_ranges(FILE *log, Range *ranges, int nranges, Fate fate)
 {
 	for (int i = 0; i < nranges; i++)
 	{
@@ -26,28 +26,28 @@ settle(FILE *log, Range *ranges, int nranges, Fate fate)
 		shared->rollbacks++;
 }
 
-/* Take a slot out of a state, unless another process is faster. */
+/* Take a slot that is in a state; false if another process has taken it. */
 static bool
-take(Prepared *slot, PreparedState from)
+take_slot(Prepared *slot, PreparedState from)
 {
 	int			state = from;
 
 	return atomic_compare_exchange_strong(&slot->state, &state, TAKEN);
 }
 
-/* A free slot, or NULL. */
+/* Take a free slot and return it; NULL if there is none. */
 static Prepared *
-free_slot(void)
+take_free_slot(void)
 {
 	for (int i = 0; i < MAX_PREPARED; i++)
-		if (take(&shared->slots[i], FREE))
+		if (take_slot(&shared->slots[i], FREE))
 			return &shared->slots[i];
 	return NULL;
 }
 
 /* Run a command that names the transaction of a slot. */
 static Outcome
-run_for(Client *client, const char *command, const Prepared *slot)
+run_for_slot(Client *client, const char *command, const Prepared *slot)
 {
 	char		sql[80];
 
@@ -56,31 +56,31 @@ run_for(Client *client, const char *command, const Prepared *slot)
 	return client_run(client, sql);
 }
 
-/* Prepare the transaction for others to finish; COMMIT when there are enough. */
+/* Prepare the transaction, to be finished later; COMMIT it if no slot is free. */
 Outcome
-prepare(Writer *writer)
+prepare_transaction(Writer *writer)
 {
-	Prepared   *slot = free_slot();
+	Prepared   *slot = take_free_slot();
 	Outcome		outcome;
 
 	if (slot == NULL)
 	{
 		outcome = client_run(&writer->client, "COMMIT");
-		settle(writer->log, writer->ranges, writer->nranges,
-			   outcome == OK ? COMMITTED : outcome == REFUSED ? ABORTED : UNKNOWN);
+		settle_ranges(writer->log, writer->ranges, writer->nranges,
+					  outcome == OK ? COMMITTED : outcome == REFUSED ? ABORTED : UNKNOWN);
 		return outcome;
 	}
 	slot->serial++;
 	slot->commit = chance(70);
 	slot->nranges = writer->nranges;
 	memcpy(slot->ranges, writer->ranges, sizeof slot->ranges);
-	outcome = run_for(&writer->client, "PREPARE TRANSACTION", slot);
+	outcome = run_for_slot(&writer->client, "PREPARE TRANSACTION", slot);
 	if (outcome == REFUSED)
-		settle(writer->log, writer->ranges, writer->nranges, ABORTED);
+		settle_ranges(writer->log, writer->ranges, writer->nranges, ABORTED);
 	else
 		shared->prepared++;
-	slot->due = now_us() + 1000 * (int64_t) below(calm() ? 10 : chance(90) ? 300 : 3000);
-	if (outcome == LOST)		/* it may be prepared in a moment */
+	slot->due = now_us() + 1000 * (int64_t) random_below(is_calm() ? 10 : chance(90) ? 300 : 3000);
+	if (outcome == LOST)		/* PREPARE may still succeed */
 		slot->due = now_us() + 2000000;
 	slot->state = outcome == REFUSED ? FREE : PREPARED;
 	return outcome;
@@ -90,13 +90,13 @@ prepare(Writer *writer)
 static void
 finish_slot(Client *client, FILE *log, Prepared *slot)
 {
-	Outcome		outcome = run_for(client, slot->commit ? "COMMIT PREPARED" : "ROLLBACK PREPARED", slot);
-	bool		gone = outcome == REFUSED && client_state_is(client, "42704");
+	Outcome		outcome = run_for_slot(client, slot->commit ? "COMMIT PREPARED" : "ROLLBACK PREPARED", slot);
+	bool		gone = outcome == REFUSED && client_sqlstate_is(client, "42704");
 
 	if (outcome == OK)
-		settle(log, slot->ranges, slot->nranges, slot->commit ? COMMITTED : ABORTED);
-	else if (gone)				/* an answer was lost */
-		settle(log, slot->ranges, slot->nranges, UNKNOWN);
+		settle_ranges(log, slot->ranges, slot->nranges, slot->commit ? COMMITTED : ABORTED);
+	else if (gone)				/* the answer to an earlier try was lost */
+		settle_ranges(log, slot->ranges, slot->nranges, UNKNOWN);
 	slot->due = now_us() + 100000;
 	slot->state = outcome == OK || gone ? FREE : PREPARED;
 }
@@ -109,7 +109,7 @@ finish_prepared(Client *client, FILE *log, bool all)
 	{
 		Prepared   *slot = &shared->slots[i];
 
-		if (!take(slot, PREPARED))
+		if (!take_slot(slot, PREPARED))
 			continue;
 		if (all || slot->due <= now_us())
 			finish_slot(client, log, slot);
@@ -118,7 +118,7 @@ finish_prepared(Client *client, FILE *log, bool all)
 	}
 }
 
-/* Finish prepared transactions, also when writers are ending: they may wait for them. */
+/* Finish prepared transactions, also in phase STOP: writers may wait for them. */
 void
 finisher_main(FILE *log)
 {

@@ -1,10 +1,10 @@
 /*
- * export.c
+ * export_events.c
  *		Writes events as JSON Lines.
  */
 #include "migrate.h"
 
-/* Write all events of a source to the target's file; in a dry run, read them only. */
+/* Write all events of a source to the output file; a dry run only reads them. */
 void
 export_events(Source *source, Counts *counts)
 {

@@ -1,16 +1,16 @@
 /*
- * append.c
+ * append_ways.c
  *		The ways to append that the writers choose from.
  *
- * Events get ids of the form w<writer>-<number>, so that what a writer was
- * told about them fits in a range of numbers.
+ * Events get ids of the form w<writer>-<number>.  So the fate of the events of an
+ * append is stored as a range of numbers.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "chaos.h"
 
-/* pg_type.h belongs to the server */
+/* as in pg_type.h, which clients do not have */
 #define TEXTOID 25
 #define INT4OID 23
 #define INT8OID 20
@@ -22,7 +22,7 @@
 	"'aggregate_id', " aggregate ", 'data', jsonb_build_object('n', i))"
 #define EVENTS "FROM generate_series($3, $4) AS i"
 
-/* The statements: $1 store, $2 writer, $3 first id, $4 last id, $5 aggregate, $6 expected version. */
+/* $1 store, $2 writer, $3 first id, $4 last id, $5 aggregate, $6 expected version */
 #define APPEND_EVENT \
 	"SELECT eventstore.append_event(" TYPE("$3") ", jsonb_build_object('n', $3), " \
 	"'a' || $5, expected_version => $6, event_id => " ID("$3") ", store => $1::regclass)"
@@ -59,13 +59,13 @@ static const char *const statements[][STORES] = {
 	[BY_COPY] = {COPY("eventstore.events"), COPY("chaos.second")},
 };
 
-/* One way in each ten percent. */
+/* Each entry has a chance of ten percent. */
 static const Way ways[10] = {
 	BY_EVENT, BY_EVENT, BY_EVENTS, BY_EVENTS, BY_AGGREGATE, BY_AGGREGATE,
 	BY_APPEND, BY_INSERT, BY_LOOSE_INSERT, BY_COPY
 };
 
-/* The last call of this process, to be repeated when its answer was lost. */
+/* A call.  The last one of this process is repeated if its answer was lost. */
 typedef struct Call
 {
 	Way			way;
@@ -79,7 +79,7 @@ typedef struct Call
 
 static Call last_call;
 
-/* Send a call that is one statement. */
+/* Run the one statement of a call. */
 static Outcome
 send_call(Writer *writer, const Call *call)
 {
@@ -96,7 +96,7 @@ send_call(Writer *writer, const Call *call)
 	return client_call(&writer->client, statements[call->way][call->store], 6, types, values);
 }
 
-/* Ask for the version of an aggregate. */
+/* Get the version of an aggregate. */
 static Outcome
 get_version(Writer *writer, int store, int aggregate, int *version)
 {
@@ -111,9 +111,9 @@ get_version(Writer *writer, int store, int aggregate, int *version)
 	return outcome;
 }
 
-/* COPY events, of no aggregate or of one that only this writer fills. */
+/* COPY events, of no aggregate or of one to which only this writer appends. */
 static Outcome
-copy(Writer *writer, const Call *call)
+copy_events(Writer *writer, const Call *call)
 {
 	static const char *const types[] = {"placed", "paid", "packed", "sent", "closed"};
 	Client	   *client = &writer->client;
@@ -147,15 +147,15 @@ copy(Writer *writer, const Call *call)
 	return outcome == OK ? OK : client_failed(client, client->result);
 }
 
-/* Choose how many events: often one, seldom up to 200. */
+/* Choose a number of events: often below 6, in 15 of 100 cases up to 200. */
 static int
 choose_count(Way way)
 {
 	if (way == BY_EVENT)
 		return 1;
 	if (chance(15))
-		return 1 + below(200);
-	return 1 + below(chance(50) ? 5 : 30);
+		return 1 + random_below(200);
+	return 1 + random_below(chance(50) ? 5 : 30);
 }
 
 /* Choose an aggregate: hot, shared, or for plain SQL mostly the writer's own. */
@@ -163,31 +163,30 @@ static int
 choose_aggregate(const Writer *writer, Way way)
 {
 	if (way >= BY_INSERT && chance(way == BY_COPY ? 100 : 95))
-		return SHARED_AGGREGATES + writer->number * OWN_AGGREGATES + below(OWN_AGGREGATES - 4);
+		return SHARED_AGGREGATES + writer->number * OWN_AGGREGATES + random_below(OWN_AGGREGATES - 4);
 	if (chance(6))
-		return 1 + below(HOT_AGGREGATES);
-	return 1 + below(SHARED_AGGREGATES - 4);
+		return 1 + random_below(HOT_AGGREGATES);
+	return 1 + random_below(SHARED_AGGREGATES - 4);
 }
 
-/* Let some calls expect a version, right or wrong. */
+/* Let one call of five expect a version, which may be wrong. */
 static Outcome
 choose_expected(Writer *writer, Call *call)
 {
 	call->expects = call->way <= BY_APPEND && chance(20);
 	if (!call->expects)
 		return OK;
-	call->expected = below(4);
+	call->expected = random_below(4);
 	return chance(70) ? get_version(writer, call->store, call->aggregate, &call->expected) : OK;
 }
 
-/* Number the events of a call, and keep them as part of the transaction. */
+/* Give the events of a call their numbers, and add the range to the transaction. */
 static void
 number_events(Writer *writer, Call *call, int count)
 {
 	call->first = writer->next_id;
 	call->last = call->first + count - 1;
 	writer->next_id += count;
-	writer->last_count = count;
 	shared->first_id_free[writer->number] = writer->next_id;
 	if (writer->nranges == MAX_RANGES)
 		die("a transaction of too many appends");
@@ -197,11 +196,11 @@ number_events(Writer *writer, Call *call, int count)
 	};
 }
 
-/* Append some events in a way chosen at random. */
+/* Append events in a random way. */
 Outcome
-append(Writer *writer)
+append_at_random(Writer *writer)
 {
-	Call		call = {.way = ways[below(10)],.store = chance(20)};
+	Call		call = {.way = ways[random_below(10)],.store = chance(20)};
 	Outcome		outcome;
 
 	call.aggregate = choose_aggregate(writer, call.way);
@@ -210,12 +209,12 @@ append(Writer *writer)
 		return outcome;
 	number_events(writer, &call, choose_count(call.way));
 	last_call = call;
-	return call.way == BY_COPY ? copy(writer, &call) : send_call(writer, &call);
+	return call.way == BY_COPY ? copy_events(writer, &call) : send_call(writer, &call);
 }
 
 /* Append one event to an aggregate of the writer's own. */
 Outcome
-append_one(Writer *writer, int store)
+append_one_event(Writer *writer, int store)
 {
 	Call		call = {.way = BY_EVENT,.store = store};
 
@@ -224,20 +223,20 @@ append_one(Writer *writer, int store)
 	return send_call(writer, &call);
 }
 
-/* Whether the last call may be repeated: it then stores nothing twice. */
+/* Return whether the last call can be repeated without storing events twice. */
 bool
-can_retry(void)
+can_repeat_last_call(void)
 {
 	return last_call.way <= BY_APPEND;
 }
 
-/* Repeat the last call. */
+/* Repeat the last call; count a conflict with the first one as an error. */
 Outcome
-retry(Writer *writer)
+repeat_last_call(Writer *writer)
 {
 	Outcome		outcome = send_call(writer, &last_call);
 
-	if (outcome == REFUSED && client_state_is(&writer->client, "23505"))
+	if (outcome == REFUSED && client_sqlstate_is(&writer->client, "23505"))
 		count_error("retry", PQresultErrorMessage(writer->client.result));
 	return outcome;
 }

@@ -1,113 +1,14 @@
 /*
- * disturb.c
- *		What disturbs the others: ended connections, a write transaction that
- *		never ends, events that move to the archive; and a database so quiet that every notification counts.
+ * quiet_database.c
+ *		A database with so few events that each needs a notification of its own.
  */
-#include <stdlib.h>
-#include <string.h>
 #include <sys/select.h>
 
 #include "chaos.h"
 
 #define APPEND_QUIET "SELECT position FROM eventstore.append('{\"event_type\": \"quiet\", \"data\": {}}')"
 
-/* End the connection of a random writer, a subscriber, the archiver or the notifier. */
-void
-killer_main(void)
-{
-	Client		client = {.name = "chaos killer"};
-
-	while (running(RUN))
-	{
-		int			dice = below(20);
-		char		sql[400];
-
-		sleep_ms(500 + below(500));
-		snprintf(sql, sizeof sql, "SELECT count(pg_terminate_backend(pid)) FROM ("
-				 "SELECT pid FROM pg_stat_activity WHERE datname = 'chaos' AND %s "
-				 "ORDER BY random() LIMIT 1) AS victim",
-				 dice == 0 ? "backend_type = 'pg_eventstore notifier'" :
-				 dice == 1 ? "application_name = 'chaos archiver'" :
-				 dice < 5 ? "application_name LIKE 'chaos subscriber%'" :
-				 "application_name LIKE 'chaos writer%'");
-		if (!running(RUN) || !client_connect(&client))
-			break;
-		if (client_run(&client, sql) == OK)
-			shared->kills += client_number(&client, 0, 0);
-	}
-	client_close(&client);
-}
-
-/* Keep a write transaction open in the same database, which appends nothing. */
-void
-bystander_main(void)
-{
-	Client		client = {.name = "chaos bystander"};
-
-	while (running(DRAIN) && client_connect(&client))
-	{
-		if (PQtransactionStatus(client.conn) == PQTRANS_IDLE)
-			client_run(&client, "BEGIN");
-		client_run(&client, "INSERT INTO chaos.unrelated VALUES (1)");
-		for (int i = 0; i < 20 && running(DRAIN); i++)
-			sleep_ms(100);
-	}
-	client_close(&client);
-}
-
-/* The position of the slowest subscriber to a store that does not read its archive. */
-static int64_t
-slowest_position(int store)
-{
-	int64_t		slowest = INT64_MAX;
-
-	for (int i = 0; i < nsubscribers; i++)
-	{
-		int64_t		position = shared->subscribers[i].position;
-
-		if (subscribers[i].store == store && subscribers[i].kind != ARCHIVED &&
-			position < slowest)
-			slowest = position;
-	}
-	return slowest;
-}
-
-/* Archive a batch of old events of a store, or those of a hot aggregate. */
-static void
-archive(Client *client, int store)
-{
-	char		sql[400];
-
-	snprintf(sql, sizeof sql, "SELECT eventstore.set_archive_hold('chaos', %lld, '%s')",
-			 (long long) slowest_position(store), stores[store]);
-	if (client_run(client, sql) != OK)
-		return;
-	snprintf(sql, sizeof sql, "SELECT eventstore.archive_events('%s', "
-			 "eventstore.high_water_mark('%s') - 500, max_count => %d, aggregate_ids => %s)",
-			 stores[store], stores[store], 1 + below(chance(80) ? 3000 : 10),
-			 chance(80) ? "NULL" : "ARRAY['a' || 1 + trunc(random() * 8)]");
-	if (client_run(client, sql) == OK)
-		shared->archived += client_number(client, 0, 0);
-}
-
-/*
- * Archive what all have seen who do not read the archive, until the subscribers
- * have reached the end.
- */
-void
-archiver_main(void)
-{
-	Client		client = {.name = "chaos archiver"};
-
-	while (running(DRAIN) && client_connect(&client))
-	{
-		archive(&client, below(STORES));
-		sleep_ms(below(50));
-	}
-	client_close(&client);
-}
-
-/* Say what may explain that a notification of the quiet database is missing. */
+/* Print what may explain that a notification is missing. */
 static void
 explain_miss(Client *client, int64_t position, const char *how)
 {
@@ -126,7 +27,7 @@ explain_miss(Client *client, int64_t position, const char *how)
 	fflush(stdout);
 }
 
-/* Wait up to five seconds for the quiet listener to see an event. */
+/* Wait up to five seconds until the listener has seen an event. */
 static void
 await_quiet_listener(Client *client, int64_t position, const char *how)
 {
@@ -149,15 +50,15 @@ await_quiet_listener(Client *client, int64_t position, const char *how)
 		shared->quiet_slowest = took;
 }
 
-/* Wait up to three seconds, unless the run ends. */
+/* Sleep up to three seconds, unless the run ends. */
 static void
-linger(void)
+sleep_up_to_3s(void)
 {
-	for (int i = below(30); i > 0 && running(RUN); i--)
+	for (int i = random_below(30); i > 0 && running(RUN); i--)
 		sleep_ms(100);
 }
 
-/* Append an event by a prepared transaction, which a crash may come between. */
+/* Append an event in a prepared transaction, during which the server may crash. */
 static Outcome
 append_prepared(Client *client, int serial, int64_t *position, const char **how)
 {
@@ -175,25 +76,24 @@ append_prepared(Client *client, int serial, int64_t *position, const char **how)
 	snprintf(sql, sizeof sql, "COMMIT PREPARED 'quiet-%d'", serial);
 	if (outcome == OK)
 	{
-		linger();
+		sleep_up_to_3s();
 		outcome = client_run(client, sql);
 	}
 	if (outcome != LOST || !client_connect(client))
 		return outcome;
 	*how = "prepared before and committed after the loss of the connection";
-	linger();					/* the listener may be back, or not */
+	sleep_up_to_3s();			/* the listener may have reconnected, or not */
 	outcome = client_run(client, sql);
 
-	/* no notifier may know of it, until somebody begins to read */
+	/* maybe no notifier knows of the event, until a session starts to read */
 	if (outcome == OK)
 		outcome = client_run(client, "SELECT eventstore.high_water_mark()");
 	return outcome;
 }
 
 /*
- * Append an event now and then to a database of its own, and wait each time
- * for the listener to see it.  Most pauses are near a second, when the
- * notifier is about to leave.
+ * Append single events, and wait after each until the listener has seen it.  Most
+ * pauses are near one second, after which an idle notifier exits.
  */
 void
 quiet_writer_main(void)
@@ -202,12 +102,12 @@ quiet_writer_main(void)
 
 	for (int serial = 0; running(RUN) && client_connect(&client); serial++)
 	{
-		int			dice = below(10);
+		int			dice = random_below(10);
 		int64_t		position = 0;
 		const char *how = "committed";
 		Outcome		outcome;
 
-		sleep_ms(dice < 2 ? below(5) : dice < 8 ? 950 + below(150) : below(3000));
+		sleep_ms(dice < 2 ? random_below(5) : dice < 8 ? 950 + random_below(150) : random_below(3000));
 		if (!running(RUN))
 			break;
 		if (chance(25))
@@ -220,7 +120,7 @@ quiet_writer_main(void)
 	client_close(&client);
 }
 
-/* Read the quiet database to its end. */
+/* Read the log to its end. */
 static void
 read_quiet(Client *client)
 {
@@ -237,9 +137,9 @@ read_quiet(Client *client)
 	}
 }
 
-/* Wait a while for a notification. */
+/* Wait up to 100 ms for a notification; false if there was none. */
 static bool
-quiet_notified(Client *client)
+wait_for_quiet_notification(Client *client)
 {
 	PGnotify   *notify = PQnotifies(client->conn);
 	int			socket = PQsocket(client->conn);
@@ -258,7 +158,7 @@ quiet_notified(Client *client)
 	return false;
 }
 
-/* Follow the quiet database by notifications only. */
+/* Follow the log by reading only after notifications. */
 void
 quiet_listener_main(void)
 {
@@ -270,7 +170,7 @@ quiet_listener_main(void)
 			continue;
 		read_quiet(&client);
 		while (running(RUN) && client.conn != NULL)
-			if (quiet_notified(&client))
+			if (wait_for_quiet_notification(&client))
 				read_quiet(&client);
 	}
 	client_close(&client);

@@ -1,64 +1,63 @@
 /*
- * import.c
+ * import_events.c
  *		Imports events into a store.
  *
- * Each batch comes to the server by COPY and is imported from there in a
- * transaction of its own.  Two sessions take turns: while one imports its
- * batch, the next one comes to the other.  Only one imports at any time.  As
- * long as events come in order, each behind its predecessors in its aggregate,
- * that is all.  At the first one that does not, all that is left of the source
- * is brought to the server, put in order there, and imported in batches from
- * that.  The events end up in the same order as if all of them had been put in
- * order before.
+ * 1	Each batch is sent to the column stage of a session, and imported from there
+ *		in a transaction of its own.  Two sessions alternate: while one imports its
+ *		batch, the other receives the next batch.  Only one imports at any time.
+ *		A batch that the column stage rejects is sent to the stage instead.
+ * 2	This ends at the first event that does not follow its predecessors in its
+ *		aggregate.  The rest of the source is then sent to the stage, put in order
+ *		there, and imported in batches.  The order in the store is the same as if
+ *		all events had been put in order before.
  */
 #include "migrate.h"
 
 #include "common/logging.h"
-#include "fe_utils/cancel.h"
 
 /* A session that imports every other batch. */
-typedef struct Lane
+typedef struct Session
 {
 	End			end;
 	Source	   *batch;
-	bool		full;			/* there is a batch */
-	bool		in_columns;		/* and it is there in columns */
-} Lane;
+	bool		full;			/* "batch" has events */
+	bool		in_columns;		/* and its column stage has them */
+} Session;
 
 typedef struct Import
 {
 	Source	   *source;
-	const End  *target;			/* the session that is at work */
-	Lane		lanes[2];
-	char	   *store;			/* as a literal of SQL */
+	const End  *target;			/* the session that imports */
+	Session		sessions[2];
+	char	   *store;			/* as an SQL literal */
 	Counts	   *counts;
 } Import;
 
-static Import *current;			/* the one of which every batch stays, or NULL */
-static const Lane *begun;		/* imports its batch now, or NULL */
+static Import *current_import;	/* its batches remain; or NULL */
+static const Session *importing;	/* it imports its batch now; or NULL */
 
 static PGresult *end_import(const Import *import, const End *target);
 
 /*
- * When the program ends by an error, tell what was imported and stays.  A batch
- * that is being imported then is canceled, unless it has ended already.
+ * Report how many events remain imported, when an error ends the program.  First
+ * cancel a running import, which counts if it has already ended.
  */
 static void
-report_kept(void)
+report_imported(void)
 {
-	if (begun != NULL)
+	if (importing != NULL)
 	{
 		cancel_query();
-		PQclear(end_import(current, &begun->end));
+		PQclear(end_import(current_import, &importing->end));
 	}
-	if (current != NULL && current->counts->imported > 0)
+	if (current_import != NULL && current_import->counts->imported > 0)
 		pg_log_info("%lld events were imported before, and stay",
-					(long long) current->counts->imported);
+					(long long) current_import->counts->imported);
 }
 
-/* Whether an error is that a version does not follow. */
+/* Return whether an error says that a version does not follow the one before. */
 static bool
-is_version(const PGresult *result)
+is_version_error(const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
@@ -67,9 +66,9 @@ is_version(const PGresult *result)
 		column != NULL && strcmp(column, "aggregate_version") == 0;
 }
 
-/* Whether an error may come from events that are not in order, too. */
+/* Return whether an error is one that events out of order can cause, too. */
 static bool
-may_be_order(const PGresult *result)
+may_be_order_error(const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
@@ -77,12 +76,12 @@ may_be_order(const PGresult *result)
 }
 
 /*
- * Whether an event of the batch comes before its predecessor: one that has a
- * version, while its aggregate, with the events that come before it, is not so
- * far, or further.
+ * Return whether the stage has an event that precedes its predecessor: an event
+ * with a version that its aggregate, in the store and with the events before it,
+ * has not reached, or has passed.
  */
 static bool
-out_of_order(const Import *import)
+is_batch_out_of_order(const Import *import)
 {
 	static const char query[] =
 		"SELECT 1 FROM (SELECT aggregate_id, aggregate_version, place,"
@@ -98,10 +97,10 @@ out_of_order(const Import *import)
 		" THEN aggregate_version > eventstore.get_aggregate_version(aggregate_id, %s) + place"
 		" ELSE aggregate_version <> before + 1 END LIMIT 1";
 
-	return ask(import->target, psprintf(query, import->store)) != NULL;
+	return query_value(import->target, psprintf(query, import->store)) != NULL;
 }
 
-/* The number that the context of an error names: "importing event 3, line 17, to". */
+/* Return the line in an error's context, "importing event 3, line 17, to", or NULL. */
 static const char *
 number_in_context(const PGresult *result)
 {
@@ -140,7 +139,7 @@ fail_batch(const Import *import, const PGresult *result)
 	fail_query(import->target, result);
 }
 
-/* Begin to import what a query returns. */
+/* Begin to import the events that a query returns. */
 static void
 begin_import(const Import *import, const End *target, const char *query)
 {
@@ -151,7 +150,7 @@ begin_import(const Import *import, const End *target, const char *query)
 	pg_free(sql);
 }
 
-/* Wait for the end of an import; the error, if there is one. */
+/* Wait for the end of an import, and count its events.  Return its error, or NULL. */
 static PGresult *
 end_import(const Import *import, const End *target)
 {
@@ -165,7 +164,7 @@ end_import(const Import *import, const End *target)
 	return NULL;
 }
 
-/* Import what a query returns; the error, if there is one. */
+/* Import the events that a query returns.  Return the error, or NULL. */
 static PGresult *
 import_query(const Import *import, const char *query)
 {
@@ -173,16 +172,16 @@ import_query(const Import *import, const char *query)
 	return end_import(import, import->target);
 }
 
-/* Import a batch as text; false if its events do not come in order. */
+/* Import a batch by the stage; false if its events are not in order. */
 static bool
-import_text(const Import *import, Source *batch)
+import_batch_as_text(const Import *import, Source *batch)
 {
 	PGresult   *error;
 
-	read_batch_again(batch);
+	rewind_batch(batch);
 	fill_stage(import->target, batch, true, false);
 	error = import_query(import, "SELECT line, event FROM " STAGE);
-	if (error != NULL && (is_version(error) || (may_be_order(error) && out_of_order(import))))
+	if (error != NULL && (is_version_error(error) || (may_be_order_error(error) && is_batch_out_of_order(import))))
 	{
 		PQclear(error);
 		return false;
@@ -192,82 +191,82 @@ import_text(const Import *import, Source *batch)
 	return true;
 }
 
-/* Bring the next batch to a session, if there is one: in columns, if that is possible. */
+/* Read the next batch, if there is one, and send it to the session's column stage. */
 static void
-load_lane(Lane *lane)
+load_batch(Session *session)
 {
-	lane->full = read_batch(lane->batch);
-	lane->in_columns = lane->full && fill_columns(&lane->end, lane->batch);
+	session->full = read_batch(session->batch);
+	session->in_columns = session->full && fill_column_stage(&session->end, session->batch);
 }
 
 /*
- * Begin to import the batch of a session.  A scan of the table gives the events
- * as they came, so that no sort is needed.
+ * Begin to import the column stage of a session.  A scan returns the events in the
+ * order in which they were sent, so no sort is needed.
  */
 static void
-begin_lane(const Import *import, const Lane *lane)
+begin_batch_import(const Import *import, const Session *session)
 {
-	if (!lane->in_columns)
+	if (!session->in_columns)
 		return;
-	begin_import(import, &lane->end, COLUMNS_QUERY);
-	begun = lane;
+	begin_import(import, &session->end, COLUMN_STAGE_QUERY);
+	importing = session;
 }
 
-/* End that, if need be as text; false if the events do not come in order. */
+/* End a session's import; after an error import by the stage.  False if not in order. */
 static bool
-end_lane(Import *import, const Lane *lane)
+end_batch_import(Import *import, const Session *session)
 {
 	PGresult   *error;
 
-	import->target = &lane->end;
-	if (lane->in_columns)
+	import->target = &session->end;
+	if (session->in_columns)
 	{
-		begun = NULL;
-		error = end_import(import, &lane->end);
+		importing = NULL;
+		error = end_import(import, &session->end);
 		if (error == NULL)
 			return true;
-		if (PQstatus(lane->end.conn) == CONNECTION_BAD)
+		if (PQstatus(session->end.conn) == CONNECTION_BAD)
 			fail_batch(import, error);
 		PQclear(error);
 	}
-	return import_text(import, lane->batch);
+	return import_batch_as_text(import, session->batch);
 }
 
-/* Import batch after batch, as long as events come in order; whether all did. */
+/* Import batches while their events are in order.  Return whether all were. */
 static bool
 import_in_order(Import *import)
 {
-	Lane	   *lane = &import->lanes[0];
-	Lane	   *other = &import->lanes[1];
+	Session    *session = &import->sessions[0];
+	Session    *other = &import->sessions[1];
 
-	load_lane(lane);
-	while (lane->full)
+	load_batch(session);
+	while (session->full)
 	{
-		Lane	   *done = lane;
+		Session    *done = session;
 
-		begin_lane(import, lane);
+		begin_batch_import(import, session);
 		if (other->end.conn != NULL)
-			load_lane(other);
-		if (!end_lane(import, lane))
+			load_batch(other);
+		if (!end_batch_import(import, session))
 			return false;
 		progress_show(import->counts->imported + import->counts->present);
 		if (other->end.conn == NULL)
-			load_lane(lane);
+			load_batch(session);
 		else
 		{
-			lane = other;
+			session = other;
 			other = done;
 		}
 	}
 	return true;
 }
 
-/* Import the events that were put in order on the server. */
+/* Import the events of the ordered stage. */
 static void
 import_ordered(const Import *import, const char *verb)
 {
 	int64		total = import->source->events;
-	int64		last = ask_number(import->target, "SELECT pg_catalog.count(*) FROM " ORDERED_STAGE);
+	int64		last = query_number(import->target, "SELECT pg_catalog.count(*) FROM " ORDERED_STAGE);
 
 	progress_begin(import->source, verb, total - last);
 	for (int64 done = 0; done < last; done += options.batch_size)
@@ -286,21 +285,18 @@ import_ordered(const Import *import, const char *verb)
 	progress_end();
 }
 
-/*
- * Bring all that is left of the source to the session at work, and put it in
- * order.
- */
+/* Send the rest of the source to the stage of the importing session, and order it. */
 static void
 stage_rest(const Import *import)
 {
-	for (int i = 0; i < (int) lengthof(import->lanes); i++)
+	for (int i = 0; i < (int) lengthof(import->sessions); i++)
 	{
-		const Lane *lane = &import->lanes[i];
+		const Session *session = &import->sessions[i];
 
-		if (!lane->full || &lane->end == import->target)
-			continue;			/* that batch is there already */
-		read_batch_again(lane->batch);
-		fill_stage(import->target, lane->batch, false, false);
+		if (!session->full || &session->end == import->target)
+			continue;			/* the stage has that batch already */
+		rewind_batch(session->batch);
+		fill_stage(import->target, session->batch, false, false);
 	}
 	progress_begin(import->source, "brought to the server", import->source->events);
 	fill_stage(import->target, import->source, false, true);
@@ -312,38 +308,38 @@ stage_rest(const Import *import)
 	import->source->size = 0;
 }
 
-/* Import everything in one transaction and roll it back. */
+/* Import all events in one transaction, and roll it back. */
 static void
-try_import(const Import *import)
+import_and_roll_back(const Import *import)
 {
 	stage_rest(import);
-	PQclear(must(import->target, run(import->target, "BEGIN")));
-	prepare_store(import->target, import->source->widening);
+	PQclear(check_result(import->target, run_query(import->target, "BEGIN")));
+	create_store_if_missing(import->target, import->source->widening);
 	import_ordered(import, "checked");
-	PQclear(must(import->target, run(import->target, "ROLLBACK")));
+	PQclear(check_result(import->target, run_query(import->target, "ROLLBACK")));
 }
 
-/* Set up a session to import in. */
+/* Create the column stage and the batch of a session. */
 static void
-open_lane(Import *import, Lane *lane)
+open_session(Import *import, Session *session)
 {
-	create_columns(&lane->end);
-	lane->batch = make_batch(import->source);
+	create_column_stage(&session->end);
+	session->batch = create_batch(import->source);
 }
 
-/* Set up two sessions, or one if there cannot be two. */
+/* Open two sessions, or one if the server rejects the second connection. */
 static void
-open_lanes(Import *import)
+open_sessions(Import *import)
 {
-	import->lanes[0].end = *import->target;
-	open_lane(import, &import->lanes[0]);
-	if (!open_again(import->target, &import->lanes[1].end))
+	import->sessions[0].end = *import->target;
+	open_session(import, &import->sessions[0]);
+	if (!connect_again(import->target, &import->sessions[1].end))
 		return;
-	create_stage(&import->lanes[1].end);
-	open_lane(import, &import->lanes[1]);
+	create_stage(&import->sessions[1].end);
+	open_session(import, &import->sessions[1]);
 }
 
-/* Import the events of a source into a store. */
+/* Import the events of a source into a store; a dry run rolls everything back. */
 void
 import_events(Source *source, const End *target, Counts *counts)
 {
@@ -354,13 +350,13 @@ import_events(Source *source, const End *target, Counts *counts)
 	create_stage(target);
 	if (options.dry_run)
 	{
-		try_import(&import);
+		import_and_roll_back(&import);
 		return;
 	}
-	prepare_store(target, source->widening);
-	current = &import;
-	atexit(report_kept);
-	open_lanes(&import);
+	create_store_if_missing(target, source->widening);
+	current_import = &import;
+	atexit(report_imported);
+	open_sessions(&import);
 	progress_begin(source, "imported", 0);
 	in_order = import_in_order(&import);
 	progress_end();
@@ -369,8 +365,8 @@ import_events(Source *source, const End *target, Counts *counts)
 		stage_rest(&import);
 		import_ordered(&import, "imported");
 	}
-	current = NULL;
-	PQfinish(import.lanes[1].end.conn);
+	current_import = NULL;
+	PQfinish(import.sessions[1].end.conn);
 	if (made_event_ids() && counts->present > 0)
 		pg_log_warning("events without an id were taken for ones that are there already"
 					   " if %s had the same text at the same place before", source->name);

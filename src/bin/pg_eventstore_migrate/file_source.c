@@ -1,9 +1,9 @@
 /*
- * file.c
+ * file_source.c
  *		Reads events from a file of JSON Lines, or from the standard input.
  *
- * The file is read in large pieces.  Of what was read, only the piece and the
- * line that reaches beyond it are in memory.
+ * The file is read in large pieces.  Memory holds one piece, and the line that
+ * begins in it and ends in a later piece.
  */
 #include "migrate.h"
 
@@ -23,13 +23,13 @@ typedef struct FileState
 	int			fd;
 	char	   *buffer;
 	size_t		capacity;
-	size_t		begin;			/* of what is not yet given */
+	size_t		begin;			/* of what is not returned yet */
 	size_t		end;			/* of what was read */
 	bool		at_end;			/* of the file */
 	int64		line;
 } FileState;
 
-/* Wait until there is something to read; a signal ends the wait. */
+/* Wait for input; SIGINT ends the program. */
 static void
 wait_for_input(int fd)
 {
@@ -40,7 +40,7 @@ wait_for_input(int fd)
 	stop_if_canceled();
 }
 
-/* Make room for a further piece behind what is not yet given. */
+/* Make room for another piece after what is not returned yet. */
 static void
 make_room(Source *source, FileState *state)
 {
@@ -59,7 +59,7 @@ make_room(Source *source, FileState *state)
 	}
 }
 
-/* Read a further piece of the file. */
+/* Read another piece of the file. */
 static void
 read_piece(Source *source, FileState *state)
 {
@@ -78,7 +78,7 @@ read_piece(Source *source, FileState *state)
 	state->at_end = length == 0;
 }
 
-/* Find the next line, without its end; false at the end of the file. */
+/* Find the next line, without its newline; false at the end of the file. */
 static bool
 find_line(Source *source, FileState *state, Line *line)
 {
@@ -103,7 +103,7 @@ find_line(Source *source, FileState *state, Line *line)
 	return true;
 }
 
-/* Skip the mark that some programs put at the begin of a text file. */
+/* Skip the byte order mark with which some programs begin a text file. */
 static void
 skip_byte_order_mark(Line *line)
 {
@@ -114,7 +114,7 @@ skip_byte_order_mark(Line *line)
 	}
 }
 
-/* Whether there is nothing in the line. */
+/* Return whether a line has nothing but white space. */
 static bool
 is_blank(const Line *line)
 {
@@ -126,7 +126,7 @@ is_blank(const Line *line)
 	return true;
 }
 
-/* Stop at a line that cannot be sent to the server, or is of another format. */
+/* End the program at a line that the server cannot receive, or that is an array. */
 static void
 check_line(const Source *source, const Line *line)
 {
@@ -146,7 +146,7 @@ check_line(const Source *source, const Line *line)
 	exit(1);
 }
 
-/* Give the next line that is not blank. */
+/* Return the next line that is not blank; false at the end of the file. */
 static bool
 next_line(Source *source, Line *line)
 {
@@ -164,7 +164,7 @@ next_line(Source *source, Line *line)
 	return true;
 }
 
-/* The size of a regular file; 0 for any other. */
+/* Return the size of a regular file; 0 for any other. */
 static int64
 file_size(int fd)
 {
@@ -173,9 +173,9 @@ file_size(int fd)
 	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) ? (int64) found.st_size : 0;
 }
 
-/* Open a path, or take the descriptor that it names. */
+/* Open a path, or return the descriptor that it names; -1 with errno on failure. */
 static int
-open_path(const char *path)
+open_input(const char *path)
 {
 	struct stat found;
 	int			fd = descriptor_of(path, STDIN_FILENO);
@@ -190,7 +190,7 @@ open_path(const char *path)
 	return fd;
 }
 
-/* Open a file, or the standard input for "-". */
+/* Open a file, or the standard input for "-"; on failure end the program. */
 Source *
 open_file_source(const char *path)
 {
@@ -198,7 +198,7 @@ open_file_source(const char *path)
 	FileState  *state = pg_malloc0(sizeof(FileState));
 
 	source->name = strcmp(path, "-") == 0 ? "standard input" : without_password(path);
-	state->fd = open_path(path);
+	state->fd = open_input(path);
 	if (state->fd < 0)
 	{
 		pg_log_error("could not open file \"%s\" for reading: %m", source->name);

@@ -1,20 +1,16 @@
 /*
- * columns.c
- *		Brings the events of a batch to the server in columns.
+ * column_stage.c
+ *		Brings a batch to the column stage, a temporary table of events in columns.
  *
- * This is the fast way: the server need not take the object of an event apart,
- * it reads the JSON of data and metadata only.  It is for events of which
- * everything is plain: ids and types without escapes, keys that are known.
- * Whatever is not so, or not right, sends the batch the other way (stage.c),
- * where the server reads the whole text, and reports what is wrong.
+ * This is the fast way: the server parses only the JSON of data and metadata, not
+ * the object of the event.  All events of the batch must be plain: ids and types
+ * have no escapes, and unknown keys appear only without the key "data".  A batch
+ * with any other event, or with an error, goes to the stage (stage.c).  There the
+ * server parses the whole text, and reports the error.
  */
 #include "migrate.h"
 
-#include "common/logging.h"
-
-#define PIECE (64 * 1024)
-
-/* the keys that are text, in the order of the columns */
+/* The keys with a text value, in the order of the columns. */
 static const char *const text_keys[] = {
 	"\"event_id\"", "\"event_type\"", "\"occurred_at\"", "\"correlation_id\"",
 	"\"causation_id\"", "\"aggregate_id\"", "\"aggregate_type\"",
@@ -23,37 +19,37 @@ static const char *const text_keys[] = {
 #define TEXT_KEYS lengthof(text_keys)
 #define COLUMN_COUNT (1 + TEXT_KEYS + 3)
 
-/* A value as it stands in the text; NULL is none. */
+/* A value in the text of an event; NULL is none. */
 typedef struct Value
 {
 	const char *text;
 	size_t		length;
 } Value;
 
-/* An event taken apart. */
+/* An event, split into its values. */
 typedef struct Event
 {
 	Value		texts[TEXT_KEYS];
 	int32		version;		/* 0 is none */
 	Value		data;
 	Value		metadata;
-	Pair		position;		/* of an event that was stored; key NULL: none */
-	PQExpBuffer others;			/* the keys that are unknown, for the data */
+	Pair		position;		/* of an exported event; key NULL: none */
+	PQExpBuffer others;			/* the unknown keys, which become data */
 } Event;
 
-/* Make the temporary table for events in columns. */
+/* Create the column stage. */
 void
-create_columns(const End *end)
+create_column_stage(const End *end)
 {
-	PQclear(must(end, run(end, "CREATE TEMPORARY TABLE eventstore_migrate_columns"
-						  " (line bigint, event_id text, event_type text, occurred_at text,"
-						  " correlation_id text, causation_id text, aggregate_id text,"
-						  " aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb)")));
-	PQclear(must(end, run(end, "ALTER TABLE " COLUMNS
-						  " ALTER data SET STORAGE EXTERNAL, ALTER metadata SET STORAGE EXTERNAL")));
+	PQclear(check_result(end, run_query(end, "CREATE TEMPORARY TABLE eventstore_migrate_columns"
+										" (line bigint, event_id text, event_type text, occurred_at text,"
+										" correlation_id text, causation_id text, aggregate_id text,"
+										" aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb)")));
+	PQclear(check_result(end, run_query(end, "ALTER TABLE " COLUMN_STAGE
+										" ALTER data SET STORAGE EXTERNAL, ALTER metadata SET STORAGE EXTERNAL")));
 }
 
-/* Take a value that is a string without escapes, or null; false for any other. */
+/* Take a string without escapes, or null; false for any other value. */
 static bool
 take_text(const Pair *pair, Value *value)
 {
@@ -73,7 +69,7 @@ take_text(const Pair *pair, Value *value)
 	return true;
 }
 
-/* Take a version, or null. */
+/* Take a version, or null; false for any other value. */
 static bool
 take_version(const Pair *pair, int32 *version)
 {
@@ -81,7 +77,7 @@ take_version(const Pair *pair, int32 *version)
 	return *version > 0 || is_null(pair);
 }
 
-/* Keep a position, which the server reads only if it is data; false if it is none. */
+/* Take a position, which the server reads only as data; false for any other value. */
 static bool
 take_position(const Pair *pair, Pair *position)
 {
@@ -91,7 +87,7 @@ take_position(const Pair *pair, Pair *position)
 	return digits == (size_t) (pair->value_end - pair->value) && *pair->value != '0';
 }
 
-/* Take a value whose JSON the server reads. */
+/* Take a value that the server parses as JSON. */
 static bool
 take_json(const Pair *pair, Value *value)
 {
@@ -100,7 +96,7 @@ take_json(const Pair *pair, Value *value)
 	return true;
 }
 
-/* Take a key that is unknown. */
+/* Take an unknown key and its value. */
 static bool
 take_other(const Pair *pair, Event *event)
 {
@@ -129,7 +125,7 @@ take_pair(const Pair *pair, Event *event)
 	return take_other(pair, event);
 }
 
-/* Take an event apart; false if not all of it is plain. */
+/* Split an event into its values; false if it is not plain. */
 static bool
 take_apart(const Line *line, Event *event)
 {
@@ -150,7 +146,7 @@ take_apart(const Line *line, Event *event)
 	if (!at_object_end(&scan) || (event->data.text !=NULL && others->len > 0))
 		return false;
 	if (event->data.text == NULL && event->position.key != NULL)
-		take_other(&event->position, event);	/* it is data like any other */
+		take_other(&event->position, event);	/* is an unknown key, too */
 	if (event->metadata.length == strlen("null") && memcmp(event->metadata.text, "null", 4) == 0)
 		event->metadata.text = NULL;
 	if (event->data.text == NULL)
@@ -169,13 +165,13 @@ put_json(PQExpBuffer rows, const Value *value)
 	put_number(rows, value->text ? (int64) value->length + 1 : -1, 4);
 	if (value->text == NULL)
 		return;
-	appendPQExpBufferChar(rows, 1); /* the version of the format */
+	appendPQExpBufferChar(rows, 1); /* format version */
 	appendBinaryPQExpBuffer(rows, value->text, value->length);
 }
 
-/* Append the row of an event. */
+/* Append the row of an event; an event without an id gets one. */
 static void
-put_event(PQExpBuffer rows, const Line *line, Event *event)
+put_column_row(PQExpBuffer rows, const Line *line, Event *event)
 {
 	char		id[EVENT_ID_SIZE];
 
@@ -198,18 +194,18 @@ put_event(PQExpBuffer rows, const Line *line, Event *event)
 }
 
 /*
- * Whether all is plain in a batch.  It is looked through before it is sent, as a
- * COPY that is broken off is an error in the log of the server.
+ * Return whether all events of a batch are plain.  They are checked before any is
+ * sent, because the server logs an interrupted COPY as an error.
  */
 static bool
-is_plain(Source *batch, Event *event)
+is_batch_plain(Source *batch, Event *event)
 {
 	Line		line;
 	bool		plain = true;
 
 	while (plain && batch->next(batch, &line))
 		plain = take_apart(&line, event);
-	read_batch_again(batch);
+	rewind_batch(batch);
 	return plain;
 }
 
@@ -222,24 +218,24 @@ send_batch(const End *end, Source *batch, Event *event, PQExpBuffer rows)
 	while (batch->next(batch, &line))
 	{
 		take_apart(&line, event);
-		put_event(rows, &line, event);
-		if (rows->len >= PIECE)
+		put_column_row(rows, &line, event);
+		if (rows->len >= COPY_PIECE)
 			send_rows(end, rows);
 	}
 }
 
-/* Bring a batch into the table, instead of what is there; whether that went well. */
+/* Replace the rows of the column stage by a batch; false if not plain or rejected. */
 bool
-fill_columns(const End *end, Source *batch)
+fill_column_stage(const End *end, Source *batch)
 {
 	Event		event = {.others = createPQExpBuffer()};
 	PQExpBuffer rows = createPQExpBuffer();
 	PGresult   *error = NULL;
-	bool		plain = is_plain(batch, &event);
+	bool		plain = is_batch_plain(batch, &event);
 
 	if (plain)
 	{
-		begin_copy(end, rows, COLUMNS, true);
+		begin_copy(end, rows, COLUMN_STAGE, true);
 		send_batch(end, batch, &event, rows);
 		error = end_copy(end, rows);
 	}

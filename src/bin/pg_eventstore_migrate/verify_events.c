@@ -1,11 +1,12 @@
 /*
- * verify.c
+ * verify_events.c
  *		Compares the events of two ends.
  *
- * One end is a store.  The events of the other come into a temporary table
- * beside it, and the server compares: each event by its id, key by key, and
- * that positions follow versions in each aggregate.  A key that an event does
- * not give is left to the store, so it is not compared.
+ * One end is a store.  The events of the other end, the given events, are sent to
+ * the stage in the store's database.  The server finds each by its id, and compares
+ * it key by key.  It also checks that positions follow versions in each aggregate.
+ * The store chooses the value of a key that an event lacks, so such a key is not
+ * compared.
  */
 #include "migrate.h"
 
@@ -15,7 +16,7 @@
 
 #define DIFFERENCES "pg_temp.eventstore_migrate_differences"
 
-/* the keys of an event that has the key "data" or not, as columns; OFFSET keeps the JSON from being read for each */
+/* The given events, with a key "data" or not, as columns.  OFFSET: parse the JSON once. */
 #define GIVEN \
 	"SELECT line, e ->> 'event_id' AS event_id," \
 	" e ->> 'event_type' AS event_type," \
@@ -31,16 +32,16 @@
 	" COALESCE(e -> 'metadata', 'null') AS metadata" \
 	" FROM (SELECT line, event::pg_catalog.jsonb AS e FROM " STAGE " OFFSET 0) events"
 
-/* the events of the store, archived or not */
+/* The events of the store, archived or not. */
 #define STORED \
 	"SELECT *, position < pg_catalog.lag(position)" \
 	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM (%3$s) kept"
 
-/* NAME, if the key differs */
+/* NAME, if the key differs. */
 #define DIFFERS(name) \
 	"CASE WHEN g." name " IS DISTINCT FROM s." name " THEN '" name "' END"
 
-/* NAME, if the key differs and was given, or had to be */
+/* NAME, if the key differs, and was given or had to be. */
 #define GIVEN_DIFFERS(name) \
 	"CASE WHEN (g." name " IS NOT NULL OR %2$s) AND g." name " IS DISTINCT FROM s." name \
 	" THEN '" name "' END"
@@ -65,7 +66,7 @@
 	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id" \
 	" WINDOW aggregate AS (PARTITION BY g.aggregate_id ORDER BY g.line)"
 
-/* reads one event after another as the comparison does, to find the one that it cannot */
+/* Parses each event as the comparison does, to find the one that fails. */
 #define READ_EACH \
 	"DO $$DECLARE given record; e pg_catalog.jsonb; at pg_catalog.int8; BEGIN" \
 	" FOR given IN SELECT line, event FROM " STAGE " ORDER BY line LOOP" \
@@ -76,7 +77,7 @@
 	" END LOOP; EXCEPTION WHEN OTHERS THEN" \
 	" RAISE USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, COLUMN = at::pg_catalog.text; END$$"
 
-/* The query that reads a store, and its archive if it has one. */
+/* Return the query that reads a store, and its archive if it has one. */
 static char *
 query_of_store(const End *store)
 {
@@ -93,9 +94,9 @@ query_of_store(const End *store)
 static void
 report_differences(const Source *given, const End *store)
 {
-	PGresult   *result = must(store, run(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys FROM " DIFFERENCES
-														 " WHERE lacks_given OR lacks_stored OR keys <> ''"
-														 " ORDER BY line, event_id LIMIT %d", SHOWN)));
+	PGresult   *result = check_result(store, run_query(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys FROM " DIFFERENCES
+																	   " WHERE lacks_given OR lacks_stored OR keys <> ''"
+																	   " ORDER BY line, event_id LIMIT %d", SHOWN)));
 
 	for (int row = 0; row < PQntuples(result); row++)
 	{
@@ -117,11 +118,11 @@ report_differences(const Source *given, const End *store)
 	PQclear(result);
 }
 
-/* Report why a comparison failed, with the line of the event if it is one, and end the program. */
+/* Report why the comparison failed, with the line of the event, and end the program. */
 static void
 fail_comparison(const Source *given, const End *store, const PGresult *result)
 {
-	PGresult   *error = run(store, READ_EACH);
+	PGresult   *error = run_query(store, READ_EACH);
 	const char *line = PQresultErrorField(error, PG_DIAG_COLUMN_NAME);
 
 	if (line == NULL)
@@ -131,24 +132,21 @@ fail_comparison(const Source *given, const End *store, const PGresult *result)
 	exit(1);
 }
 
-/* Compare, and return how many events differ. */
+/* Compare the stage with the store, and return how many events differ. */
 static int64
-compare(const Source *given, const End *store, bool given_is_source)
+compare_events(const Source *given, const End *store, bool given_is_source)
 {
 	int64		differences;
 	PGresult   *result;
 
-	/*
-	 * Events that are in the target only may have been appended since, so
-	 * they are no difference.
-	 */
-	result = run(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
-								 given_is_source ? "false" : "true", query_of_store(store)));
+	/* an event that only the target has may be new, so it is no difference */
+	result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
+									   given_is_source ? "false" : "true", query_of_store(store)));
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		fail_comparison(given, store, result);
 	PQclear(result);
-	differences = ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
-							 " WHERE lacks_given OR lacks_stored OR keys <> ''");
+	differences = query_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
+							   " WHERE lacks_given OR lacks_stored OR keys <> ''");
 	report_differences(given, store);
 	if (differences > SHOWN)
 		pg_log_error("and %lld more", (long long) differences - SHOWN);
@@ -170,16 +168,16 @@ verify_events(void)
 		pg_log_error_detail("One of the two that are compared has to be a store.");
 		exit(1);
 	}
-	PQclear(must(store, run(store, "SET row_security = off")));
+	PQclear(check_result(store, run_query(store, "SET row_security = off")));
 	given = open_source(given_is_source ? &options.source : &options.target);
 	create_stage(store);
 	progress_begin(given, "read", 0);
 	fill_stage(store, given, false, true);
 	progress_end();
-	differences = compare(given, store, given_is_source);
+	differences = compare_events(given, store, given_is_source);
 	if (!options.quiet)
 		pg_log_info("%lld events compared, %lld differ",
-					(long long) ask_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES),
+					(long long) query_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES),
 					(long long) differences);
 	return differences;
 }

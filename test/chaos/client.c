@@ -1,93 +1,22 @@
 /*
- * common.c
- *		Time, chance and connections for all roles of the chaos program.
+ * client.c
+ *		Connections that are opened again when they are lost, and counts of errors.
  */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "chaos.h"
 
-Shared	   *shared;
-const char *const stores[STORES] = {"eventstore.events", "chaos.second"};
-
 /*
- * Errors that chaos brings about: conflicts, deadlocks, prepared transactions
- * that somebody has finished, ended connections.
+ * The SQLSTATEs that chaos causes: of conflicts, deadlocks, prepared transactions
+ * that another process has finished, ended connections.
  */
 static const char *const expected_states[] = {
 	"40V01", "23505", "40P01", "40001", "42704",
 	"57P01", "57P02", "57P03", "08006", "08001", "lost"
 };
 
-/* Say why and end the process. */
-void
-die(const char *format,...)
-{
-	va_list		args;
-
-	fputs("chaos: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(2);
-}
-
-/* Microseconds of a clock that never jumps. */
-int64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-/* Sleep for some milliseconds. */
-void
-sleep_ms(int ms)
-{
-	struct timespec time = {ms / 1000, (long) (ms % 1000) * 1000000};
-
-	nanosleep(&time, NULL);
-}
-
-/* A random number from 0 to n - 1. */
-int
-below(int n)
-{
-	return (int) (random() % n);
-}
-
-/* True in so many of a hundred cases. */
-bool
-chance(int percent)
-{
-	return below(100) < percent;
-}
-
-/*
- * Five seconds of every ten are calm: the mark then moves all the time,
- * otherwise somebody mostly holds it back.
- */
-bool
-calm(void)
-{
-	return now_us() / 5000000 % 2 == 0;
-}
-
-/* Whether the run is not past a phase, and its main process still there. */
-bool
-running(Phase until)
-{
-	return shared->phase <= (int) until &&
-		(getpid() == shared->main_process || getppid() == shared->main_process);
-}
-
-/* Ignore what the server remarks. */
+/* Ignore a notice of the server. */
 static void
 ignore_notice(void *arg, const PGresult *result)
 {
@@ -95,7 +24,7 @@ ignore_notice(void *arg, const PGresult *result)
 	(void) result;
 }
 
-/* Connect, waiting for the server to come back; false at the end of the run. */
+/* Connect, and wait while the server is down; false at the end of the run. */
 bool
 client_connect(Client *client)
 {
@@ -114,12 +43,12 @@ client_connect(Client *client)
 		client_close(client);
 		if (!running(DRAIN))
 			return false;
-		sleep_ms(50 + below(50));
+		sleep_ms(50 + random_below(50));
 	}
 	return true;
 }
 
-/* Give the connection up. */
+/* Close the connection. */
 void
 client_close(Client *client)
 {
@@ -130,9 +59,9 @@ client_close(Client *client)
 }
 
 /*
- * Count the error of a statement that failed and tell whether all is lost.
- * libpq may not have noticed yet that a connection is broken, but only the
- * server's own errors have an SQLSTATE.
+ * Count the error of a statement that failed.  Return REFUSED, or LOST if the
+ * connection is lost.  libpq may not have noticed the loss yet, but only an error
+ * of the server has an SQLSTATE.
  */
 Outcome
 client_failed(Client *client, const PGresult *result)
@@ -148,7 +77,7 @@ client_failed(Client *client, const PGresult *result)
 	return LOST;
 }
 
-/* Run a statement with text parameters. */
+/* Run a statement with text parameters; client->result is its result. */
 Outcome
 client_call(Client *client, const char *sql, int nvalues,
 			const Oid *types, const char *const *values)
@@ -173,23 +102,23 @@ client_run(Client *client, const char *sql)
 	return client_call(client, sql, 0, NULL, NULL);
 }
 
-/* A number of the last result; null is 0. */
+/* Return a number of the last result; 0 for null. */
 int64_t
 client_number(const Client *client, int row, int column)
 {
 	return strtoll(PQgetvalue(client->result, row, column), NULL, 10);
 }
 
-/* Whether the last statement failed with this SQLSTATE. */
+/* Return whether the last statement failed with an SQLSTATE. */
 bool
-client_state_is(const Client *client, const char *state)
+client_sqlstate_is(const Client *client, const char *state)
 {
 	const char *field = client->result ? PQresultErrorField(client->result, PG_DIAG_SQLSTATE) : NULL;
 
 	return field != NULL && strcmp(field, state) == 0;
 }
 
-/* Count an error by its SQLSTATE and keep its first message. */
+/* Count an error by its SQLSTATE, and keep the first message. */
 void
 count_error(const char *state, const char *message)
 {
@@ -211,9 +140,9 @@ count_error(const char *state, const char *message)
 	atomic_flag_clear(&shared->errors_lock);
 }
 
-/* Whether chaos explains an error. */
+/* Return whether chaos causes errors with an SQLSTATE. */
 bool
-error_expected(const char *state)
+is_error_expected(const char *state)
 {
 	for (size_t i = 0; i < sizeof expected_states / sizeof *expected_states; i++)
 		if (strcmp(expected_states[i], state) == 0)

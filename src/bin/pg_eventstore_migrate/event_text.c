@@ -1,20 +1,20 @@
 /*
- * json.c
- *		Looks into the text of an event.
+ * event_text.c
+ *		Finds keys in the text of an event, and makes event ids.
  *
- * The server reads the JSON and reports what is wrong with it.  All that is
- * wanted here are a few keys of the object, to put the events in order, so what
- * cannot be understood is passed over.
+ * The server parses the JSON and reports its errors.  This file needs only a few
+ * keys of the object, to put the events in order.  So it skips what it cannot
+ * parse, and reports nothing.
  */
 #include "migrate.h"
 
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 
-/* No aggregate has a longer name: it could not stand in an index. */
+/* An index cannot store a longer aggregate id. */
 #define MAX_NAME 2704
 
-/* Skip white space; whether something else follows. */
+/* Skip white space.  Return whether anything else follows. */
 static bool
 skip_space(Scan *scan)
 {
@@ -24,7 +24,7 @@ skip_space(Scan *scan)
 	return scan->at < scan->end;
 }
 
-/* Skip white space and then this character; whether it was there. */
+/* Skip white space and the wanted character; false if another follows. */
 static bool
 skip_char(Scan *scan, char wanted)
 {
@@ -34,7 +34,7 @@ skip_char(Scan *scan, char wanted)
 	return true;
 }
 
-/* Skip a string, from its opening quote on; whether it is closed. */
+/* Skip a string, from its opening quote on; false if it has no end. */
 static bool
 skip_string(Scan *scan)
 {
@@ -51,7 +51,7 @@ skip_string(Scan *scan)
 	return false;
 }
 
-/* Skip an array or an object, from its opening bracket on. */
+/* Skip an array or an object, from its opening bracket on; false if it has no end. */
 static bool
 skip_container(Scan *scan)
 {
@@ -76,7 +76,7 @@ skip_container(Scan *scan)
 	return false;
 }
 
-/* Skip any value; whether one was there. */
+/* Skip a value of any type; false if there is none. */
 static bool
 skip_value(Scan *scan)
 {
@@ -94,7 +94,7 @@ skip_value(Scan *scan)
 	return scan->at > begin;
 }
 
-/* Begin to look at the keys of an event; false if it is no object. */
+/* Start to read the keys of an event; false if it is no object. */
 bool
 begin_object(Scan *scan, const Line *line)
 {
@@ -104,7 +104,7 @@ begin_object(Scan *scan, const Line *line)
 	return skip_char(scan, '{');
 }
 
-/* Read a key and its value; false if there is no sense in it. */
+/* Read a key and its value; false if they are not valid JSON. */
 static bool
 read_pair(Scan *scan, Pair *pair)
 {
@@ -139,14 +139,14 @@ next_pair(Scan *scan, Pair *pair)
 	return more && !scan->broken;
 }
 
-/* Whether nothing follows but the end of the object. */
+/* Return whether only the end of the object follows. */
 bool
 at_object_end(Scan *scan)
 {
 	return !scan->broken && skip_char(scan, '}') && !skip_space(scan);
 }
 
-/* Whether a part of the text is this. */
+/* Return whether a part of the text equals a string. */
 static bool
 is_text(const char *begin, const char *end, const char *wanted)
 {
@@ -154,7 +154,7 @@ is_text(const char *begin, const char *end, const char *wanted)
 		memcmp(begin, wanted, end - begin) == 0;
 }
 
-/* The number that four hexadecimal digits are, or -1. */
+/* Return the value of four hexadecimal digits; -1 for any other text. */
 static int
 hex4(const char *at, const char *end)
 {
@@ -174,7 +174,7 @@ hex4(const char *at, const char *end)
 	return number;
 }
 
-/* Read the character of an escape that begins with a u; -1 for what is none. */
+/* Decode a \u escape and move *at behind it; -1 if it encodes no character. */
 static int
 unicode_escape(const char **at, const char *end)
 {
@@ -195,8 +195,8 @@ unicode_escape(const char **at, const char *end)
 }
 
 /*
- * Take the escapes out of what stands between the quotes of a string; returns its
- * length, or -1 if there is no sense in it or it is too long for a name.
+ * Decode the text between the quotes of a string into "name", and return its
+ * length; -1 if it is not valid JSON or too long for an aggregate id.
  */
 static int
 unescape(const char *at, const char *end, char name[MAX_NAME])
@@ -234,7 +234,7 @@ unescape(const char *at, const char *end, char name[MAX_NAME])
 	return length;
 }
 
-/* Whether the key of a pair is this one, given with its quotes. */
+/* Return whether a pair has a key, given with its quotes. */
 bool
 is_key(const Pair *pair, const char *quoted)
 {
@@ -247,14 +247,14 @@ is_key(const Pair *pair, const char *quoted)
 	return length == (int) strlen(quoted) - 2 && memcmp(key, quoted + 1, length) == 0;
 }
 
-/* Whether the value of a pair is null. */
+/* Return whether the value of a pair is null. */
 bool
 is_null(const Pair *pair)
 {
 	return is_text(pair->value, pair->value_end, "null");
 }
 
-/* The version that a value is; 0 if it is none, which the server reports. */
+/* Return the version in a value; 0 if the value is none.  The server reports that. */
 int32
 version_of(const Pair *pair)
 {
@@ -269,17 +269,17 @@ version_of(const Pair *pair)
 	if (at > pair->value && end - at > 1 && *at == '.')
 	{
 		at++;
-		while (at < end && *at == '0')	/* as some write whole numbers */
+		while (at < end && *at == '0')	/* some programs write 1.0 */
 			at++;
 	}
 	return at == end && version <= PG_INT32_MAX ? (int32) version : 0;
 }
 
-/* Take the name of an aggregate, without escapes; what is no name is none. */
+/* Store the decoded aggregate id; NULL if the value is no string or too long. */
 static void
-take_name(const Pair *pair, EventKeys *keys)
+take_aggregate_id(const Pair *pair, EventKeys *keys)
 {
-	static char name[MAX_NAME]; /* until the next one is taken */
+	static char name[MAX_NAME]; /* overwritten by the next call */
 	const char *begin = pair->value + 1;
 	const char *end = pair->value_end - 1;
 	int			length = -1;
@@ -290,7 +290,7 @@ take_name(const Pair *pair, EventKeys *keys)
 	keys->aggregate_id_length = length < 0 ? 0 : length;
 }
 
-/* Find the keys that put an event in order.  Of one that comes twice, the last counts. */
+/* Find the keys that determine the order.  If a key is repeated, the last one counts. */
 void
 scan_event(const Line *line, EventKeys *keys)
 {
@@ -303,20 +303,20 @@ scan_event(const Line *line, EventKeys *keys)
 	while (next_pair(&scan, &pair))
 	{
 		if (is_key(&pair, "\"event_id\""))
-			keys->has_id = !is_null(&pair); /* or what the server will refuse */
+			keys->has_id = !is_null(&pair); /* the server rejects invalid ids */
 		else if (is_key(&pair, "\"aggregate_version\""))
 			keys->aggregate_version = version_of(&pair);
 		else if (is_key(&pair, "\"aggregate_id\""))
-			take_name(&pair, keys);
+			take_aggregate_id(&pair, keys);
 	}
 }
 
 static bool ids_were_made;
 
 /*
- * Make an id for an event that has none, of its text, its number and the name of
- * the source, so that a further run recognises it: a UUID of version 8, that of
- * own making.  White space around the event, or between events, does not count.
+ * Make an id for an event that has none: a UUID of version 8 (custom), hashed from
+ * the event's text, its number and the name of the source, so that another run
+ * makes the same id.  White space around the event or between events does not count.
  */
 void
 make_event_id(const Line *line, char id[EVENT_ID_SIZE])
@@ -348,7 +348,7 @@ make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 			 (unsigned long long) low & 0xffffffffffff);
 }
 
-/* Whether any event got an id here. */
+/* Return whether any id was made. */
 bool
 made_event_ids(void)
 {
@@ -356,8 +356,8 @@ made_event_ids(void)
 }
 
 /*
- * Put the id that was made for an event into its text.  What does not end as an
- * object does is left as it is, for the server to report.
+ * Copy the text of an event, and add the id that is made for it.  A text that does
+ * not end like an object is copied unchanged; the server reports it.
  */
 void
 add_event_id(const Line *line, PQExpBuffer event)

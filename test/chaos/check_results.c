@@ -1,5 +1,5 @@
 /*
- * check.c
+ * check_results.c
  *		Compares what the subscribers have seen with the tables.
  */
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "chaos.h"
 
-/* What is true of an event id that a writer gave. */
+/* Flags of an event id that a writer used. */
 #define IN_TABLE 1
 #define WAS_COMMITTED 2
 #define WAS_ABORTED 4
@@ -15,10 +15,10 @@
 typedef struct Table
 {
 	Event	   *events;			/* by position */
-	bool	   *wanted;			/* whether it is of the two types */
+	bool	   *wanted;			/* whether it has one of the two types */
 	int64_t		count;
 	int64_t		room;
-	int64_t		disorder;		/* versions that are not in order */
+	int64_t		disorder;		/* versions out of order */
 } Table;
 
 typedef struct Result
@@ -28,13 +28,13 @@ typedef struct Result
 	int64_t		duplicated;
 	int64_t		inverted;
 	int64_t		vanished;
-	int64_t		missed;			/* not notified of, at the end */
+	int64_t		missed;			/* at the end, without notification */
 } Result;
 
 static Table tables[STORES];
 static uint8_t *ids[MAX_WRITERS + 1];
 
-/* Memory that is zero, or the end. */
+/* Allocate zeroed memory; on failure end the program. */
 static void *
 allocate(size_t count, size_t size)
 {
@@ -45,7 +45,7 @@ allocate(size_t count, size_t size)
 	return memory;
 }
 
-/* Note that an event id of ours is in a table. */
+/* Note that an event id of a writer is in a table. */
 static void
 note_id(const char *id)
 {
@@ -57,7 +57,7 @@ note_id(const char *id)
 		ids[writer][number] |= IN_TABLE;
 }
 
-/* Add a line of COPY: position, aggregate, version, type, id. */
+/* Add an event to a table: a line of COPY, with position, aggregate, version, type, id. */
 static void
 add_line(Table *table, char *line)
 {
@@ -83,7 +83,7 @@ add_line(Table *table, char *line)
 	table->count++;
 }
 
-/* Load a store's table and its archive. */
+/* Load the events of a store and its archive. */
 static void
 load_table(Client *client, int store)
 {
@@ -111,10 +111,7 @@ load_table(Client *client, int store)
 	}
 }
 
-/*
- * In the table, too, versions ascend with positions and leave no gap, and no
- * event is there twice.
- */
+/* Count versions that do not follow in position order, and events in store and archive. */
 static void
 check_versions(Table *table)
 {
@@ -125,7 +122,7 @@ check_versions(Table *table)
 		const Event *event = &table->events[i];
 
 		if (i > 0 && event->position == table->events[i - 1].position)
-			table->disorder++;	/* in the store and in its archive */
+			table->disorder++;	/* in store and archive */
 		if (event->aggregate > 0 && event->version != ++last[event->aggregate])
 		{
 			table->disorder++;
@@ -135,7 +132,7 @@ check_versions(Table *table)
 	free(last);
 }
 
-/* The index of an event, or -1; a hint is where it is likely to be. */
+/* Return the index of an event, or -1; "hint" is its likely index. */
 static int64_t
 find_event(const Table *table, int64_t position, int64_t hint)
 {
@@ -179,7 +176,7 @@ count_unseen(const Subscriber *subscriber, const Table *table, const bool *seen,
 
 /* Compare the events that a subscriber has seen, in its order, with the table. */
 static Result
-compare(const Subscriber *subscriber)
+compare_with_table(const Subscriber *subscriber)
 {
 	const Table *table = &tables[subscriber->store];
 	bool	   *seen = allocate((size_t) table->count, sizeof *seen);
@@ -217,7 +214,7 @@ compare(const Subscriber *subscriber)
 	return result;
 }
 
-/* Note what became of the events by what the writers were told. */
+/* Note the fates that the writers logged. */
 static void
 load_fates(FILE *log)
 {
@@ -229,7 +226,7 @@ load_fates(FILE *log)
 			ids[range.writer][id] |= range.fate == COMMITTED ? WAS_COMMITTED : WAS_ABORTED;
 }
 
-/* Count acknowledged events that are not stored, and refused ones that are. */
+/* Count acknowledged events, those not stored, and aborted events that are stored. */
 static void
 check_fates(int writers, int64_t *acknowledged, int64_t *vanished, int64_t *undead)
 {
@@ -257,9 +254,9 @@ print_result(int number, const Result *result)
 		   state->done || subscriber->kind == WATERMARK ? "" : "  did not reach the end");
 }
 
-/* Compare all subscribers; add up the real ones and return the naive one's loss. */
+/* Compare all subscribers.  Return what the naive one lost; add up the others. */
 static int64_t
-compare_all(Result *sum)
+compare_all_subscribers(Result *sum)
 {
 	int64_t		naive = 0;
 
@@ -267,7 +264,7 @@ compare_all(Result *sum)
 		   "pages", "connect", "lost", "twice", "inverted", "vanished", "missed");
 	for (int i = 0; i < nsubscribers; i++)
 	{
-		Result		result = compare(&subscribers[i]);
+		Result		result = compare_with_table(&subscribers[i]);
 
 		print_result(i, &result);
 		if (subscribers[i].kind == NAIVE)
@@ -284,7 +281,7 @@ compare_all(Result *sum)
 	return naive;
 }
 
-/* Print the errors by SQLSTATE; returns how many chaos does not explain. */
+/* Print the errors by SQLSTATE.  Return how many chaos does not explain. */
 static int64_t
 print_errors(void)
 {
@@ -292,11 +289,11 @@ print_errors(void)
 
 	printf("errors:");
 	for (int i = 0; i < shared->nerrors; i++)
-		if (error_expected(shared->errors[i].state))
+		if (is_error_expected(shared->errors[i].state))
 			printf(" %s %d", shared->errors[i].state, shared->errors[i].count);
 	printf("\n");
 	for (int i = 0; i < shared->nerrors; i++)
-		if (!error_expected(shared->errors[i].state))
+		if (!is_error_expected(shared->errors[i].state))
 		{
 			unexpected += shared->errors[i].count;
 			printf("unexpected: %s, %d times: %s\n", shared->errors[i].state,
@@ -305,7 +302,7 @@ print_errors(void)
 	return unexpected;
 }
 
-/* Load the tables and what the writers were told. */
+/* Load the tables and the logged fates. */
 static void
 load_all(int writers, FILE *const *range_logs, int nrange_logs)
 {
@@ -325,9 +322,9 @@ load_all(int writers, FILE *const *range_logs, int nrange_logs)
 		load_fates(range_logs[i]);
 }
 
-/* Print what came of it all; true if nothing is wrong but with the naive reader. */
+/* Print the results; true if all is right, except for the naive reader. */
 bool
-check(int writers, FILE *const *range_logs, int nrange_logs)
+check_results(int writers, FILE *const *range_logs, int nrange_logs)
 {
 	Result		sum = {0};
 	int64_t		naive,
@@ -339,7 +336,7 @@ check(int writers, FILE *const *range_logs, int nrange_logs)
 
 	load_all(writers, range_logs, nrange_logs);
 	events = tables[0].count + tables[1].count;
-	naive = compare_all(&sum);
+	naive = compare_all_subscribers(&sum);
 	check_fates(writers, &acknowledged, &vanished, &undead);
 	printf("the tables: %ld events archived; %lld versions out of order; of %lld acknowledged events %lld are missing; "
 		   "%lld that were rolled back are there\n",

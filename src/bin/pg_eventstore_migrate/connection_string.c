@@ -1,12 +1,12 @@
 /*
- * names.c
- *		What the values of --source and --target name.
+ * connection_string.c
+ *		Tells connection strings from names of files, in --source and --target.
  */
 #include "migrate.h"
 
 #include <ctype.h>
 
-/* How long the scheme of a URI is, such as "postgresql"; 0 if it is none. */
+/* Return the length of a URI's scheme, such as "postgresql"; 0 if the value is no URI. */
 static size_t
 scheme_length(const char *value)
 {
@@ -20,9 +20,9 @@ scheme_length(const char *value)
 	return strncmp(value + length, "://", 3) == 0 ? length : 0;
 }
 
-/* Whether a value is a connection string, not a file. */
+/* Return whether a value is a connection string; otherwise it names a file. */
 bool
-is_connection(const char *value)
+is_connection_string(const char *value)
 {
 	const char *suffix = strrchr(value, '.');
 
@@ -33,7 +33,7 @@ is_connection(const char *value)
 	return value[strcspn(value, "=/")] == '=';
 }
 
-/* A connection string as libpq takes it; NULL if it is a URI of something else. */
+/* Return a connection string that libpq accepts; NULL for a URI with another scheme. */
 char *
 connection_string(const char *value)
 {
@@ -51,9 +51,9 @@ connection_string(const char *value)
 }
 
 /*
- * A value to be shown.  It may be a mistyped connection string, so it is cut
- * before what may be a password: at a ":" with an "@" behind it, and behind
- * "password".
+ * Return a value for messages.  A mistyped connection string may contain a
+ * password, so the value is cut at a ":" that precedes an "@", and after the
+ * word "password".
  */
 char *
 without_password(const char *value)
