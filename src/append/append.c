@@ -17,7 +17,7 @@
  *		this snapshot sees its changes, even in REPEATABLE READ.
  *	3	Compare the versions with the expected versions.  If a call repeats an
  *		earlier call, with the same event ids and content, it returns what the
- *		earlier call returned (retry.c).
+ *		earlier call returned (repeated_call.c).
  *	4	Allocate the positions (position.c).  Because step 3 comes first, a call
  *		with a conflict uses up no position and leaves no dead row.
  *	5	Insert the events (insert.c).
@@ -30,7 +30,7 @@
  *
  * The unique indexes of the store do not cover the archive.  So steps 2 and 3 look up
  * versions and ids in both tables, under one snapshot.  For keys that only an index would
- * find, archived.c searches the archive after step 5.  If an event with the same key was
+ * find, check_archive.c searches the archive after step 5.  If an event with the same key was
  * in the store at the insert, the insert failed, or waited for the transaction that moved
  * the event.  If the event was moved before the insert, a snapshot taken after the insert
  * sees the event in the archive.
@@ -46,7 +46,7 @@
 
 #include "append/append.h"
 #include "append/append_steps.h"
-#include "base/identity.h"
+#include "base/act_as.h"
 #include "base/text.h"
 #include "event/event.h"
 #include "position/position.h"

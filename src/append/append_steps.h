@@ -22,7 +22,7 @@ extern void pges_insert_events(const PgesStore *store, PgesBatch *batch);
 extern bool pges_direct_is_possible(const PgesStore *store);
 extern void pges_direct_insert(const PgesStore *store, const PgesBatch *batch);
 
-/* in archived.c */
+/* in check_archive.c */
 extern void pges_check_not_archived(const PgesStore *store, PgesBatch *batch);
 
 /* in append_error.c */
@@ -38,7 +38,7 @@ extern void pges_report_unique_violation(const PgesStore *store,
 										 PgesBatch *batch,
 										 const ErrorData *error);
 
-/* in retry.c */
+/* in repeated_call.c */
 extern bool pges_is_retry(const PgesStore *store, PgesBatch *batch);
 extern int	pges_leave_out_stored(const PgesStore *store, PgesBatch *batch);
 extern bool pges_event_exists(const PgesStore *store, const text *event_id);

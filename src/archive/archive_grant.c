@@ -25,8 +25,8 @@
 #include "utils/syscache.h"
 
 #include "archive/create_archive.h"
+#include "base/act_as.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "event/event.h"
 #include "store/store.h"
 

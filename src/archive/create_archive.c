@@ -34,9 +34,9 @@
 #include "utils/syscache.h"
 
 #include "archive/create_archive.h"
+#include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "event/event.h"
 #include "position/position.h"
 #include "store/store.h"

@@ -14,8 +14,8 @@
 #include "archive/create_archive.h"
 #include "archive/due.h"
 #include "archive/retention.h"
+#include "base/act_as.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 

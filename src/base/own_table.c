@@ -5,7 +5,7 @@
  * C code reads these tables without checking a privilege, and trusts their contents.
  * So the tables belong to the bootstrap superuser, and no other role may write to
  * them, add triggers or change columns.  Only C code writes to them, as their owner
- * (identity.c), with statements that name the columns.
+ * (act_as.c), with statements that name the columns.
  *
  * The library of a session may be older or newer than the one for which a table was
  * made.  So each opening of a table checks its layout: the columns that the code reads
@@ -24,7 +24,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
-#include "base/identity.h"
+#include "base/act_as.h"
 #include "base/own_table.h"
 
 /* Return the OID of a table, or InvalidOid; raise an error if none and not missing_ok. */

@@ -4,7 +4,7 @@
  *
  * Every way to append builds a batch.  The rooms store, table, append, read, archive,
  * erase, transfer and lifecycle use this room.  batch.c says which rules are checked
- * here; read_event() in batch_json.c says how JSON becomes an event.
+ * here; read_event() in read_json.c says how JSON becomes an event.
  */
 #ifndef PGES_EVENT_H
 #define PGES_EVENT_H
@@ -115,7 +115,7 @@ extern int	pges_first_repeated(PgesBatch *batch);
 extern bool pges_is_json_null(Jsonb *json);
 extern bool pges_whole_number(const JsonbValue *value, int32 *number);
 
-/* in batch_json.c */
+/* in read_json.c */
 extern int	pges_batch_json_count(Jsonb *events);
 extern void pges_batch_read_json(PgesBatch *batch, Jsonb *events);
 extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
@@ -131,7 +131,7 @@ extern Datum pges_column_array(const PgesBatch *batch, PgesColumn column);
 /* in event_id.c */
 extern text *pges_make_event_id(void);
 
-/* in event_json.c */
+/* in write_json.c */
 extern Jsonb *pges_event_json(HeapTuple row, TupleDesc desc);
 
 #endif							/* PGES_EVENT_H */

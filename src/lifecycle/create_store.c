@@ -32,9 +32,9 @@
 #include "utils/rel.h"
 
 #include "archive/archive.h"
+#include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "base/lock_tag.h"
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"

@@ -21,8 +21,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/act_as.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "base/own_table.h"
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"

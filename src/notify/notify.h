@@ -11,7 +11,7 @@
 
 extern void pges_notify_init(void);
 
-/* in notifier_worker.c */
+/* in start_notifier.c */
 extern void pges_nudge_notifier(void);
 
 /* in notification.c */

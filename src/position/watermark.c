@@ -20,8 +20,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/act_as.h"
 #include "base/compat.h"
-#include "base/identity.h"
 #include "base/lock_tag.h"
 #include "base/own_table.h"
 #include "position/position.h"

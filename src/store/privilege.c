@@ -16,8 +16,8 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
+#include "base/act_as.h"
 #include "base/compat.h"
-#include "base/identity.h"
 #include "event/event.h"
 #include "store/store.h"
 

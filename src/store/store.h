@@ -18,7 +18,7 @@
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
-#include "base/identity.h"
+#include "base/act_as.h"
 #include "event/event.h"
 
 typedef enum PgesNotifications

@@ -35,9 +35,9 @@
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 
+#include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
-#include "base/identity.h"
 #include "event/event.h"
 #include "store/store.h"
 #include "table/table.h"

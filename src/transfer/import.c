@@ -9,7 +9,7 @@
  *	1	Fetch a lot, which is some rows of a cursor on the query.
  *	2	Split the lot into batches.  A batch ends when it is large, or before an event
  *		id that it already has.
- *	3	Leave out events that are stored, by event id and content (retry.c).  Append the
+ *	3	Leave out events that are stored, by event id and content (repeated_call.c).  Append the
  *		rest like any batch: with the same locks, checks and inserts.
  *
  * Large rows come in smaller lots, so memory use stays flat, however many or large the
@@ -37,7 +37,7 @@
 #include "utils/varlena.h"
 
 #include "append/append.h"
-#include "base/identity.h"
+#include "base/act_as.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
 #include "event/event.h"

@@ -1,5 +1,5 @@
 /*
- * identity.c
+ * act_as.c
  *		Acts as another role temporarily.
  *
  * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c.  The
@@ -13,7 +13,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-#include "base/identity.h"
+#include "base/act_as.h"
 
 /* Take the rights of a role until pges_become_again(). */
 void

@@ -1,9 +1,9 @@
 /*
- * identity.h
+ * act_as.h
  *		Acts as another role temporarily.
  */
-#ifndef PGES_IDENTITY_H
-#define PGES_IDENTITY_H
+#ifndef PGES_ACT_AS_H
+#define PGES_ACT_AS_H
 
 #include "postgres.h"
 
@@ -19,4 +19,4 @@ extern void pges_become(PgesIdentity *saved, Oid role);
 extern bool pges_act_as(PgesIdentity *saved, Oid owner);
 extern void pges_become_again(const PgesIdentity *saved);
 
-#endif							/* PGES_IDENTITY_H */
+#endif							/* PGES_ACT_AS_H */

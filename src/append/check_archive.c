@@ -1,5 +1,5 @@
 /*
- * archived.c
+ * check_archive.c
  *		Checks that the archive has no event with the id or version of a new event.
  *
  * The head of append.c says why this check comes after the insert.

@@ -1,6 +1,6 @@
 /*
- * event_json.c
- *		Makes JSON of an event, in the shape that batch_json.c reads.
+ * write_json.c
+ *		Makes JSON of an event, in the shape that read_json.c reads.
  */
 #include "postgres.h"
 

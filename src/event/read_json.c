@@ -1,5 +1,5 @@
 /*
- * batch_json.c
+ * read_json.c
  *		Reads a batch of events from JSON, without looking at the database.
  */
 #include "postgres.h"

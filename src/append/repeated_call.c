@@ -1,5 +1,5 @@
 /*
- * retry.c
+ * repeated_call.c
  *		Recognises a retry: a call that repeats an earlier call.
  *
  * A client that lost the answer to an append repeats the call.  The call is a retry if

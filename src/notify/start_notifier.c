@@ -1,5 +1,5 @@
 /*
- * notifier_worker.c
+ * start_notifier.c
  *		The notifier as a kind of background worker, for those who start and wake it.
  */
 #include "postgres.h"
