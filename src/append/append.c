@@ -142,7 +142,7 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 		pges_report_conflict(store, conflict);
 	if (suspect)
 		pges_report_duplicate(store, &batch->events[suspect->first_event],
-							  "The event is stored, but not all events of this call are, one after another.");
+							  "The event is already stored, but the call does not repeat an earlier call.");
 	return false;
 }
 
@@ -183,7 +183,7 @@ assign_version(PgesEvent *event, PgesAggregate *aggregate)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 err_generic_string(PG_DIAG_COLUMN_NAME, pges_column_name(PGES_AGGREGATE_VERSION)),
-				 errmsg("aggregate version of an event does not fit"),
+				 errmsg("aggregate version of an event is not the next version"),
 				 errdetail("Key \"aggregate_version\" of event %d is %d, but the event would get version %d of aggregate \"%s\".",
 						   event->ordinal, event->given_version, event->version,
 						   text_to_cstring(aggregate->id))));

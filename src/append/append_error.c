@@ -61,7 +61,7 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 					   aggregate->expected, aggregate->version,
 					   store->qualified_name,
 					   conflict_json(id, aggregate->expected, aggregate->version)),
-			 errhint("Read the aggregate again, decide anew, and append with the version it has now."),
+			 errhint("Read the aggregate again, and retry with its current version."),
 			 errstore(store)));
 }
 
@@ -80,7 +80,7 @@ pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int
 			 errdetail("Events up to version %d were appended to store %s and archived concurrently.\n%s",
 					   version, store->qualified_name,
 					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, version)),
-			 errhint("Call again."),
+			 errhint("Retry the call."),
 			 errstore(store)));
 }
 
@@ -174,10 +174,10 @@ report_position(const PgesStore *store, const ErrorData *error)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
-			 errmsg("a new position of store %s is taken already",
+			 errmsg("position from the sequence of store %s already exists",
 					store->qualified_name),
 			 errdetail("%s", error->detail ? error->detail : "The sequence of the positions is behind the events."),
-			 errhint("Where events came without their sequence, as by logical replication, the owner sets it: "
+			 errhint("If events came without their sequence, for example by logical replication, the owner of the store can set the sequence: "
 					 "SELECT setval(pg_get_serial_sequence(%s, 'position'), (SELECT max(position) FROM %s)).",
 					 quote_literal_cstr(store->qualified_name), store->qualified_name),
 			 errstore(store)));
@@ -207,7 +207,7 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 	{
 		batch->current = event->ordinal;
 		pges_report_duplicate(store, event,
-							  "An event with this id stands at another place, or was stored concurrently.");
+							  "An event with this id is stored elsewhere, or was stored concurrently.");
 	}
 	if (strcmp(error->constraint_name, store->version_index) == 0 &&
 		(event = find_conflict(batch, error)) != NULL)
@@ -223,10 +223,10 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 						   event->version, store->qualified_name,
 						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
 				 aggregate->expected_given ?
-				 errhint("Read the aggregate again, decide anew, and append with the version it has now.") :
+				 errhint("Read the aggregate again, and retry with its current version.") :
 				 event->given_version > 0 ?
-				 errhint("Call again: it may be this very event that was stored.") :
-				 errhint("Call again: no version was expected, so the events get the next ones."),
+				 errhint("Retry the call: the stored event may be this event.") :
+				 errhint("Retry the call: no version was expected, so the events get the next versions."),
 				 errstore(store)));
 	}
 }

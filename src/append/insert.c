@@ -59,9 +59,9 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 	if (result != SPI_OK_INSERT || SPI_processed != batch->nevents)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("store %s did not take all events",
+				 errmsg("store %s did not store all events",
 						store->qualified_name),
-				 errdetail("It took " UINT64_FORMAT " of %d.",
+				 errdetail("Only " UINT64_FORMAT " of %d events were inserted.",
 						   result == SPI_OK_INSERT ? SPI_processed : 0,
 						   batch->nevents),
 				 errhint("Look for a BEFORE INSERT trigger on the table that discards rows.")));

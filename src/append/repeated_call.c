@@ -154,7 +154,7 @@ find_stored_event(const PgesStore *store, PgesEvent *event)
 	difference = first_difference(event);
 	if (difference != PGES_NUM_COLUMNS)
 		pges_report_duplicate(store, event,
-							  psprintf("The event at position " INT64_FORMAT " has this id and another \"%s\".",
+							  psprintf("The event at position " INT64_FORMAT " has the same id but a different \"%s\".",
 									   event->position, pges_column_name(difference)));
 	SPI_freetuptable(SPI_tuptable);
 	return true;

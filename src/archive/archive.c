@@ -145,8 +145,8 @@ lock_out_readers(const PgesStore *store)
 	if (!ConditionalLockRelationOid(store->relid, AccessExclusiveLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("cannot make and fill the archive of store %s in one transaction", store->qualified_name),
-				 errdetail("Others use the store."),
+				 errmsg("cannot create and fill the archive of store %s in one transaction", store->qualified_name),
+				 errdetail("Other transactions use the store."),
 				 errhint("Call eventstore.create_archive(), commit, and archive events then.")));
 }
 
@@ -188,7 +188,7 @@ report_no_condition(const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("no condition tells which events to archive"),
+			 errmsg("no condition given for the events to archive"),
 			 errhint("%s", hint)));
 }
 

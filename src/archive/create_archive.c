@@ -62,12 +62,12 @@ pges_check_can_be_archived(const PgesStore *store)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot archive events of store %s", store->qualified_name),
-				 errdetail("It has columns that an archive has not.")));
+				 errdetail("The store has columns that an archive does not have.")));
 	if (row_security)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot archive events of store %s", store->qualified_name),
-				 errdetail("It has row security, which an archive cannot have.")));
+				 errdetail("The store has row security, which an archive cannot have.")));
 }
 
 /*
@@ -230,8 +230,8 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s\" already exists", table),
-				 errdetail("The archive of store %s would have this name.", store->qualified_name),
-				 errhint("Make the archive with eventstore.create_archive(), which takes a table that is there or another name.")));
+				 errdetail("This is the default name for the archive of store %s.", store->qualified_name),
+				 errhint("Create the archive with eventstore.create_archive(), which can adopt an existing table or use another name.")));
 	if (OidIsValid(present))
 		adopt_archive(store, present, name);
 	else

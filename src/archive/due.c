@@ -142,13 +142,13 @@ report_refused(const PgesStore *store, const ErrorData *error)
 				 errmsg("an event of store %s is in archive %s already",
 						store->qualified_name, store->archive.qualified_name),
 				 error->detail ? errdetail("%s", error->detail) : 0,
-				 errhint("A plain INSERT into the store has brought an id, a version or a position that the archive has.")));
+				 errhint("A plain INSERT into the store has used an id, a version or a position that the archive already has.")));
 	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 				 errmsg("an event of store %s is too long for archive %s",
 						store->qualified_name, store->archive.qualified_name),
-				 errdetail("The archive says: %s.", error->message),
+				 errdetail("The error was: %s.", error->message),
 				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
 						 store->archive.qualified_name)));
 }
@@ -232,8 +232,8 @@ report_lost(const PgesStore *store, int64 stored, int64 chosen)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("store %s did not give all events to its archive", store->qualified_name),
-			 errdetail("It gave " INT64_FORMAT " of " INT64_FORMAT ".", stored, chosen),
+			 errmsg("not all events of store %s were stored in its archive", store->qualified_name),
+			 errdetail("Stored " INT64_FORMAT " of " INT64_FORMAT " events.", stored, chosen),
 			 errhint("Look for a trigger on the store or on the archive that discards rows.")));
 }
 

@@ -74,7 +74,7 @@ age_argument(FunctionCallInfo fcinfo, int arg)
 		return NULL;
 	if (age->month < 0 || age->day < 0 || age->time < 0 ||
 		(age->month == 0 && age->day == 0 && age->time == 0))
-		report_age(age, "more than zero, and none of its parts less");
+		report_age(age, "above zero, without negative parts");
 	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(age),
 										 IntervalPGetDatum(&most))))
 		report_age(age, psprintf("at most %d years", MAX_AGE_YEARS));

@@ -41,7 +41,7 @@ pges_guc_init(void)
 {
 	/* the store of calls that pass none; set per role, database or session */
 	DefineCustomStringVariable("pg_eventstore.store",
-							   "Sets the store used by functions that are not told one.",
+							   "Sets the store used by calls that name no store.",
 							   "A name without a schema is looked up in schema eventstore.",
 							   &pges_store_setting, "eventstore.events",
 							   PGC_USERSET, 0,
@@ -50,7 +50,7 @@ pges_guc_init(void)
 	/* the number of events that a reader returns without max_count */
 	DefineCustomIntVariable("pg_eventstore.batch_size",
 							"Sets the number of events in a batch.",
-							"Used where a function is told no max_count.",
+							"Used by calls without max_count.",
 							&pges_batch_size, 100, 1, 1000000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 
@@ -68,7 +68,7 @@ pges_guc_init(void)
 	/* for tests and comparisons; both ways must have equal results */
 	DefineCustomBoolVariable("pg_eventstore.direct_append",
 							 "Appends to plain stores without the executor.",
-							 "Off, every append runs an INSERT statement.",
+							 "If off, every append runs an INSERT statement.",
 							 &pges_direct_append, true,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 

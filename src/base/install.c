@@ -81,7 +81,7 @@ report_schema(const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("cannot use the schema \"eventstore\" that is there for extension pg_eventstore"),
+			 errmsg("schema \"eventstore\" cannot be used for extension pg_eventstore"),
 			 errdetail("%s", detail),
 			 errhint("Rename or drop the schema; the extension creates its own.")));
 }
@@ -112,7 +112,7 @@ check_empty_schema(Oid schema, Oid function)
 		if ((object.classId == ProcedureRelationId && object.objectId == function) ||
 			(object.classId == ExtensionRelationId && object.objectId == CurrentExtensionObject))
 			continue;
-		report_schema(psprintf("It is not empty: it has %s %s.", getObjectTypeDescription(&object, false),
+		report_schema(psprintf("The schema contains %s %s.", getObjectTypeDescription(&object, false),
 							   getObjectIdentity(&object, false)));
 	}
 	systable_endscan(scan);
@@ -136,7 +136,7 @@ check_rights(HeapTuple schema)
 		const AclItem *item = &ACL_DAT(acl)[i];
 
 		if (item->ai_grantee != owner && (ACLITEM_GET_RIGHTS(*item) & ACL_CREATE) != 0)
-			report_schema("Others have been granted CREATE on it.");
+			report_schema("A role other than its owner has privilege CREATE on the schema.");
 	}
 }
 

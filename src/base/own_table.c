@@ -73,7 +73,7 @@ pges_check_own_table(Relation rel, const PgesOwnTable *table)
 	if (detail)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("table eventstore.%s is not as extension pg_eventstore has made it", table->name),
+				 errmsg("table eventstore.%s does not have the definition that extension pg_eventstore expects", table->name),
 				 errdetail("%s", detail),
 				 errhint("After an update of the extension, connect again. A superuser can put back what was changed by hand.")));
 }

@@ -157,7 +157,7 @@ check_update_rules(const PgesStore *store)
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a rule of store %s keeps events from being erased",
 							store->qualified_name),
-					 errdetail("It does something else instead of UPDATE. Nothing was erased.")));
+					 errdetail("The rule replaces UPDATE by another action. Nothing was erased.")));
 	}
 	table_close(rel, NoLock);
 }
@@ -202,8 +202,8 @@ static void
 report_missing(const PgesErasure *erasure)
 {
 	const char *hint = check_enable_rls(erasure->store->relid, InvalidOid, true) == RLS_ENABLED ?
-		"Row security may hide from you what you look for." :
-		"Ids are compared as they are, including case and white space.";
+		"Row security may hide the event or aggregate from the current role." :
+		"Ids are compared exactly, including case and white space.";
 
 	if (erasure->event_id)
 		ereport(ERROR,
@@ -301,7 +301,7 @@ count_past_security(const PgesStore *store, PgesScope scope, const text *aggrega
 static void
 report_left(const char *table, int64 left, bool by_security)
 {
-	char	   *detail = psprintf("Of the events that are to be erased, " INT64_FORMAT " could not be. Nothing was erased.",
+	char	   *detail = psprintf("" INT64_FORMAT " events could not be erased. Nothing was erased.",
 								  left);
 
 	if (by_security)

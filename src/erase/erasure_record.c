@@ -76,6 +76,6 @@ pges_keep_erasures(PG_FUNCTION_ARGS)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot change the records of table eventstore.erasures"),
-			 errdetail("They tell who erased what, when and why.")));
+			 errdetail("The records show who erased what, when and why.")));
 	return PointerGetDatum(NULL);	/* not reached */
 }

@@ -86,7 +86,7 @@ check_event(const PgesEvent *event)
 	if (event->given_version > 0 && event->aggregate_id == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("an event of no aggregate cannot have an aggregate version"),
+				 errmsg("an aggregate version requires an aggregate id"),
 				 errdetail("Event %d has key \"aggregate_version\" but no \"aggregate_id\".", ordinal)));
 	if (event->occurred_at_given && TIMESTAMP_NOT_FINITE(event->occurred_at))
 		ereport(ERROR,
@@ -166,7 +166,7 @@ check_ids(PgesBatch *batch)
 		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("event id \"%s\" comes twice in one append",
+					 errmsg("duplicate event id \"%s\" in one append",
 							pges_shorten(text_to_cstring(id))),
 					 errdetail("Key \"event_id\" of event %d is that of event %d.",
 							   batch->events[index[i]].ordinal,
@@ -242,7 +242,7 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 		if (!pges_text_equal(batch->events[i].aggregate_id, id))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("events of one append must be of one aggregate"),
+					 errmsg("events of one append must belong to one aggregate"),
 					 errdetail("Key \"aggregate_id\" of event %d differs from that of event 1.", i + 1),
 					 errhint("Use eventstore.append() for events of several aggregates.")));
 		aggregate->brings_type |= batch->events[i].aggregate_type != NULL;
@@ -292,7 +292,7 @@ expected_of(const text *id, const JsonbValue *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an expected version must be a whole number or null"),
-				 errdetail("The value for aggregate \"%s\" is something else.",
+				 errdetail("The value for aggregate \"%s\" is not a whole number.",
 						   pges_shorten(text_to_cstring(id)))));
 	check_expected(expected);
 	return expected;

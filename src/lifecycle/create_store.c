@@ -87,7 +87,7 @@ ensure_schema(const PgesNewStore *store, bool create_if_missing)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_SCHEMA),
 				 errmsg("schema \"%s\" does not exist", store->schema),
-				 errhint("Create it, or let create_schema_if_missing be true.")));
+				 errhint("Create the schema, or set create_schema_if_missing to true.")));
 	pges_run_ddl(psprintf("CREATE SCHEMA %s", quote_identifier(store->schema)));
 	CommandCounterIncrement();
 }

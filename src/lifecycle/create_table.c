@@ -88,7 +88,7 @@ find_index(const char *name)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("a store has no index \"%s\"", name),
+			 errmsg("unknown store index \"%s\"", name),
 			 errdetail("The indexes to choose from are %s.", list_indexes()),
 			 errhint("Any other index can be added with CREATE INDEX.")));
 	return -1;					/* not reached */

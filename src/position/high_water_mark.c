@@ -268,7 +268,7 @@ check_subscription(const PgesStore *store, Oid subscription, char watermarks)
 	if (binary)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("store %s is replicated in binary", store->qualified_name),
+				 errmsg("store %s is replicated in binary format", store->qualified_name),
 				 errdetail("Subscription \"%s\" carries the OIDs that stores have on the publisher, not their names.",
 						   get_subscription_name(subscription, false)),
 				 errhint("Create the subscription again without \"binary\".")));

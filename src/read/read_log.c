@@ -194,7 +194,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot advance the watermark of store %s", store->qualified_name),
-				 errdetail("It comes by a subscription, like the events.")));
+				 errdetail("A subscription fills the store and its watermark.")));
 	mark = pges_probe_mark(store->relid, store->sequence);
 	SPI_connect();
 	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);

@@ -257,7 +257,7 @@ pges_check_archive(Relation rel)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("archive \"%s\" cannot have row security", RelationGetRelationName(rel)),
-				 errdetail("Versions go on from what it holds, whoever may see it.")));
+				 errdetail("New versions continue after all archived events, including those that row security would hide.")));
 }
 
 /* Return the sequence that a default of the position column names, or InvalidOid. */
@@ -328,7 +328,7 @@ check_insert_rules(Relation rel)
 		const RewriteRule *rule = rel->rd_rules->rules[i];
 
 		if (rule->event == CMD_INSERT && rule->isInstead)
-			report_shape(rel, "A rule does something else instead of INSERT.");
+			report_shape(rel, "A rule replaces INSERT by another action.");
 	}
 }
 

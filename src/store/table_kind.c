@@ -69,9 +69,9 @@ pges_kind_obstacle(Relation rel)
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		return "It is temporary.";
 	if (has_children(rel))
-		return "Other tables inherit from it, and their rows would be taken for its own.";
+		return "Other tables inherit from it, and their rows would be read as events of the store.";
 	if (is_distributed(RelationGetRelid(rel)))
-		return "It is distributed by Citus, and its rows are elsewhere.";
+		return "Citus has distributed the table, and its rows can be on other servers.";
 	return NULL;
 }
 

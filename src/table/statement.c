@@ -161,7 +161,7 @@ report_renamed(const PgesStore *store)
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("store %s was renamed concurrently", store->qualified_name),
-			 errhint("Call again.")));
+			 errhint("Retry the call.")));
 }
 
 /*
@@ -179,7 +179,7 @@ present_name(const PgesStore *store, Oid relid)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the archive of store %s was dropped concurrently",
 						store->qualified_name),
-				 errhint("Call again.")));
+				 errhint("Retry the call.")));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
 

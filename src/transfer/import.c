@@ -219,7 +219,7 @@ check_source(const Import *import, SPIPlanPtr plan)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("the source of the import was renamed concurrently"),
-				 errhint("Call again.")));
+				 errhint("Retry the call.")));
 }
 
 /* Return a cursor on a query.  Raise an error if the query cannot be prepared. */

@@ -35,7 +35,7 @@ column_of(const char *name)
 		return column;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("column \"%s\" is none of an event's", name),
+			 errmsg("column \"%s\" is not a column of an event", name),
 			 errdetail("The columns of the rows to import are those of an event, or \"%s\" with a whole event as JSON, and \"%s\".",
 					   EVENT_COLUMN, LINE_COLUMN),
 			 errhint("Name the columns of the query, or leave some out.")));
@@ -57,7 +57,7 @@ note_column(PgesImportRow *row, int number)
 	if (*place > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_COLUMN),
-				 errmsg("column \"%s\" comes twice in the rows to import", name)));
+				 errmsg("column \"%s\" occurs twice in the rows to import", name)));
 	*place = number;
 }
 
@@ -70,7 +70,7 @@ check_event_column(const PgesImportRow *row)
 		if (row->event_column > 0 && row->columns[column] > 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" cannot stand beside column \"%s\" in the rows to import",
+					 errmsg("column \"%s\" cannot be combined with column \"%s\" in the rows to import",
 							pges_column_name(column), EVENT_COLUMN),
 					 errdetail("Column \"%s\" holds whole events.", EVENT_COLUMN)));
 	}

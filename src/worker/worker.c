@@ -85,11 +85,11 @@ static const Failure no_slot = {
 };
 static const Failure ended = {
 	"the background worker ended before it was ready",
-	"The server's log tells why."
+	"See the server log for the cause."
 };
 static const Failure late = {
 	"the background worker was not ready in time",
-	"Look for locks on system catalogs that are held for long."
+	"Check pg_locks for sessions that hold locks on system catalogs."
 };
 
 /* Return whether a worker holds the lease. */

@@ -300,11 +300,14 @@ measure_lag(Client *client)
 static void
 crash_server(void)
 {
+	shared->server_is_down = true;
 	if (system(stop_command) != 0)
 		die("the command that stops the server failed");
 	sleep_ms(200);
 	if (system(start_command) != 0)
 		die("the command that starts the server failed");
+	shared->server_up_since = now_us();
+	shared->server_is_down = false;
 	crashes++;
 }
 

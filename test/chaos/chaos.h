@@ -134,6 +134,8 @@ typedef struct Shared
 
 	/* the quiet database, see quiet_database.c */
 	atomic_long quiet_position; /* the last that the listener saw */
+	atomic_bool server_is_down; /* crashed, and not yet started again */
+	atomic_long server_up_since;	/* microseconds */
 	atomic_long quiet_events;
 	atomic_long quiet_missed;	/* not seen within 5 seconds */
 	atomic_long quiet_slowest;	/* microseconds */

@@ -27,6 +27,15 @@ explain_miss(Client *client, int64_t position, const char *how)
 	fflush(stdout);
 }
 
+/* Return for how many us the server has been up since a time. */
+static int64_t
+up_since(int64_t since)
+{
+	int64_t		up = shared->server_up_since;
+
+	return shared->server_is_down ? 0 : now_us() - (up > since ? up : since);
+}
+
 /* Wait up to five seconds until the listener has seen an event. */
 static void
 await_quiet_listener(Client *client, int64_t position, const char *how)
@@ -34,12 +43,11 @@ await_quiet_listener(Client *client, int64_t position, const char *how)
 	int64_t		since = now_us(),
 				took;
 
-	while (shared->quiet_position < position && running(RUN) &&
-		   now_us() - since < 5000000)
+	while (shared->quiet_position < position && running(RUN) && up_since(since) < 5000000)
 		sleep_ms(1);
 	if (!running(RUN))
 		return;
-	took = now_us() - since;
+	took = up_since(since);
 	shared->quiet_events++;
 	if (shared->quiet_position < position)
 	{
