@@ -13,7 +13,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore
 MODULE_big = pg_eventstore
 SRCS = $(sort $(wildcard src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
-PG_CPPFLAGS = -I$(srcdir)/src
+override PG_CPPFLAGS += -I$(srcdir)/src
 
 # a room's types, functions, and then what needs its functions, room by room
 ROOMS := $(shell sed 's/ .*//' src/rooms)
@@ -60,7 +60,7 @@ endif
 # PGXS tracks no header dependencies
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*/*.h)
 
-pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) pg_eventstore.control Makefile
+pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) src/rooms pg_eventstore.control Makefile
 	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@
 
 # the client programs, each with a Makefile of its own

@@ -1,7 +1,8 @@
 #!/bin/bash
 # A room, a folder of src/, includes its own headers, those of base/, and of each room
 # that stands earlier in src/rooms the door, ROOM/ROOM.h. So no include runs back up.
-# A header that is no door says that it is for its room alone.
+# A header that is no door says that it is for its room alone.  SQL and tests have the
+# folders of rooms, and the SQL of a room has three files, which the Makefile takes.
 find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xargs -0r perl -e '
   open(my $list, "<", "src/rooms") or die "src/rooms: $!";
   my $n = 0;
@@ -10,6 +11,13 @@ find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xarg
   for my $room (keys %rank)
   {
     complain("src/rooms", "there is no room $room") if !-d "src/$room";
+  }
+  for my $file (glob("sql/*/* test/sql/*/* test/isolation/specs/*/* expected/*/*"))
+  {
+    my ($room) = $file =~ m{(\w+)/[^/]+$};
+    next if $file =~ m{^sql/updates/};
+    complain($file, "is in no room of src/rooms") if !exists $rank{$room};
+    complain($file, "is not taken by the Makefile") if $file =~ /^sql/ && $file !~ m{/(?:types|functions|tables)\.sql$};
   }
   my %place = map { s{.*/}{}r => $_ } glob("src/*.[ch]");
   for my $file (@ARGV)

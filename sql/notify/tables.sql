@@ -52,7 +52,7 @@ SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
 
 COMMENT ON VIEW eventstore.notifier IS
 'The notifier of this database: its state and its last error.';
-COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, if it could not be started and no session tries again before next_start_at; absent, if it is not needed';
+COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, if it could not be started or gave up, and no session tries again before next_start_at; absent, if it is not needed';
 COMMENT ON COLUMN eventstore.notifier.pid IS 'process ID of the notifier; null if it does not run';
 COMMENT ON COLUMN eventstore.notifier.activity IS 'what the notifier does, as in pg_stat_activity.query';
 COMMENT ON COLUMN eventstore.notifier.failed_starts IS 'number of failures in a row: starts that failed, and notifiers that gave up';

@@ -142,7 +142,7 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 		pges_report_conflict(store, conflict);
 	if (suspect)
 		pges_report_duplicate(store, &batch->events[suspect->first_event],
-							  "The event is already stored, but the call does not repeat an earlier call.");
+							  "The event is already stored, but not all events of the call are stored, one after another.");
 	return false;
 }
 

@@ -61,7 +61,7 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 					   aggregate->expected, aggregate->version,
 					   store->qualified_name,
 					   conflict_json(id, aggregate->expected, aggregate->version)),
-			 errhint("Read the aggregate again, and retry with its current version."),
+			 errhint("Read the aggregate again, decide again, and retry with its current version."),
 			 errstore(store)));
 }
 
@@ -223,7 +223,7 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 						   event->version, store->qualified_name,
 						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
 				 aggregate->expected_given ?
-				 errhint("Read the aggregate again, and retry with its current version.") :
+				 errhint("Read the aggregate again, decide again, and retry with its current version.") :
 				 event->given_version > 0 ?
 				 errhint("Retry the call: the stored event may be this event.") :
 				 errhint("Retry the call: no version was expected, so the events get the next versions."),

@@ -112,7 +112,7 @@ check_empty_schema(Oid schema, Oid function)
 		if ((object.classId == ProcedureRelationId && object.objectId == function) ||
 			(object.classId == ExtensionRelationId && object.objectId == CurrentExtensionObject))
 			continue;
-		report_schema(psprintf("The schema contains %s %s.", getObjectTypeDescription(&object, false),
+		report_schema(psprintf("The schema is not empty: it has %s %s.", getObjectTypeDescription(&object, false),
 							   getObjectIdentity(&object, false)));
 	}
 	systable_endscan(scan);

@@ -157,7 +157,7 @@ check_update_rules(const PgesStore *store)
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a rule of store %s keeps events from being erased",
 							store->qualified_name),
-					 errdetail("The rule replaces UPDATE by another action. Nothing was erased.")));
+					 errdetail("The rule has INSTEAD, so no UPDATE takes place. Nothing was erased.")));
 	}
 	table_close(rel, NoLock);
 }
@@ -301,7 +301,7 @@ count_past_security(const PgesStore *store, PgesScope scope, const text *aggrega
 static void
 report_left(const char *table, int64 left, bool by_security)
 {
-	char	   *detail = psprintf("" INT64_FORMAT " events could not be erased. Nothing was erased.",
+	char	   *detail = psprintf("Events that could not be erased: " INT64_FORMAT ". Nothing was erased.",
 								  left);
 
 	if (by_security)

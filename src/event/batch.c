@@ -292,7 +292,7 @@ expected_of(const text *id, const JsonbValue *value)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an expected version must be a whole number or null"),
-				 errdetail("The value for aggregate \"%s\" is not a whole number.",
+				 errdetail("The value for aggregate \"%s\" is not a whole number from 0 to 2147483647.",
 						   pges_shorten(text_to_cstring(id)))));
 	check_expected(expected);
 	return expected;

@@ -23,7 +23,7 @@ typedef struct PgesAnnouncedStore
 	TimestampTz paused_until;	/* after an error */
 	int			failures;		/* in a row */
 	TimestampTz recorded_at;
-	int64		last;			/* last position taken by the last look; -1
+	int64		last;			/* last position assigned at the last look; -1
 								 * before the first look */
 	int64		announced;		/* the mark that was announced last */
 	int64		announcing;		/* announced, once the transaction commits */

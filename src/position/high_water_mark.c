@@ -309,8 +309,8 @@ is_copied(const PgesStore *store)
 bool
 pges_is_first_look(const PgesStore *store)
 {
-	return !pges_is_subscribed(store->relid) && !RecoveryInProgress() &&
-		(marks == NULL || !hash_search(marks, &store->sequence, HASH_FIND, NULL)) &&
+	return (marks == NULL || !hash_search(marks, &store->sequence, HASH_FIND, NULL)) &&
+		!pges_is_subscribed(store->relid) && !RecoveryInProgress() &&
 		!pges_holds_guard(store->sequence);
 }
 

@@ -22,8 +22,8 @@
 #include "table/table.h"
 
 /*
- * Start the notifier if the watermark of a store is behind the mark.  A crash leaves the
- * watermark behind, and so does COMMIT PREPARED while no notifier runs.
+ * Start the notifier if a store has unannounced events below the mark.  A crash leaves
+ * such events, and so does COMMIT PREPARED while no notifier runs.
  */
 static void
 catch_up(const PgesStore *store, int64 mark)

@@ -328,7 +328,7 @@ check_insert_rules(Relation rel)
 		const RewriteRule *rule = rel->rd_rules->rules[i];
 
 		if (rule->event == CMD_INSERT && rule->isInstead)
-			report_shape(rel, "A rule replaces INSERT by another action.");
+			report_shape(rel, "A rule with INSTEAD replaces INSERT.");
 	}
 }
 

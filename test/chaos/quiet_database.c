@@ -31,9 +31,12 @@ explain_miss(Client *client, int64_t position, const char *how)
 static int64_t
 up_since(int64_t since)
 {
-	int64_t		up = shared->server_up_since;
+	int64_t		up;
 
-	return shared->server_is_down ? 0 : now_us() - (up > since ? up : since);
+	if (shared->server_is_down)
+		return 0;
+	up = shared->server_up_since;
+	return now_us() - (up > since ? up : since);
 }
 
 /* Wait up to five seconds until the listener has seen an event. */

@@ -24,7 +24,7 @@ SELECT throws_ok('CREATE EXTENSION pg_eventstore', '42501', NULL, 'no role but a
 -- a schema that somebody has laid out as a trap: nothing of it is used
 CREATE SCHEMA eventstore;
 RESET ROLE;
-SELECT throws_matching('CREATE EXTENSION pg_eventstore', 'cannot use the schema "eventstore"', 'a schema of another role');
+SELECT throws_matching('CREATE EXTENSION pg_eventstore', 'schema "eventstore" cannot be used', 'a schema of another role');
 SELECT throws_ok('CREATE EXTENSION pg_eventstore', '55000', NULL, 'its SQLSTATE');
 ALTER SCHEMA eventstore OWNER TO CURRENT_USER;
 GRANT CREATE ON SCHEMA eventstore TO pgtap_installer;

@@ -71,7 +71,7 @@ $node->safe_psql('before', 'DROP EXTENSION pg_eventstore');
 is($node->safe_psql('before', 'SELECT count(*) FROM eventstore.own'), '0', 'what is put into it later survives DROP EXTENSION');
 is(sqlstate($node, 'CREATE EXTENSION pg_eventstore', dbname => 'before'), '55000', 'and keeps the extension from being created again');
 my (undef, undef, $why) = $node->psql('before', 'CREATE EXTENSION pg_eventstore');
-like($why, qr/DETAIL:  The schema contains table eventstore\.own\.\n.*HINT:  Rename or drop the schema/, 'with the reason');
+like($why, qr/DETAIL:  The schema is not empty: it has table eventstore\.own\.\n.*HINT:  Rename or drop the schema/, 'with the reason');
 is($node->safe_psql('before', "SELECT count(*) FROM pg_extension WHERE extname = 'pg_eventstore'"), '0', 'that leaves nothing behind');
 is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'before'), '0A000', 'no other schema will do');
 
