@@ -50,7 +50,7 @@ include $(PGXS)
 # pg_regress makes the folder of the results, but none in it
 installcheck: result-folders
 result-folders:
-	$(MKDIR_P) $(sort $(dir $(REGRESS:%=results/%) $(ISOLATION:%=results/%)))
+	$(MKDIR_P) results $(sort $(dir $(REGRESS:%=results/%) $(ISOLATION:%=results/%)))
 
 # pg_regress would look at sql/ROOM/NAME.sql before test/sql/ROOM/NAME.sql
 ifneq ($(filter types functions tables,$(notdir $(REGRESS))),)
