@@ -68,16 +68,19 @@ read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
  * Return a copy of the row as of now, or NULL if it is missing.  Serializable
  * transactions read the row when they commit, and must not conflict about it.  Under an
  * MVCC snapshot they would acquire predicate locks, so the snapshot is SnapshotSelf.
+ * A heap may be read and changed only while some snapshot is held.
  */
 static HeapTuple
 find_row(Relation rel)
 {
+	Snapshot	held = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
 	HeapTuple	tuple = systable_getnext(scan);
 
 	if (HeapTupleIsValid(tuple))
 		tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
+	UnregisterSnapshot(held);
 	return tuple;
 }
 
@@ -132,12 +135,14 @@ pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
 {
 	Relation	rel = pges_try_open_own_table(table, RowExclusiveLock);
 	bool		writable = rel != NULL && !rel->rd_rel->relhasindex;
+	Snapshot	held = RegisterSnapshot(GetLatestSnapshot());
 	HeapTuple	tuple = writable ? find_row(rel) : NULL;
 
 	if (HeapTupleIsValid(tuple))
 		pges_heap_update_compat(rel, &tuple->t_self, form_row(rel, status));
 	else if (writable)
 		simple_heap_insert(rel, form_row(rel, status));
+	UnregisterSnapshot(held);
 	if (rel)
 		table_close(rel, NoLock);
 	return writable;
