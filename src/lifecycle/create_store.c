@@ -3,13 +3,13 @@
  *		Creates and drops stores.
  *
  * This is the main file of the room "lifecycle", which creates, alters and drops
- * stores.  No other room calls it: users and the install script call its SQL functions.
+ * stores (default_store.c alters them).  No other room calls it: users and the install script call its SQL functions.
  * The order of work is in create_store() and pges_drop_store().
  *
  * All names in DDL are quoted, and DDL runs with a safe search path (ddl.c).  So no
  * object of the caller can take the place of another.  But if a schema is renamed, a
  * name may stand for another table.  Therefore commands on an existing table run with
- * the rights of its owner, who may do as much to the table anyway.
+ * the rights of its owner.  The owner can run the same commands without this extension.
  */
 #include "postgres.h"
 

@@ -83,7 +83,7 @@ announced_name_changed(Datum arg, int cacheid, uint32 hashvalue)
 void
 pges_announced_stores_init(void)
 {
-	pges_announced_stores = pges_oid_table("pg_eventstore notified stores", sizeof(PgesAnnouncedStore));
+	pges_announced_stores = pges_oid_table("pg_eventstore announced stores", sizeof(PgesAnnouncedStore));
 	CacheRegisterRelcacheCallback(announced_table_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_name_changed, (Datum) 0);
 }

@@ -1,9 +1,6 @@
 /*
  * privilege.c
  *		Checks what a role may do with a store and its archive.
- *
- * Any role can pass the name or OID of any store.  So privileges are checked before a
- * table is locked: a role without privileges must not make other sessions wait.
  */
 #include "postgres.h"
 

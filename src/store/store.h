@@ -4,7 +4,7 @@
  *		the privileges on them.
  *
  * All rooms above this one use it, except worker.  The protocols are in store.c (finding
- * and caching), archive_link.c (archives) and privilege.c (privileges before locks).
+ * and caching), archive_link.c (archives) and store_argument.c (privileges before locks).
  */
 #ifndef PGES_STORE_H
 #define PGES_STORE_H
