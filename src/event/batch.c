@@ -95,39 +95,36 @@ check_event(const PgesEvent *event)
 				 errdetail("Key \"occurred_at\" of event %d is infinite.", ordinal)));
 }
 
-/* qsort_arg comparator: indexes of events, by event id, then by index. */
-static int
-compare_event_ids(const void *a, const void *b, void *arg)
+/* What a batch's events are sorted by: a column of type text. */
+typedef struct SortKey
 {
-	const PgesEvent *events = arg;
+	const PgesEvent *events;
+	PgesColumn	column;
+} SortKey;
+
+/* qsort_arg comparator: indexes of events, by a text, then by index. */
+static int
+compare_events(const void *a, const void *b, void *arg)
+{
+	const SortKey *key = arg;
 	int			i = *(const int *) a;
 	int			j = *(const int *) b;
-	int			order = pges_text_compare(events[i].event_id, events[j].event_id);
+	int			order = pges_text_compare(*pges_event_pointer(&key->events[i], key->column),
+										  *pges_event_pointer(&key->events[j], key->column));
 
 	return order != 0 ? order : (i > j) - (i < j);
 }
 
-/* qsort_arg comparator: indexes of events, by aggregate id, then by index. */
-static int
-compare_aggregate_ids(const void *a, const void *b, void *arg)
-{
-	const PgesEvent *events = arg;
-	int			i = *(const int *) a;
-	int			j = *(const int *) b;
-	int			order = pges_text_compare(events[i].aggregate_id, events[j].aggregate_id);
-
-	return order != 0 ? order : (i > j) - (i < j);
-}
-
-/* Return the indexes of a batch's events, sorted by a comparator. */
+/* Return the indexes of a batch's events, sorted by a text, then by index. */
 static int *
-sorted_events(PgesBatch *batch, qsort_arg_comparator order)
+sorted_events(PgesBatch *batch, PgesColumn column)
 {
+	SortKey		key = {batch->events, column};
 	int		   *index = palloc(sizeof(int) * Max(batch->nevents, 1));
 
 	for (int i = 0; i < batch->nevents; i++)
 		index[i] = i;
-	qsort_arg(index, batch->nevents, sizeof(int), order, batch->events);
+	qsort_arg(index, batch->nevents, sizeof(int), compare_events, &key);
 	return index;
 }
 
@@ -138,7 +135,7 @@ sorted_events(PgesBatch *batch, qsort_arg_comparator order)
 int
 pges_first_repeated(PgesBatch *batch)
 {
-	int		   *index = sorted_events(batch, compare_event_ids);
+	int		   *index = sorted_events(batch, PGES_EVENT_ID);
 	int			first = batch->nevents;
 
 	for (int i = 1; i < batch->nevents; i++)
@@ -156,24 +153,21 @@ pges_first_repeated(PgesBatch *batch)
 static void
 check_ids(PgesBatch *batch)
 {
-	int		   *index = sorted_events(batch, compare_event_ids);
+	int			n = pges_first_repeated(batch);
+	const PgesEvent *earlier = batch->events;
+	const PgesEvent *event = &batch->events[n];
 
-	for (int i = 1; i < batch->nevents; i++)
-	{
-		const text *id = batch->events[index[i]].event_id;
-
-		batch->current = batch->events[index[i]].ordinal;
-		if (id && pges_text_equal(id, batch->events[index[i - 1]].event_id))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("duplicate event id \"%s\" in one append",
-							pges_shorten(text_to_cstring(id))),
-					 errdetail("Key \"event_id\" of event %d is that of event %d.",
-							   batch->events[index[i]].ordinal,
-							   batch->events[index[i - 1]].ordinal)));
-	}
-	batch->current = 0;
-	pfree(index);
+	if (n == batch->nevents)
+		return;
+	while (!pges_text_equal(earlier->event_id, event->event_id))
+		earlier++;
+	batch->current = event->ordinal;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate event id \"%s\" in one append",
+					pges_shorten(text_to_cstring(event->event_id))),
+			 errdetail("Key \"event_id\" of event %d is that of event %d.",
+					   event->ordinal, earlier->ordinal)));
 }
 
 /* Return whether a JSON value is null. */
@@ -351,7 +345,7 @@ pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 	}
 	batch->aggregates = palloc0(sizeof(PgesAggregate) *
 								Max(batch->nevents + nexpected, 1));
-	index = sorted_events(batch, compare_aggregate_ids);
+	index = sorted_events(batch, PGES_AGGREGATE_ID);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[index[i]];

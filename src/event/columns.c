@@ -14,48 +14,25 @@ const PgesColumnShape pges_columns[PGES_NUM_COLUMNS] = {
 	[PGES_POSITION] = {"position", INT8OID, true,
 	"its number in the store, in the order of the versions within an aggregate; rolled back appends leave gaps"},
 	[PGES_EVENT_ID] = {"event_id", VARCHAROID, true,
-	"its identity; by default a new UUID version 7"},
+	"its identity; by default a new UUID version 7", offsetof(PgesEvent, event_id)},
 	[PGES_EVENT_TYPE] = {"event_type", VARCHAROID, true,
-	"what kind of thing happened"},
+	"what kind of thing happened", offsetof(PgesEvent, event_type)},
 	[PGES_OCCURRED_AT] = {"occurred_at", TIMESTAMPTZOID, true,
 	"when it happened; by default the time of the transaction"},
 	[PGES_CORRELATION_ID] = {"correlation_id", VARCHAROID, false,
-	"what all events of one business process share"},
+	"what all events of one business process share", offsetof(PgesEvent, correlation_id)},
 	[PGES_CAUSATION_ID] = {"causation_id", VARCHAROID, false,
-	"the event or command that caused this one"},
+	"the event or command that caused this one", offsetof(PgesEvent, causation_id)},
 	[PGES_AGGREGATE_ID] = {"aggregate_id", VARCHAROID, false,
-	"the aggregate it belongs to; null for none"},
+	"the aggregate it belongs to; null for none", offsetof(PgesEvent, aggregate_id)},
 	[PGES_AGGREGATE_TYPE] = {"aggregate_type", VARCHAROID, false,
-	"the type of the aggregate"},
+	"the type of the aggregate", offsetof(PgesEvent, aggregate_type)},
 	[PGES_AGGREGATE_VERSION] = {"aggregate_version", INT4OID, false,
 	"its number within the aggregate, from 1, without gaps; null when it belongs to none"},
 	[PGES_DATA] = {"data", JSONBOID, true,
-	"what happened, as any JSON value"},
+	"what happened, as any JSON value", offsetof(PgesEvent, data)},
 	[PGES_METADATA] = {"metadata", JSONBOID, false,
-	"what else is to be kept with it"},
-};
-
-/* The memory layout of a column's values, for construct_md_array(). */
-typedef struct ColumnLayout
-{
-	Oid			type;
-	int			length;
-	bool		by_value;
-	char		alignment;
-} ColumnLayout;
-
-static const ColumnLayout layouts[PGES_NUM_COLUMNS] = {
-	[PGES_POSITION] = {INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
-	[PGES_EVENT_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_EVENT_TYPE] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_OCCURRED_AT] = {TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
-	[PGES_CORRELATION_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_CAUSATION_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_AGGREGATE_ID] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_AGGREGATE_TYPE] = {TEXTOID, -1, false, TYPALIGN_INT},
-	[PGES_AGGREGATE_VERSION] = {INT4OID, 4, true, TYPALIGN_INT},
-	[PGES_DATA] = {JSONBOID, -1, false, TYPALIGN_INT},
-	[PGES_METADATA] = {JSONBOID, -1, false, TYPALIGN_INT},
+	"what else is to be kept with it", offsetof(PgesEvent, metadata)},
 };
 
 /* Return the name of a store's column. */
@@ -78,55 +55,31 @@ pges_column_of_name(const char *name, int length)
 	return column;
 }
 
-/* Return a pointer as the value of a column; NULL is an SQL null. */
-static Datum
-pointer_value(const void *pointer, bool *isnull)
-{
-	*isnull = pointer == NULL;
-	return PointerGetDatum(pointer);
-}
-
 /* Return the value of a column of an event, and set *isnull. */
 Datum
 pges_event_value(const PgesEvent *event, PgesColumn column, bool *isnull)
 {
-	*isnull = false;
-	switch (column)
+	if (pges_columns[column].offset > 0)
 	{
-		case PGES_POSITION:
-			return Int64GetDatum(event->position);
-		case PGES_EVENT_ID:
-			return PointerGetDatum(event->event_id);
-		case PGES_EVENT_TYPE:
-			return PointerGetDatum(event->event_type);
-		case PGES_OCCURRED_AT:
-			return TimestampTzGetDatum(event->occurred_at);
-		case PGES_CORRELATION_ID:
-			return pointer_value(event->correlation_id, isnull);
-		case PGES_CAUSATION_ID:
-			return pointer_value(event->causation_id, isnull);
-		case PGES_AGGREGATE_ID:
-			return pointer_value(event->aggregate_id, isnull);
-		case PGES_AGGREGATE_TYPE:
-			return pointer_value(event->aggregate_type, isnull);
-		case PGES_AGGREGATE_VERSION:
-			*isnull = event->version == 0;
-			return Int32GetDatum(event->version);
-		case PGES_DATA:
-			return PointerGetDatum(event->data);
-		case PGES_METADATA:
-			return pointer_value(event->metadata, isnull);
-		case PGES_NUM_COLUMNS:
-			break;
+		void	   *value = *pges_event_pointer(event, column);
+
+		*isnull = value == NULL;
+		return PointerGetDatum(value);
 	}
-	pg_unreachable();
+	*isnull = column == PGES_AGGREGATE_VERSION && event->version == 0;
+	if (column == PGES_POSITION)
+		return Int64GetDatum(event->position);
+	if (column == PGES_OCCURRED_AT)
+		return TimestampTzGetDatum(event->occurred_at);
+	return Int32GetDatum(event->version);
 }
 
 /* Return the values of a column of all events, as an array. */
 Datum
 pges_column_array(const PgesBatch *batch, PgesColumn column)
 {
-	const ColumnLayout *layout = &layouts[column];
+	Oid			type = pges_columns[column].type;
+	int			length = pges_columns[column].offset > 0 ? -1 : type == INT4OID ? 4 : 8;
 	int			n = batch->nevents;
 	Datum	   *values = palloc(sizeof(Datum) * n);
 	bool	   *nulls = palloc(sizeof(bool) * n);
@@ -135,8 +88,10 @@ pges_column_array(const PgesBatch *batch, PgesColumn column)
 
 	for (int i = 0; i < n; i++)
 		values[i] = pges_event_value(&batch->events[i], column, &nulls[i]);
-	array = construct_md_array(values, nulls, 1, &n, &lower, layout->type,
-							   layout->length, layout->by_value, layout->alignment);
+	array = construct_md_array(values, nulls, 1, &n, &lower,
+							   type == VARCHAROID ? TEXTOID : type, length,
+							   length == 4 || (length == 8 && FLOAT8PASSBYVAL),
+							   length == 8 ? TYPALIGN_DOUBLE : TYPALIGN_INT);
 	pfree(values);
 	pfree(nulls);
 	return PointerGetDatum(array);

@@ -47,6 +47,8 @@ typedef struct PgesColumnShape
 	Oid			type;
 	bool		not_null;
 	const char *comment;
+	size_t		offset;			/* in PgesEvent, of a pointer to text or
+								 * jsonb; 0: the value is no pointer */
 } PgesColumnShape;
 
 /*
@@ -133,5 +135,12 @@ extern text *pges_make_event_id(void);
 
 /* in write_json.c */
 extern Jsonb *pges_event_json(HeapTuple row, TupleDesc desc);
+
+/* Return where an event points to its value of a column, which is a text or jsonb. */
+static inline void **
+pges_event_pointer(const PgesEvent *event, PgesColumn column)
+{
+	return (void **) ((char *) event + pges_columns[column].offset);
+}
 
 #endif							/* PGES_EVENT_H */

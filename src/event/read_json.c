@@ -36,6 +36,8 @@ kind_of(const JsonbValue *value)
 			return "a number";
 		case jbvBool:
 			return "a boolean";
+		case jbvArray:
+			return "an array";
 		case jbvBinary:
 			return JsonContainerIsArray(value->val.binary.data) ? "an array" : "an object";
 		default:
@@ -128,44 +130,27 @@ time_of(int ordinal, const JsonbValue *value)
 
 /* Store the value of a key in its event; ignore a key that is no column. */
 static void
-set_key(PgesEvent *event, int ordinal, PgesColumn key, JsonbValue *value)
+set_key(PgesEvent *event, PgesColumn key, JsonbValue *value)
 {
 	switch (key)
 	{
-		case PGES_EVENT_ID:
-			event->event_id = string_of(ordinal, key, value);
-			break;
-		case PGES_EVENT_TYPE:
-			event->event_type = string_of(ordinal, key, value);
+		case PGES_POSITION:
+		case PGES_NUM_COLUMNS:
 			break;
 		case PGES_OCCURRED_AT:
 			event->occurred_at_given = value->type != jbvNull;
 			if (event->occurred_at_given)
-				event->occurred_at = time_of(ordinal, value);
-			break;
-		case PGES_CORRELATION_ID:
-			event->correlation_id = string_of(ordinal, key, value);
-			break;
-		case PGES_CAUSATION_ID:
-			event->causation_id = string_of(ordinal, key, value);
-			break;
-		case PGES_AGGREGATE_ID:
-			event->aggregate_id = string_of(ordinal, key, value);
-			break;
-		case PGES_AGGREGATE_TYPE:
-			event->aggregate_type = string_of(ordinal, key, value);
+				event->occurred_at = time_of(event->ordinal, value);
 			break;
 		case PGES_AGGREGATE_VERSION:
-			event->given_version = version_of(ordinal, value);
+			event->given_version = version_of(event->ordinal, value);
 			break;
 		case PGES_DATA:
-			event->data = JsonbValueToJsonb(value);
-			break;
 		case PGES_METADATA:
-			event->metadata = JsonbValueToJsonb(value);
+			*pges_event_pointer(event, key) = JsonbValueToJsonb(value);
 			break;
-		case PGES_POSITION:
-		case PGES_NUM_COLUMNS:
+		default:
+			*pges_event_pointer(event, key) = string_of(event->ordinal, key, value);
 			break;
 	}
 }
@@ -198,7 +183,7 @@ flat_data(JsonbContainer *object)
  * "data", an unknown key raises an error; if was_stored, "position" is ignored instead.
  */
 static void
-read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_stored)
+read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 {
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbValue	key;
@@ -211,7 +196,7 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_store
 		PgesColumn	column = column_of_key(&key);
 
 		(void) JsonbIteratorNext(&it, &value, true);
-		set_key(event, ordinal, column, &value);
+		set_key(event, column, &value);
 		if (column == PGES_NUM_COLUMNS && stranger.type == jbvNull &&
 			!(was_stored && pges_column_of_name(key.val.string.val, key.val.string.len) == PGES_POSITION))
 			stranger = key;
@@ -222,7 +207,7 @@ read_event(PgesEvent *event, int ordinal, JsonbContainer *object, bool was_store
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event with key \"data\" cannot have unknown keys"),
-				 errdetail("Event %d has the unknown key \"%s\".", ordinal,
+				 errdetail("Event %d has the unknown key \"%s\".", event->ordinal,
 						   pges_shorten(pnstrdup(stranger.val.string.val, stranger.val.string.len))),
 				 errhint("Put it inside \"data\" or \"metadata\", or leave out the key \"data\" to make all unknown keys the data.")));
 }
@@ -254,7 +239,7 @@ read_array(PgesBatch *batch, JsonbContainer *array)
 		if (value.type != jbvBinary ||
 			!JsonContainerIsObject(value.val.binary.data))
 			report_no_object(batch->current, &value);
-		read_event(&batch->events[batch->current - 1], batch->current, value.val.binary.data, false);
+		read_event(&batch->events[batch->current - 1], value.val.binary.data, false);
 	}
 	batch->current = 0;
 }
@@ -281,23 +266,22 @@ pges_batch_read_json(PgesBatch *batch, Jsonb *events)
 		return;
 	}
 	batch->current = 1;
-	read_event(&batch->events[0], 1, &events->root, false);
+	read_event(&batch->events[0], &events->root, false);
 	batch->current = 0;
 }
 
-/* Read one event to import from JSON; raise an error if the JSON is not an object. */
+/* Read one event to import from JSON; raise an error if "json" is NULL or no object. */
 void
 pges_event_from_json(PgesEvent *event, Jsonb *json)
 {
-	JsonbValue	value;
+	JsonbValue	value = {.type = jbvNull};
 
-	if (!JB_ROOT_IS_OBJECT(json))
+	if (json && JB_ROOT_IS_OBJECT(json))
 	{
-		value.type = jbvBinary;
-		value.val.binary.data = &json->root;
-		if (JB_ROOT_IS_SCALAR(json))
-			(void) JsonbExtractScalar(&json->root, &value);
-		report_no_object(event->ordinal, &value);
+		read_event(event, &json->root, true);
+		return;
 	}
-	read_event(event, event->ordinal, &json->root, true);
+	if (json)
+		(void) JsonbExtractScalar(&json->root, &value); /* jbvArray if no scalar */
+	report_no_object(event->ordinal, &value);
 }

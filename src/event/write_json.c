@@ -30,8 +30,7 @@ add_key(PgesJsonBuilder *builder, PgesColumn column)
 static void
 make_value(PgesColumn column, Datum value, JsonbValue *json)
 {
-	char	   *time;
-
+	json->type = jbvString;
 	switch (column)
 	{
 		case PGES_AGGREGATE_VERSION:
@@ -43,13 +42,11 @@ make_value(PgesColumn column, Datum value, JsonbValue *json)
 			JsonbToJsonbValue(DatumGetJsonbP(value), json);
 			return;
 		case PGES_OCCURRED_AT:
-			time = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value, TIMESTAMPTZOID, NULL);
-			json->type = jbvString;
-			json->val.string.val = time;
-			json->val.string.len = strlen(time);
+			json->val.string.val = JsonEncodeDateTime(palloc(MAXDATELEN + 1), value,
+													  TIMESTAMPTZOID, NULL);
+			json->val.string.len = strlen(json->val.string.val);
 			return;
 		default:
-			json->type = jbvString;
 			json->val.string.val = VARDATA_ANY(DatumGetTextPP(value));
 			json->val.string.len = VARSIZE_ANY_EXHDR(DatumGetTextPP(value));
 			return;

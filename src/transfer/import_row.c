@@ -209,25 +209,6 @@ row_value(PgesImportRow *row, int number, Oid wanted, Datum *value)
 	return found;
 }
 
-/* Return a column of the current row as text; NULL if it is null or missing. */
-static text *
-row_text(PgesImportRow *row, PgesColumn column)
-{
-	Datum		value;
-
-	return row_value(row, row->columns[column], TEXTOID, &value) ?
-		DatumGetTextPP(value) : NULL;
-}
-
-/* Return a column of the current row as JSON; NULL if it is null or missing. */
-static Jsonb *
-row_json(PgesImportRow *row, int number)
-{
-	Datum		value;
-
-	return row_value(row, number, JSONBOID, &value) ? DatumGetJsonbP(value) : NULL;
-}
-
 /* Return the version in the current row, or 0 for none; raise an error if below 1. */
 static int32
 row_version(PgesImportRow *row, const PgesEvent *event)
@@ -245,39 +226,35 @@ row_version(PgesImportRow *row, const PgesEvent *event)
 	return DatumGetInt32(value);
 }
 
+/* Return a column of the current row as text or jsonb; NULL if it is null or missing. */
+static void *
+row_pointer(PgesImportRow *row, int number, Oid wanted)
+{
+	Datum		value;
+
+	if (!row_value(row, number, wanted, &value))
+		return NULL;
+	return wanted == JSONBOID ? (void *) DatumGetJsonbP(value) : (void *) DatumGetTextPP(value);
+}
+
 /* Read an event from the columns of the current row. */
 static void
 read_columns(PgesImportRow *row, PgesEvent *event)
 {
 	Datum		value;
 
-	event->event_id = row_text(row, PGES_EVENT_ID);
-	event->event_type = row_text(row, PGES_EVENT_TYPE);
-	event->correlation_id = row_text(row, PGES_CORRELATION_ID);
-	event->causation_id = row_text(row, PGES_CAUSATION_ID);
-	event->aggregate_id = row_text(row, PGES_AGGREGATE_ID);
-	event->aggregate_type = row_text(row, PGES_AGGREGATE_TYPE);
+	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
+	{
+		Oid			type = pges_columns[column].type == JSONBOID ? JSONBOID : TEXTOID;
+
+		if (pges_columns[column].offset > 0)
+			*pges_event_pointer(event, column) = row_pointer(row, row->columns[column], type);
+	}
 	event->given_version = row_version(row, event);
-	event->data = row_json(row, row->columns[PGES_DATA]);
-	event->metadata = row_json(row, row->columns[PGES_METADATA]);
 	event->occurred_at_given = row_value(row, row->columns[PGES_OCCURRED_AT],
 										 TIMESTAMPTZOID, &value);
 	if (event->occurred_at_given)
 		event->occurred_at = DatumGetTimestampTz(value);
-}
-
-/* Read an event from the JSON in the current row.  Raise an error if it is null. */
-static void
-read_event_column(PgesImportRow *row, PgesEvent *event)
-{
-	Jsonb	   *json = row_json(row, row->event_column);
-
-	if (json == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("an event must be a JSON object"),
-				 errdetail("Event %d is null.", event->ordinal)));
-	pges_event_from_json(event, json);
 }
 
 /* Read one row into an event, and set *line to its line, or 0 for none. */
@@ -289,7 +266,7 @@ pges_read_row(PgesImportRow *row, HeapTuple tuple, PgesEvent *event, int64 *line
 	heap_deform_tuple(tuple, row->desc, row->values, row->nulls);
 	*line = row_value(row, row->line_column, INT8OID, &value) ? DatumGetInt64(value) : 0;
 	if (row->event_column > 0)
-		read_event_column(row, event);
+		pges_event_from_json(event, row_pointer(row, row->event_column, JSONBOID));
 	else
 		read_columns(row, event);
 }
