@@ -32,8 +32,14 @@ const PgesStatement pges_version_statement = {
 	1, {TEXTOID}
 };
 
+/*
+ * Finds the type of an aggregate whose last event has none.  The append functions store
+ * no event without a type after an event with one, but INSERT may.  If no event has a
+ * type, the statement reads all events of the aggregate.  So only an append that brings a
+ * type runs it, the first such append to the aggregate.
+ */
 static const PgesStatement type_statement = {
-	"SELECT aggregate_type FROM %1$s "
+	"SELECT aggregate_version, aggregate_type FROM %1$s "
 	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
 	"ORDER BY aggregate_version DESC LIMIT 1",
 	1, {TEXTOID}
@@ -49,54 +55,33 @@ typedef struct Lookup
 	SysScanDesc scan;			/* NULL before the first look-up */
 } Lookup;
 
-/* Look up an aggregate's version and type by a statement; keep 0 if it has no events. */
+/* Look up an aggregate's version and type by a statement; keep them if it has no row. */
 static void
-look_up_version(const PgesStore *store, const PgesBatch *batch,
-				PgesAggregate *aggregate)
+look_up_by(const PgesStatement *statement, const PgesStore *store,
+		   const PgesBatch *batch, PgesAggregate *aggregate)
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (pges_fetch_one_now(store, pges_scope_of_all(store), &pges_version_statement, &id))
-	{
-		aggregate->version = pges_found_int32(1);
-		aggregate->type = pges_found_text(batch->context, 2);
-		SPI_freetuptable(SPI_tuptable);
-	}
-}
-
-/*
- * Look up the type of an aggregate whose last event has none.  The append functions
- * store no event without a type after an event with one, but INSERT may.  If no event
- * has a type, this reads all events of the aggregate.  So only an append that brings a
- * type calls it, the first such append to the aggregate.
- */
-static void
-look_up_type(const PgesStore *store, const PgesBatch *batch,
-			 PgesAggregate *aggregate)
-{
-	Datum		id = PointerGetDatum(aggregate->id);
-
-	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &type_statement, &id))
+	if (!pges_fetch_one_now(store, pges_scope_of_all(store), statement, &id))
 		return;
-	aggregate->type = pges_found_text(batch->context, 1);
+	aggregate->version = Max(aggregate->version, pges_found_int32(1));
+	aggregate->type = pges_found_text(batch->context, 2);
 	SPI_freetuptable(SPI_tuptable);
 }
 
 /* Copy the version and type of an aggregate from the row of its last event. */
 static void
-copy_version(const AttrNumber *attnums, const PgesBatch *batch,
-			 PgesAggregate *aggregate, HeapTuple tuple, TupleDesc desc)
+copy_version(const Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate,
+			 HeapTuple tuple)
 {
+	TupleDesc	desc = RelationGetDescr(lookup->rel);
+	MemoryContext caller = MemoryContextSwitchTo(batch->context);
 	bool		isnull;
-	int32		version = DatumGetInt32(heap_getattr(tuple, attnums[PGES_AGGREGATE_VERSION],
-													 desc, &isnull));
-	MemoryContext caller;
-	Datum		type;
+	Datum		type = heap_getattr(tuple, lookup->attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
 
-	caller = MemoryContextSwitchTo(batch->context);
-	aggregate->version = version;
-	type = heap_getattr(tuple, attnums[PGES_AGGREGATE_TYPE], desc, &isnull);
 	aggregate->type = isnull ? NULL : DatumGetTextPCopy(type);
+	aggregate->version = DatumGetInt32(heap_getattr(tuple, lookup->attnums[PGES_AGGREGATE_VERSION],
+													desc, &isnull));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -154,7 +139,7 @@ look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
 	if (!HeapTupleIsValid(tuple) && least > 0 && !known)
 		tuple = find_last(lookup, aggregate, PG_INT32_MIN);
 	if (HeapTupleIsValid(tuple))
-		copy_version(lookup->attnums, batch, aggregate, tuple, RelationGetDescr(lookup->rel));
+		copy_version(lookup, batch, aggregate, tuple);
 }
 
 /*
@@ -214,8 +199,8 @@ pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch)
 		PgesAggregate *aggregate = &batch->aggregates[i];
 
 		if (aggregate->id && !batch->direct)
-			look_up_version(store, batch, aggregate);
+			look_up_by(&pges_version_statement, store, batch, aggregate);
 		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
-			look_up_type(store, batch, aggregate);
+			look_up_by(&type_statement, store, batch, aggregate);
 	}
 }
