@@ -14,28 +14,24 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* Add a version to a JSON object.  A negative version is unknown, and becomes null. */
-static void
-append_json_version(StringInfo json, const char *key, int64 version)
+/* Return a version as JSON.  A negative version is unknown, and becomes null. */
+static const char *
+version_json(int32 version)
 {
-	if (version < 0)
-		appendStringInfo(json, ", \"%s\": null", key);
-	else
-		appendStringInfo(json, ", \"%s\": " INT64_FORMAT, key, version);
+	return version < 0 ? "null" : psprintf("%d", version);
 }
 
 /* Return a version conflict as a JSON object, for programs. */
 static char *
-conflict_json(const char *aggregate_id, int64 expected, int64 actual)
+conflict_json(const char *aggregate_id, int32 expected, int32 actual)
 {
 	StringInfoData json;
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"aggregate_id\": ");
 	escape_json(&json, aggregate_id);
-	append_json_version(&json, "expected", expected);
-	append_json_version(&json, "actual", actual);
-	appendStringInfoChar(&json, '}');
+	appendStringInfo(&json, ", \"expected\": %s, \"actual\": %s}",
+					 version_json(expected), version_json(actual));
 	return json.data;
 }
 
@@ -120,48 +116,30 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 }
 
 /*
- * Return the event whose id the detail of a duplicate key error names, or NULL: a
- * trigger may have inserted the row with the key.  If the user may not read the key, the
- * error has no detail; the event is then known only in a batch of one event.
+ * Return the event whose key the detail of a duplicate key error names, or NULL: a
+ * trigger may have inserted the row with the key.  The key is the version of the event or
+ * its id.  If the user may not read the key, the error has no detail.  The event is then
+ * known only in a batch of one aggregate, or of one event.
  */
 static const PgesEvent *
-find_duplicate(const PgesBatch *batch, const ErrorData *error)
+find_event(const PgesBatch *batch, const ErrorData *error, bool by_version)
 {
-	if (error->detail == NULL)
-		return batch->nevents == 1 ? &batch->events[0] : NULL;
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		char	   *key = psprintf("(event_id)=(%s)",
-								   text_to_cstring(batch->events[i].event_id));
+	bool		is_only = (by_version ? batch->naggregates : batch->nevents) == 1;
 
-		CHECK_FOR_INTERRUPTS();
-
-		if (strstr(error->detail, key))
-			return &batch->events[i];
-		pfree(key);
-	}
-	return NULL;
-}
-
-/*
- * Return the event whose aggregate and version the detail of a duplicate key error names,
- * or NULL.  Without a detail, the event is known only in a batch of one aggregate.
- */
-static const PgesEvent *
-find_conflict(const PgesBatch *batch, const ErrorData *error)
-{
 	Assert(batch->events != NULL);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		const PgesEvent *event = &batch->events[i];
 		char	   *key;
 
-		if (event->aggregate_id == NULL)
+		CHECK_FOR_INTERRUPTS();
+		if (by_version && event->aggregate_id == NULL)
 			continue;
-		key = psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
-					   text_to_cstring(event->aggregate_id), event->version);
-		if (error->detail == NULL ? batch->naggregates == 1 :
-			strstr(error->detail, key) != NULL)
+		key = by_version ?
+			psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
+					 text_to_cstring(event->aggregate_id), event->version) :
+			psprintf("(event_id)=(%s)", text_to_cstring(event->event_id));
+		if (error->detail ? strstr(error->detail, key) != NULL : is_only)
 			return event;
 		pfree(key);
 	}
@@ -203,14 +181,14 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 	if (strcmp(error->constraint_name, store->position_index) == 0)
 		report_position(store, error);
 	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
-		(event = find_duplicate(batch, error)) != NULL)
+		(event = find_event(batch, error, false)) != NULL)
 	{
 		batch->current = event->ordinal;
 		pges_report_duplicate(store, event,
 							  "An event with this id is stored elsewhere, or was stored concurrently.");
 	}
 	if (strcmp(error->constraint_name, store->version_index) == 0 &&
-		(event = find_conflict(batch, error)) != NULL)
+		(event = find_event(batch, error, true)) != NULL)
 	{
 		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
 		char	   *id = text_to_cstring(event->aggregate_id);
