@@ -60,13 +60,12 @@
 /* The number of events that go to the table at once. */
 #define CHUNK 64
 
-/* Return whether the user may read an archive; true if the store has none. */
+/* Return whether the user has all of some privileges on a table, and may use its schema. */
 static bool
-may_look_up_in(const PgesArchive *archive)
+may_use(Oid relid, AclMode privileges)
 {
-	return !OidIsValid(archive->relid) ||
-		(pg_class_aclcheck(archive->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		 pges_may_in_schema_compat(get_rel_namespace(archive->relid), ACL_USAGE));
+	return pg_class_aclmask(relid, GetUserId(), privileges, ACLMASK_ALL) == privileges &&
+		pges_may_in_schema_compat(get_rel_namespace(relid), ACL_USAGE);
 }
 
 /*
@@ -79,10 +78,8 @@ pges_direct_is_possible(const PgesStore *store)
 	return store->plain && pges_direct_append &&
 		ExecutorCheckPerms_hook == NULL &&
 		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
-		pg_class_aclmask(store->relid, GetUserId(), ACL_INSERT | ACL_SELECT,
-						 ACLMASK_ALL) == (ACL_INSERT | ACL_SELECT) &&
-		may_look_up_in(&store->archive) &&
-		pges_may_in_schema_compat(get_rel_namespace(store->relid), ACL_USAGE);
+		may_use(store->relid, ACL_INSERT | ACL_SELECT) &&
+		(!OidIsValid(store->archive.relid) || may_use(store->archive.relid, ACL_SELECT));
 }
 
 /* Fill a slot with the values of an event. */
