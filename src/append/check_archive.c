@@ -8,7 +8,6 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/array.h"
 
 #include "append/append_steps.h"
 #include "base/text.h"
@@ -22,30 +21,14 @@ static const PgesStatement archived_id_statement = {
 	1, {TEXTARRAYOID}
 };
 
-/* Return the ids that the call gives for its events, as an array; NULL if none. */
-static ArrayType *
-given_ids(const PgesBatch *batch)
-{
-	Datum	   *ids = palloc(sizeof(Datum) * batch->nevents);
-	int			n = 0;
-
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		if (batch->events[i].event_id_given)
-			ids[n++] = PointerGetDatum(batch->events[i].event_id);
-	}
-	return n > 0 ? construct_array(ids, n, TEXTOID, -1, false, TYPALIGN_INT) : NULL;
-}
-
-/* Raise an error if an event in the archive has an id that the call gives. */
+/* Raise an error if an event in the archive has an id of the inserted events. */
 static void
 check_archived_ids(const PgesStore *store, PgesBatch *batch)
 {
-	ArrayType  *ids = given_ids(batch);
-	Datum		value = PointerGetDatum(ids);
+	Datum		ids = pges_column_array(batch, PGES_EVENT_ID);
 	text	   *id;
 
-	if (ids == NULL || !pges_fetch_one_now(store, PGES_ARCHIVED, &archived_id_statement, &value))
+	if (!pges_fetch_one_now(store, PGES_ARCHIVED, &archived_id_statement, &ids))
 		return;
 	id = pges_found_text(batch->context, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -91,7 +74,8 @@ pges_check_not_archived(const PgesStore *store, PgesBatch *batch)
 {
 	if (!OidIsValid(store->archive.relid))
 		return;
-	check_archived_ids(store, batch);
+	if (batch->any_id_given)
+		check_archived_ids(store, batch);
 	if (batch->unlocked)
 		check_archived_versions(store, batch);
 }

@@ -184,8 +184,6 @@ pges_is_json_null(Jsonb *json)
 static void
 check_events(PgesBatch *batch)
 {
-	bool		any_id_given = false;
-
 	batch->all_ids_given = true;
 	for (int i = 0; i < batch->nevents; i++)
 	{
@@ -197,11 +195,11 @@ check_events(PgesBatch *batch)
 		if (event->metadata && pges_is_json_null(event->metadata))
 			event->metadata = NULL;
 		event->event_id_given = event->event_id != NULL;
-		any_id_given |= event->event_id_given;
+		batch->any_id_given |= event->event_id_given;
 		batch->all_ids_given &= event->event_id_given;
 	}
 	batch->current = 0;
-	if (any_id_given && batch->nevents > 1)
+	if (batch->any_id_given && batch->nevents > 1)
 		check_ids(batch);
 }
 

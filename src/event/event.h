@@ -100,7 +100,8 @@ typedef struct PgesBatch
 	int			nevents;
 	PgesAggregate *aggregates;
 	int			naggregates;
-	bool		all_ids_given;
+	bool		all_ids_given;	/* the call gives every event its id */
+	bool		any_id_given;
 	int			current;		/* ordinal of the event being processed, for
 								 * the CONTEXT of errors; 0: none */
 	/* filled in by the append */
