@@ -38,7 +38,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -53,15 +52,15 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* Raise an error if a text is longer than its column permits. */
+/* Raise an error if a text of an event is longer than its column permits. */
 static void
-check_length(const PgesStore *store, PgesColumn column, const text *value,
-			 int ordinal)
+check_length(const PgesStore *store, const PgesEvent *event, PgesColumn column)
 {
 	int			max_chars = store->max_chars[column];
+	const text *value = max_chars == 0 ? NULL : *pges_event_pointer(event, column);
 	int			chars;
 
-	if (value == NULL || max_chars == 0 || VARSIZE_ANY_EXHDR(value) <= max_chars)
+	if (value == NULL || VARSIZE_ANY_EXHDR(value) <= max_chars)
 		return;
 	chars = pg_mbstrlen_with_len(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 	if (chars > max_chars)
@@ -70,7 +69,7 @@ check_length(const PgesStore *store, PgesColumn column, const text *value,
 				 errmsg("key \"%s\" of an event is too long",
 						pges_column_name(column)),
 				 errdetail("Key \"%s\" of event %d has %d characters; store %s takes at most %d.",
-						   pges_column_name(column), ordinal, chars,
+						   pges_column_name(column), event->ordinal, chars,
 						   store->qualified_name, max_chars),
 				 errhint("The owner of the store can widen it: ALTER TABLE %s ALTER %s TYPE varchar(%d) COLLATE \"C\".",
 						 store->qualified_name, pges_column_name(column), Max(chars, 255))));
@@ -82,15 +81,9 @@ check_lengths(const PgesStore *store, PgesBatch *batch)
 {
 	for (int i = 0; i < batch->nevents; i++)
 	{
-		const PgesEvent *event = &batch->events[i];
-
-		batch->current = event->ordinal;
-		check_length(store, PGES_EVENT_ID, event->event_id, event->ordinal);
-		check_length(store, PGES_EVENT_TYPE, event->event_type, event->ordinal);
-		check_length(store, PGES_CORRELATION_ID, event->correlation_id, event->ordinal);
-		check_length(store, PGES_CAUSATION_ID, event->causation_id, event->ordinal);
-		check_length(store, PGES_AGGREGATE_ID, event->aggregate_id, event->ordinal);
-		check_length(store, PGES_AGGREGATE_TYPE, event->aggregate_type, event->ordinal);
+		batch->current = batch->events[i].ordinal;
+		for (PgesColumn column = PGES_EVENT_ID; column <= PGES_AGGREGATE_TYPE; column++)
+			check_length(store, &batch->events[i], column);
 	}
 	batch->current = 0;
 }
@@ -226,10 +219,30 @@ allocate_positions(const PgesStore *store, PgesBatch *batch)
 	pfree(positions);
 }
 
-/* Lock the aggregates of a batch and look up their versions: steps 1 and 2. */
+/* Store the events of a batch: steps 4 and 5, and the search of the archive. */
 static void
-begin_batch(const PgesStore *store, PgesBatch *batch)
+store_events(const PgesStore *store, PgesBatch *batch)
 {
+	MemoryContext spi = MemoryContextSwitchTo(batch->context);
+
+	complete_events(batch);
+	MemoryContextSwitchTo(spi);
+	allocate_positions(store, batch);
+	pges_insert_events(store, batch);
+	pges_check_not_archived(store, batch);
+}
+
+/*
+ * Append a batch, and set the ids, versions and positions of its events.  Either all
+ * events are stored or none.  An import first removes the events from the batch that are
+ * already stored.  All steps run with the rights of one role; see pges_act_as_owner().
+ */
+void
+pges_append_batch(const PgesStore *store, PgesBatch *batch, bool is_import)
+{
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, store);
+
 	check_lengths(store, batch);
 	pges_lock_aggregates(store, batch);
 	batch->direct = pges_direct_is_possible(store);
@@ -238,61 +251,13 @@ begin_batch(const PgesStore *store, PgesBatch *batch)
 	CommandCounterIncrement();
 	SPI_connect();
 	pges_look_up_aggregates(store, batch);
-}
-
-/* Store the events of a batch, if there are any: steps 4 and 5. */
-static void
-finish_batch(const PgesStore *store, PgesBatch *batch)
-{
-	if (batch->nevents > 0)
-	{
-		MemoryContext spi = MemoryContextSwitchTo(batch->context);
-
-		complete_events(batch);
-		MemoryContextSwitchTo(spi);
-		allocate_positions(store, batch);
-		pges_insert_events(store, batch);
-		pges_check_not_archived(store, batch);
-	}
-	SPI_finish();
-}
-
-/*
- * Append a batch, and set the ids, versions and positions of its events.  Either all
- * events are stored or none.  All steps run with the rights of one role; see
- * pges_act_as_owner().
- */
-void
-pges_append_batch(const PgesStore *store, PgesBatch *batch)
-{
-	PgesIdentity caller;
-	bool		as_owner = pges_act_as_owner(&caller, store);
-
-	begin_batch(store, batch);
-	batch->deduplicated = check_versions(store, batch);
-	if (batch->deduplicated)
-		SPI_finish();
+	if (is_import)
+		pges_leave_out_stored(store, batch);
 	else
-		finish_batch(store, batch);
+		batch->deduplicated = check_versions(store, batch);
+	if (batch->nevents > 0 && !batch->deduplicated)
+		store_events(store, batch);
+	SPI_finish();
 	if (as_owner)
 		pges_become_again(&caller);
-}
-
-/*
- * Append the events of a batch that are not stored yet.  Remove the stored events from
- * the batch, and return how many they were.
- */
-int
-pges_import_batch(const PgesStore *store, PgesBatch *batch)
-{
-	PgesIdentity caller;
-	bool		as_owner = pges_act_as_owner(&caller, store);
-	int			stored;
-
-	begin_batch(store, batch);
-	stored = pges_leave_out_stored(store, batch);
-	finish_batch(store, batch);
-	if (as_owner)
-		pges_become_again(&caller);
-	return stored;
 }

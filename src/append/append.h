@@ -13,8 +13,7 @@
 #include "event/event.h"
 #include "store/store.h"
 
-extern void pges_append_batch(const PgesStore *store, PgesBatch *batch);
-extern int	pges_import_batch(const PgesStore *store, PgesBatch *batch);
+extern void pges_append_batch(const PgesStore *store, PgesBatch *batch, bool is_import);
 
 /* in append_sql.c */
 extern const PgesStore *pges_open_for_append(const PgesStore *store);

@@ -25,7 +25,7 @@ typedef struct AppendContext
 {
 	ErrorContextCallback callback;
 	const PgesStore *store;
-	const PgesBatch *batch;		/* NULL before the events are counted */
+	PgesBatch  *batch;			/* NULL before the events are counted */
 } AppendContext;
 
 /* Return what is being appended, for people: "event 2 of 3", "1 event", "events". */
@@ -86,21 +86,11 @@ begin_append(AppendContext *context, FunctionCallInfo fcinfo, int store_arg)
 	context->store = pges_open_for_append(context->store);
 }
 
-/* Create the batch of an append; errors from now on show the current event. */
-static PgesBatch *
-create_batch(AppendContext *context, int nevents)
-{
-	PgesBatch  *batch = pges_batch_create(nevents);
-
-	context->batch = batch;
-	return batch;
-}
-
-/* Append a batch, and remove the append from the CONTEXT of errors. */
+/* Append the batch, and remove the append from the CONTEXT of errors. */
 static void
-finish_append(AppendContext *context, PgesBatch *batch)
+finish_append(AppendContext *context)
 {
-	pges_append_batch(context->store, batch);
+	pges_append_batch(context->store, context->batch, false);
 	error_context_stack = context->callback.previous;
 }
 
@@ -142,7 +132,7 @@ version_result(FunctionCallInfo fcinfo, const PgesBatch *batch)
 static PgesBatch *
 read_batch(AppendContext *context, Jsonb *events)
 {
-	PgesBatch  *batch = create_batch(context, pges_batch_json_count(events));
+	PgesBatch  *batch = context->batch = pges_batch_create(pges_batch_json_count(events));
 
 	pges_batch_read_json(batch, events);
 	return batch;
@@ -162,7 +152,7 @@ pges_append_events(PG_FUNCTION_ARGS)
 	batch = read_batch(&context, PG_GETARG_JSONB_P(0));
 	expect_version(fcinfo, 1, batch,
 				   batch->nevents > 0 ? batch->events[0].aggregate_id : NULL);
-	finish_append(&context, batch);
+	finish_append(&context);
 	return version_result(fcinfo, batch);
 }
 
@@ -179,7 +169,7 @@ pges_append_event(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "event_type");
 	pges_require_argument(fcinfo, 1, "data");
 	begin_append(&context, fcinfo, 10);
-	batch = create_batch(&context, 1);
+	batch = context.batch = pges_batch_create(1);
 	event = &batch->events[0];
 	event->event_type = PG_GETARG_TEXT_PP(0);
 	event->data = PG_GETARG_JSONB_P(1);
@@ -193,7 +183,7 @@ pges_append_event(PG_FUNCTION_ARGS)
 	event->correlation_id = text_argument(fcinfo, 8);
 	event->causation_id = text_argument(fcinfo, 9);
 	expect_version(fcinfo, 3, batch, event->aggregate_id);
-	finish_append(&context, batch);
+	finish_append(&context);
 	return version_result(fcinfo, batch);
 }
 
@@ -256,18 +246,12 @@ array_argument(FunctionCallInfo fcinfo, int arg, Oid type)
 	return result;
 }
 
-/* Return a text element, or NULL if the element or the array is null. */
-static text *
-text_element(const ArrayArgument *array, int i)
+/* Return an element that is a text or jsonb; NULL if it is null, or the array is. */
+static void *
+element(const ArrayArgument *array, int i)
 {
-	return array->n < 0 || array->nulls[i] ? NULL : DatumGetTextPP(array->values[i]);
-}
-
-/* Return a jsonb element, or NULL if the element or the array is null. */
-static Jsonb *
-json_element(const ArrayArgument *array, int i)
-{
-	return array->n < 0 || array->nulls[i] ? NULL : DatumGetJsonbP(array->values[i]);
+	/* the elements of an array have no short header */
+	return array->n < 0 || array->nulls[i] ? NULL : PG_DETOAST_DATUM(array->values[i]);
 }
 
 /*
@@ -301,7 +285,7 @@ batch_from_arrays(AppendContext *context, FunctionCallInfo fcinfo)
 	shared.correlation_id = text_argument(fcinfo, 8);
 	shared.causation_id = text_argument(fcinfo, 9);
 
-	batch = create_batch(context, nevents);
+	batch = context->batch = pges_batch_create(nevents);
 	for (int i = 0; i < nevents; i++)
 	{
 		PgesEvent  *event = &batch->events[i];
@@ -309,10 +293,10 @@ batch_from_arrays(AppendContext *context, FunctionCallInfo fcinfo)
 		CHECK_FOR_INTERRUPTS();
 		*event = shared;
 		event->ordinal = i + 1;
-		event->event_id = text_element(&ids, i);
-		event->event_type = text_element(&types, i);
-		event->data = json_element(&data, i);
-		event->metadata = json_element(&metadata, i);
+		event->event_id = element(&ids, i);
+		event->event_type = element(&types, i);
+		event->data = element(&data, i);
+		event->metadata = element(&metadata, i);
 		event->occurred_at_given = times.n >= 0 && !times.nulls[i];
 		if (event->occurred_at_given)
 			event->occurred_at = DatumGetTimestampTz(times.values[i]);
@@ -335,7 +319,7 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 	begin_append(&context, fcinfo, 10);
 	batch = batch_from_arrays(&context, fcinfo);
 	expect_version(fcinfo, 3, batch, PG_GETARG_TEXT_PP(0));
-	finish_append(&context, batch);
+	finish_append(&context);
 	return version_result(fcinfo, batch);
 }
 
@@ -343,21 +327,18 @@ pges_append_to_aggregate(PG_FUNCTION_ARGS)
 static void
 return_appended(FunctionCallInfo fcinfo, const PgesBatch *batch)
 {
+	static const PgesColumn columns[] = {PGES_POSITION, PGES_EVENT_ID, PGES_AGGREGATE_ID,
+	PGES_AGGREGATE_VERSION};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < batch->nevents; i++)
 	{
-		const PgesEvent *event = &batch->events[i];
 		Datum		values[5];
 		bool		nulls[5] = {false};
 
-		values[0] = Int64GetDatum(event->position);
-		values[1] = PointerGetDatum(event->event_id);
-		values[2] = PointerGetDatum(event->aggregate_id);
-		nulls[2] = event->aggregate_id == NULL;
-		values[3] = Int32GetDatum(event->version);
-		nulls[3] = event->version == 0;
+		for (int c = 0; c < lengthof(columns); c++)
+			values[c] = pges_event_value(&batch->events[i], columns[c], &nulls[c]);
 		values[4] = BoolGetDatum(batch->deduplicated);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
@@ -376,7 +357,7 @@ pges_append(PG_FUNCTION_ARGS)
 	begin_append(&context, fcinfo, 2);
 	batch = read_batch(&context, PG_GETARG_JSONB_P(0));
 	pges_batch_group(batch, PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1));
-	finish_append(&context, batch);
+	finish_append(&context);
 	return_appended(fcinfo, batch);
 	return (Datum) 0;
 }

@@ -40,7 +40,7 @@ extern void pges_report_unique_violation(const PgesStore *store,
 
 /* in repeated_call.c */
 extern bool pges_is_retry(const PgesStore *store, PgesBatch *batch);
-extern int	pges_leave_out_stored(const PgesStore *store, PgesBatch *batch);
+extern void pges_leave_out_stored(const PgesStore *store, PgesBatch *batch);
 extern bool pges_event_exists(const PgesStore *store, const text *event_id);
 
 #endif							/* PGES_APPEND_STEPS_H */

@@ -19,10 +19,8 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/timestamp.h"
 
 #include "append/append_steps.h"
 #include "base/text.h"
@@ -95,15 +93,6 @@ is_erased(void)
 	return !isnull && pges_is_tombstone(DatumGetJsonbP(metadata));
 }
 
-/* Return whether the stored event has the wanted time. */
-static bool
-same_time(TimestampTz wanted)
-{
-	bool		isnull;
-
-	return DatumGetTimestampTz(stored_value(PGES_OCCURRED_AT, &isnull)) == wanted;
-}
-
 /* Return the first column in which the stored event differs, or PGES_NUM_COLUMNS. */
 static PgesColumn
 first_difference(const PgesEvent *event)
@@ -122,20 +111,10 @@ first_difference(const PgesEvent *event)
 		return PGES_CAUSATION_ID;
 	if (event->aggregate_type && !same_text(PGES_AGGREGATE_TYPE, event->aggregate_type))
 		return PGES_AGGREGATE_TYPE;
-	if (event->occurred_at_given && !same_time(event->occurred_at))
+	if (event->occurred_at_given &&
+		pges_found_int64(PGES_OCCURRED_AT + 1, 0) != event->occurred_at)
 		return PGES_OCCURRED_AT;
 	return PGES_NUM_COLUMNS;
-}
-
-/* Copy the version and the position of the stored event. */
-static void
-copy_stored_numbers(PgesEvent *event)
-{
-	bool		isnull;
-	Datum		version = stored_value(PGES_AGGREGATE_VERSION, &isnull);
-
-	event->version = isnull ? 0 : DatumGetInt32(version);
-	event->position = DatumGetInt64(stored_value(PGES_POSITION, &isnull));
 }
 
 /*
@@ -150,7 +129,8 @@ find_stored_event(const PgesStore *store, PgesEvent *event)
 
 	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &get_statement, &id))
 		return false;
-	copy_stored_numbers(event);
+	event->version = pges_found_int32(PGES_AGGREGATE_VERSION + 1);
+	event->position = pges_found_int64(PGES_POSITION + 1, 0);
 	difference = first_difference(event);
 	if (difference != PGES_NUM_COLUMNS)
 		pges_report_duplicate(store, event,
@@ -231,14 +211,13 @@ is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggrega
 }
 
 /*
- * Remove from a batch the events that are already stored, by event id and content, and
- * return how many they were.  The versions of the aggregates have been looked up.
+ * Remove from a batch the events that are already stored, by event id and content.  The
+ * versions of the aggregates have been looked up.
  */
-int
+void
 pges_leave_out_stored(const PgesStore *store, PgesBatch *batch)
 {
 	int			n = 0;
-	int			stored;
 
 	for (int i = 0; i < batch->naggregates; i++)
 		batch->aggregates[i].nevents = 0;
@@ -256,7 +235,5 @@ pges_leave_out_stored(const PgesStore *store, PgesBatch *batch)
 		batch->events[n++] = *event;
 	}
 	batch->current = 0;
-	stored = batch->nevents - n;
 	batch->nevents = n;
-	return stored;
 }

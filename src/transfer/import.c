@@ -160,7 +160,8 @@ import_batch(Import *import, uint64 first, int n)
 	n = batch->nevents = pges_first_repeated(batch);
 	pges_batch_group(batch, NULL);
 	import->store = pges_store(import->relid);
-	import->stored += pges_import_batch(import->store, batch);
+	pges_append_batch(import->store, batch, true);
+	import->stored += n - batch->nevents;
 	import->lines = NULL;
 	import->nlines = 0;
 	import->batch = NULL;
