@@ -15,8 +15,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "miscadmin.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
@@ -26,23 +24,18 @@
 #include "store/store.h"
 #include "table/table.h"
 
-static const PgesStatement by_aggregate = {
-	"SELECT " PGES_COLUMNS " FROM %1$s "
-	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
-	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
-	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
-	"ORDER BY aggregate_version LIMIT $4",
-	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
-};
+/* A statement that reads some versions of an aggregate in one order. */
+#define BY_AGGREGATE(order) { \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 " \
+	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 " \
+	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 " \
+	"ORDER BY aggregate_version " order " LIMIT $4", \
+	4, {TEXTOID, INT4OID, INT4OID, INT8OID} \
+}
 
-static const PgesStatement by_aggregate_backwards = {
-	"SELECT " PGES_COLUMNS " FROM %1$s "
-	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 "
-	"AND aggregate_version OPERATOR(pg_catalog.>=) $2 "
-	"AND aggregate_version OPERATOR(pg_catalog.<=) $3 "
-	"ORDER BY aggregate_version DESC LIMIT $4",
-	4, {TEXTOID, INT4OID, INT4OID, INT8OID}
-};
+static const PgesStatement by_aggregate = BY_AGGREGATE("ASC");
+static const PgesStatement by_aggregate_backwards = BY_AGGREGATE("DESC");
 
 /* A statement that reads the events with one value in one column, ordered by time. */
 #define BY_COLUMN(column) { \
@@ -83,14 +76,15 @@ static void
 add_text(PgesParams *params, FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	pges_require_argument(fcinfo, arg, name);
-	pges_add_param(params, PG_GETARG_DATUM(arg));
+	pges_add_param(params, PG_GETARG_DATUM(arg), false);
 }
 
 /* Add an integer argument of the function, or "if_null" if the argument is null. */
 static void
 add_int4(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
 {
-	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)));
+	pges_add_param(params, Int32GetDatum(PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg)),
+				   false);
 }
 
 /*
@@ -135,7 +129,7 @@ get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
 
 	add_text(&params, fcinfo, 0, column);
 	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
-				   PG_GETARG_DATUM(1));
+				   PG_GETARG_DATUM(1), false);
 	pges_add_max_count(&params, fcinfo, 2, 0);
 	return return_events(fcinfo, 3, statement, &params);
 }

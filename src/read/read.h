@@ -28,11 +28,10 @@ extern const PgesStatement pges_read_forwards;
 
 /* in reader.c */
 extern int64 pges_mark_to_read(const PgesStore *store);
-extern void pges_add_param(PgesParams *params, Datum value);
+extern void pges_add_param(PgesParams *params, Datum value, bool isnull);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 							   int arg, int32 if_null);
 extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
-extern PgesScope pges_begin_latest(const PgesStore **store, bool include_archived);
 extern Datum pges_return_events(FunctionCallInfo fcinfo,
 								const PgesStore *store, bool include_archived,
 								const PgesStatement *statement,

@@ -2,11 +2,9 @@
  * read_log.c
  *		The SQL functions that read the ordered log.
  *
- * A reader finds the high-water mark first and takes a snapshot afterwards, at every
- * isolation level; high_water_mark.c says why.  After both, the reader finds out whether
- * the store alone has the events of that snapshot, or also its archive
- * (pges_scope_to_read()).  So these functions are volatile: they see what other sessions
- * have committed since a REPEATABLE READ transaction began.
+ * At every isolation level, they read in the order that the head of reader.c describes.
+ * So these functions are volatile: they see what other sessions have committed since a
+ * REPEATABLE READ transaction began.
  */
 #include "postgres.h"
 
@@ -36,48 +34,30 @@
 #define MAX_NAP_MS 20			/* between two reads of the mark */
 #define SHORT_RANGE 1000		/* fewer positions are read by position */
 
-/* 1: after, 2: mark, 3: limit */
-const PgesStatement pges_read_forwards = {
-	"SELECT " PGES_COLUMNS " FROM %1$s "
-	"WHERE position OPERATOR(pg_catalog.>) $1 "
-	"AND position OPERATOR(pg_catalog.<=) $2 "
-	"ORDER BY position LIMIT $3",
-	3, {INT8OID, INT8OID, INT8OID}
-};
-
-/* 1: before, 2: mark, 3: limit */
-static const PgesStatement backwards = {
-	"SELECT " PGES_COLUMNS " FROM %1$s "
-	"WHERE position OPERATOR(pg_catalog.<) $1 "
-	"AND position OPERATOR(pg_catalog.<=) $2 "
-	"ORDER BY position DESC LIMIT $3",
-	3, {INT8OID, INT8OID, INT8OID}
-};
+/* Reads a range of positions; 1: after, or backwards before, 2: mark, 3: limit */
+#define RANGE(operator, filters, order) \
+	"SELECT " PGES_COLUMNS " FROM %1$s " \
+	"WHERE position OPERATOR(pg_catalog." operator ") $1 " \
+	"AND position OPERATOR(pg_catalog.<=) $2 " filters \
+	"ORDER BY position " order " LIMIT $3"
 
 /* The filters; 4: event types, 5: aggregate types */
 #define FILTERS \
 	"AND ($4 IS NULL OR event_type OPERATOR(pg_catalog.=) ANY ($4)) " \
 	"AND ($5 IS NULL OR aggregate_type OPERATOR(pg_catalog.=) ANY ($5)) "
 
-#define FORWARDS_FILTERED \
-	"SELECT " PGES_COLUMNS " FROM %1$s " \
-	"WHERE position OPERATOR(pg_catalog.>) $1 " \
-	"AND position OPERATOR(pg_catalog.<=) $2 " FILTERS \
-	"ORDER BY position LIMIT $3", \
-	5, {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
+#define FORWARDS(filters) RANGE(">", filters, "ASC")
+#define BACKWARDS(filters) RANGE("<", filters, "DESC")
+#define TYPES {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
 
-#define BACKWARDS_FILTERED \
-	"SELECT " PGES_COLUMNS " FROM %1$s " \
-	"WHERE position OPERATOR(pg_catalog.<) $1 " \
-	"AND position OPERATOR(pg_catalog.<=) $2 " FILTERS \
-	"ORDER BY position DESC LIMIT $3", \
-	5, {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
+const PgesStatement pges_read_forwards = {FORWARDS(""), 3, TYPES};
+static const PgesStatement backwards = {BACKWARDS(""), 3, TYPES};
 
 /* With the index on the positions, or with a plan that is made for each call. */
-static const PgesStatement forwards_by_position = {FORWARDS_FILTERED};
-static const PgesStatement backwards_by_position = {BACKWARDS_FILTERED};
-static const PgesStatement forwards_by_plan = {FORWARDS_FILTERED,.custom = true};
-static const PgesStatement backwards_by_plan = {BACKWARDS_FILTERED,.custom = true};
+static const PgesStatement forwards_by_position = {FORWARDS(FILTERS), 5, TYPES};
+static const PgesStatement backwards_by_position = {BACKWARDS(FILTERS), 5, TYPES};
+static const PgesStatement forwards_by_plan = {FORWARDS(FILTERS), 5, TYPES,.custom = true};
+static const PgesStatement backwards_by_plan = {BACKWARDS(FILTERS), 5, TYPES,.custom = true};
 
 /* 1: after, 2: mark */
 static const PgesStatement any_between = {
@@ -87,23 +67,6 @@ static const PgesStatement any_between = {
 	"ORDER BY position LIMIT 1",
 	2, {INT8OID, INT8OID}
 };
-
-/* Return the position to start from; null or 0 is the start, or backwards the end. */
-static int64
-start_position(FunctionCallInfo fcinfo, int arg, bool is_backwards)
-{
-	int64		position = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
-
-	return is_backwards && position == 0 ? PG_INT64_MAX : position;
-}
-
-/* Add an argument of the function that may be null. */
-static void
-add_nullable(PgesParams *params, FunctionCallInfo fcinfo, int arg)
-{
-	pges_add_param(params, PG_ARGISNULL(arg) ? (Datum) 0 : PG_GETARG_DATUM(arg));
-	params->nulls[params->n - 1] = PG_ARGISNULL(arg);
-}
 
 /*
  * Return whether the planner should choose how to read a number of positions with a
@@ -148,17 +111,19 @@ pges_read_events(PG_FUNCTION_ARGS)
 	bool		is_backwards = pges_bool_argument(fcinfo, 4, false);
 	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
-	int64		start = start_position(fcinfo, 0, is_backwards);
+	int64		start = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
 	int64		mark = pges_mark_to_read(store);
 	PgesParams	params = {.n = 0};
 
-	pges_add_param(&params, Int64GetDatum(start));
-	pges_add_param(&params, Int64GetDatum(mark));
+	if (is_backwards && start == 0)
+		start = PG_INT64_MAX;	/* begin at the end */
+	pges_add_param(&params, Int64GetDatum(start), false);
+	pges_add_param(&params, Int64GetDatum(mark), false);
 	pges_add_max_count(&params, fcinfo, 1, pges_batch_size);
 	if (filtered)
 	{
-		add_nullable(&params, fcinfo, 2);
-		add_nullable(&params, fcinfo, 3);
+		pges_add_param(&params, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
+		pges_add_param(&params, PG_GETARG_DATUM(3), PG_ARGISNULL(3));
 	}
 	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, false),
@@ -208,10 +173,12 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 static bool
 has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
 {
-	PgesScope	scope = pges_begin_latest(&store, include_archived);
 	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(mark)};
+	PgesScope	scope;
 	bool		found;
 
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, include_archived);
 	SPI_connect();
 	(void) pges_run_statement(store, scope, &any_between, values, NULL, true, NULL);
 	found = SPI_processed > 0;

@@ -52,12 +52,12 @@ pges_mark_to_read(const PgesStore *store)
 	return mark;
 }
 
-/* Add a parameter that is not null. */
+/* Add a parameter. */
 void
-pges_add_param(PgesParams *params, Datum value)
+pges_add_param(PgesParams *params, Datum value, bool isnull)
 {
 	params->values[params->n] = value;
-	params->nulls[params->n++] = false;
+	params->nulls[params->n++] = isnull;
 }
 
 /*
@@ -74,8 +74,7 @@ pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 i
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"max_count\" must not be negative"),
 				 errdetail("It is %d.", max_count)));
-	pges_add_param(params, Int64GetDatum(max_count));
-	params->nulls[params->n - 1] = PG_ARGISNULL(arg) && if_null == 0;
+	pges_add_param(params, Int64GetDatum(max_count), PG_ARGISNULL(arg) && if_null == 0);
 }
 
 /*
@@ -97,17 +96,6 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	AcceptInvalidationMessages();
 	*store = pges_store_with_archive_locked((*store)->relid);
 	return pges_scope_of_all(*store);
-}
-
-/*
- * Take a snapshot of now, and return what to read as pges_scope_to_read() does.  The
- * caller pops the snapshot at the end.  If the caller needs the mark, it is read before.
- */
-PgesScope
-pges_begin_latest(const PgesStore **store, bool include_archived)
-{
-	PushActiveSnapshot(GetLatestSnapshot());
-	return pges_scope_to_read(store, include_archived);
 }
 
 /* Return the rows of a statement, with or without the archive, as the SQL result. */

@@ -2,9 +2,8 @@
  * export.c
  *		Exports events as JSON objects, which can be imported.
  *
- * An export finds the high-water mark, then takes one snapshot (high_water_mark.c), and
- * then finds which tables hold events for that snapshot (pges_scope_to_read()).  It
- * reads the log up to the mark, one lot at a time.
+ * An export reads the log up to the high-water mark, one lot at a time, all under one
+ * snapshot.  The head of reader.c has the order of its steps.
  */
 #include "postgres.h"
 
@@ -12,10 +11,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "base/progress.h"
@@ -89,11 +86,12 @@ pges_export_events(PG_FUNCTION_ARGS)
 	PgesProgress progress;
 	PgesScope	scope;
 
-	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)));
-	pges_add_param(&params, Int64GetDatum(mark));
+	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)), false);
+	pges_add_param(&params, Int64GetDatum(mark), false);
 	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);
-	scope = pges_begin_latest(&store, pges_bool_argument(fcinfo, 3, false));
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, pges_bool_argument(fcinfo, 3, false));
 	pges_progress_begin(&progress, PGES_EXPORT, store->relid);
 	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
 	pges_progress_end(&progress);
