@@ -52,15 +52,14 @@
 typedef struct Import
 {
 	ErrorContextCallback callback;
-	Oid			relid;
 	const PgesStore *store;
 	Oid			source;			/* the table or view that is named, and its
 								 * owner; InvalidOid for a query */
 	Oid			source_owner;
 	PgesImportRow row;
 	const PgesBatch *batch;		/* NULL between batches */
-	int64	   *lines;			/* of its events; NULL between batches */
-	int			nlines;
+	int64	   *lines;			/* of its events */
+	int			nlines;			/* 0 between batches */
 	int64		done;			/* events of earlier batches */
 	int64		stored;			/* how many of them were stored before */
 	MemoryContext context;		/* reset after each batch */
@@ -159,10 +158,9 @@ import_batch(Import *import, uint64 first, int n)
 
 	n = batch->nevents = pges_first_repeated(batch);
 	pges_batch_group(batch, NULL);
-	import->store = pges_store(import->relid);
+	import->store = pges_store(import->store->relid);
 	pges_append_batch(import->store, batch, true);
 	import->stored += n - batch->nevents;
-	import->lines = NULL;
 	import->nlines = 0;
 	import->batch = NULL;
 	import->done += n;
@@ -338,7 +336,6 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 		elog(ERROR, "return type must be a row type");
 	desc = BlessTupleDesc(desc);
 	import.store = pges_store_argument(fcinfo, 1, AccessShareLock, ACL_INSERT);
-	import.relid = import.store->relid;
 	import.callback.callback = import_context;
 	import.callback.arg = &import;
 	import.callback.previous = error_context_stack;
@@ -347,7 +344,7 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
 										   ALLOCSET_DEFAULT_SIZES);
 
-	pges_progress_begin(&import.progress, PGES_IMPORT, import.relid);
+	pges_progress_begin(&import.progress, PGES_IMPORT, import.store->relid);
 	import_query(&import, query_of(&import, source), nargs, types, values);
 	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
