@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "base/oid_table.h"
-#include "notify/announced_stores.h"
+#include "notify/notifier.h"
 #include "position/position.h"
 #include "store/store.h"
 

@@ -31,13 +31,10 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "notify/announced_stores.h"
-#include "notify/announcer.h"
 #include "notify/notifier.h"
 #include "notify/notify.h"
 #include "position/position.h"
 #include "store/store.h"
-#include "worker/worker.h"
 
 #define WATERMARK_MS 100		/* least, between two writes of a watermark */
 #define PAUSE_MS 10000			/* pause of what caused an error */

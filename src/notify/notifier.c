@@ -17,7 +17,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -30,11 +29,8 @@
 #include "utils/timestamp.h"
 
 #include "base/guc.h"
-#include "notify/announced_stores.h"
-#include "notify/announcer.h"
 #include "notify/notifier.h"
 #include "position/position.h"
-#include "worker/worker.h"
 
 #define LINGER_MS 1000			/* after which an idle notifier ends */
 #define MAX_PAUSE_MS 500		/* longest, between two looks without work */

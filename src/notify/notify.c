@@ -11,15 +11,26 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/async.h"
+#include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "base/lock_tag.h"
 #include "notify/notifier.h"
 #include "notify/notify.h"
 #include "position/position.h"
 #include "store/store.h"
-#include "worker/worker.h"
+
+/* The notifier as a kind of background worker. */
+PgesWorker	pges_notifier = {
+	.name = "pg_eventstore notifier",
+	.function = "pges_notifier_main",
+	.lock_class = PGES_LOCK_NOTIFIER,
+	.status = &pges_notifier_status
+};
 
 /* What a transaction has to announce of a store. */
 typedef struct Announcement
@@ -29,6 +40,31 @@ typedef struct Announcement
 	const char *name;
 	int64		position;
 } Announcement;
+
+/* Make the notifier look at the stores soon, if it can run. */
+void
+pges_nudge_notifier(void)
+{
+	if (pges_ensure_worker(&pges_notifier, PGES_NUDGE))
+		pges_wake_worker(&pges_notifier);
+}
+
+/*
+ * Send the notification of a store's events up to a position.  The payload does not
+ * grow with the events, so no append fails because of its size.
+ */
+void
+pges_notify(const char *channel, const char *store, int64 position)
+{
+	StringInfoData payload;
+
+	initStringInfo(&payload);
+	appendStringInfoString(&payload, "{\"store\": ");
+	escape_json(&payload, store);
+	appendStringInfo(&payload, ", \"position\": " INT64_FORMAT "}", position);
+	Async_Notify(channel, payload.data);
+	pfree(payload.data);
+}
 
 /*
  * Return how to announce a store, by its settings at the end of the transaction.  The

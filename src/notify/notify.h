@@ -10,11 +10,7 @@
 #include "postgres.h"
 
 extern void pges_notify_init(void);
-
-/* in start_notifier.c */
 extern void pges_nudge_notifier(void);
-
-/* in notification.c */
 extern void pges_notify(const char *channel, const char *store, int64 position);
 
 #endif							/* PGES_NOTIFY_H */
