@@ -39,9 +39,12 @@ static bool stores_may_differ = true;
 static bool stores_differ = true;
 static TimestampTz listed_at = 0;
 
-/* Mark all listed stores as changed; other stores may have been created. */
+/*
+ * Mark all listed stores as changed; other stores may have been created.  As a syscache
+ * callback: a schema may have a new name.
+ */
 static void
-all_changed(void)
+announced_names_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
 	HASH_SEQ_STATUS status;
 	PgesAnnouncedStore *store;
@@ -63,7 +66,7 @@ announced_table_changed(Datum arg, Oid relid)
 
 	if (!OidIsValid(relid))
 	{
-		all_changed();
+		announced_names_changed(arg, 0, 0);
 		return;
 	}
 	stores_may_differ = true;
@@ -72,20 +75,13 @@ announced_table_changed(Datum arg, Oid relid)
 		stores_differ = store->differs = true;
 }
 
-/* Syscache callback: mark all stores as changed, as a schema may have a new name. */
-static void
-announced_name_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	all_changed();
-}
-
 /* Create the list and register the callbacks, once in the life of the worker. */
 void
 pges_announced_stores_init(void)
 {
 	pges_announced_stores = pges_oid_table("pg_eventstore announced stores", sizeof(PgesAnnouncedStore));
 	CacheRegisterRelcacheCallback(announced_table_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_name_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_names_changed, (Datum) 0);
 }
 
 /* Return whether a relation is a sequence of a table, and can be read from here. */
@@ -218,7 +214,8 @@ list_stores(void)
 
 /*
  * Read the list again if needed.  If the table of watermarks is missing, the extension
- * is gone, and nothing is done.  If that table is locked, return false.
+ * is gone, and nothing is done.  Return false if that table is locked, or if the list
+ * still may differ from the catalog: then the list is to be read again soon.
  */
 bool
 pges_refresh_announced_stores(void)
@@ -233,14 +230,7 @@ pges_refresh_announced_stores(void)
 			 (stores_may_differ &&
 			  TimestampDifferenceExceeds(listed_at, GetCurrentTimestamp(), LIST_MS)))
 		list_stores();
-	return true;
-}
-
-/* Return whether a table could not be read, or has changed since the list was read. */
-bool
-pges_announced_stores_may_differ(void)
-{
-	return stores_may_differ;
+	return !stores_may_differ;
 }
 
 /* Have the list read again by the next pges_refresh_announced_stores(). */

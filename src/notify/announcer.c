@@ -41,12 +41,14 @@
 #define MAX_STORE_FAILURES 5	/* in a row, before a store is given up */
 #define MAX_FAILURES 10			/* in a row, before the notifier gives up */
 
-/* What the notifier is doing, for the error handler, which resets both. */
+/* The store that is being announced, if any, for the error handler, which resets it. */
 static PgesAnnouncedStore *current_store = NULL;
-static bool is_recording = false;
 
 /* After an error, no watermark is written before this time. */
 static TimestampTz no_records_until = 0;
+
+/* How many looks in a row have failed because of something else than one store. */
+static int	failures = 0;
 
 /*
  * What is still to be written to the status of the notifier: the last error (empty for
@@ -141,13 +143,6 @@ is_idle(const PgesAnnouncedStore *store)
 		next - 1 == store->last;
 }
 
-/* Return whether a store has to wait after an error. */
-static bool
-is_paused(const PgesAnnouncedStore *store, TimestampTz now)
-{
-	return now < store->paused_until;
-}
-
 /*
  * Return whether a store is given up, as it has failed too often in a row.  Otherwise a
  * store that cannot be announced would keep the notifier running for ever.
@@ -222,9 +217,10 @@ announce_stores(PgesWorkLeft *left)
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announcing = store->announced;
+		store->recording = store->recorded;
 		if (is_given_up(store))
 			continue;
-		if (is_paused(store, start))
+		if (start < store->paused_until)
 		{
 			left->unrecorded = true;
 			continue;
@@ -237,9 +233,9 @@ announce_stores(PgesWorkLeft *left)
 	left->look_us = GetCurrentTimestamp() - start;
 }
 
-/* Remember what was announced, after the announcing transaction has committed. */
+/* Remember what a transaction has announced or written, after its commit. */
 static void
-keep_announced(void)
+keep_marks(void)
 {
 	HASH_SEQ_STATUS status;
 	PgesAnnouncedStore *store;
@@ -248,6 +244,7 @@ keep_announced(void)
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		store->announced = store->announcing;
+		store->recorded = store->recording;
 		if (store->announced == store->last)
 			store->owed = false;
 	}
@@ -263,8 +260,7 @@ announce_in_transaction(PgesWorkLeft *left)
 	if (OidIsValid(pges_watermarks_table(true)))
 		announce_stores(left);
 	CommitTransactionCommand();
-	keep_announced();
-	left->unrecorded |= pges_announced_stores_may_differ();
+	keep_marks();
 }
 
 /* Return whether the watermark of a store is to be written. */
@@ -278,7 +274,7 @@ is_unrecorded(const PgesAnnouncedStore *store)
 static bool
 is_due(const PgesAnnouncedStore *store, TimestampTz now)
 {
-	return is_unrecorded(store) && now >= no_records_until && !is_paused(store, now) &&
+	return is_unrecorded(store) && now >= no_records_until && now >= store->paused_until &&
 		TimestampDifferenceExceeds(store->recorded_at, now, WATERMARK_MS);
 }
 
@@ -298,31 +294,7 @@ write_watermark(PgesAnnouncedStore *store)
 	return done;
 }
 
-/* Write the watermarks that are due, and record which were written. */
-static void
-record_due_stores(TimestampTz now, PgesWorkLeft *left)
-{
-	HASH_SEQ_STATUS status;
-	PgesAnnouncedStore *store;
-
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	hash_seq_init(&status, pges_announced_stores);
-	while ((store = hash_seq_search(&status)) != NULL)
-	{
-		store->recording = store->recorded;
-		if (!is_due(store, now))
-			continue;
-		if (write_watermark(store))
-			store->recording = store->announced;
-		else
-			left->unrecorded = true;
-	}
-	PopActiveSnapshot();
-	SPI_finish();
-}
-
-/* Write the watermarks that are due, in a transaction. */
+/* Write the watermarks that are due, in a transaction that begins with the first one. */
 static void
 record_stores(PgesWorkLeft *left)
 {
@@ -334,19 +306,26 @@ record_stores(PgesWorkLeft *left)
 	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
-		any_due |= is_due(store, now);
-		left->unrecorded |= is_unrecorded(store) && !is_due(store, now);
+		bool		due = is_due(store, now);
+
+		if (due && !any_due)
+		{
+			any_due = true;
+			StartTransactionCommand();
+			SPI_connect();
+			PushActiveSnapshot(GetTransactionSnapshot());
+		}
+		if (due && write_watermark(store))
+			store->recording = store->announced;
+		else
+			left->unrecorded |= is_unrecorded(store);
 	}
 	if (!any_due)
 		return;
-	is_recording = true;
-	StartTransactionCommand();
-	record_due_stores(now, left);
+	PopActiveSnapshot();
+	SPI_finish();
 	CommitTransactionCommand();
-	is_recording = false;
-	hash_seq_init(&status, pges_announced_stores);
-	while ((store = hash_seq_search(&status)) != NULL)
-		store->recorded = store->recording;
+	keep_marks();
 }
 
 /*
@@ -379,11 +358,9 @@ report(PgesWorkLeft *left)
 
 	if (!reports_start && last_error[0] == '\0')
 		return;
-	is_recording = true;
 	StartTransactionCommand();
 	done = write_status(left->gives_up);
 	CommitTransactionCommand();
-	is_recording = false;
 	if (done)
 	{
 		reports_start = false;
@@ -395,33 +372,38 @@ report(PgesWorkLeft *left)
 /*
  * After an error, pause what caused it: a store, for longer each time, or otherwise the
  * writing of watermarks.  The notifier keeps running meanwhile.  If the error is only
- * that another session has held a lock for long, the error is not kept for the status.
+ * that another session has held a lock for long, it is not kept for the status, and is
+ * no failure of the notifier.
  */
 static void
 pause_after_error(const ErrorData *error)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS);
+	TimestampTz now = GetCurrentTimestamp();
+	bool		is_failure = error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE;
 
-	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+	if (current_store)
 	{
-		if (current_store)
+		if (is_failure)
 			snprintf(last_error, sizeof(last_error), "store %s: %s", current_store->name, error->message);
-		else
-			strlcpy(last_error, error->message, sizeof(last_error));
-	}
-	if (current_store && !is_recording)
 		current_store->paused_until =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PAUSE_MS << current_store->failures++);
+			TimestampTzPlusMilliseconds(now, PAUSE_MS << current_store->failures++);
+		current_store = NULL;
+	}
 	else
-		no_records_until = until;
-	current_store = NULL;
-	is_recording = false;
+	{
+		if (is_failure)
+		{
+			strlcpy(last_error, error->message, sizeof(last_error));
+			failures++;
+		}
+		no_records_until = TimestampTzPlusMilliseconds(now, PAUSE_MS);
+	}
 	pges_list_stores_anew();
 }
 
 /* Handle an error that was caught: log it, and go on without what caused it. */
 static void
-recover(MemoryContext context, PgesWorkLeft *left, int *failures)
+recover(MemoryContext context, PgesWorkLeft *left)
 {
 	ErrorData  *error;
 
@@ -430,13 +412,11 @@ recover(MemoryContext context, PgesWorkLeft *left, int *failures)
 	EmitErrorReport();
 	FlushErrorState();
 	AbortCurrentTransaction();
-	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE && (is_recording || current_store == NULL))
-		(*failures)++;			/* a failed store is paused instead */
 	pause_after_error(error);
 	FreeErrorData(error);
 	left->unrecorded = true;
-	left->failures = *failures;
-	left->gives_up = *failures >= MAX_FAILURES;
+	left->failures = failures;
+	left->gives_up = failures >= MAX_FAILURES;
 }
 
 /*
@@ -449,7 +429,6 @@ recover(MemoryContext context, PgesWorkLeft *left, int *failures)
 void
 pges_announce_all(PgesWorkLeft *left)
 {
-	static int	failures = 0;
 	MemoryContext context = CurrentMemoryContext;
 
 	memset(left, 0, sizeof(PgesWorkLeft));
@@ -462,7 +441,7 @@ pges_announce_all(PgesWorkLeft *left)
 	}
 	PG_CATCH();
 	{
-		recover(context, left, &failures);
+		recover(context, left);
 	}
 	PG_END_TRY();
 	PG_TRY();
@@ -471,7 +450,7 @@ pges_announce_all(PgesWorkLeft *left)
 	}
 	PG_CATCH();
 	{
-		recover(context, left, &failures);
+		recover(context, left);
 	}
 	PG_END_TRY();
 	pgstat_report_stat(false);
@@ -492,12 +471,11 @@ pges_is_anything_owed(void)
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	found = !pges_refresh_announced_stores();
-	found |= pges_announced_stores_may_differ();
 	hash_seq_init(&status, pges_announced_stores);
 	while ((store = hash_seq_search(&status)) != NULL)
 	{
 		if (!is_given_up(store))
-			found = found || is_paused(store, now) || is_unrecorded(store) || !is_idle(store);
+			found = found || now < store->paused_until || is_unrecorded(store) || !is_idle(store);
 	}
 	found = found && OidIsValid(pges_watermarks_table(true));
 	CommitTransactionCommand();

@@ -61,7 +61,6 @@ extern HTAB *pges_announced_stores; /* by relid */
 
 extern void pges_announced_stores_init(void);
 extern bool pges_refresh_announced_stores(void);
-extern bool pges_announced_stores_may_differ(void);
 extern void pges_list_stores_anew(void);
 extern bool pges_is_sequence_of(Oid sequence, Oid relid);
 
