@@ -20,7 +20,7 @@
 #include "utils/snapmgr.h"
 
 #include "archive/archive.h"
-#include "base/own_table.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 

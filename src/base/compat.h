@@ -43,17 +43,6 @@ pges_current_lxid_compat(void)
 #endif
 }
 
-/* Return the number of a process's entry in shared memory. */
-static inline int
-pges_proc_number_compat(const PGPROC *proc)
-{
-#if PG_VERSION_NUM >= 170000
-	return GetNumberFromPGProc(proc);
-#else
-	return proc->pgprocno;
-#endif
-}
-
 /* Return whether this backend holds a lock, for the session or the transaction. */
 static inline bool
 pges_lock_held_by_me_compat(const LOCKTAG *tag, LOCKMODE mode)

@@ -12,7 +12,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/backend_progress.h"
 #include "utils/backend_status.h"
@@ -46,10 +45,8 @@ static void
 start_reporting(const PgesProgress *progress)
 {
 	const int	params[] = {PARAM_WORK, PARAM_STARTED};
-	int64		values[lengthof(params)];
+	const int64 values[] = {progress->work, progress->started};
 
-	values[0] = progress->work;
-	values[1] = progress->started;
 	pgstat_progress_start_command(COMMAND, progress->store);
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
@@ -78,14 +75,12 @@ void
 pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)
 {
 	const int	params[] = {PARAM_DONE, PARAM_SKIPPED};
-	int64		values[lengthof(params)];
+	const int64 values[] = {done, skipped};
 
 	if (!progress->reporting)
 		return;
 	if (MyBEEntry->st_progress_command != COMMAND)
 		start_reporting(progress);
-	values[0] = done;
-	values[1] = skipped;
 	pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
@@ -95,14 +90,6 @@ pges_progress_end(const PgesProgress *progress)
 {
 	if (progress->reporting)
 		pgstat_progress_end_command();
-}
-
-/* Return whether the user may see what a process does. */
-static bool
-may_see(const PgBackendStatus *status)
-{
-	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) ||
-		has_privs_of_role(GetUserId(), status->st_userid);
 }
 
 /* Return the report of a process as a row; only its pid if the user may not see more. */
@@ -121,7 +108,8 @@ return_work(ReturnSetInfo *rsinfo, const PgBackendStatus *status)
 	values[3] = Int64GetDatum(params[PARAM_DONE]);
 	values[4] = Int64GetDatum(params[PARAM_SKIPPED]);
 	values[5] = TimestampTzGetDatum(params[PARAM_STARTED]);
-	if (!may_see(status))
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS) &&
+		!has_privs_of_role(GetUserId(), status->st_userid))
 		memset(&nulls[1], true, sizeof(nulls) - sizeof(nulls[0]));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }

@@ -12,7 +12,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "base/own_table.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "erase/erasure.h"
 #include "event/event.h"

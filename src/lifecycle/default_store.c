@@ -23,7 +23,7 @@
 
 #include "base/act_as.h"
 #include "base/ddl.h"
-#include "base/own_table.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"
 #include "notify/notify.h"

@@ -23,7 +23,7 @@
 #include "base/act_as.h"
 #include "base/compat.h"
 #include "base/lock_tag.h"
-#include "base/own_table.h"
+#include "base/own_object.h"
 #include "position/position.h"
 
 /* The columns of eventstore.watermarks. */

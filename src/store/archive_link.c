@@ -44,7 +44,7 @@
 #include "utils/timestamp.h"
 
 #include "base/ddl.h"
-#include "base/own_function.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 

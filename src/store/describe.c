@@ -28,7 +28,7 @@
 #include "utils/syscache.h"
 
 #include "base/compat.h"
-#include "base/own_function.h"
+#include "base/own_object.h"
 #include "event/event.h"
 #include "store/own_check.h"
 #include "store/plain.h"

@@ -24,7 +24,7 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
-#include "base/own_function.h"
+#include "base/own_object.h"
 #include "event/event.h"
 #include "store/store.h"
 

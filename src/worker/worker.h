@@ -15,7 +15,7 @@
 #include "storage/lock.h"
 #include "storage/proc.h"
 
-#include "base/own_table.h"
+#include "base/own_object.h"
 
 /*
  * A kind of worker, and what this session knows of it.  At most one worker of a kind

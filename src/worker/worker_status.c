@@ -23,7 +23,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/own_table.h"
+#include "base/own_object.h"
 #include "worker/worker.h"
 
 /* The columns of a status table. */

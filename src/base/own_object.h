@@ -1,9 +1,9 @@
 /*
- * own_table.h
- *		Opens and writes the extension's own tables.
+ * own_object.h
+ *		Finds the extension's own functions, and opens and writes its own tables.
  */
-#ifndef PGES_OWN_TABLE_H
-#define PGES_OWN_TABLE_H
+#ifndef PGES_OWN_OBJECT_H
+#define PGES_OWN_OBJECT_H
 
 #include "postgres.h"
 
@@ -25,6 +25,7 @@ typedef struct PgesOwnTable
 	PgesOwnColumn columns[8];
 } PgesOwnTable;
 
+extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
 extern void pges_check_own_table(Relation rel, const PgesOwnTable *table);
 extern Relation pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
@@ -32,4 +33,4 @@ extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);
 
-#endif							/* PGES_OWN_TABLE_H */
+#endif							/* PGES_OWN_OBJECT_H */

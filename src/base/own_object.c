@@ -1,8 +1,8 @@
 /*
- * own_table.c
- *		Opens and writes the extension's own tables.
+ * own_object.c
+ *		Finds the extension's own functions, and opens and writes its own tables.
  *
- * C code reads these tables without checking a privilege, and trusts their contents.
+ * C code reads the tables without checking a privilege, and trusts their contents.
  * So the tables belong to the bootstrap superuser, and no other role may write to
  * them, add triggers or change columns.  Only C code writes to them, as their owner
  * (act_as.c), with statements that name the columns.
@@ -18,14 +18,29 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
-#include "utils/guc.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/act_as.h"
-#include "base/own_table.h"
+#include "base/ddl.h"
+#include "base/own_object.h"
+
+/* Return the OID of a function of the extension; InvalidOid if it is gone. */
+Oid
+pges_function_oid(const char *name, int nargs, Oid *argtypes)
+{
+	oidvector  *args = buildoidvector(argtypes, nargs);
+	Oid			schema = get_namespace_oid("eventstore", true);
+
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+						   CStringGetDatum(name), PointerGetDatum(args),
+						   ObjectIdGetDatum(schema));
+}
 
 /* Return the OID of a table, or InvalidOid; raise an error if none and not missing_ok. */
 Oid
@@ -101,8 +116,7 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 	uint64		written;
 
 	pges_become(&caller, rel->rd_rel->relowner);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	pges_set_locally("search_path", "pg_catalog, pg_temp");
 	SPI_connect();
 	(void) SPI_execute_with_args(statement, nargs, types, values, nulls, false, 0);
 	written = SPI_processed;
@@ -125,12 +139,10 @@ pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 	if (!OidIsValid(relid) || !ConditionalLockRelationOid(relid, mode))
 		return NULL;
 	rel = try_relation_open(relid, NoLock);
-	if (rel == NULL || difference(rel, table) != NULL)
-	{
-		if (rel)
-			relation_close(rel, NoLock);
-		UnlockRelationOid(relid, mode);
-		return NULL;
-	}
-	return rel;
+	if (rel && difference(rel, table) == NULL)
+		return rel;
+	if (rel)
+		relation_close(rel, NoLock);
+	UnlockRelationOid(relid, mode);
+	return NULL;
 }
