@@ -27,7 +27,6 @@
 #include "base/oid_table.h"
 #include "notify/notifier.h"
 #include "position/position.h"
-#include "store/store.h"
 
 #define LIST_MS 100				/* least time between reads for other DDL */
 

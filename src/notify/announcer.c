@@ -34,7 +34,6 @@
 #include "notify/notifier.h"
 #include "notify/notify.h"
 #include "position/position.h"
-#include "store/store.h"
 
 #define WATERMARK_MS 100		/* least, between two writes of a watermark */
 #define PAUSE_MS 10000			/* pause of what caused an error */

@@ -18,11 +18,9 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
-#include "base/lock_tag.h"
 #include "notify/notifier.h"
 #include "notify/notify.h"
 #include "position/position.h"
-#include "store/store.h"
 
 /* The notifier as a kind of background worker. */
 PgesWorker	pges_notifier = {
@@ -73,26 +71,28 @@ pges_notify(const char *channel, const char *store, int64 position)
  * the store is used only if it is still valid.  Making a new one could raise an error,
  * so otherwise the options are read from the catalogs.
  */
-static Announcement
+static Announcement *
 announcement_of(const PgesAppended *appended)
 {
 	Oid			relid = appended->store->relid;
 	const PgesStore *store = pges_known_store(relid);
-	Announcement announcement = {.mode = PGES_NOTIFY_OFF,.position = appended->position};
+	Announcement *announcement = palloc(sizeof(Announcement));
 	PgesStoreOptions options;
 
+	announcement->mode = PGES_NOTIFY_OFF;
+	announcement->position = appended->position;
 	if (store)
 	{
-		announcement.mode = store->notifications;
-		announcement.channel = store->channel;
-		announcement.name = store->qualified_name;
+		announcement->mode = store->notifications;
+		announcement->channel = store->channel;
+		announcement->name = store->qualified_name;
 	}
 	else if (pges_find_options(relid, &options))
 	{
-		announcement.mode = pges_mode_of_name(options.notifications);
-		announcement.channel = options.channel;
-		announcement.name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-													   get_rel_name(relid));
+		announcement->mode = pges_mode_of_name(options.notifications);
+		announcement->channel = options.channel;
+		announcement->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														get_rel_name(relid));
 	}
 	return announcement;
 }
@@ -105,9 +105,8 @@ to_announce(const PgesAppended *appended)
 
 	for (; appended; appended = appended->next)
 	{
-		Announcement *announcement = palloc(sizeof(Announcement));
+		Announcement *announcement = announcement_of(appended);
 
-		*announcement = announcement_of(appended);
 		if (appended->position > 0 && announcement->mode != PGES_NOTIFY_OFF)
 			list = lappend(list, announcement);
 	}
