@@ -1,16 +1,38 @@
 /*
  * lock_tag.h
- *		The classes of the extension's own advisory locks: field4 of their tags.  No SQL
- *		function acquires locks of these classes.
+ *		The extension's own advisory locks.
  */
 #ifndef PGES_LOCK_TAG_H
 #define PGES_LOCK_TAG_H
 
+#include "postgres.h"
+
+#include "storage/lock.h"
+#include "utils/resowner.h"
+
+/* Their classes: field4 of their tags.  No SQL function acquires locks of these classes. */
 #define PGES_LOCK_GUARD		0x4553
 #define PGES_LOCK_AGGREGATE	0x4556
 #define PGES_LOCK_CREATE	0x4543
 #define PGES_LOCK_NOTIFIER	0x454E
 #define PGES_LOCK_WATERMARK	0x4557
 #define PGES_LOCK_ARCHIVE	0x4541
+
+/*
+ * Acquire a lock until the top transaction ends; return false if it is not free and
+ * "wait" is false.  After an error, the abort of the (sub)transaction resets the
+ * resource owner.
+ */
+static inline bool
+pges_lock_for_top_transaction(const LOCKTAG *tag, LOCKMODE mode, bool wait)
+{
+	ResourceOwner caller = CurrentResourceOwner;
+	LockAcquireResult result;
+
+	CurrentResourceOwner = TopTransactionResourceOwner;
+	result = LockAcquire(tag, mode, false, !wait);
+	CurrentResourceOwner = caller;
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
 
 #endif							/* PGES_LOCK_TAG_H */

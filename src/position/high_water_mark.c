@@ -63,55 +63,20 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/xlog.h"
 #include "catalog/pg_subscription.h"
 #include "catalog/pg_subscription_rel.h"
-#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
-#include "utils/acl.h"
 #include "utils/catcache.h"
-#include "utils/hsearch.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "base/lock_tag.h"
-#include "base/oid_table.h"
 #include "position/position.h"
-#include "store/store.h"
 
 /* To check more positions, read the whole lock table once instead. */
 #define MAX_PROBES 256
-
-/* The mark that this backend knows for the store of a sequence. */
-typedef struct MarkEntry
-{
-	Oid			sequence;		/* hash key */
-	int64		mark;
-} MarkEntry;
-
-/* Lives as long as the backend.  An error leaves an entry with a lower mark. */
-static HTAB *marks = NULL;
-
-/* Return the entry of a sequence; create a missing one with mark 0. */
-static MarkEntry *
-mark_entry(Oid sequence)
-{
-	MarkEntry  *entry;
-	bool		found;
-
-	if (marks == NULL)
-		marks = pges_oid_table("pg_eventstore marks", sizeof(MarkEntry));
-
-	entry = hash_search(marks, &sequence, HASH_ENTER, &found);
-	if (!found)
-		entry->mark = 0;
-	return entry;
-}
 
 /* Return whether another session holds the guard of a position. */
 static bool
@@ -199,14 +164,14 @@ pges_is_anything_guarded(void)
  * the watermark if that mark is far behind and the watermark is higher.
  */
 static int64
-starting_mark(Oid store, const MarkEntry *entry, int64 last)
+starting_mark(Oid store, int64 known, int64 last)
 {
 	PgesWatermark watermark;
 
-	if (last - entry->mark > MAX_PROBES &&
+	if (last - known > MAX_PROBES &&
 		pges_read_watermark(store, false, &watermark) && watermark.position <= last)
-		return Max(entry->mark, watermark.position);
-	return entry->mark;
+		return Max(known, watermark.position);
+	return known;
 }
 
 /*
@@ -216,17 +181,18 @@ starting_mark(Oid store, const MarkEntry *entry, int64 last)
 int64
 pges_probe_mark(Oid store, Oid sequence)
 {
-	MarkEntry  *entry = mark_entry(sequence);
+	int64	   *known = pges_known_mark(sequence);
 	int64		last = pges_next_of_sequence(sequence) - 1;
 	int64		mark;
 
-	if (last < entry->mark)
-		entry->mark = 0;		/* the sequence was set back */
-	if (last == entry->mark)
+	if (*known < 0 || last < *known)
+		*known = 0;				/* the first look, or the sequence was set
+								 * back */
+	if (last == *known)
 		return last;
-	mark = first_guarded(sequence, starting_mark(store, entry, last) + 1, last) - 1;
+	mark = first_guarded(sequence, starting_mark(store, *known, last) + 1, last) - 1;
 	if (!pges_holds_guard(sequence))
-		entry->mark = mark;
+		*known = mark;
 	return mark;
 }
 
@@ -309,9 +275,8 @@ is_copied(const PgesStore *store)
 bool
 pges_is_first_look(const PgesStore *store)
 {
-	return (marks == NULL || !hash_search(marks, &store->sequence, HASH_FIND, NULL)) &&
-		!pges_is_subscribed(store->relid) && !RecoveryInProgress() &&
-		!pges_holds_guard(store->sequence);
+	return *pges_known_mark(store->sequence) < 0 && !pges_is_subscribed(store->relid) &&
+		!RecoveryInProgress() && !pges_holds_guard(store->sequence);
 }
 
 /*

@@ -57,18 +57,15 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "base/compat.h"
 #include "base/oid_table.h"
 #include "position/position.h"
-#include "store/store.h"
 
 /* The last position that an open subtransaction has taken. */
 typedef struct NestedPosition
@@ -78,10 +75,12 @@ typedef struct NestedPosition
 	struct NestedPosition *outer;
 } NestedPosition;
 
-/* What this backend has taken from the sequence of a store. */
+/* What this backend knows of a store's sequence, and has taken from it. */
 typedef struct SequenceEntry
 {
 	Oid			sequence;		/* hash key */
+	int64		mark;			/* the high-water mark that was found last; -1
+								 * before the first look */
 	LocalTransactionId guarded_in;	/* transaction that has the guard; stale
 									 * when that has ended */
 	PgesAppended appended;		/* of the transaction guarded_in */
@@ -89,7 +88,7 @@ typedef struct SequenceEntry
 								 * TopTransactionContext */
 } SequenceEntry;
 
-/* Lives as long as the backend. */
+/* Lives as long as the backend.  An error leaves an entry with a lower mark. */
 static HTAB *sequences = NULL;
 
 /*
@@ -110,8 +109,10 @@ sequence_entry(Oid sequence)
 
 	entry = hash_search(sequences, &sequence, HASH_ENTER, &found);
 	if (!found)
-		memset((char *) entry + sizeof(Oid), 0,
-			   sizeof(SequenceEntry) - sizeof(Oid));
+		*entry = (SequenceEntry)
+	{
+		.sequence = sequence,.mark = -1
+	};
 	return entry;
 }
 
@@ -181,22 +182,6 @@ pges_try_next_of_sequence(Oid sequence, int64 *next)
 	return found;
 }
 
-/*
- * Acquire the lock of a guard for the top transaction; return false if it would have to
- * wait.  After an error, the abort of the (sub)transaction resets the resource owner.
- */
-static bool
-lock_for_top_transaction(const LOCKTAG *tag)
-{
-	ResourceOwner caller = CurrentResourceOwner;
-	LockAcquireResult result;
-
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	result = LockAcquire(tag, RowExclusiveLock, false, true);
-	CurrentResourceOwner = caller;
-	return result != LOCKACQUIRE_NOT_AVAIL;
-}
-
 /* Acquire the guard of the next position (step 2); raise an error rather than wait. */
 static void
 lock_guard(Oid sequence)
@@ -208,7 +193,7 @@ lock_guard(Oid sequence)
 	bool		locked;
 
 	PGES_SET_GUARD_TAG(tag, sequence, next);
-	locked = lock_for_top_transaction(&tag);
+	locked = pges_lock_for_top_transaction(&tag, RowExclusiveLock, false);
 	UnlockReleaseBuffer(buffer);
 	relation_close(rel, NoLock);
 	if (!locked)
@@ -252,10 +237,14 @@ pges_forget_appended(void)
 bool
 pges_holds_guard(Oid sequence)
 {
-	SequenceEntry *entry = sequences ?
-		hash_search(sequences, &sequence, HASH_FIND, NULL) : NULL;
+	return sequence_entry(sequence)->guarded_in == pges_current_lxid_compat();
+}
 
-	return entry && entry->guarded_in == pges_current_lxid_compat();
+/* Return where high_water_mark.c keeps the mark that it knows: -1 before the first look. */
+int64 *
+pges_known_mark(Oid sequence)
+{
+	return &sequence_entry(sequence)->mark;
 }
 
 /* Record the last position that was taken at a nesting level. */

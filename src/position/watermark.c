@@ -22,7 +22,6 @@
 
 #include "base/act_as.h"
 #include "base/compat.h"
-#include "base/lock_tag.h"
 #include "base/own_object.h"
 #include "position/position.h"
 
@@ -72,9 +71,7 @@ find_watermark(Relation rel, Oid store)
 	ScanKeyInit(&key, WATERMARK_STORE, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(store));
 	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &key);
-	tuple = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
+	tuple = heap_copytuple(systable_getnext_ordered(scan, BackwardScanDirection));
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 	UnregisterSnapshot(snapshot);
@@ -122,11 +119,9 @@ pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 void
 pges_forget_watermark(Oid store)
 {
-	Relation	rel;
-	HeapTuple	tuple;
+	Relation	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
+	HeapTuple	tuple = find_watermark(rel, store);
 
-	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
-	tuple = find_watermark(rel, store);
 	if (HeapTupleIsValid(tuple))
 		simple_heap_delete(rel, &tuple->t_self);
 	table_close(rel, NoLock);

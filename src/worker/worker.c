@@ -64,6 +64,7 @@
 #include "utils/timestamp.h"
 
 #include "base/compat.h"
+#include "base/lock_tag.h"
 #include "worker/worker.h"
 
 #define READY_MS 2000			/* a worker must hold the lease by then */
@@ -71,6 +72,12 @@
 #define LOOK_MS 10				/* between two checks of the lease */
 #define MIN_PAUSE_MS 1000		/* after the first failure */
 #define MAX_PAUSE_MS 300000
+
+/* The tags of the lease and of the start lock of a kind of worker. */
+#define SET_LEASE_TAG(tag, worker) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, (worker)->lock_class)
+#define SET_START_TAG(tag, worker) \
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
 
 /* Why a worker could not be started. */
 typedef struct Failure
@@ -98,7 +105,7 @@ is_leased(const PgesWorker *worker)
 {
 	LOCKTAG		lease;
 
-	PGES_SET_LEASE_TAG(lease, worker);
+	SET_LEASE_TAG(lease, worker);
 	return LockWaiterCount(&lease) > 0;
 }
 
@@ -110,7 +117,7 @@ lease_holder(const PgesWorker *worker)
 	LOCKTAG		lease;
 	int			pid = 0;
 
-	PGES_SET_LEASE_TAG(lease, worker);
+	SET_LEASE_TAG(lease, worker);
 	for (int i = 0; i < data->nelements && pid == 0; i++)
 	{
 		if (data->locks[i].holdMask != 0 &&
@@ -183,7 +190,7 @@ pges_take_lease(const PgesWorker *worker)
 {
 	LOCKTAG		lease;
 
-	PGES_SET_LEASE_TAG(lease, worker);
+	SET_LEASE_TAG(lease, worker);
 	return LockAcquire(&lease, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
@@ -193,7 +200,7 @@ pges_release_lease(const PgesWorker *worker)
 {
 	LOCKTAG		lease;
 
-	PGES_SET_LEASE_TAG(lease, worker);
+	SET_LEASE_TAG(lease, worker);
 	if (pges_lock_held_by_me_compat(&lease, ExclusiveLock))
 		(void) LockRelease(&lease, ExclusiveLock, true);
 }
@@ -206,15 +213,10 @@ pges_release_lease(const PgesWorker *worker)
 bool
 pges_lock_start(const PgesWorker *worker, bool wait)
 {
-	ResourceOwner caller = CurrentResourceOwner;
 	LOCKTAG		start;
-	bool		locked;
 
-	PGES_SET_START_TAG(start, worker);
-	CurrentResourceOwner = TopTransactionResourceOwner;
-	locked = LockAcquire(&start, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
-	CurrentResourceOwner = caller;
-	return locked;
+	SET_START_TAG(start, worker);
+	return pges_lock_for_top_transaction(&start, ExclusiveLock, wait);
 }
 
 /* Release the start lock before the transaction ends. */
@@ -224,7 +226,7 @@ unlock_start(const PgesWorker *worker)
 	ResourceOwner caller = CurrentResourceOwner;
 	LOCKTAG		start;
 
-	PGES_SET_START_TAG(start, worker);
+	SET_START_TAG(start, worker);
 	CurrentResourceOwner = TopTransactionResourceOwner;
 	(void) LockRelease(&start, ExclusiveLock, false);
 	CurrentResourceOwner = caller;
@@ -261,21 +263,6 @@ wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-}
-
-/* Start a worker; return NULL, or what went wrong. */
-static const Failure *
-try_to_start(const PgesWorker *worker, bool is_needed)
-{
-	BackgroundWorkerHandle *handle;
-	const Failure *failure = &no_slot;
-
-	if (pges_register_worker(worker, MyProcPid, &handle))
-	{
-		failure = wait_until_ready(worker, handle, is_needed);
-		pfree(handle);
-	}
-	return failure;
 }
 
 /* Return for how many milliseconds to pause after this many failures in a row. */
@@ -317,7 +304,8 @@ static bool
 start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 {
 	PgesWorkerStatus status;
-	const Failure *failure;
+	BackgroundWorkerHandle *handle;
+	const Failure *failure = &no_slot;
 
 	if (is_leased(worker))
 		return true;
@@ -328,7 +316,8 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 		worker->paused_until = status.next_start_at;
 		return false;
 	}
-	failure = try_to_start(worker, need != PGES_NUDGE);
+	if (pges_register_worker(worker, MyProcPid, &handle))
+		failure = wait_until_ready(worker, handle, need != PGES_NUDGE);
 	if (failure)
 		*written = record_failure(worker, &status, failure, need);
 	return failure == NULL;

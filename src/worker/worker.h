@@ -12,7 +12,6 @@
 
 #include "datatype/timestamp.h"
 #include "postmaster/bgworker.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 
 #include "base/own_object.h"
@@ -33,15 +32,6 @@ typedef struct PgesWorker
 	int			pid;
 	TimestampTz paused_until;	/* no start by this session before */
 } PgesWorker;
-
-/*
- * The locks of a kind of worker.  The worker that works holds the lease for its
- * session.  The start lock lets one session at a time start a worker.
- */
-#define PGES_SET_LEASE_TAG(tag, worker) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, (worker)->lock_class)
-#define PGES_SET_START_TAG(tag, worker) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
 
 /* Why a session needs the worker. */
 typedef enum PgesWorkerNeed

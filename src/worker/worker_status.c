@@ -23,7 +23,6 @@
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
-#include "base/own_object.h"
 #include "worker/worker.h"
 
 /* The columns of a status table. */
@@ -68,19 +67,15 @@ read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
  * Return a copy of the row as of now, or NULL if it is missing.  Serializable
  * transactions read the row when they commit, and must not conflict about it.  Under an
  * MVCC snapshot they would acquire predicate locks, so the snapshot is SnapshotSelf.
- * A heap may be read and changed only while some snapshot is held.
+ * A heap may be read and changed only while some snapshot is held: by the callers.
  */
 static HeapTuple
 find_row(Relation rel)
 {
-	Snapshot	held = RegisterSnapshot(GetLatestSnapshot());
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, SnapshotSelf, 0, NULL);
-	HeapTuple	tuple = systable_getnext(scan);
+	HeapTuple	tuple = heap_copytuple(systable_getnext(scan));
 
-	if (HeapTupleIsValid(tuple))
-		tuple = heap_copytuple(tuple);
 	systable_endscan(scan);
-	UnregisterSnapshot(held);
 	return tuple;
 }
 
@@ -92,12 +87,15 @@ bool
 pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
 {
 	Relation	rel = pges_try_open_own_table(table, AccessShareLock);
+	Snapshot	held;
 	HeapTuple	tuple;
 
 	memset(status, 0, sizeof(PgesWorkerStatus));
 	if (rel == NULL)
 		return false;
+	held = RegisterSnapshot(GetLatestSnapshot());
 	tuple = find_row(rel);
+	UnregisterSnapshot(held);
 	if (HeapTupleIsValid(tuple))
 		read_row(tuple, RelationGetDescr(rel), status);
 	table_close(rel, AccessShareLock);
@@ -116,8 +114,7 @@ form_row(Relation rel, const PgesWorkerStatus *status)
 	nulls[FAILED_STARTS] = false;
 	values[FAILED_STARTS] = Int32GetDatum(status->failed_starts);
 	nulls[LAST_ERROR] = status->last_error[0] == '\0';
-	if (!nulls[LAST_ERROR])
-		values[LAST_ERROR] = CStringGetTextDatum(status->last_error);
+	values[LAST_ERROR] = CStringGetTextDatum(status->last_error);
 	nulls[LAST_ERROR_AT] = status->last_error_at == 0;
 	values[LAST_ERROR_AT] = TimestampTzGetDatum(status->last_error_at);
 	nulls[NEXT_START_AT] = status->next_start_at == 0;
