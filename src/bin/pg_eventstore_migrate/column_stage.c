@@ -41,12 +41,12 @@ typedef struct Event
 void
 create_column_stage(const End *end)
 {
-	PQclear(check_result(end, run_query(end, "CREATE TEMPORARY TABLE eventstore_migrate_columns"
-										" (line bigint, event_id text, event_type text, occurred_at text,"
-										" correlation_id text, causation_id text, aggregate_id text,"
-										" aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb)")));
-	PQclear(check_result(end, run_query(end, "ALTER TABLE " COLUMN_STAGE
-										" ALTER data SET STORAGE EXTERNAL, ALTER metadata SET STORAGE EXTERNAL")));
+	run_command(end, "CREATE TEMPORARY TABLE eventstore_migrate_columns"
+				" (line bigint, event_id text, event_type text, occurred_at text,"
+				" correlation_id text, causation_id text, aggregate_id text,"
+				" aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb)");
+	run_command(end, "ALTER TABLE " COLUMN_STAGE
+				" ALTER data SET STORAGE EXTERNAL, ALTER metadata SET STORAGE EXTERNAL");
 }
 
 /* Take a string without escapes, or null; false for any other value. */

@@ -7,7 +7,6 @@
 #include "migrate.h"
 
 #include "common/logging.h"
-#include "fe_utils/cancel.h"
 #include "port/pg_bswap.h"
 
 /* Append a big-endian number of "size" bytes. */
@@ -35,7 +34,7 @@ send_rows(const End *end, PQExpBuffer rows)
 	if (PQExpBufferBroken(rows))
 		pg_fatal("out of memory");
 	if (PQputCopyData(end->conn, rows->data, (int) rows->len) != 1)
-		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
+		fail_query(end, NULL);
 	resetPQExpBuffer(rows);
 }
 
@@ -46,7 +45,7 @@ begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate)
 	char	   *sql = psprintf("%s%s; COPY %s FROM STDIN (FORMAT binary)",
 							   truncate ? "TRUNCATE " : "", truncate ? table : "", table);
 
-	PQclear(check_result(end, run_query(end, sql)));
+	run_command(end, sql);
 	pg_free(sql);
 	appendBinaryPQExpBuffer(rows, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
 }
@@ -56,20 +55,14 @@ PGresult *
 end_copy(const End *end, PQExpBuffer rows)
 {
 	PGresult   *result;
-	PGresult   *error = NULL;
 
 	put_number(rows, -1, 2);
 	send_rows(end, rows);
 	if (PQputCopyEnd(end->conn, NULL) != 1)
-		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
-	SetCancelConn(end->conn);
-	while ((result = PQgetResult(end->conn)) != NULL)
-	{
-		if (PQresultStatus(result) == PGRES_FATAL_ERROR && error == NULL)
-			error = result;
-		else
-			PQclear(result);
-	}
-	ResetCancelConn();
-	return error;
+		fail_query(end, NULL);
+	result = end_query(end);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return result;
+	PQclear(result);
+	return NULL;
 }

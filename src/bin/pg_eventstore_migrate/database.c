@@ -8,7 +8,7 @@
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 
-/* Report the error of a query, and end the program. */
+/* Report the error of a query, or of the connection, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)
 {
@@ -16,10 +16,7 @@ fail_query(const End *end, const PGresult *result)
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-	if (message != NULL)
-		pg_log_error("%s: %s", end->name, message);
-	else
-		pg_log_error("%s: %s", end->name, PQerrorMessage(end->conn));
+	pg_log_error("%s: %s", end->name, message ? message : PQerrorMessage(end->conn));
 	if (detail != NULL)
 		pg_log_error_detail("%s", detail);
 	if (hint != NULL)
@@ -52,11 +49,11 @@ begin_query(const End *end, const char *sql)
 {
 	stop_if_canceled();
 	if (PQsendQuery(end->conn, sql) != 1)
-		pg_fatal("%s: %s", end->name, PQerrorMessage(end->conn));
+		fail_query(end, NULL);
 	busy = end->conn;
 }
 
-/* Wait for the query of begin_query(), and return its result.  SIGINT cancels it. */
+/* Wait for the end of a query or COPY, and return its result.  SIGINT cancels it. */
 PGresult *
 end_query(const End *end)
 {
@@ -68,7 +65,8 @@ end_query(const End *end)
 	while (result != NULL && (next = PQgetResult(end->conn)) != NULL)
 		PQclear(next);
 	ResetCancelConn();
-	busy = NULL;
+	if (busy == end->conn)
+		busy = NULL;
 	return result;
 }
 
@@ -109,6 +107,13 @@ run_query(const End *end, const char *sql)
 	return result;
 }
 
+/* Run SQL that returns no rows; if it fails, end the program. */
+void
+run_command(const End *end, const char *sql)
+{
+	PQclear(check_result(end, run_query(end, sql)));
+}
+
 /* Return the first value of a query; NULL if it is null or there is no row. */
 char *
 query_value(const End *end, const char *sql)
@@ -137,21 +142,20 @@ query_number(const End *end, const char *sql)
 static void
 set_session(const End *end)
 {
-	if (PQsetClientEncoding(end->conn, "UTF8") != 0)
-		pg_fatal("%s", PQerrorMessage(end->conn));
-	PQclear(check_result(end, run_query(end, "SET search_path = '';"
-										" SET client_min_messages = 'warning';"
-										" SET statement_timeout = 0;"
-										" SET lock_timeout = 0;"
-										" SET idle_in_transaction_session_timeout = 0;"
-										" SET default_transaction_read_only = off;"
-										" SET default_transaction_isolation = 'read committed';"
-										" SET timezone = 'UTC';"
-										" SET datestyle = 'ISO, MDY'")));
+	run_command(end, "SET client_encoding = 'UTF8';"
+				" SET search_path = '';"
+				" SET client_min_messages = 'warning';"
+				" SET statement_timeout = 0;"
+				" SET lock_timeout = 0;"
+				" SET idle_in_transaction_session_timeout = 0;"
+				" SET default_transaction_read_only = off;"
+				" SET default_transaction_isolation = 'read committed';"
+				" SET timezone = 'UTC';"
+				" SET datestyle = 'ISO, MDY'");
 	if (PQserverVersion(end->conn) >= 140000)
-		PQclear(check_result(end, run_query(end, "SET idle_session_timeout = 0")));
+		run_command(end, "SET idle_session_timeout = 0");
 	if (PQserverVersion(end->conn) >= 170000)
-		PQclear(check_result(end, run_query(end, "SET transaction_timeout = 0")));
+		run_command(end, "SET transaction_timeout = 0");
 }
 
 /* Connect to the database of an end.  Skip a file: its reader or writer opens it. */
@@ -233,15 +237,22 @@ store_name(const End *end)
 									   PQclientEncoding(end->conn)));
 }
 
-/* Return the name of an end's store as an SQL literal. */
+/* Return a text as an SQL literal. */
 char *
-store_literal(const End *end)
+sql_literal(const End *end, const char *text)
 {
 	PQExpBufferData literal;
 
 	initPQExpBuffer(&literal);
-	appendStringLiteralConn(&literal, store_name(end), end->conn);
+	appendStringLiteralConn(&literal, text, end->conn);
 	return literal.data;
+}
+
+/* Return the name of an end's store as an SQL literal. */
+char *
+store_literal(const End *end)
+{
+	return sql_literal(end, store_name(end));
 }
 
 /* Return whether the database has the extension. */
@@ -295,7 +306,7 @@ create_store_if_missing(const End *end, const char *widening)
 											   options.notifications ? "worker" : "off",
 											   options.create_schema ? "true" : "false"), store_exists);
 	if (made && widening != NULL)
-		PQclear(check_result(end, run_query(end, psprintf("ALTER TABLE %s %s", store_name(end), widening))));
+		run_command(end, psprintf("ALTER TABLE %s %s", store_name(end), widening));
 }
 
 /* Return the quoted name of the archive of an end's store; NULL if it has none. */

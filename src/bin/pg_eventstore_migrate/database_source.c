@@ -83,24 +83,13 @@ begin_rows(CopyState *state)
 		query = psprintf("COPY (SELECT e.position, e.event::pg_catalog.text"
 						 " FROM eventstore.export_events('%lld', %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
 						 (long long) state->after, PAGE_EVENTS, state->store);
-	PQclear(check_result(state->end, run_query(state->end, query)));
+	run_command(state->end, query);
 	pg_free(query);
 	state->running = true;
 	state->page = 0;
 }
 
-/* End a query that has returned all its rows; if it failed, end the program. */
-static void
-end_rows(CopyState *state)
-{
-	PGresult   *result;
-
-	while ((result = PQgetResult(state->end->conn)) != NULL)
-		PQclear(check_result(state->end, result));
-	state->running = false;
-}
-
-/* Receive the next row of the running query; false if there is none. */
+/* Receive the next row of the running query; false if it has returned all its rows. */
 static bool
 receive_row(CopyState *state, Line *line)
 {
@@ -116,7 +105,8 @@ receive_row(CopyState *state, Line *line)
 	stop_if_canceled();
 	if (length < 0)
 	{
-		end_rows(state);
+		PQclear(check_result(state->end, end_query(state->end)));
+		state->running = false;
 		return false;
 	}
 	at = state->row;
@@ -159,17 +149,8 @@ next_row(Source *source, Line *line)
 static int64
 estimate_rows(const End *end, const char *table)
 {
-	PQExpBufferData sql;
-	int64		rows;
-
-	initPQExpBuffer(&sql);
-	appendPQExpBufferStr(&sql, "SELECT reltuples::pg_catalog.int8 FROM pg_catalog.pg_class"
-						 " WHERE oid = pg_catalog.to_regclass(");
-	appendStringLiteralConn(&sql, table, end->conn);
-	appendPQExpBufferStr(&sql, ")");
-	rows = query_number(end, sql.data);
-	termPQExpBuffer(&sql);
-	return rows;
+	return query_number(end, psprintf("SELECT reltuples::pg_catalog.int8 FROM pg_catalog.pg_class"
+									  " WHERE oid = pg_catalog.to_regclass(%s)", sql_literal(end, table)));
 }
 
 /* Return the quoted name of a foreign table, in the given schema or the usual one. */
@@ -186,16 +167,7 @@ foreign_table(const End *end, SourceFormat format, const char *name)
 static bool
 table_exists(const End *end, const char *table)
 {
-	PQExpBufferData sql;
-	bool		exists;
-
-	initPQExpBuffer(&sql);
-	appendPQExpBufferStr(&sql, "SELECT pg_catalog.to_regclass(");
-	appendStringLiteralConn(&sql, table, end->conn);
-	appendPQExpBufferStr(&sql, ")");
-	exists = query_value(end, sql.data) != NULL;
-	termPQExpBuffer(&sql);
-	return exists;
+	return query_value(end, psprintf("SELECT pg_catalog.to_regclass(%s)", sql_literal(end, table))) != NULL;
 }
 
 /* Return the format whose tables exist, except the target; end the program if several. */
@@ -361,7 +333,7 @@ open_database_source(const End *end)
 	state->after = PG_INT64_MIN;
 	state->mark = PG_INT64_MAX;
 	/* a policy must raise an error instead of hiding events */
-	PQclear(check_result(end, run_query(end, "SET row_security = off")));
+	run_command(end, "SET row_security = off");
 	if (format == FORMAT_AUTO)
 		format = detect_format(end);
 	if (format == FORMAT_EVENTSTORE)

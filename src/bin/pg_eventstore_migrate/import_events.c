@@ -121,22 +121,12 @@ number_in_context(const PGresult *result)
 static void
 fail_batch(const Import *import, const PGresult *result)
 {
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	End			place = *import->target;
 	const char *number = number_in_context(result);
 
-	if (message != NULL && number != NULL)
-	{
-		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-		const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-
-		pg_log_error("%s: %s %s: %s", import->source->name, import->source->unit, number, message);
-		if (detail != NULL)
-			pg_log_error_detail("%s", detail);
-		if (hint != NULL)
-			pg_log_error_hint("%s", hint);
-		exit(1);
-	}
-	fail_query(import->target, result);
+	if (number != NULL)
+		place.name = psprintf("%s: %s %s", import->source->name, import->source->unit, number);
+	fail_query(&place, result);
 }
 
 /* Begin to import the events that a query returns. */
@@ -313,10 +303,10 @@ static void
 import_and_roll_back(const Import *import)
 {
 	stage_rest(import);
-	PQclear(check_result(import->target, run_query(import->target, "BEGIN")));
+	run_command(import->target, "BEGIN");
 	create_store_if_missing(import->target, import->source->widening);
 	import_ordered(import, "checked");
-	PQclear(check_result(import->target, run_query(import->target, "ROLLBACK")));
+	run_command(import->target, "ROLLBACK");
 }
 
 /* Create the column stage and the batch of a session. */

@@ -12,13 +12,13 @@
 void
 create_stage(const End *end)
 {
-	PQclear(check_result(end, run_query(end, "SET temp_buffers = '16MB'")));
-	PQclear(check_result(end, run_query(end, "CREATE TEMPORARY TABLE eventstore_migrate_events"
-										" (line bigint, aggregate_id text COLLATE \"C\","
-										" aggregate_version integer, event text)")));
-	PQclear(check_result(end, run_query(end, "ALTER TABLE " STAGE
-										" ALTER aggregate_id SET STORAGE PLAIN,"
-										" ALTER event SET STORAGE EXTERNAL")));
+	run_command(end, "SET temp_buffers = '16MB'");
+	run_command(end, "CREATE TEMPORARY TABLE eventstore_migrate_events"
+				" (line bigint, aggregate_id text COLLATE \"C\","
+				" aggregate_version integer, event text)");
+	run_command(end, "ALTER TABLE " STAGE
+				" ALTER aggregate_id SET STORAGE PLAIN,"
+				" ALTER event SET STORAGE EXTERNAL");
 }
 
 /* Append the row of an event; an event without an id gets one. */
@@ -78,14 +78,14 @@ fill_versions(const End *end)
 	if (query_value(end, "SELECT 1 FROM " STAGE
 					" WHERE aggregate_id IS NOT NULL AND aggregate_version = 0 LIMIT 1") == NULL)
 		return;
-	PQclear(check_result(end, run_query(end, "BEGIN; SET LOCAL work_mem = '64MB';"
-										" CREATE TEMPORARY TABLE eventstore_migrate_filled AS"
-										" SELECT line, aggregate_id, COALESCE(pg_catalog.max(NULLIF(aggregate_version, 0))"
-										" OVER (PARTITION BY aggregate_id, given), 0) AS aggregate_version, event"
-										" FROM (SELECT *, pg_catalog.count(NULLIF(aggregate_version, 0))"
-										" OVER (PARTITION BY aggregate_id ORDER BY line) AS given FROM " STAGE ") counted;"
-										" DROP TABLE " STAGE ";"
-										" ALTER TABLE pg_temp.eventstore_migrate_filled RENAME TO eventstore_migrate_events; COMMIT")));
+	run_command(end, "BEGIN; SET LOCAL work_mem = '64MB';"
+				" CREATE TEMPORARY TABLE eventstore_migrate_filled AS"
+				" SELECT line, aggregate_id, COALESCE(pg_catalog.max(NULLIF(aggregate_version, 0))"
+				" OVER (PARTITION BY aggregate_id, given), 0) AS aggregate_version, event"
+				" FROM (SELECT *, pg_catalog.count(NULLIF(aggregate_version, 0))"
+				" OVER (PARTITION BY aggregate_id ORDER BY line) AS given FROM " STAGE ") counted;"
+				" DROP TABLE " STAGE ";"
+				" ALTER TABLE pg_temp.eventstore_migrate_filled RENAME TO eventstore_migrate_events; COMMIT");
 }
 
 /*
@@ -99,13 +99,13 @@ void
 order_stage(const End *end)
 {
 	fill_versions(end);
-	PQclear(check_result(end, run_query(end, "BEGIN; SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '64MB';"
-										" CREATE TEMPORARY TABLE eventstore_migrate_ordered AS"
-										" SELECT pg_catalog.row_number() OVER (ORDER BY place, aggregate_version, line) AS n,"
-										" line, event"
-										" FROM (SELECT *, CASE WHEN aggregate_id IS NULL THEN line ELSE"
-										" pg_catalog.max(line) OVER (PARTITION BY aggregate_id"
-										" ORDER BY aggregate_version, line) END AS place FROM " STAGE ") placed;"
-										" CREATE INDEX ON " ORDERED_STAGE " (n);"
-										" DROP TABLE " STAGE "; COMMIT")));
+	run_command(end, "BEGIN; SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '64MB';"
+				" CREATE TEMPORARY TABLE eventstore_migrate_ordered AS"
+				" SELECT pg_catalog.row_number() OVER (ORDER BY place, aggregate_version, line) AS n,"
+				" line, event"
+				" FROM (SELECT *, CASE WHEN aggregate_id IS NULL THEN line ELSE"
+				" pg_catalog.max(line) OVER (PARTITION BY aggregate_id"
+				" ORDER BY aggregate_version, line) END AS place FROM " STAGE ") placed;"
+				" CREATE INDEX ON " ORDERED_STAGE " (n);"
+				" DROP TABLE " STAGE "; COMMIT");
 }

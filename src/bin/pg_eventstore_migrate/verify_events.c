@@ -122,14 +122,14 @@ report_differences(const Source *given, const End *store)
 static void
 fail_comparison(const Source *given, const End *store, const PGresult *result)
 {
+	End			place = *store;
 	PGresult   *error = run_query(store, READ_EACH);
 	const char *line = PQresultErrorField(error, PG_DIAG_COLUMN_NAME);
 
 	if (line == NULL)
 		fail_query(store, result);
-	pg_log_error("%s: %s %s: %s", given->name, given->unit, line,
-				 PQresultErrorField(error, PG_DIAG_MESSAGE_PRIMARY));
-	exit(1);
+	place.name = psprintf("%s: %s %s", given->name, given->unit, line);
+	fail_query(&place, error);
 }
 
 /* Compare the stage with the store, and return how many events differ. */
@@ -168,7 +168,7 @@ verify_events(void)
 		pg_log_error_detail("One of the two that are compared has to be a store.");
 		exit(1);
 	}
-	PQclear(check_result(store, run_query(store, "SET row_security = off")));
+	run_command(store, "SET row_security = off");
 	given = open_source(given_is_source ? &options.source : &options.target);
 	create_stage(store);
 	progress_begin(given, "read", 0);
