@@ -7,7 +7,7 @@
  * the executor.  The version is read from the unique index (look_up.c).  The events go to
  * the table and its indexes as in COPY.  Constraints are checked as for any INSERT,
  * except the CHECK constraint of create_store(), which an append satisfies by
- * construction (own_check.c).
+ * construction (plain.c).
  *
  * A plain store (plain.c) is a heap table that is no partition.  It has no row security,
  * no rules and no further columns.  It has no trigger on INSERT except the trigger that
@@ -18,7 +18,7 @@
  * session_replication_role = replica, in which the triggers do not fire.
  *
  * The trigger of the store is not fired: it does nothing for a table with the shape of a
- * store (store_trigger.c).
+ * store (store.c).
  *
  * An append without the executor also bypasses what is called for each statement:
  *

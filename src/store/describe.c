@@ -9,11 +9,9 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
@@ -30,10 +28,8 @@
 #include "base/compat.h"
 #include "base/own_object.h"
 #include "event/event.h"
-#include "store/own_check.h"
-#include "store/plain.h"
+#include "store/describe.h"
 #include "store/store.h"
-#include "store/table_kind.h"
 
 /* The columns of the unique indexes. */
 static const PgesColumn id_key[] = {PGES_EVENT_ID};

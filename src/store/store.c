@@ -29,13 +29,12 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/dependency.h"
-#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -46,6 +45,7 @@
 
 #include "base/lock_tag.h"
 #include "base/oid_table.h"
+#include "base/sql_argument.h"
 #include "store/store.h"
 
 typedef struct StoreEntry
@@ -350,4 +350,27 @@ pges_require_archive(const PgesStore *store)
 	rel = pges_open_table(store->archive.relid);
 	pges_check_archive(rel);
 	relation_close(rel, AccessShareLock);
+}
+
+PG_FUNCTION_INFO_V1(pges_after_append);
+
+/*
+ * Trigger, after INSERT, for each statement: makes its table a store.  Its arguments say
+ * how the store announces events.  The function only raises an error if the table has
+ * lost the shape of a store.  position.c notices appends, because an append may fire no
+ * trigger of the table.
+ */
+Datum
+pges_after_append(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	pges_require_trigger(fcinfo, "after_append",
+						 CALLED_AS_TRIGGER(fcinfo) &&
+						 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+						 TRIGGER_FIRED_AFTER(trigdata->tg_event) &&
+						 TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event), "stores",
+						 "eventstore.create_store() creates the triggers.");
+	(void) pges_store(RelationGetRelid(trigdata->tg_relation));
+	return PointerGetDatum(NULL);
 }

@@ -84,7 +84,7 @@ typedef struct PgesStore
 	PgesArchive archive;
 	Oid			parts[PGES_NUM_PARTS];	/* InvalidOid for none */
 	bool		plain;			/* see insert_direct.c */
-	bool		only_own_check; /* see own_check.c */
+	bool		only_own_check; /* see plain.c */
 } PgesStore;
 
 /* The options of a store that can be read even if the table has lost its shape. */
@@ -128,8 +128,6 @@ extern void pges_check_kind(Relation rel);
 
 /* in plain.c */
 extern Oid	pges_index_collation(Oid indexid);
-
-/* in own_check.c */
 extern bool pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *slot);
 
 /* in store_argument.c */

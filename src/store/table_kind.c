@@ -18,7 +18,6 @@
 #include "access/genam.h"
 #include "access/stratnum.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
@@ -26,8 +25,8 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "store/describe.h"
 #include "store/store.h"
-#include "store/table_kind.h"
 
 /*
  * Return whether Citus has distributed a table, or manages it in another way.  Citus
