@@ -26,7 +26,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -36,15 +35,12 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "archive/archive.h"
-#include "archive/create_archive.h"
-#include "archive/due.h"
-#include "archive/retention.h"
+#include "archive/archive_steps.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
 #include "position/position.h"
@@ -85,7 +81,7 @@ pges_archive_limit(PG_FUNCTION_ARGS)
 static PgesRule
 rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
 {
-	PgesRule	rule = pges_make_rule(limit);
+	PgesRule	rule = pges_make_rule(NULL, limit);
 
 	if (!PG_ARGISNULL(arg) && PG_GETARG_INT64(arg) <= limit)
 		pges_set_rule_param(&rule, PGES_RULE_UP_TO, Int64GetDatum(Max(PG_GETARG_INT64(arg), PG_INT64_MIN + 1) - 1));
@@ -227,21 +223,20 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	bool		dry_run = pges_bool_argument(fcinfo, 1, true);
 	int64		left = pges_count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
 	PgesRule	rules[2];
-	const char *names[2];
-	int			n = pges_retention_rules(store, archive_limit(store), rules, names);
+	int			n = pges_retention_rules(store, archive_limit(store), rules);
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (n > 0 && !dry_run)
 	{
 		PreventCommandIfReadOnly("eventstore.apply_retention()");
 		store = begin_archiving(store->relid);
-		n = pges_retention_rules(store, archive_limit(store), rules, names);
+		n = pges_retention_rules(store, archive_limit(store), rules);
 	}
 	for (int i = 0; i < n; i++)
 	{
 		int64		count = dry_run ? Min(pges_count_due(store, &rules[i]), left) :
 			move_due(store, &rules[i], left);
-		Datum		values[] = {CStringGetTextDatum(names[i]), Int64GetDatum(count)};
+		Datum		values[] = {CStringGetTextDatum(rules[i].name), Int64GetDatum(count)};
 		bool		nulls[] = {false, false};
 
 		left -= dry_run ? 0 : count;
@@ -315,7 +310,6 @@ pges_archive_all(PG_FUNCTION_ARGS)
 	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->relid;
 	int64		batch_size = pges_count_argument(fcinfo, 4, "batch_size", BATCH);
 	PgesRule	rules[2];
-	const char *names[2];
 	int			n = 1;
 	int64		moved = 0;
 	const PgesStore *store;
@@ -325,7 +319,7 @@ pges_archive_all(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.archive_all()");
 	store = begin_archiving(relid);
 	if (no_conditions(fcinfo, 1))
-		n = pges_retention_rules(store, archive_limit(store), rules, names);
+		n = pges_retention_rules(store, archive_limit(store), rules);
 	else
 		rules[0] = rule_of_arguments(fcinfo, 1, archive_limit(store));
 	if (n == 0)

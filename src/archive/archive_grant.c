@@ -15,16 +15,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
-#include "archive/create_archive.h"
+#include "archive/archive_steps.h"
 #include "base/act_as.h"
 #include "base/ddl.h"
 #include "event/event.h"

@@ -58,42 +58,22 @@ pges_lowest_hold(Oid store)
 	return lowest;
 }
 
+/* Write the holds of a store by a statement, with its first "nargs" of the parameters. */
+static void
+write_holds(const char *statement, int nargs, Oid store, Datum name, Datum position)
+{
+	Oid			types[] = {OIDOID, TEXTOID, INT8OID};
+	Datum		values[] = {ObjectIdGetDatum(store), name, position};
+
+	(void) pges_write_own_table(&archive_holds, statement, nargs, types, values, NULL);
+}
+
 /* Delete the holds of a store that is being created or dropped. */
 void
 pges_forget_holds(Oid store)
 {
-	Oid			types[] = {OIDOID};
-	Datum		values[] = {ObjectIdGetDatum(store)};
-
-	(void) pges_write_own_table(&archive_holds,
-								"DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1",
-								lengthof(types), types, values, NULL);
-}
-
-/* Write a hold of a store.  If a hold of this name exists, change its position. */
-static void
-write_hold(Oid store, Datum name, int64 position)
-{
-	Oid			types[] = {OIDOID, TEXTOID, INT8OID};
-	Datum		values[] = {ObjectIdGetDatum(store), name, Int64GetDatum(position)};
-
-	(void) pges_write_own_table(&archive_holds,
-								"INSERT INTO eventstore.archive_holds AS h (store, name, position) VALUES ($1, $2, $3) "
-								"ON CONFLICT (store, name) DO UPDATE SET position = EXCLUDED.position",
-								lengthof(types), types, values, NULL);
-}
-
-/* Delete the hold of a store with a name, if there is one. */
-static void
-delete_hold(Oid store, Datum name)
-{
-	Oid			types[] = {OIDOID, TEXTOID};
-	Datum		values[] = {ObjectIdGetDatum(store), name};
-
-	(void) pges_write_own_table(&archive_holds,
-								"DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1 "
-								"AND name OPERATOR(pg_catalog.=) $2",
-								lengthof(types), types, values, NULL);
+	write_holds("DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1",
+				1, store, (Datum) 0, (Datum) 0);
 }
 
 PG_FUNCTION_INFO_V1(pges_set_archive_hold);
@@ -108,8 +88,12 @@ pges_set_archive_hold(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "name");
 	store = pges_readable_store_argument(fcinfo, 2);
 	if (PG_ARGISNULL(1))
-		delete_hold(store->relid, PG_GETARG_DATUM(0));
+		write_holds("DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1 "
+					"AND name OPERATOR(pg_catalog.=) $2",
+					2, store->relid, PG_GETARG_DATUM(0), (Datum) 0);
 	else
-		write_hold(store->relid, PG_GETARG_DATUM(0), PG_GETARG_INT64(1));
+		write_holds("INSERT INTO eventstore.archive_holds AS h (store, name, position) VALUES ($1, $2, $3) "
+					"ON CONFLICT (store, name) DO UPDATE SET position = EXCLUDED.position",
+					3, store->relid, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
 	PG_RETURN_VOID();
 }

@@ -19,7 +19,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 
-#include "archive/due.h"
+#include "archive/archive_steps.h"
 #include "event/event.h"
 #include "store/store.h"
 #include "table/table.h"
@@ -116,9 +116,9 @@ pges_set_rule_param(PgesRule *rule, PgesRuleParam param, Datum value)
 
 /* Return a rule by which all events up to a position are due. */
 PgesRule
-pges_make_rule(int64 up_to)
+pges_make_rule(const char *name, int64 up_to)
 {
-	PgesRule	rule = {0};
+	PgesRule	rule = {.name = name};
 
 	memset(rule.nulls, true, sizeof(rule.nulls));
 	pges_set_rule_param(&rule, PGES_RULE_AFTER, Int64GetDatum(PG_INT64_MIN));

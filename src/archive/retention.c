@@ -7,13 +7,10 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#include "archive/create_archive.h"
-#include "archive/due.h"
-#include "archive/retention.h"
+#include "archive/archive_steps.h"
 #include "base/act_as.h"
 #include "base/ddl.h"
 #include "base/sql_argument.h"
@@ -22,17 +19,16 @@
 /* The longest max_age, in years.  A timestamp can be that old. */
 #define MAX_AGE_YEARS 5000
 
-/* Set "rules" and "names" to the retention rules of a store; return their number. */
+/* Set "rules" to the retention rules of a store; return their number. */
 int
-pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2], const char *names[2])
+pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2])
 {
 	PgesRetention retention = pges_read_retention(store->archive.relid);
 	int			n = 0;
 
 	if (retention.max_age)
 	{
-		names[n] = "max_age";
-		rules[n] = pges_make_rule(limit);
+		rules[n] = pges_make_rule("max_age", limit);
 		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
 							DirectFunctionCall2(timestamptz_mi_interval,
 												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
@@ -40,8 +36,7 @@ pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2], con
 	}
 	if (retention.max_count > 0)
 	{
-		names[n] = "max_count_per_aggregate";
-		rules[n] = pges_make_rule(limit);
+		rules[n] = pges_make_rule("max_count_per_aggregate", limit);
 		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(retention.max_count));
 	}
 	return n;

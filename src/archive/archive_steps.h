@@ -1,9 +1,10 @@
 /*
- * due.h
- *		Rules that say which events are due for the archive, for this room alone.
+ * archive_steps.h
+ *		Rules that say which events are due for the archive, and the creation of archives,
+ *		for this room alone.
  */
-#ifndef PGES_DUE_H
-#define PGES_DUE_H
+#ifndef PGES_ARCHIVE_STEPS_H
+#define PGES_ARCHIVE_STEPS_H
 
 #include "postgres.h"
 
@@ -25,6 +26,7 @@ typedef enum PgesRuleParam
 /* A rule, and the progress of the moves by the rule. */
 typedef struct PgesRule
 {
+	const char *name;			/* of a rule of the retention, or NULL */
 	Datum		values[PGES_RULE_NUM_PARAMS];
 	bool		nulls[PGES_RULE_NUM_PARAMS];
 	int64		moved;			/* events moved so far */
@@ -33,10 +35,22 @@ typedef struct PgesRule
 								 * may move in the next pass */
 } PgesRule;
 
-extern PgesRule pges_make_rule(int64 up_to);
+/* in due.c */
+extern PgesRule pges_make_rule(const char *name, int64 up_to);
 extern void pges_set_rule_param(PgesRule *rule, PgesRuleParam param, Datum value);
 extern int64 pges_count_due(const PgesStore *store, const PgesRule *rule);
 extern bool pges_move_batch(const PgesStore *store, PgesRule *rule, int64 window,
 							int64 max_count);
 
-#endif							/* PGES_DUE_H */
+/* in retention.c */
+extern int	pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2]);
+
+/* in create_archive.c */
+extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
+								   const char *tablespace, bool adopt);
+extern void pges_check_can_be_archived(const PgesStore *store);
+
+/* in archive_grant.c */
+extern void pges_copy_privileges(const PgesStore *store, Oid archive, const char *name);
+
+#endif							/* PGES_ARCHIVE_STEPS_H */
