@@ -15,7 +15,6 @@
 #include "lib/stringinfo.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "base/ddl.h"
 #include "event/event.h"
