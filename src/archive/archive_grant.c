@@ -95,7 +95,7 @@ pges_sync_archive(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.sync_archive()");
-	store = pges_store_owned_by_user(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid);
+	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS);
 	store = pges_lock_archiving(store->relid);
 	check_has_archive(store);
 	pges_check_archive_owner(store);

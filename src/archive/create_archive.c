@@ -22,7 +22,6 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -259,9 +258,7 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	char	   *schema;
 	char	   *table;
 
-	(void) pges_store_owned_by_user(store->relid);
-	LockRelationOid(store->relid, ShareRowExclusiveLock);
-	store = pges_store_owned_by_user(store->relid);
+	store = pges_lock_owned_store(store->relid, ShareRowExclusiveLock);
 	pges_check_can_be_archived(store);
 	if (name)
 		pges_parse_store_name(name, &schema, &table);
@@ -287,11 +284,10 @@ Datum
 pges_create_archive(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
-	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_archive()");
-	relid = pges_store_owned_by_user(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
-	store = pges_lock_archiving(relid);
+	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS);
+	store = pges_lock_archiving(store->relid);
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
 											 optional_text(fcinfo, 2), true));

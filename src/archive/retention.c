@@ -1,18 +1,27 @@
 /*
  * retention.c
  *		Sets the retention rules of a store, and makes rules for archiving of them.
+ *
+ * The rules of the retention are the arguments of a trigger of the archive.  This
+ * trigger can be replaced without blocking readers:
+ *
+ *		CREATE TRIGGER eventstore_retention BEFORE TRUNCATE ON archive
+ *			FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change('1 year', '100')
+ *
+ * An empty argument means that there is no such rule.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/fmgrprotos.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "archive/archive_steps.h"
 #include "base/act_as.h"
 #include "base/ddl.h"
+#include "base/own_function.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 
@@ -23,21 +32,27 @@
 int
 pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2])
 {
-	PgesRetention retention = pges_read_retention(store->archive.relid);
+	char	   *arguments[2];	/* age and count, as the trigger has them */
 	int			n = 0;
 
-	if (retention.max_age)
+	if (!pges_find_trigger_arguments(store->archive.relid, pges_function_oid("refuse_change", 0, NULL),
+									 -1, arguments))
+		return 0;
+	if (arguments[0][0] != '\0')
 	{
+		Datum		age = DirectFunctionCall3(interval_in, CStringGetDatum(arguments[0]),
+											  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
 		rules[n] = pges_make_rule("max_age", limit);
 		pges_set_rule_param(&rules[n++], PGES_RULE_BEFORE_TIME,
 							DirectFunctionCall2(timestamptz_mi_interval,
 												TimestampTzGetDatum(GetCurrentTransactionStartTimestamp()),
-												IntervalPGetDatum(retention.max_age)));
+												age));
 	}
-	if (retention.max_count > 0)
+	if (arguments[1][0] != '\0' && pg_strtoint32(arguments[1]) > 0)
 	{
 		rules[n] = pges_make_rule("max_count_per_aggregate", limit);
-		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(retention.max_count));
+		pges_set_rule_param(&rules[n++], PGES_RULE_KEEP, Int64GetDatum(pg_strtoint32(arguments[1])));
 	}
 	return n;
 }
@@ -76,18 +91,35 @@ age_argument(FunctionCallInfo fcinfo, int arg)
 	return age;
 }
 
+/* Return an age as text that does not depend on the session's IntervalStyle. */
+static char *
+age_text(const Interval *age)
+{
+	pges_set_locally("intervalstyle", "postgres");
+	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age)));
+}
+
 /* Write the retention rules; raise an error if archive and store differ in owner. */
 static void
-write_retention(const PgesStore *store, const PgesRetention *retention)
+write_retention(const PgesStore *store, const Interval *max_age, int64 max_count)
 {
+	const char *archive = store->archive.qualified_name;
 	PgesIdentity caller;
 	bool		as_owner;
 	int			nestlevel;
+	const char *age;
+	const char *count;
 
 	pges_check_archive_owner(store);
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
-	pges_write_retention(store->archive.qualified_name, retention);
+	age = max_age ? age_text(max_age) : "";
+	count = max_count > 0 ? psprintf(INT64_FORMAT, max_count) : "";
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_retention BEFORE TRUNCATE ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change(%s, %s)",
+						  archive, quote_literal_cstr(age), quote_literal_cstr(count)));
+	pges_comment_on(psprintf("TRIGGER eventstore_retention ON %s", archive),
+					"carries the rules of set_retention(), and refuses TRUNCATE");
 	pges_end_ddl(nestlevel);
 	if (as_owner)
 		pges_become_again(&caller);
@@ -100,23 +132,24 @@ Datum
 pges_set_retention(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store;
-	PgesRetention retention;
+	Interval   *max_age;
+	int64		max_count;
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.set_retention()");
 	pges_require_argument(fcinfo, 0, "store");
-	relid = pges_store_owned_by_user(pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid)->relid;
-	retention.max_age = age_argument(fcinfo, 1);
-	retention.max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
+	relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid;
+	max_age = age_argument(fcinfo, 1);
+	max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
 	store = pges_lock_archiving(relid);
 	pges_check_can_be_archived(store);
-	if (!OidIsValid(store->archive.relid) && retention.max_age == NULL && retention.max_count == 0)
+	if (!OidIsValid(store->archive.relid) && max_age == NULL && max_count == 0)
 		PG_RETURN_VOID();
 	if (!OidIsValid(store->archive.relid))
 	{
 		(void) pges_create_archive_of(store, NULL, NULL, false);
 		store = pges_store_with_archive_locked(relid);
 	}
-	write_retention(store, &retention);
+	write_retention(store, max_age, max_count);
 	PG_RETURN_VOID();
 }

@@ -315,7 +315,9 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.drop_store()");
-	store = pges_store_with_archive_locked(pges_owned_store_argument(fcinfo, 0, AccessExclusiveLock)->relid);
+	pges_require_argument(fcinfo, 0, "store");
+	store = pges_lock_owned_store(PG_GETARG_OID(0), AccessExclusiveLock);
+	store = pges_store_with_archive_locked(store->relid);
 	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)

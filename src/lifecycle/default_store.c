@@ -132,7 +132,8 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	int			nestlevel;
 
 	PreventCommandIfReadOnly("eventstore.set_notifications()");
-	store = pges_owned_store_argument(fcinfo, 0, ShareRowExclusiveLock);
+	pges_require_argument(fcinfo, 0, "store");
+	store = pges_lock_owned_store(PG_GETARG_OID(0), ShareRowExclusiveLock);
 	channel = PG_ARGISNULL(2) ? store->channel : pges_channel_argument(fcinfo, 2);
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();

@@ -1,6 +1,6 @@
 /*
  * archive_link.c
- *		Links an archive to its store, and keeps the rules of its retention.
+ *		Links an archive to its store.
  *
  * As for stores, the catalog is the registry.  An archive is a table with a constraint
  * trigger
@@ -13,20 +13,11 @@
  * creation requires the privilege TRIGGER on both tables, as for any trigger.  The
  * trigger never fires, because events of an archive are not deleted.  From the store,
  * the link is found by its entry in pg_depend, which has an index.
- *
- * The rules of the retention are the arguments of another trigger of the archive.  This
- * trigger can be replaced without blocking readers:
- *
- *		CREATE TRIGGER eventstore_retention BEFORE TRUNCATE ON archive
- *			FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change('1 year', '100')
- *
- * An empty argument means that there is no such rule.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -35,12 +26,9 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "fmgr.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "base/ddl.h"
 #include "base/own_object.h"
@@ -141,55 +129,6 @@ pges_is_archive(Relation rel)
 	return false;
 }
 
-/* Return the age in an argument of the trigger; NULL if the argument is empty. */
-static Interval *
-parse_age(const char *age)
-{
-	if (age[0] == '\0')
-		return NULL;
-	return DatumGetIntervalP(DirectFunctionCall3(interval_in, CStringGetDatum(age),
-												 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-}
-
-/* Copy the arguments of an archive's retention trigger; return false if there is none. */
-static bool
-find_retention(Relation rel, char **age, char **count)
-{
-	Oid			function = pges_function_oid("refuse_change", 0, NULL);
-
-	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
-	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
-
-		if (trigger->tgfoid != function || trigger->tgnargs != 2)
-			continue;
-		*age = pstrdup(trigger->tgargs[0]);
-		*count = pstrdup(trigger->tgargs[1]);
-		return true;
-	}
-	return false;
-}
-
-/* Return the retention rules of an archive, if any; raise an error if one is invalid. */
-PgesRetention
-pges_read_retention(Oid archive)
-{
-	PgesRetention retention = {NULL, 0};
-	Relation	rel = OidIsValid(archive) ? try_relation_open(archive, AccessShareLock) : NULL;
-	char	   *age;
-	char	   *count;
-
-	if (rel == NULL)
-		return retention;
-	if (find_retention(rel, &age, &count))
-	{
-		retention.max_age = parse_age(age);
-		retention.max_count = count[0] == '\0' ? 0 : pg_strtoint32(count);
-	}
-	relation_close(rel, AccessShareLock);
-	return retention;
-}
-
 /* Create the trigger that links an archive to its store. */
 void
 pges_create_link(const char *archive, const char *store)
@@ -199,32 +138,6 @@ pges_create_link(const char *archive, const char *store)
 						  archive, store));
 	pges_comment_on(psprintf("TRIGGER eventstore_archive ON %s", archive),
 					"makes the table the archive of a store");
-}
-
-/* Return an age as text that does not depend on the session's IntervalStyle. */
-static char *
-age_text(const Interval *age)
-{
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(age)));
-}
-
-/*
- * Write the rules of the retention of an archive.  The caller calls pges_begin_ddl()
- * before, and pges_end_ddl() after.
- */
-void
-pges_write_retention(const char *archive, const PgesRetention *retention)
-{
-	const char *age = retention->max_age ? age_text(retention->max_age) : "";
-	const char *count = retention->max_count > 0 ? psprintf("%d", retention->max_count) : "";
-
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_retention BEFORE TRUNCATE ON %s "
-						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change(%s, %s)",
-						  archive, quote_literal_cstr(age), quote_literal_cstr(count)));
-	pges_comment_on(psprintf("TRIGGER eventstore_retention ON %s", archive),
-					"carries the rules of set_retention(), and refuses TRUNCATE");
 }
 
 PG_FUNCTION_INFO_V1(pges_archive_of_store);

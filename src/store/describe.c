@@ -44,45 +44,35 @@ pges_append_trigger_function(void)
 }
 
 /*
- * Copy the trigger that makes a table a store: after INSERT alone, for each statement
- * (the other bits of tgtype are 0).  Return false if there is none.  The copy comes
- * before all other look-ups: in any of these, the relcache may replace its list of
- * triggers because of set_notifications() in another session.
+ * Return the trigger that makes a table a store: after INSERT alone, for each statement
+ * (the other bits of tgtype are 0); NULL if there is none.  The caller copies what it
+ * needs before any other look-up: in it, the relcache may replace its list of triggers
+ * because of set_notifications() in another session.
  */
-static bool
-find_append_trigger(Relation rel, PgesStoreOptions *found)
+static const Trigger *
+append_trigger(Relation rel)
 {
 	Oid			function = pges_append_trigger_function();
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
-		Trigger    *trigger = &rel->trigdesc->triggers[i];
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		if (trigger->tgfoid != function || trigger->tgnargs != 2 ||
-			trigger->tgtype != TRIGGER_TYPE_INSERT)
-			continue;
-		found->trigger = pstrdup(trigger->tgname);
-		found->notifications = pstrdup(trigger->tgargs[0]);
-		found->channel = pstrdup(trigger->tgargs[1]);
-		found->sequence = InvalidOid;
-		return true;
+		if (trigger->tgfoid == function && trigger->tgnargs == 2 &&
+			trigger->tgtype == TRIGGER_TYPE_INSERT)
+			return trigger;
 	}
-	return false;
+	return NULL;
 }
 
-/* Copy the trigger that makes a table a store; raise an error if there is none. */
-static PgesStoreOptions
-require_append_trigger(Relation rel)
+/* Raise the error that a table is not a store. */
+void
+pges_report_no_store(const char *table)
 {
-	PgesStoreOptions trigger;
-
-	if (!find_append_trigger(rel, &trigger))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is not a store",
-						RelationGetRelationName(rel)),
-				 errhint("Create stores with eventstore.create_store().")));
-	return trigger;
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table \"%s\" is not a store", table),
+			 errhint("Create stores with eventstore.create_store().")));
 }
 
 /* Return whether a table has the triggers that keep its events immutable. */
@@ -110,9 +100,7 @@ pges_is_immutable(Relation rel)
 bool
 pges_is_store(Relation rel)
 {
-	PgesStoreOptions trigger;
-
-	return find_append_trigger(rel, &trigger);
+	return append_trigger(rel) != NULL;
 }
 
 /* Raise the error that a table does not have the shape of a store. */
@@ -328,13 +316,22 @@ check_insert_rules(Relation rel)
 	}
 }
 
+/* The names of the notification modes. */
+static const char *const mode_names[] = {
+	[PGES_NOTIFY_OFF] = "off",
+	[PGES_NOTIFY_COMMIT] = "commit",
+	[PGES_NOTIFY_WORKER] = "worker"
+};
+
 /* Return the notification mode with a name; off if the name is unknown. */
 PgesNotifications
 pges_mode_of_name(const char *name)
 {
-	if (strcmp(name, "worker") == 0)
-		return PGES_NOTIFY_WORKER;
-	return strcmp(name, "commit") == 0 ? PGES_NOTIFY_COMMIT : PGES_NOTIFY_OFF;
+	PgesNotifications mode = PGES_NOTIFY_WORKER;
+
+	while (mode != PGES_NOTIFY_OFF && strcmp(name, mode_names[mode]) != 0)
+		mode--;
+	return mode;
 }
 
 /* Return the notification mode with a name; raise an error if the name is unknown. */
@@ -356,16 +353,7 @@ pges_parse_notifications(const char *mode)
 const char *
 pges_notifications_name(PgesNotifications notifications)
 {
-	switch (notifications)
-	{
-		case PGES_NOTIFY_WORKER:
-			return "worker";
-		case PGES_NOTIFY_COMMIT:
-			return "commit";
-		case PGES_NOTIFY_OFF:
-			break;
-	}
-	return "off";
+	return mode_names[notifications];
 }
 
 /*
@@ -430,8 +418,16 @@ PgesStore *
 pges_describe_store(Relation rel)
 {
 	PgesStore  *store = palloc0(sizeof(PgesStore));
-	PgesStoreOptions trigger = require_append_trigger(rel);
+	const Trigger *trigger = append_trigger(rel);
 
+	if (trigger == NULL)
+	{
+		pges_report_no_store(RelationGetRelationName(rel));
+		return NULL;			/* not reached */
+	}
+	store->trigger = pstrdup(trigger->tgname);
+	store->notifications = pges_parse_notifications(trigger->tgargs[0]);
+	store->channel = pstrdup(trigger->tgargs[1]);
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_insert_rules(rel);
@@ -443,9 +439,6 @@ pges_describe_store(Relation rel)
 	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = sequence_of_positions(rel);
 	describe_indexes(rel, store);
-	store->trigger = trigger.trigger;
-	store->notifications = pges_parse_notifications(trigger.notifications);
-	store->channel = trigger.channel;
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
 		Form_pg_attribute att = find_column(rel, &pges_columns[i]);
@@ -460,23 +453,6 @@ pges_describe_store(Relation rel)
 	store->plain = pges_is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
-}
-
-/*
- * Read the options of a store; return false if the table is not a store.  Only the
- * trigger decides this, so a scan of all stores gets no error for a store that has lost
- * its shape.
- */
-bool
-pges_read_options(Relation rel, PgesStoreOptions *options)
-{
-	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), "position");
-
-	if (!find_append_trigger(rel, options))
-		return false;
-	if (attnum != InvalidAttrNumber)
-		options->sequence = pges_sequence_of_default(build_column_default(rel, attnum));
-	return true;
 }
 
 /* Return the unique index on a table's column "position", or InvalidOid. */

@@ -75,9 +75,9 @@ is_description_of(const StoreEntry *entry, Oid relid)
 	return about;
 }
 
-/* Mark the descriptions about a relation as stale; InvalidOid marks all. */
+/* Relcache callback: mark the descriptions about a changed relation; InvalidOid: all. */
 static void
-invalidate(Oid relid)
+table_changed(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
 	StoreEntry *entry;
@@ -91,18 +91,11 @@ invalidate(Oid relid)
 	}
 }
 
-/* Relcache callback: mark the descriptions about a changed relation as stale. */
-static void
-table_changed(Datum arg, Oid relid)
-{
-	invalidate(relid);
-}
-
 /* Syscache callback: a schema's name or a sequence's options may have changed. */
 static void
 name_changed(Datum arg, int cacheid, uint32 hashvalue)
 {
-	invalidate(InvalidOid);
+	table_changed(arg, InvalidOid);
 }
 
 /* Syscache callback: a constraint trigger may have linked another archive to a store. */
@@ -175,12 +168,11 @@ static StoreEntry *
 store_entry(Oid relid)
 {
 	StoreEntry *entry = hash_search(stores, &relid, HASH_FIND, NULL);
-	bool		found;
 
 	if (entry)
 		return entry;
 	sweep_stores();
-	entry = hash_search(stores, &relid, HASH_ENTER, &found);
+	entry = hash_search(stores, &relid, HASH_ENTER, NULL);
 	entry->valid = entry->link_valid = false;
 	entry->context = NULL;
 	entry->store = NULL;

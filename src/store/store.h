@@ -11,7 +11,6 @@
 
 #include "postgres.h"
 
-#include "datatype/timestamp.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
@@ -27,13 +26,6 @@ typedef enum PgesNotifications
 	PGES_NOTIFY_COMMIT,
 	PGES_NOTIFY_WORKER
 } PgesNotifications;
-
-/* The rules by which events become due for the archive; see archive_link.c. */
-typedef struct PgesRetention
-{
-	Interval   *max_age;		/* NULL: no such rule */
-	int32		max_count;		/* per aggregate; 0: no such rule */
-} PgesRetention;
 
 /* The archive of a store: the table to which archive.c moves events. */
 typedef struct PgesArchive
@@ -90,7 +82,6 @@ typedef struct PgesStore
 /* The options of a store that can be read even if the table has lost its shape. */
 typedef struct PgesStoreOptions
 {
-	char	   *trigger;
 	char	   *notifications;
 	char	   *channel;
 	Oid			sequence;		/* InvalidOid: not known */
@@ -112,9 +103,9 @@ extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 extern Relation pges_open_table(Oid relid);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
+extern void pges_report_no_store(const char *table);
 extern Oid	pges_append_trigger_function(void);
 extern Oid	pges_sequence_of_default(Node *expr);
-extern bool pges_read_options(Relation rel, PgesStoreOptions *options);
 extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_immutable(Relation rel);
 extern void pges_check_columns(Relation rel);
@@ -133,9 +124,7 @@ extern bool pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *
 /* in store_argument.c */
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
-extern const PgesStore *pges_store_owned_by_user(Oid relid);
-extern const PgesStore *pges_owned_store_argument(FunctionCallInfo fcinfo, int arg,
-												  LOCKMODE mode);
+extern const PgesStore *pges_lock_owned_store(Oid relid, LOCKMODE mode);
 extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);
 
 /* in privilege.c */
@@ -147,13 +136,12 @@ extern void pges_check_archive_privilege(const PgesStore *store, AclMode privile
 extern void pges_check_archive_owner(const PgesStore *store);
 
 /* in store_options.c */
+extern bool pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2]);
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);
 extern bool pges_is_archive(Relation rel);
-extern PgesRetention pges_read_retention(Oid archive);
 extern void pges_create_link(const char *archive, const char *store);
-extern void pges_write_retention(const char *archive, const PgesRetention *retention);
 
 #endif							/* PGES_STORE_H */

@@ -16,7 +16,6 @@
 #include "utils/lsyscache.h"
 
 #include "base/guc.h"
-#include "base/sql_argument.h"
 #include "store/store.h"
 
 /* Callback of RangeVarGetRelidExtended(): check the privileges that "arg" points to. */
@@ -74,35 +73,28 @@ lock_table(Oid relid, LOCKMODE mode, AclMode privileges)
 const PgesStore *
 pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode privileges)
 {
-	Oid			relid;
-
 	if (PG_ARGISNULL(arg))
 		return pges_store(table_of_setting(mode, privileges));
-	relid = PG_GETARG_OID(arg);
-	lock_table(relid, mode, privileges);
-	return pges_store(relid);
+	lock_table(PG_GETARG_OID(arg), mode, privileges);
+	return pges_store(PG_GETARG_OID(arg));
 }
 
 /* Raise an error unless the user owns a store, and then return its description. */
-const PgesStore *
-pges_store_owned_by_user(Oid relid)
+static const PgesStore *
+store_of_user(Oid relid)
 {
 	if (get_rel_relkind(relid) != '\0')
 		pges_check_may_use(relid, ACL_NO_RIGHTS);
 	return pges_store(relid);
 }
 
-/* Lock and return the store to alter; check the owner before, so only the owner locks. */
+/* Lock and return a store to alter; check the owner before, so only the owner locks. */
 const PgesStore *
-pges_owned_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode)
+pges_lock_owned_store(Oid relid, LOCKMODE mode)
 {
-	Oid			relid;
-
-	pges_require_argument(fcinfo, arg, "store");
-	relid = PG_GETARG_OID(arg);
-	(void) pges_store_owned_by_user(relid);
+	(void) store_of_user(relid);
 	LockRelationOid(relid, mode);
-	return pges_store_owned_by_user(relid);
+	return store_of_user(relid);
 }
 
 /* Return the store of an argument; raise an error unless the user may read it. */

@@ -28,13 +28,6 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* Which trigger to find; it has two arguments. */
-typedef struct Wanted
-{
-	Oid			function;
-	int16		type;			/* tgtype; -1 for any */
-} Wanted;
-
 /* Copy the two arguments of a trigger, each of which ends with a zero byte. */
 static void
 copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
@@ -47,17 +40,12 @@ copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 	arguments[1] = pstrdup(first + strlen(first) + 1);
 }
 
-/* Return whether a trigger is the wanted one. */
-static bool
-is_wanted(Form_pg_trigger trigger, const Wanted *wanted)
-{
-	return trigger->tgfoid == wanted->function && trigger->tgnargs == 2 &&
-		(wanted->type == -1 || trigger->tgtype == wanted->type);
-}
-
-/* Copy the arguments of a trigger of a table; return false if there is none. */
-static bool
-find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
+/*
+ * Copy the two arguments of the trigger of a table with a function; return false if there
+ * is none.  "type" is its tgtype, or -1 for any.
+ */
+bool
+pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2])
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -70,7 +58,10 @@ find_arguments(Oid relid, const Wanted *wanted, char *arguments[2])
 	scan = systable_beginscan(triggers, TriggerRelidNameIndexId, true, NULL, 1, &key);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
-		found = is_wanted((Form_pg_trigger) GETSTRUCT(tuple), wanted);
+		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		found = trigger->tgfoid == function && trigger->tgnargs == 2 &&
+			(type == -1 || trigger->tgtype == type);
 		if (found)
 			copy_arguments(tuple, RelationGetDescr(triggers), arguments);
 	}
@@ -108,17 +99,22 @@ find_default_sequence(Oid relid)
 	return sequence;
 }
 
-/* Set the notification mode and the channel; return false if a table is not a store. */
+/*
+ * Read the options of a store; return false if the table is not a store.  Only the
+ * trigger decides this, so a scan of all stores gets no error for a store that has lost
+ * its shape.
+ */
 bool
 pges_find_options(Oid relid, PgesStoreOptions *options)
 {
-	Wanted		wanted = {pges_append_trigger_function(), TRIGGER_TYPE_INSERT};
 	char	   *arguments[2];
 
-	if (get_rel_relkind(relid) == '\0' || !find_arguments(relid, &wanted, arguments))
+	if (get_rel_relkind(relid) == '\0' ||
+		!pges_find_trigger_arguments(relid, pges_append_trigger_function(), TRIGGER_TYPE_INSERT, arguments))
 		return false;
 	options->notifications = arguments[0];
 	options->channel = arguments[1];
+	options->sequence = find_default_sequence(relid);
 	return true;
 }
 
@@ -163,14 +159,14 @@ pges_store_options(PG_FUNCTION_ARGS)
 
 	require_table(relid);
 	if (!pges_find_options(relid, &options))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" is not a store", get_rel_name(relid)),
-				 errhint("Create stores with eventstore.create_store().")));
+	{
+		pges_report_no_store(get_rel_name(relid));
+		PG_RETURN_NULL();		/* not reached */
+	}
 	values[0] = CStringGetTextDatum(options.notifications);
 	values[1] = CStringGetTextDatum(options.channel);
-	values[2] = ObjectIdGetDatum(find_default_sequence(relid));
-	nulls[2] = !OidIsValid(DatumGetObjectId(values[2]));
+	values[2] = ObjectIdGetDatum(options.sequence);
+	nulls[2] = !OidIsValid(options.sequence);
 	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
 }
 
@@ -181,13 +177,12 @@ Datum
 pges_archive_options(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
-	Wanted		wanted = {pges_function_oid("refuse_change", 0, NULL), -1};
 	char	   *arguments[2] = {"", ""};
 	Datum		values[2];
 	bool		nulls[2];
 
 	require_table(relid);
-	(void) find_arguments(relid, &wanted, arguments);
+	(void) pges_find_trigger_arguments(relid, pges_function_oid("refuse_change", 0, NULL), -1, arguments);
 	for (int i = 0; i < 2; i++)
 	{
 		values[i] = CStringGetTextDatum(arguments[i]);
