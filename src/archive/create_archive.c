@@ -47,22 +47,20 @@ pges_check_can_be_archived(const PgesStore *store)
 {
 	Relation	rel = relation_open(store->relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	bool		row_security = rel->rd_rel->relrowsecurity;
+	const char *obstacle = rel->rd_rel->relrowsecurity ?
+		"The store has row security, which an archive cannot have." : NULL;
 	int			live = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 		live += !TupleDescAttr(desc, i)->attisdropped;
 	relation_close(rel, AccessShareLock);
 	if (live > PGES_NUM_COLUMNS)
+		obstacle = "The store has columns that an archive does not have.";
+	if (obstacle)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot archive events of store %s", store->qualified_name),
-				 errdetail("The store has columns that an archive does not have.")));
-	if (row_security)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot archive events of store %s", store->qualified_name),
-				 errdetail("The store has row security, which an archive cannot have.")));
+				 errdetail("%s", obstacle)));
 }
 
 /*

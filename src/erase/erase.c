@@ -125,10 +125,8 @@ check_privilege(const PgesStore *store)
 static text *
 reason_argument(FunctionCallInfo fcinfo, int arg)
 {
-	char	   *reason;
+	char	   *reason = pges_text_argument(fcinfo, arg, "reason");
 
-	pges_require_argument(fcinfo, arg, "reason");
-	reason = text_to_cstring(PG_GETARG_TEXT_PP(arg));
 	if (reason[strspn(reason, " \t\r\n")] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -182,17 +180,14 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 }
 
 /*
- * The scopes in which events are searched, one after another: the store, and its archive
- * if it has one.  Each scope is read under a later snapshot than the scope before, so an
- * event that moves to the archive meanwhile is found.
+ * Return the last of the scopes in which events are searched, from PGES_LIVE on: the
+ * store, and its archive if it has one.  Each scope is read under a later snapshot than
+ * the scope before, so an event that moves to the archive meanwhile is found.
  */
-static const PgesScope scopes[] = {PGES_LIVE, PGES_ARCHIVED};
-
-/* Return how many of these scopes a store has. */
-static int
-number_of_scopes(const PgesStore *store)
+static PgesScope
+last_scope(const PgesStore *store)
 {
-	return OidIsValid(store->archive.relid) ? 2 : 1;
+	return OidIsValid(store->archive.relid) ? PGES_ARCHIVED : PGES_LIVE;
 }
 
 /* Raise the error that the event does not exist or the aggregate has no events. */
@@ -233,28 +228,17 @@ find_aggregate_of_event(PgesErasure *erasure, MemoryContext context)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Set the parameters of the statements: the key, and the new values. */
-static void
-set_values(const PgesErasure *erasure, Datum *values)
-{
-	values[0] = PointerGetDatum(erasure->event_id ? erasure->event_id : erasure->aggregate_id);
-	values[1] = JsonbPGetDatum(erasure->data);
-	values[2] = JsonbPGetDatum(erasure->metadata);
-}
-
 /* Replace the values, and return how many events were changed. */
 static int64
 change_events(const PgesErasure *erasure)
 {
-	Datum		values[3];
 	int64		changed = 0;
 
-	set_values(erasure, values);
-	for (int i = 0; i < number_of_scopes(erasure->store); i++)
+	for (PgesScope scope = PGES_LIVE; scope <= last_scope(erasure->store); scope++)
 	{
-		(void) pges_run_change(erasure->store, scopes[i],
+		(void) pges_run_change(erasure->store, scope,
 							   erasure->event_id ? &change_event : &change_aggregate,
-							   values, NULL);
+							   erasure->values, NULL);
 		changed += SPI_processed;
 	}
 	return changed;
@@ -329,12 +313,10 @@ check_scope(const PgesErasure *erasure, PgesScope scope)
 										   InvalidOid, true) == RLS_ENABLED;
 	int64		visible;
 	int64		left;
-	Datum		values[3];
 
-	set_values(erasure, values);
 	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pges_run_statement(store, scope, erasure->event_id ? &count_event : &count_aggregate,
-							  values, NULL, true, NULL);
+							  erasure->values, NULL, true, NULL);
 	visible = pges_found_int64(1, 0);
 	left = pges_found_int64(2, 0);
 	if (secured && erasure->event_id == NULL && visible > 0)
@@ -352,8 +334,8 @@ check_erased(const PgesErasure *erasure)
 {
 	int64		visible = 0;
 
-	for (int i = 0; i < number_of_scopes(erasure->store); i++)
-		visible += check_scope(erasure, scopes[i]);
+	for (PgesScope scope = PGES_LIVE; scope <= last_scope(erasure->store); scope++)
+		visible += check_scope(erasure, scope);
 	if (visible == 0)
 		report_missing(erasure);
 }
@@ -391,7 +373,8 @@ pges_erase_aggregate(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "aggregate_id");
 	erasure.aggregate_id = PG_GETARG_TEXT_PP(0);
 	erasure.reason = reason_argument(fcinfo, 1);
-	erasure.data = erasure.metadata = pges_tombstone();
+	erasure.values[0] = PointerGetDatum(erasure.aggregate_id);
+	erasure.values[1] = erasure.values[2] = JsonbPGetDatum(pges_tombstone());
 	begin_erasure(&erasure, fcinfo, 2);
 	PG_RETURN_INT32((int32) erase(&erasure));
 }
@@ -407,8 +390,9 @@ pges_redact_event(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "event_id");
 	erasure.event_id = PG_GETARG_TEXT_PP(0);
 	erasure.reason = reason_argument(fcinfo, 1);
-	erasure.data = PG_ARGISNULL(2) ? pges_tombstone() : PG_GETARG_JSONB_P(2);
-	erasure.metadata = PG_ARGISNULL(3) ? pges_tombstone() : PG_GETARG_JSONB_P(3);
+	erasure.values[0] = PointerGetDatum(erasure.event_id);
+	erasure.values[1] = JsonbPGetDatum(PG_ARGISNULL(2) ? pges_tombstone() : PG_GETARG_JSONB_P(2));
+	erasure.values[2] = JsonbPGetDatum(PG_ARGISNULL(3) ? pges_tombstone() : PG_GETARG_JSONB_P(3));
 	erasure.values_given = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	begin_erasure(&erasure, fcinfo, 4);
 	PG_RETURN_BOOL(erase(&erasure) > 0);

@@ -7,8 +7,6 @@
 
 #include "postgres.h"
 
-#include "utils/jsonb.h"
-
 #include "store/store.h"
 
 /* One erasure, from its arguments to its record. */
@@ -19,8 +17,8 @@ typedef struct PgesErasure
 	text	   *aggregate_id;	/* NULL: an event of no aggregate */
 	text	   *event_id;		/* NULL: all events of the aggregate */
 	text	   *reason;
-	Jsonb	   *data;			/* the new values */
-	Jsonb	   *metadata;
+	Datum		values[3];		/* for the statements: the key, and the new
+								 * data and metadata */
 	bool		values_given;	/* not only tombstones */
 } PgesErasure;
 

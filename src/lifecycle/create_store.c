@@ -2,9 +2,8 @@
  * create_store.c
  *		Creates and drops stores.
  *
- * This is the main file of the room "lifecycle", which creates, alters and drops
- * stores (default_store.c alters them).  No other room calls it: users and the install script call its SQL functions.
- * The order of work is in create_store() and pges_drop_store().
+ * No other room calls the room "lifecycle": users and the install script call its SQL
+ * functions.  The order of work is in create_store() and pges_drop_store().
  *
  * All names in DDL are quoted, and DDL runs with a safe search path (ddl.c).  So no
  * object of the caller can take the place of another.  But if a schema is renamed, a
@@ -25,7 +24,6 @@
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -67,7 +65,6 @@ static void
 lock_creation(const char *schema)
 {
 	LOCKTAG		tag;
-
 	Oid			namespace = get_namespace_oid(schema, true);
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, namespace,
@@ -202,14 +199,6 @@ is_complete(const PgesNewStore *store, Oid relid)
 	return true;
 }
 
-/* Raise an error unless the user owns a table that is to become a store. */
-static void
-check_owns(const PgesNewStore *store, Oid relid)
-{
-	if (!pges_owns_table_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
-}
-
 /* Raise an error unless the user may create a store. */
 static void
 check_may_create_store(const PgesNewStore *store)
@@ -241,7 +230,8 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		PgesIdentity caller;
 		bool		as_owner;
 
-		check_owns(store, relid);
+		if (!pges_owns_table_compat(relid, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
 		as_owner = pges_act_as(&caller, pges_owner_of(relid));
 		make_store_of_table(store, relid);
 		if (as_owner)
@@ -323,8 +313,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	if (!force)
 	{
 		/* a policy that hides events must raise an error, not hide them */
-		(void) set_config_option("row_security", "off", PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		pges_set_locally("row_security", "off");
 		check_empty(store);
 	}
 	pges_forget_watermark(store->relid);

@@ -64,15 +64,6 @@ keep_default_store_options(PgesNotifications mode, const char *channel)
 								lengthof(types), types, values, NULL);
 }
 
-/* Return the default store, locked.  Raise an error if it is missing. */
-static const PgesStore *
-default_store(void)
-{
-	RangeVar   *name = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
-
-	return pges_store(RangeVarGetRelid(name, ShareRowExclusiveLock, false));
-}
-
 PG_FUNCTION_INFO_V1(pges_apply_default_store_options);
 
 /* Trigger, before INSERT, for each row: set the options of the default store. */
@@ -80,6 +71,7 @@ Datum
 pges_apply_default_store_options(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	RangeVar   *default_store = makeRangeVar(pstrdup("eventstore"), pstrdup("events"), -1);
 	const PgesStore *store;
 	PgesNotifications mode;
 	char	   *channel;
@@ -95,12 +87,13 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 	desc = RelationGetDescr(trigdata->tg_relation);
 	mode = pges_parse_notifications(SPI_getvalue(trigdata->tg_trigtuple, desc, 1));
 	channel = SPI_getvalue(trigdata->tg_trigtuple, desc, 2);
-	store = default_store();
-	if (store->notifications == mode && strcmp(store->channel, channel) == 0)
-		return PointerGetDatum(trigdata->tg_trigtuple);
-	nestlevel = pges_begin_ddl();
-	pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
-	pges_end_ddl(nestlevel);
+	store = pges_store(RangeVarGetRelid(default_store, ShareRowExclusiveLock, false));
+	if (store->notifications != mode || strcmp(store->channel, channel) != 0)
+	{
+		nestlevel = pges_begin_ddl();
+		pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+		pges_end_ddl(nestlevel);
+	}
 	return PointerGetDatum(trigdata->tg_trigtuple);
 }
 

@@ -68,18 +68,6 @@ static HTAB *plans = NULL;
 static List *stale_plans = NIL;
 static LocalTransactionId stale_since = InvalidLocalTransactionId;
 
-/* Create the hash table of the plans. */
-static void
-create_plan_table(void)
-{
-	HASHCTL		ctl;
-
-	ctl.keysize = sizeof(PlanKey);
-	ctl.entrysize = sizeof(PlanEntry);
-	plans = hash_create("pg_eventstore plans", 64, &ctl,
-						HASH_ELEM | HASH_BLOBS);
-}
-
 /* Make the generic plan now, under the settings that the head of this file explains. */
 static void
 plan_ahead(SPIPlanPtr plan)
@@ -211,11 +199,10 @@ statement_text(const PgesStore *store, PgesScope scope, const PgesStatement *sta
 static SPIPlanPtr
 parse(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = SPI_prepare_cursor(statement_text(store, scope, statement),
+										  statement->nparams, (Oid *) statement->types,
+										  statement->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
 
-	plan = SPI_prepare_cursor(statement_text(store, scope, statement), statement->nparams,
-							  (Oid *) statement->types,
-							  statement->custom ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR),
@@ -274,9 +261,7 @@ free_stale_plans(void)
 	list_free(list);
 }
 
-/*
- * Remove entries whose plans are not valid, as of dropped stores, and retire the plans.
- */
+/* Remove entries whose plans are not valid, as of dropped stores; retire the plans. */
 static void
 sweep_plans(void)
 {
@@ -300,10 +285,10 @@ plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *stateme
 {
 	PlanKey		key;
 	PlanEntry  *entry;
-	bool		found;
+	HASHCTL		ctl = {.keysize = sizeof(PlanKey),.entrysize = sizeof(PlanEntry)};
 
 	if (plans == NULL)
-		create_plan_table();
+		plans = hash_create("pg_eventstore plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	memset(&key, 0, sizeof(key));	/* the key is hashed with its padding */
 	key.relid = store->relid;
 	key.archive = scope == PGES_LIVE ? InvalidOid : store->archive.relid;
@@ -313,7 +298,7 @@ plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *stateme
 	if (entry)
 		return entry;
 	sweep_plans();
-	entry = hash_search(plans, &key, HASH_ENTER, &found);
+	entry = hash_search(plans, &key, HASH_ENTER, NULL);
 	entry->plan = NULL;
 	return entry;
 }
