@@ -70,9 +70,9 @@ check_length(const PgesStore *store, const PgesEvent *event, PgesColumn column)
 						pges_column_name(column)),
 				 errdetail("Key \"%s\" of event %d has %d characters; store %s takes at most %d.",
 						   pges_column_name(column), event->ordinal, chars,
-						   store->qualified_name, max_chars),
+						   store->live.qualified_name, max_chars),
 				 errhint("The owner of the store can widen it: ALTER TABLE %s ALTER %s TYPE varchar(%d) COLLATE \"C\".",
-						 store->qualified_name, pges_column_name(column), Max(chars, 255))));
+						 store->live.qualified_name, pges_column_name(column), Max(chars, 255))));
 }
 
 /* Raise an error if a text of a batch is too long for its column in the store. */

@@ -39,8 +39,8 @@ conflict_json(const char *aggregate_id, int32 expected, int32 actual)
 static int
 errstore(const PgesStore *store)
 {
-	err_generic_string(PG_DIAG_SCHEMA_NAME, store->schema);
-	err_generic_string(PG_DIAG_TABLE_NAME, store->table);
+	err_generic_string(PG_DIAG_SCHEMA_NAME, store->live.schema);
+	err_generic_string(PG_DIAG_TABLE_NAME, store->live.table);
 	return 0;
 }
 
@@ -55,7 +55,7 @@ pges_report_conflict(const PgesStore *store, const PgesAggregate *aggregate)
 			 errmsg("version conflict on aggregate \"%s\"", id),
 			 errdetail("Expected version %d, but the aggregate is at version %d in store %s.\n%s",
 					   aggregate->expected, aggregate->version,
-					   store->qualified_name,
+					   store->live.qualified_name,
 					   conflict_json(id, aggregate->expected, aggregate->version)),
 			 errhint("Read the aggregate again, decide again, and retry with its current version."),
 			 errstore(store)));
@@ -74,7 +74,7 @@ pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int
 			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
 			 errmsg("version conflict on aggregate \"%s\"", id),
 			 errdetail("Events up to version %d were appended to store %s and archived concurrently.\n%s",
-					   version, store->qualified_name,
+					   version, store->live.qualified_name,
 					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, version)),
 			 errhint("Retry the call."),
 			 errstore(store)));
@@ -95,7 +95,7 @@ pges_report_taken(const PgesStore *store, const PgesEvent *event,
 			 errmsg("version %d of aggregate \"%s\" is taken", event->given_version, id),
 			 errdetail("Event %d is to be version %d, but the aggregate is at version %d in store %s, and its event of that version %s.\n%s",
 					   event->ordinal, event->given_version, aggregate->version,
-					   store->qualified_name,
+					   store->live.qualified_name,
 					   event->event_id_given ? "has another id" : "cannot be compared with one that has no id",
 					   conflict_json(id, event->given_version - 1, aggregate->version)),
 			 errstore(store)));
@@ -109,7 +109,7 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("event id \"%s\" already exists in store %s",
-					text_to_cstring(event->event_id), store->qualified_name),
+					text_to_cstring(event->event_id), store->live.qualified_name),
 			 errdetail("Key \"event_id\" of event %d: %s", event->ordinal, detail),
 			 errhint("Give every event an id of its own; repeat a call only with the same ids and the same content."),
 			 errstore(store)));
@@ -153,11 +153,11 @@ report_position(const PgesStore *store, const ErrorData *error)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("position from the sequence of store %s already exists",
-					store->qualified_name),
+					store->live.qualified_name),
 			 errdetail("%s", error->detail ? error->detail : "The sequence of the positions is behind the events."),
 			 errhint("If events came without their sequence, for example by logical replication, the owner of the store can set the sequence: "
 					 "SELECT setval(pg_get_serial_sequence(%s, 'position'), (SELECT max(position) FROM %s)).",
-					 quote_literal_cstr(store->qualified_name), store->qualified_name),
+					 quote_literal_cstr(store->live.qualified_name), store->live.qualified_name),
 			 errstore(store)));
 }
 
@@ -174,20 +174,20 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 
 	if (error->constraint_name == NULL || error->table_name == NULL ||
 		error->schema_name == NULL ||
-		strcmp(error->table_name, store->table) != 0 ||
-		strcmp(error->schema_name, store->schema) != 0)
+		strcmp(error->table_name, store->live.table) != 0 ||
+		strcmp(error->schema_name, store->live.schema) != 0)
 		return;
 
-	if (strcmp(error->constraint_name, store->position_index) == 0)
+	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_POSITION]) == 0)
 		report_position(store, error);
-	if (strcmp(error->constraint_name, store->event_id_index) == 0 &&
+	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_ID]) == 0 &&
 		(event = find_event(batch, error, false)) != NULL)
 	{
 		batch->current = event->ordinal;
 		pges_report_duplicate(store, event,
 							  "An event with this id is stored elsewhere, or was stored concurrently.");
 	}
-	if (strcmp(error->constraint_name, store->version_index) == 0 &&
+	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_VERSION]) == 0 &&
 		(event = find_event(batch, error, true)) != NULL)
 	{
 		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
@@ -198,7 +198,7 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
 				 errmsg("version conflict on aggregate \"%s\"", id),
 				 errdetail("Version %d was inserted into store %s concurrently.\n%s",
-						   event->version, store->qualified_name,
+						   event->version, store->live.qualified_name,
 						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
 				 aggregate->expected_given ?
 				 errhint("Read the aggregate again, decide again, and retry with its current version.") :

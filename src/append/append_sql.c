@@ -46,7 +46,7 @@ static void
 append_context(void *arg)
 {
 	const AppendContext *context = arg;
-	const char *store = context->store->qualified_name;
+	const char *store = context->store->live.qualified_name;
 	const PgesBatch *batch = context->batch;
 
 	if (batch != NULL && batch->naggregates == 1 && batch->aggregates[0].id)
@@ -65,11 +65,11 @@ append_context(void *arg)
 const PgesStore *
 pges_open_for_append(const PgesStore *store)
 {
-	Oid			relid = store->relid;
+	Oid			relid = store->live.relid;
 
 	PreventCommandIfReadOnly("an append of events");
 	if (!pges_may_insert(relid))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 	return pges_open_for_change(relid);
 }
 

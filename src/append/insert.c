@@ -60,7 +60,7 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 				 errmsg("store %s did not store all events",
-						store->qualified_name),
+						store->live.qualified_name),
 				 errdetail("Only " UINT64_FORMAT " of %d events were inserted.",
 						   result == SPI_OK_INSERT ? SPI_processed : 0,
 						   batch->nevents),

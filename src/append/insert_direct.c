@@ -75,10 +75,10 @@ may_use(Oid relid, AclMode privileges)
 bool
 pges_direct_is_possible(const PgesStore *store)
 {
-	return store->plain && pges_direct_append &&
+	return store->live.plain && pges_direct_append &&
 		ExecutorCheckPerms_hook == NULL &&
 		SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA &&
-		may_use(store->relid, ACL_INSERT | ACL_SELECT) &&
+		may_use(store->live.relid, ACL_INSERT | ACL_SELECT) &&
 		(!OidIsValid(store->archive.relid) || may_use(store->archive.relid, ACL_SELECT));
 }
 
@@ -90,7 +90,7 @@ fill_slot(const PgesStore *store, const PgesEvent *event, TupleTableSlot *slot)
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		int			n = store->attnums[i] - 1;
+		int			n = store->live.attnums[i] - 1;
 
 		slot->tts_values[n] = pges_event_value(event, i, &slot->tts_isnull[n]);
 	}
@@ -157,7 +157,7 @@ insert_all(const PgesStore *store, const PgesBatch *batch,
 void
 pges_direct_insert(const PgesStore *store, const PgesBatch *batch)
 {
-	Relation	rel = table_open(store->relid, RowExclusiveLock);
+	Relation	rel = table_open(store->live.relid, RowExclusiveLock);
 	EState	   *estate = CreateExecutorState();
 	ResultRelInfo *table = makeNode(ResultRelInfo);
 

@@ -147,13 +147,13 @@ look_up(Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate)
  * index on aggregate and version.
  */
 static void
-look_up_in(Oid relid, LOCKMODE table_lock, Oid index, LOCKMODE index_lock,
-		   const AttrNumber *attnums, Snapshot snapshot, const PgesBatch *batch)
+look_up_in(const PgesTable *table, LOCKMODE table_lock, LOCKMODE index_lock,
+		   Snapshot snapshot, const PgesBatch *batch)
 {
 	Lookup		lookup = {
-		.rel = table_open(relid, table_lock),
-		.index = index_open(index, index_lock),
-		.attnums = attnums,
+		.rel = table_open(table->relid, table_lock),
+		.index = index_open(table->indexes[PGES_KEY_VERSION], index_lock),
+		.attnums = table->attnums,
 		.snapshot = snapshot
 	};
 
@@ -177,14 +177,11 @@ look_up_in(Oid relid, LOCKMODE table_lock, Oid index, LOCKMODE index_lock,
 static void
 direct_versions(const PgesStore *store, PgesBatch *batch)
 {
-	const PgesArchive *archive = &store->archive;
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 
-	look_up_in(store->relid, NoLock, store->version_index_oid, RowExclusiveLock,
-			   store->attnums, snapshot, batch);
-	if (OidIsValid(archive->relid))
-		look_up_in(archive->relid, AccessShareLock, archive->version_index_oid, AccessShareLock,
-				   archive->attnums, snapshot, batch);
+	look_up_in(&store->live, NoLock, RowExclusiveLock, snapshot, batch);
+	if (OidIsValid(store->archive.relid))
+		look_up_in(&store->archive, AccessShareLock, AccessShareLock, snapshot, batch);
 	UnregisterSnapshot(snapshot);
 }
 

@@ -54,12 +54,12 @@
 static int64
 archive_limit(const PgesStore *store)
 {
-	int64		limit = Min(pges_mark_to_read(store), pges_lowest_hold(store->relid));
+	int64		limit = Min(pges_mark_to_read(store), pges_lowest_hold(store->live.relid));
 	PgesWatermark watermark;
 
 	if (store->notifications == PGES_NOTIFY_WORKER)
 	{
-		(void) pges_read_watermark(store->relid, true, &watermark);
+		(void) pges_read_watermark(store->live.relid, true, &watermark);
 		limit = Min(limit, watermark.announced);
 	}
 	return limit;
@@ -110,7 +110,7 @@ move_due(const PgesStore *store, PgesRule *rule, int64 max_count)
 	int64		window = Min(max_count, BATCH);
 	PgesProgress progress;
 
-	pges_progress_begin(&progress, PGES_ARCHIVE, store->relid);
+	pges_progress_begin(&progress, PGES_ARCHIVE, store->live.relid);
 	while (rule->moved < max_count && pges_move_batch(store, rule, window, max_count))
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -127,8 +127,8 @@ check_may_archive(const PgesStore *store)
 {
 	AclMode		wanted = ACL_DELETE | ACL_SELECT;
 
-	if (pg_class_aclmask(store->relid, GetUserId(), wanted, ACLMASK_ALL) != wanted)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+	if (pg_class_aclmask(store->live.relid, GetUserId(), wanted, ACLMASK_ALL) != wanted)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 }
 
 /*
@@ -138,10 +138,10 @@ check_may_archive(const PgesStore *store)
 static void
 lock_out_readers(const PgesStore *store)
 {
-	if (!ConditionalLockRelationOid(store->relid, AccessExclusiveLock))
+	if (!ConditionalLockRelationOid(store->live.relid, AccessExclusiveLock))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("cannot create and fill the archive of store %s in one transaction", store->qualified_name),
+				 errmsg("cannot create and fill the archive of store %s in one transaction", store->live.qualified_name),
 				 errdetail("Other transactions use the store."),
 				 errhint("Call eventstore.create_archive(), commit, and archive events then.")));
 }
@@ -204,7 +204,7 @@ pges_archive_events(PG_FUNCTION_ARGS)
 	if (!dry_run)
 	{
 		PreventCommandIfReadOnly("eventstore.archive_events()");
-		store = begin_archiving(store->relid);
+		store = begin_archiving(store->live.relid);
 	}
 	rule = rule_of_arguments(fcinfo, 1, archive_limit(store));
 	if (dry_run)
@@ -229,7 +229,7 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	if (n > 0 && !dry_run)
 	{
 		PreventCommandIfReadOnly("eventstore.apply_retention()");
-		store = begin_archiving(store->relid);
+		store = begin_archiving(store->live.relid);
 		n = pges_retention_rules(store, archive_limit(store), rules);
 	}
 	for (int i = 0; i < n; i++)
@@ -266,7 +266,7 @@ report_progress(const PgesStore *store, const PgesProgress *progress, int64 move
 	ereport(NOTICE,
 			(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
 			 errmsg("archived " INT64_FORMAT " events of store %s",
-					moved, store->qualified_name)));
+					moved, store->live.qualified_name)));
 }
 
 /*
@@ -307,7 +307,7 @@ PG_FUNCTION_INFO_V1(pges_archive_all);
 Datum
 pges_archive_all(PG_FUNCTION_ARGS)
 {
-	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->relid;
+	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->live.relid;
 	int64		batch_size = pges_count_argument(fcinfo, 4, "batch_size", BATCH);
 	PgesRule	rules[2];
 	int			n = 1;

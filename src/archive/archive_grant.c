@@ -63,13 +63,13 @@ GRANTED;
 void
 pges_copy_privileges(const PgesStore *store, Oid archive, const char *name)
 {
-	Oid			owner = pges_owner_of(store->relid);
+	Oid			owner = pges_owner_of(store->live.relid);
 
 	if (pges_owner_of(archive) != owner)
 		pges_run_ddl(psprintf("ALTER TABLE %s OWNER TO %s", name,
 							  quote_identifier(GetUserNameFromId(owner, false))));
 	pges_run_commands(revokes, archive, name);
-	pges_run_commands(grants, store->relid, name);
+	pges_run_commands(grants, store->live.relid, name);
 }
 
 /* Raise an error unless a store has an archive. */
@@ -79,7 +79,7 @@ check_has_archive(const PgesStore *store)
 	if (!OidIsValid(store->archive.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("store %s has no archive", store->qualified_name),
+				 errmsg("store %s has no archive", store->live.qualified_name),
 				 errhint("Create it with eventstore.create_archive().")));
 }
 
@@ -96,7 +96,7 @@ pges_sync_archive(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.sync_archive()");
 	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS);
-	store = pges_lock_archiving(store->relid);
+	store = pges_lock_archiving(store->live.relid);
 	check_has_archive(store);
 	pges_check_archive_owner(store);
 	as_owner = pges_act_as_owner(&caller, store);

@@ -90,10 +90,10 @@ pges_set_archive_hold(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(1))
 		write_holds("DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1 "
 					"AND name OPERATOR(pg_catalog.=) $2",
-					2, store->relid, PG_GETARG_DATUM(0), (Datum) 0);
+					2, store->live.relid, PG_GETARG_DATUM(0), (Datum) 0);
 	else
 		write_holds("INSERT INTO eventstore.archive_holds AS h (store, name, position) VALUES ($1, $2, $3) "
 					"ON CONFLICT (store, name) DO UPDATE SET position = EXCLUDED.position",
-					3, store->relid, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
+					3, store->live.relid, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
 	PG_RETURN_VOID();
 }

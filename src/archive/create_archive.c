@@ -45,7 +45,7 @@
 void
 pges_check_can_be_archived(const PgesStore *store)
 {
-	Relation	rel = relation_open(store->relid, AccessShareLock);
+	Relation	rel = relation_open(store->live.relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	const char *obstacle = rel->rd_rel->relrowsecurity ?
 		"The store has row security, which an archive cannot have." : NULL;
@@ -59,7 +59,7 @@ pges_check_can_be_archived(const PgesStore *store)
 	if (obstacle)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot archive events of store %s", store->qualified_name),
+				 errmsg("cannot archive events of store %s", store->live.qualified_name),
 				 errdetail("%s", obstacle)));
 }
 
@@ -107,9 +107,9 @@ check_may_create_archive(const PgesStore *store, Oid namespace)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for schema %s", schema),
 				 errdetail("The archive of store %s is created with the rights of role \"%s\".",
-						   store->qualified_name, GetUserNameFromId(GetUserId(), false)),
+						   store->live.qualified_name, GetUserNameFromId(GetUserId(), false)),
 				 errhint("Name a schema in which this role may create: eventstore.create_archive(%s, name => ...).",
-						 quote_literal_cstr(store->qualified_name))));
+						 quote_literal_cstr(store->live.qualified_name))));
 }
 
 /* Create the table of an archive, and grant on it what is granted on the store. */
@@ -121,7 +121,7 @@ create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 	check_may_create_archive(store, namespace);
 	pges_run_ddl(psprintf("CREATE TABLE %s (LIKE %s INCLUDING COMMENTS INCLUDING COMPRESSION "
 						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
-						  archive, store->qualified_name));
+						  archive, store->live.qualified_name));
 	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
 	pges_create_immutability_triggers(archive);
 	CommandCounterIncrement();
@@ -146,7 +146,7 @@ advance_sequence(const PgesStore *store, const char *archive)
 static const char *
 reason_against(const PgesStore *store, Relation rel)
 {
-	Relation	live = relation_open(store->relid, AccessShareLock);
+	Relation	live = relation_open(store->live.relid, AccessShareLock);
 	Form_pg_class form = rel->rd_rel;
 	bool		same_owner = form->relowner == live->rd_rel->relowner;
 	bool		same_persistence = form->relpersistence == live->rd_rel->relpersistence;
@@ -183,7 +183,7 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("table \"%s\" cannot be an archive", RelationGetRelationName(rel)),
 				 errdetail("%s", reason),
-				 errhint("Give another name for the archive of store %s.", store->qualified_name)));
+				 errhint("Give another name for the archive of store %s.", store->live.qualified_name)));
 	pges_check_archive(rel);
 	relation_close(rel, NoLock);
 	if (!is_immutable)
@@ -223,14 +223,14 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
 				 errmsg("relation \"%s\" already exists", table),
-				 errdetail("This is the default name for the archive of store %s.", store->qualified_name),
+				 errdetail("This is the default name for the archive of store %s.", store->live.qualified_name),
 				 errhint("Create the archive with eventstore.create_archive(), which can adopt an existing table or use another name.")));
 	if (OidIsValid(present))
 		adopt_archive(store, present, name);
 	else
 		create_archive_table(store, namespace, table);
-	pges_create_link(name, store->qualified_name);
-	CacheInvalidateRelcacheByRelid(store->relid);
+	pges_create_link(name, store->live.qualified_name);
+	CacheInvalidateRelcacheByRelid(store->live.relid);
 	CommandCounterIncrement();
 	pges_end_ddl(nestlevel);
 	if (as_owner)
@@ -256,14 +256,14 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	char	   *schema;
 	char	   *table;
 
-	store = pges_lock_owned_store(store->relid, ShareRowExclusiveLock);
+	store = pges_lock_owned_store(store->live.relid, ShareRowExclusiveLock);
 	pges_check_can_be_archived(store);
 	if (name)
 		pges_parse_store_name(name, &schema, &table);
 	else
 	{
-		schema = store->schema;
-		table = makeObjectName(store->table, NULL, "archive");
+		schema = store->live.schema;
+		table = makeObjectName(store->live.table, NULL, "archive");
 	}
 	return create_archive(store, schema, table, tablespace, adopt);
 }
@@ -285,13 +285,13 @@ pges_create_archive(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.create_archive()");
 	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS);
-	store = pges_lock_archiving(store->relid);
+	store = pges_lock_archiving(store->live.relid);
 	if (!OidIsValid(store->archive.relid))
 		PG_RETURN_OID(pges_create_archive_of(store, optional_text(fcinfo, 1),
 											 optional_text(fcinfo, 2), true));
 	pges_check_archive_owner(store);
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_TABLE),
-			 errmsg("store %s already has an archive, skipping", store->qualified_name)));
+			 errmsg("store %s already has an archive, skipping", store->live.qualified_name)));
 	PG_RETURN_OID(store->archive.relid);
 }

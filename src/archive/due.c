@@ -140,14 +140,14 @@ report_refused(const PgesStore *store, const ErrorData *error)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("an event of store %s is in archive %s already",
-						store->qualified_name, store->archive.qualified_name),
+						store->live.qualified_name, store->archive.qualified_name),
 				 error->detail ? errdetail("%s", error->detail) : 0,
 				 errhint("A plain INSERT into the store has used an id, a version or a position that the archive already has.")));
 	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
 				 errmsg("an event of store %s is too long for archive %s",
-						store->qualified_name, store->archive.qualified_name),
+						store->live.qualified_name, store->archive.qualified_name),
 				 errdetail("The error was: %s.", error->message),
 				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
 						 store->archive.qualified_name)));
@@ -159,7 +159,7 @@ rule_context(void *arg)
 {
 	const PgesStore *store = arg;
 
-	errcontext("archiving events of store %s", store->qualified_name);
+	errcontext("archiving events of store %s", store->live.qualified_name);
 }
 
 /*
@@ -171,7 +171,7 @@ hide_statement(ErrorData *error, const PgesStore *store)
 {
 	char	   *statement = error->context ? strstr(error->context, "\"" OPENING) : NULL;
 	char	   *next = statement == NULL ? NULL :
-		strstr(statement, psprintf("\narchiving events of store %s", store->qualified_name));
+		strstr(statement, psprintf("\narchiving events of store %s", store->live.qualified_name));
 
 	if (next == NULL)
 		return;
@@ -232,7 +232,7 @@ report_lost(const PgesStore *store, int64 stored, int64 chosen)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-			 errmsg("not all events of store %s were stored in its archive", store->qualified_name),
+			 errmsg("not all events of store %s were stored in its archive", store->live.qualified_name),
 			 errdetail("Stored " INT64_FORMAT " of " INT64_FORMAT " events.", stored, chosen),
 			 errhint("Look for a trigger on the store or on the archive that discards rows.")));
 }

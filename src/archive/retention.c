@@ -21,7 +21,7 @@
 #include "archive/archive_steps.h"
 #include "base/act_as.h"
 #include "base/ddl.h"
-#include "base/own_function.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "store/store.h"
 
@@ -138,7 +138,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.set_retention()");
 	pges_require_argument(fcinfo, 0, "store");
-	relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->relid;
+	relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS)->live.relid;
 	max_age = age_argument(fcinfo, 1);
 	max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
 	store = pges_lock_archiving(relid);

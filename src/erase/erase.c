@@ -90,34 +90,25 @@ erase_context(void *arg)
 	if (erasure->event_id)
 		errcontext("redacting event \"%s\" of store %s",
 				   pges_shorten(text_to_cstring(erasure->event_id)),
-				   erasure->store->qualified_name);
+				   erasure->store->live.qualified_name);
 	else
 		errcontext("erasing aggregate \"%s\" of store %s",
 				   pges_shorten(text_to_cstring(erasure->aggregate_id)),
-				   erasure->store->qualified_name);
-}
-
-/* Return whether the user may update a column of a store. */
-static bool
-may_update_column(const PgesStore *store, PgesColumn column)
-{
-	return pg_attribute_aclcheck(store->relid, store->attnums[column],
-								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+				   erasure->store->live.qualified_name);
 }
 
 /* Raise an error unless the user may erase events of a store. */
 static void
 check_privilege(const PgesStore *store)
 {
-	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
-		(may_update_column(store, PGES_DATA) && may_update_column(store, PGES_METADATA)))
+	if (pges_may_erase(&store->live))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for table %s", store->table),
+			 errmsg("permission denied for table %s", store->live.table),
 			 errdetail("Erasing needs UPDATE on columns \"data\" and \"metadata\"."),
 			 errhint("The owner of the store can grant it: GRANT UPDATE (data, metadata) ON %s TO %s;",
-					 store->qualified_name,
+					 store->live.qualified_name,
 					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 }
 
@@ -142,7 +133,7 @@ reason_argument(FunctionCallInfo fcinfo, int arg)
 static void
 check_update_rules(const PgesStore *store)
 {
-	Relation	rel = table_open(store->relid, NoLock);
+	Relation	rel = table_open(store->live.relid, NoLock);
 
 	for (int i = 0; rel->rd_rules && i < rel->rd_rules->numLocks; i++)
 	{
@@ -152,7 +143,7 @@ check_update_rules(const PgesStore *store)
 			ereport(ERROR,
 					(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
 					 errmsg("a rule of store %s keeps events from being erased",
-							store->qualified_name),
+							store->live.qualified_name),
 					 errdetail("The rule has INSTEAD, so no UPDATE takes place. Nothing was erased.")));
 	}
 	table_close(rel, NoLock);
@@ -173,7 +164,7 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 
 	PreventCommandIfReadOnly("erasing of events");
 	check_privilege(erasure->store);
-	erasure->store = pges_open_for_change(erasure->store->relid);
+	erasure->store = pges_open_for_change(erasure->store->live.relid);
 	if (OidIsValid(erasure->store->archive.relid))
 		pges_check_archive_privilege(erasure->store, ACL_UPDATE);
 	check_update_rules(erasure->store);
@@ -194,7 +185,7 @@ last_scope(const PgesStore *store)
 static void
 report_missing(const PgesErasure *erasure)
 {
-	const char *hint = check_enable_rls(erasure->store->relid, InvalidOid, true) == RLS_ENABLED ?
+	const char *hint = check_enable_rls(erasure->store->live.relid, InvalidOid, true) == RLS_ENABLED ?
 		"Row security may hide the event or aggregate from the current role." :
 		"Ids are compared exactly, including case and white space.";
 
@@ -202,13 +193,13 @@ report_missing(const PgesErasure *erasure)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("event \"%s\" does not exist in store %s",
-						text_to_cstring(erasure->event_id), erasure->store->qualified_name),
+						text_to_cstring(erasure->event_id), erasure->store->live.qualified_name),
 				 errdetail("Nothing was erased."),
 				 errhint("%s", hint)));
 	ereport(ERROR,
 			(errcode(ERRCODE_NO_DATA_FOUND),
 			 errmsg("aggregate \"%s\" has no events in store %s",
-					text_to_cstring(erasure->aggregate_id), erasure->store->qualified_name),
+					text_to_cstring(erasure->aggregate_id), erasure->store->live.qualified_name),
 			 errdetail("Nothing was erased."),
 			 errhint("%s", hint)));
 }
@@ -254,12 +245,11 @@ change_events(const PgesErasure *erasure)
  * only if it has that collation; otherwise the whole table is read.
  */
 static int64
-count_past_security(const PgesStore *store, PgesScope scope, const text *aggregate_id)
+count_past_security(const PgesTable *table, const text *aggregate_id)
 {
-	bool		live = scope == PGES_LIVE;
-	AttrNumber	attnum = (live ? store->attnums : store->archive.attnums)[PGES_AGGREGATE_ID];
-	Oid			index = live ? store->version_index_oid : store->archive.version_index_oid;
-	Relation	rel = table_open(live ? store->relid : store->archive.relid, AccessShareLock);
+	AttrNumber	attnum = table->attnums[PGES_AGGREGATE_ID];
+	Oid			index = table->indexes[PGES_KEY_VERSION];
+	Relation	rel = table_open(table->relid, AccessShareLock);
 	Oid			collation = TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attcollation;
 	int64		count = 0;
 	ScanKeyData key;
@@ -308,9 +298,8 @@ static int64
 check_scope(const PgesErasure *erasure, PgesScope scope)
 {
 	const PgesStore *store = erasure->store;
-	bool		live = scope == PGES_LIVE;
-	bool		secured = check_enable_rls(live ? store->relid : store->archive.relid,
-										   InvalidOid, true) == RLS_ENABLED;
+	const PgesTable *table = scope == PGES_LIVE ? &store->live : &store->archive;
+	bool		secured = check_enable_rls(table->relid, InvalidOid, true) == RLS_ENABLED;
 	int64		visible;
 	int64		left;
 
@@ -320,11 +309,11 @@ check_scope(const PgesErasure *erasure, PgesScope scope)
 	visible = pges_found_int64(1, 0);
 	left = pges_found_int64(2, 0);
 	if (secured && erasure->event_id == NULL && visible > 0)
-		left += count_past_security(store, scope, erasure->aggregate_id) - visible;
+		left += count_past_security(table, erasure->aggregate_id) - visible;
 	PopActiveSnapshot();
 	SPI_freetuptable(SPI_tuptable);
 	if (left > 0)
-		report_left(live ? store->qualified_name : store->archive.qualified_name, left, secured);
+		report_left(table->qualified_name, left, secured);
 	return visible;
 }
 

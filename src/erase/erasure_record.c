@@ -44,7 +44,7 @@ pges_record_erasure(const PgesErasure *erasure, int64 events)
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[2] = role_name(GetUserId());
 	values[3] = role_name(GetSessionUserId());
-	values[4] = CStringGetTextDatum(erasure->store->qualified_name);
+	values[4] = CStringGetTextDatum(erasure->store->live.qualified_name);
 	values[5] = PointerGetDatum(erasure->aggregate_id);
 	values[6] = PointerGetDatum(erasure->event_id);
 	values[7] = Int32GetDatum((int32) events);

@@ -288,7 +288,7 @@ check_empty(const PgesStore *store)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop store %s because it holds events",
-						store->qualified_name),
+						store->live.qualified_name),
 				 errhint("Use eventstore.drop_store(..., force => true) to drop the store and all its events.")));
 }
 
@@ -307,7 +307,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.drop_store()");
 	pges_require_argument(fcinfo, 0, "store");
 	store = pges_lock_owned_store(PG_GETARG_OID(0), AccessExclusiveLock);
-	store = pges_store_with_archive_locked(store->relid);
+	store = pges_store_with_archive_locked(store->live.relid);
 	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)
@@ -316,12 +316,12 @@ pges_drop_store(PG_FUNCTION_ARGS)
 		pges_set_locally("row_security", "off");
 		check_empty(store);
 	}
-	pges_forget_watermark(store->relid);
-	pges_forget_holds(store->relid);
+	pges_forget_watermark(store->live.relid);
+	pges_forget_holds(store->live.relid);
 	as_owner = pges_act_as_owner(&caller, store);
 	if (OidIsValid(store->archive.relid))
 		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));
-	pges_run_ddl(psprintf("DROP TABLE %s", store->qualified_name));
+	pges_run_ddl(psprintf("DROP TABLE %s", store->live.qualified_name));
 	if (as_owner)
 		pges_become_again(&caller);
 	pges_end_ddl(nestlevel);

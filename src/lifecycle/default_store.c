@@ -40,8 +40,8 @@ has_dumped_options(const PgesStore *store)
 {
 	Oid			schema = get_namespace_oid("eventstore", false);
 
-	return store->relid == get_relname_relid("events", schema) &&
-		OidIsValid(getExtensionOfObject(RelationRelationId, store->relid));
+	return store->live.relid == get_relname_relid("events", schema) &&
+		OidIsValid(getExtensionOfObject(RelationRelationId, store->live.relid));
 }
 
 /*
@@ -91,7 +91,7 @@ pges_apply_default_store_options(PG_FUNCTION_ARGS)
 	if (store->notifications != mode || strcmp(store->channel, channel) != 0)
 	{
 		nestlevel = pges_begin_ddl();
-		pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+		pges_create_append_trigger(store->trigger, store->live.qualified_name, mode, channel);
 		pges_end_ddl(nestlevel);
 	}
 	return PointerGetDatum(trigdata->tg_trigtuple);
@@ -108,7 +108,7 @@ announce_last(const PgesStore *store, const char *channel)
 	int64		last = pges_next_of_sequence(store->sequence) - 1;
 
 	if (last > 0)
-		pges_notify(channel, store->qualified_name, last);
+		pges_notify(channel, store->live.qualified_name, last);
 }
 
 PG_FUNCTION_INFO_V1(pges_set_notifications);
@@ -130,7 +130,7 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	channel = PG_ARGISNULL(2) ? store->channel : pges_channel_argument(fcinfo, 2);
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
-	pges_create_append_trigger(store->trigger, store->qualified_name, mode, channel);
+	pges_create_append_trigger(store->trigger, store->live.qualified_name, mode, channel);
 	pges_end_ddl(nestlevel);
 	if (as_owner)
 		pges_become_again(&caller);

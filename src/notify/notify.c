@@ -74,7 +74,7 @@ pges_notify(const char *channel, const char *store, int64 position)
 static Announcement *
 announcement_of(const PgesAppended *appended)
 {
-	Oid			relid = appended->store->relid;
+	Oid			relid = appended->store->live.relid;
 	const PgesStore *store = pges_known_store(relid);
 	Announcement *announcement = palloc(sizeof(Announcement));
 	PgesStoreOptions options;
@@ -85,7 +85,7 @@ announcement_of(const PgesAppended *appended)
 	{
 		announcement->mode = store->notifications;
 		announcement->channel = store->channel;
-		announcement->name = store->qualified_name;
+		announcement->name = store->live.qualified_name;
 	}
 	else if (pges_find_options(relid, &options))
 	{

@@ -223,7 +223,7 @@ check_subscription(const PgesStore *store, Oid subscription, char watermarks)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("store %s is replicated without its watermarks",
-						store->qualified_name),
+						store->live.qualified_name),
 				 errdetail("Subscription \"%s\" does not contain table eventstore.watermarks.",
 						   get_subscription_name(subscription, false)),
 				 errhint("On the publisher: ALTER PUBLICATION ... ADD TABLE eventstore.watermarks. Here: ALTER SUBSCRIPTION ... REFRESH PUBLICATION.")));
@@ -234,7 +234,7 @@ check_subscription(const PgesStore *store, Oid subscription, char watermarks)
 	if (binary)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("store %s is replicated in binary format", store->qualified_name),
+				 errmsg("store %s is replicated in binary format", store->live.qualified_name),
 				 errdetail("Subscription \"%s\" carries the OIDs that stores have on the publisher, not their names.",
 						   get_subscription_name(subscription, false)),
 				 errhint("Create the subscription again without \"binary\".")));
@@ -249,7 +249,7 @@ static bool
 is_copied(const PgesStore *store)
 {
 	CatCList   *list = SearchSysCacheList1(SUBSCRIPTIONRELMAP,
-										   ObjectIdGetDatum(store->relid));
+										   ObjectIdGetDatum(store->live.relid));
 	bool		copied = true;
 
 	for (int i = 0; i < list->n_members; i++)
@@ -275,7 +275,7 @@ is_copied(const PgesStore *store)
 bool
 pges_is_first_look(const PgesStore *store)
 {
-	return *pges_known_mark(store->sequence) < 0 && !pges_is_subscribed(store->relid) &&
+	return *pges_known_mark(store->sequence) < 0 && !pges_is_subscribed(store->live.relid) &&
 		!RecoveryInProgress() && !pges_holds_guard(store->sequence);
 }
 
@@ -287,12 +287,12 @@ pges_is_first_look(const PgesStore *store)
 int64
 pges_high_water_mark(const PgesStore *store)
 {
-	bool		subscribed = pges_is_subscribed(store->relid);
+	bool		subscribed = pges_is_subscribed(store->live.relid);
 	PgesWatermark watermark = {0, 0};
 
 	if (!subscribed && !RecoveryInProgress())
-		return pges_probe_mark(store->relid, store->sequence);
+		return pges_probe_mark(store->live.relid, store->sequence);
 	if (!subscribed || is_copied(store))
-		(void) pges_read_watermark(store->relid, true, &watermark);
+		(void) pges_read_watermark(store->live.relid, true, &watermark);
 	return watermark.position;
 }

@@ -342,7 +342,7 @@ pges_next_position(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.next_position()");
 	relid = entry->guarded_in == pges_current_lxid_compat() ?
-		entry->appended.store->relid : pges_table_of_sequence(sequence);
+		entry->appended.store->live.relid : pges_table_of_sequence(sequence);
 	check_privileges(relid, sequence);
 	pges_allocate_positions(pges_store_of_sequence(relid, sequence), &position, 1);
 	PG_RETURN_INT64(position);

@@ -81,7 +81,7 @@ is_worth_planning(const PgesStore *store, int64 positions)
 
 	if (positions < SHORT_RANGE)
 		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->relid));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->live.relid));
 	analyzed = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->reltuples > 0;
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
@@ -153,16 +153,16 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
 	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_INSERT);
-	if (!pges_may_insert(store->relid))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
-	if (pges_is_subscribed(store->relid))
+	if (!pges_may_insert(store->live.relid))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
+	if (pges_is_subscribed(store->live.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot advance the watermark of store %s", store->qualified_name),
+				 errmsg("cannot advance the watermark of store %s", store->live.qualified_name),
 				 errdetail("A subscription fills the store and its watermark.")));
-	mark = pges_probe_mark(store->relid, store->sequence);
+	mark = pges_probe_mark(store->live.relid, store->sequence);
 	SPI_connect();
-	(void) pges_write_watermark(store->relid, store->sequence, mark, PGES_BY_HAND);
+	(void) pges_write_watermark(store->live.relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
 	if (store->notifications == PGES_NOTIFY_WORKER)
 		pges_nudge_notifier();	/* the mark is not announced yet */

@@ -32,7 +32,7 @@ catch_up(const PgesStore *store, int64 mark)
 
 	if (store->notifications != PGES_NOTIFY_WORKER)
 		return;
-	(void) pges_read_watermark(store->relid, false, &watermark);
+	(void) pges_read_watermark(store->live.relid, false, &watermark);
 	if (watermark.announced < mark)
 		pges_nudge_notifier();
 }
@@ -94,7 +94,7 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	if (!include_archived)
 		return PGES_LIVE;
 	AcceptInvalidationMessages();
-	*store = pges_store_with_archive_locked((*store)->relid);
+	*store = pges_store_with_archive_locked((*store)->live.relid);
 	return pges_scope_of_all(*store);
 }
 

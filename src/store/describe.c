@@ -32,9 +32,17 @@
 #include "store/store.h"
 
 /* The columns of the unique indexes. */
-static const PgesColumn id_key[] = {PGES_EVENT_ID};
-static const PgesColumn version_key[] = {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION};
-static const PgesColumn position_key[] = {PGES_POSITION};
+typedef struct Key
+{
+	int			ncolumns;
+	PgesColumn	columns[2];
+} Key;
+
+static const Key keys[PGES_NUM_KEYS] = {
+	[PGES_KEY_ID] = {1, {PGES_EVENT_ID}},
+	[PGES_KEY_VERSION] = {2, {PGES_AGGREGATE_ID, PGES_AGGREGATE_VERSION}},
+	[PGES_KEY_POSITION] = {1, {PGES_POSITION}},
+};
 
 /* Return the OID of the function whose trigger makes a table a store. */
 Oid
@@ -174,9 +182,9 @@ pges_check_columns(Relation rel)
 	}
 }
 
-/* Return whether an index is unique, complete, and on exactly these columns. */
+/* Return whether an index is unique, complete, and on exactly the columns of a key. */
 static bool
-index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
+index_is_on(Relation rel, Oid indexid, PgesKey key)
 {
 	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
 	Form_pg_index index;
@@ -186,57 +194,82 @@ index_is_on(Relation rel, Oid indexid, const PgesColumn *wanted, int nwanted)
 		return false;
 	index = (Form_pg_index) GETSTRUCT(tuple);
 	matches = index->indisunique && index->indisvalid &&
-		index->indimmediate && index->indnkeyatts == nwanted &&
+		index->indimmediate && index->indnkeyatts == keys[key].ncolumns &&
 		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL) &&
 		heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
-	for (int i = 0; matches && i < nwanted; i++)
+	for (int i = 0; matches && i < keys[key].ncolumns; i++)
 		matches = index->indkey.values[i] ==
-			find_column(rel, &pges_columns[wanted[i]])->attnum;
+			find_column(rel, &pges_columns[keys[key].columns[i]])->attnum;
 	ReleaseSysCache(tuple);
 	return matches;
 }
 
-/* Return the unique index on some columns, or InvalidOid. */
+/* Return the unique index on a key, or InvalidOid. */
 static Oid
-look_for_index(Relation rel, const PgesColumn *wanted, int nwanted)
+look_for_index(Relation rel, PgesKey key)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
 
 	foreach(lc, indexes)
 	{
-		if (index_is_on(rel, lfirst_oid(lc), wanted, nwanted))
+		if (index_is_on(rel, lfirst_oid(lc), key))
 			return lfirst_oid(lc);
 	}
 	return InvalidOid;
 }
 
-/* Return the unique index on some columns; raise an error if there is none. */
-static Oid
-find_unique_index(Relation rel, const PgesColumn *wanted, int nwanted)
+/* Describe a table of events whose columns are right. */
+static void
+describe_table(Relation rel, PgesTable *table)
 {
-	Oid			index = look_for_index(rel, wanted, nwanted);
+	table->relid = RelationGetRelid(rel);
+	table->owner = rel->rd_rel->relowner;
+	table->schema = get_namespace_name(RelationGetNamespace(rel));
+	table->table = pstrdup(RelationGetRelationName(rel));
+	table->qualified_name = quote_qualified_identifier(table->schema, table->table);
+	for (int i = 0; i < PGES_NUM_KEYS; i++)
+		table->indexes[i] = look_for_index(rel, i);
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+		table->attnums[i] = find_column(rel, &pges_columns[i])->attnum;
+}
+
+/* Return the first key on which a table has no unique index; PGES_NUM_KEYS if none. */
+static PgesKey
+missing_index(const PgesTable *table)
+{
+	PgesKey		key = 0;
+
+	while (key < PGES_NUM_KEYS && OidIsValid(table->indexes[key]))
+		key++;
+	return key;
+}
+
+/* Raise an error unless a table has all unique indexes. */
+static void
+check_indexes(Relation rel, const PgesTable *table)
+{
+	PgesKey		key = missing_index(table);
 	StringInfoData names;
 
-	if (OidIsValid(index))
-		return index;
+	if (key == PGES_NUM_KEYS)
+		return;
 	initStringInfo(&names);
-	for (int i = 0; i < nwanted; i++)
-		appendStringInfo(&names, "%s%s", i ? ", " : "",
-						 pges_columns[wanted[i]].name);
+	for (int i = 0; i < keys[key].ncolumns; i++)
+		appendStringInfo(&names, "%s%s", i ? ", " : "", pges_columns[keys[key].columns[i]].name);
 	report_shape(rel, psprintf("There is no unique index on (%s).", names.data));
-	return InvalidOid;			/* not reached */
 }
 
 /* Raise an error unless a table has what an archive needs. */
 void
 pges_check_archive(Relation rel)
 {
+	PgesTable	table;
+
 	pges_check_kind(rel);
 	pges_check_columns(rel);
-	(void) find_unique_index(rel, id_key, lengthof(id_key));
-	(void) find_unique_index(rel, version_key, lengthof(version_key));
-	(void) find_unique_index(rel, position_key, lengthof(position_key));
+	describe_table(rel, &table);
+	check_indexes(rel, &table);
 	if (rel->rd_rel->relrowsecurity)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -357,60 +390,27 @@ pges_notifications_name(PgesNotifications notifications)
 }
 
 /*
- * Describe the archive of a store; raise an error if its columns differ.  During the
- * restore of a dump, an archive has no indexes yet.  A caller that needs the archive
- * then gets the error of pges_require_archive().
+ * Find and describe the archive of a store, if there is one; raise an error if its
+ * columns differ.  During the restore of a dump, an archive has no indexes yet.  A caller
+ * that needs the archive then gets the error of pges_require_archive().
  */
 static void
-describe_archive(Relation rel, PgesArchive *archive)
+describe_archive(PgesStore *store)
 {
-	pges_check_columns(rel);
-	archive->relid = RelationGetRelid(rel);
-	archive->owner = rel->rd_rel->relowner;
-	archive->schema = get_namespace_name(RelationGetNamespace(rel));
-	archive->table = pstrdup(RelationGetRelationName(rel));
-	archive->qualified_name = quote_qualified_identifier(archive->schema, archive->table);
-	archive->version_index_oid = look_for_index(rel, version_key, lengthof(version_key));
-	archive->complete = pges_kind_obstacle(rel) == NULL &&
-		OidIsValid(archive->version_index_oid) &&
-		!rel->rd_rel->relrowsecurity &&
-		OidIsValid(look_for_index(rel, id_key, lengthof(id_key))) &&
-		OidIsValid(look_for_index(rel, position_key, lengthof(position_key)));
-	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-		archive->attnums[i] = find_column(rel, &pges_columns[i])->attnum;
-	archive->plain = archive->complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
-		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->version_index_oid);
-}
-
-/* Find and describe the archive of a store, if there is one. */
-static void
-find_archive(PgesStore *store)
-{
+	PgesTable  *archive = &store->archive;
 	bool		is_new;
-	Oid			archive = pges_find_archive(store->relid, &is_new);
-	Relation	rel = OidIsValid(archive) ? try_relation_open(archive, AccessShareLock) : NULL;
+	Oid			relid = pges_find_archive(store->live.relid, &is_new);
+	Relation	rel = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : NULL;
 
 	if (rel == NULL)
 		return;
-	describe_archive(rel, &store->archive);
+	pges_check_columns(rel);
+	describe_table(rel, archive);
+	store->archive_complete = pges_kind_obstacle(rel) == NULL && !rel->rd_rel->relrowsecurity &&
+		missing_index(archive) == PGES_NUM_KEYS;
+	archive->plain = store->archive_complete && rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!rel->rd_rel->relhassubclass && pges_has_plain_index(archive->indexes[PGES_KEY_VERSION]);
 	relation_close(rel, AccessShareLock);
-}
-
-/* Describe the unique indexes of a store; raise an error if one is missing. */
-static void
-describe_indexes(Relation rel, PgesStore *store)
-{
-	Oid			id = find_unique_index(rel, id_key, lengthof(id_key));
-	Oid			version = find_unique_index(rel, version_key, lengthof(version_key));
-	Oid			position = find_unique_index(rel, position_key, lengthof(position_key));
-
-	store->event_id_index = get_rel_name(id);
-	store->version_index = get_rel_name(version);
-	store->position_index = get_rel_name(position);
-	store->version_index_oid = version;
-	store->parts[PGES_PART_ID_INDEX] = id;
-	store->parts[PGES_PART_VERSION_INDEX] = version;
-	store->parts[PGES_PART_POSITION_INDEX] = position;
 }
 
 /* Describe a table in the current memory context; raise an error if it is not a store. */
@@ -432,25 +432,20 @@ pges_describe_store(Relation rel)
 	pges_check_columns(rel);
 	check_insert_rules(rel);
 
-	store->relid = RelationGetRelid(rel);
-	store->owner = rel->rd_rel->relowner;
-	store->schema = get_namespace_name(RelationGetNamespace(rel));
-	store->table = pstrdup(RelationGetRelationName(rel));
-	store->qualified_name = quote_qualified_identifier(store->schema, store->table);
 	store->sequence = sequence_of_positions(rel);
-	describe_indexes(rel, store);
+	describe_table(rel, &store->live);
+	check_indexes(rel, &store->live);
+	for (int i = 0; i < PGES_NUM_KEYS; i++)
+		store->index_names[i] = get_rel_name(store->live.indexes[i]);
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		Form_pg_attribute att = find_column(rel, &pges_columns[i]);
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), store->live.attnums[i] - 1);
 
-		store->attnums[i] = att->attnum;
 		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
 			store->max_chars[i] = att->atttypmod - VARHDRSZ;
 	}
-	find_archive(store);
-	store->parts[PGES_PART_ARCHIVE] = store->archive.relid;
-	store->parts[PGES_PART_ARCHIVE_INDEX] = store->archive.version_index_oid;
-	store->plain = pges_is_plain(rel, store);
+	describe_archive(store);
+	store->live.plain = pges_is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
 }
@@ -459,5 +454,5 @@ pges_describe_store(Relation rel)
 Oid
 pges_position_index(Relation rel)
 {
-	return look_for_index(rel, position_key, lengthof(position_key));
+	return look_for_index(rel, PGES_KEY_POSITION);
 }

@@ -113,7 +113,7 @@ pges_is_plain(Relation rel, const PgesStore *store)
 		!form->relrowsecurity && !form->relhasrules &&
 		!form->relispartition && has_plain_columns(rel) &&
 		has_plain_triggers(rel, store->trigger) &&
-		pges_has_plain_index(store->version_index_oid) &&
+		pges_has_plain_index(store->live.indexes[PGES_KEY_VERSION]) &&
 		(!OidIsValid(store->archive.relid) || store->archive.plain);
 }
 
@@ -160,8 +160,8 @@ operands(const void *node, Oid function)
 static bool
 is_own_check(const void *node, const PgesStore *store)
 {
-	AttrNumber	id = store->attnums[PGES_AGGREGATE_ID];
-	AttrNumber	version = store->attnums[PGES_AGGREGATE_VERSION];
+	AttrNumber	id = store->live.attnums[PGES_AGGREGATE_ID];
+	AttrNumber	version = store->live.attnums[PGES_AGGREGATE_VERSION];
 	const BoolExpr *both = node;
 	const List *same;
 	const List *positive;

@@ -66,7 +66,7 @@ pges_may_insert(Oid relid)
 bool
 pges_act_as_owner(PgesIdentity *saved, const PgesStore *store)
 {
-	Oid			owner = store->owner;
+	Oid			owner = store->live.owner;
 
 	if (OidIsValid(store->archive.relid) && store->archive.owner != owner && superuser_arg(owner))
 		owner = store->archive.owner;
@@ -81,14 +81,15 @@ has_privilege(Oid relid, AclMode privilege)
 		pg_attribute_aclcheck_all(relid, GetUserId(), privilege, ACLMASK_ALL) == ACLCHECK_OK;
 }
 
-/* Return whether the user may erase events in an archive. */
-static bool
-may_erase(const PgesArchive *archive)
+/* Return whether the user may erase events in a table. */
+bool
+pges_may_erase(const PgesTable *table)
 {
-	return pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_DATA],
-								 GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
-		pg_attribute_aclcheck(archive->relid, archive->attnums[PGES_METADATA],
-							  GetUserId(), ACL_UPDATE) == ACLCHECK_OK;
+	return pg_class_aclcheck(table->relid, GetUserId(), ACL_UPDATE) == ACLCHECK_OK ||
+		(pg_attribute_aclcheck(table->relid, table->attnums[PGES_DATA],
+							   GetUserId(), ACL_UPDATE) == ACLCHECK_OK &&
+		 pg_attribute_aclcheck(table->relid, table->attnums[PGES_METADATA],
+							   GetUserId(), ACL_UPDATE) == ACLCHECK_OK);
 }
 
 /*
@@ -101,12 +102,12 @@ report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
 	char	   *grant = psprintf("GRANT %s ON %s TO %s;", privilege, store->archive.qualified_name,
 								 quote_identifier(GetUserNameFromId(GetUserId(), false)));
 	char	   *sync = psprintf("SELECT eventstore.sync_archive(%s);",
-								quote_literal_cstr(store->qualified_name));
+								quote_literal_cstr(store->live.qualified_name));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for table %s", get_rel_name(store->archive.relid)),
-			 errdetail("It is the archive of store %s.", store->qualified_name),
+			 errdetail("It is the archive of store %s.", store->live.qualified_name),
 			 is_copied ? errhint("The owner can grant it, as on the store: %s or: %s", sync, grant) :
 			 errhint("The owner can grant it: %s", grant)));
 }
@@ -123,20 +124,20 @@ pges_check_archive_privilege(const PgesStore *store, AclMode privilege)
 
 	if (pg_class_aclcheck(archive, GetUserId(), privilege) == ACLCHECK_OK)
 		return;
-	if (privilege == ACL_UPDATE && !may_erase(&store->archive))
+	if (privilege == ACL_UPDATE && !pges_may_erase(&store->archive))
 		report_privilege(store, "UPDATE (data, metadata)", true);
-	if (privilege == ACL_SELECT && has_privilege(store->relid, ACL_SELECT) &&
+	if (privilege == ACL_SELECT && has_privilege(store->live.relid, ACL_SELECT) &&
 		!has_privilege(archive, ACL_SELECT))
 		report_privilege(store, "SELECT", true);
 	if (privilege == ACL_INSERT && !has_privilege(archive, ACL_INSERT))
-		report_privilege(store, "INSERT", pges_owns_table_compat(store->relid, GetUserId()));
+		report_privilege(store, "INSERT", pges_owns_table_compat(store->live.relid, GetUserId()));
 }
 
 /* Raise an error if the archive of a store has another owner than the store. */
 void
 pges_check_archive_owner(const PgesStore *store)
 {
-	Oid			owner = pges_owner_of(store->relid);
+	Oid			owner = pges_owner_of(store->live.relid);
 
 	if (!OidIsValid(store->archive.relid) || pges_owner_of(store->archive.relid) == owner)
 		return;
@@ -144,7 +145,7 @@ pges_check_archive_owner(const PgesStore *store)
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("archive %s has another owner than its store", store->archive.qualified_name),
 			 errdetail("Store %s belongs to role \"%s\", the archive to role \"%s\".",
-					   store->qualified_name, GetUserNameFromId(owner, true),
+					   store->live.qualified_name, GetUserNameFromId(owner, true),
 					   GetUserNameFromId(pges_owner_of(store->archive.relid), true)),
 			 errhint("Give it to the owner of the store: ALTER TABLE %s OWNER TO %s;",
 					 store->archive.qualified_name,

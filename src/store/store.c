@@ -12,9 +12,8 @@
  *	-	The table: its columns, defaults, constraints, triggers, rules, row security,
  *		inheriting tables, and list of indexes.  Any change to them invalidates the
  *		relcache entry of the table.
- *	-	Its unique indexes, the archive and the archive's index (PgesPart).  Each has a
- *		relcache entry of its own.  Renaming an index does not invalidate the entry of
- *		the table.
+ *	-	Its unique indexes, the archive and the archive's indexes.  Each has a relcache
+ *		entry of its own.  Renaming an index does not invalidate the entry of the table.
  *	-	The link to the archive.  A new link invalidates no entry of the store's table,
  *		but as a constraint trigger it adds a row to pg_constraint.  After any change in
  *		pg_constraint, the next use checks whether the link has changed.
@@ -68,10 +67,11 @@ static uint64 invalidations = 0;
 static bool
 is_description_of(const StoreEntry *entry, Oid relid)
 {
-	bool		about = entry->relid == relid;
+	const PgesStore *store = entry->store;
+	bool		about = entry->relid == relid || (store && store->archive.relid == relid);
 
-	for (int i = 0; entry->store && i < PGES_NUM_PARTS; i++)
-		about |= entry->store->parts[i] == relid;
+	for (int i = 0; store && i < PGES_NUM_KEYS; i++)
+		about |= store->live.indexes[i] == relid || store->archive.indexes[i] == relid;
 	return about;
 }
 
@@ -337,7 +337,7 @@ pges_require_archive(const PgesStore *store)
 {
 	Relation	rel;
 
-	if (store->archive.complete)
+	if (store->archive_complete)
 		return;
 	rel = pges_open_table(store->archive.relid);
 	pges_check_archive(rel);

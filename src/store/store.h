@@ -27,30 +27,27 @@ typedef enum PgesNotifications
 	PGES_NOTIFY_WORKER
 } PgesNotifications;
 
-/* The archive of a store: the table to which archive.c moves events. */
-typedef struct PgesArchive
+/* The unique indexes of a table of events. */
+typedef enum PgesKey
 {
-	Oid			relid;			/* InvalidOid: the store has none */
+	PGES_KEY_ID,
+	PGES_KEY_VERSION,			/* on aggregate and version */
+	PGES_KEY_POSITION,
+	PGES_NUM_KEYS
+} PgesKey;
+
+/* A table of events: that of a store, or the archive to which archive.c moves events. */
+typedef struct PgesTable
+{
+	Oid			relid;			/* InvalidOid: the store has no archive */
 	Oid			owner;
 	char	   *schema;
 	char	   *table;
 	char	   *qualified_name; /* quoted where needed */
-	Oid			version_index_oid;
+	Oid			indexes[PGES_NUM_KEYS]; /* InvalidOid: missing in an archive */
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
-	bool		complete;		/* pges_check_archive() passes */
 	bool		plain;			/* see insert_direct.c */
-} PgesArchive;
-
-/* The relations besides its table that the description of a store is about. */
-typedef enum PgesPart
-{
-	PGES_PART_ARCHIVE,
-	PGES_PART_ID_INDEX,
-	PGES_PART_VERSION_INDEX,
-	PGES_PART_POSITION_INDEX,
-	PGES_PART_ARCHIVE_INDEX,	/* on the versions */
-	PGES_NUM_PARTS
-} PgesPart;
+} PgesTable;
 
 /*
  * The description of a store.  A caller may use the description until the transaction
@@ -58,24 +55,15 @@ typedef enum PgesPart
  */
 typedef struct PgesStore
 {
-	Oid			relid;
-	Oid			owner;
-	char	   *schema;
-	char	   *table;
-	char	   *qualified_name; /* quoted where needed */
+	PgesTable	live;
+	PgesTable	archive;
+	bool		archive_complete;	/* pges_check_archive() passes */
 	Oid			sequence;		/* of the positions */
-	char	   *event_id_index; /* names of the unique indexes */
-	char	   *version_index;
-	char	   *position_index;
-	Oid			version_index_oid;
+	char	   *index_names[PGES_NUM_KEYS];
 	char	   *trigger;		/* name of the after_append() trigger */
 	PgesNotifications notifications;
 	char	   *channel;
-	AttrNumber	attnums[PGES_NUM_COLUMNS];
 	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
-	PgesArchive archive;
-	Oid			parts[PGES_NUM_PARTS];	/* InvalidOid for none */
-	bool		plain;			/* see insert_direct.c */
 	bool		only_own_check; /* see plain.c */
 } PgesStore;
 
@@ -131,6 +119,7 @@ extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, in
 extern Oid	pges_owner_of(Oid relid);
 extern void pges_check_may_use(Oid relid, AclMode privileges);
 extern bool pges_may_insert(Oid relid);
+extern bool pges_may_erase(const PgesTable *table);
 extern bool pges_act_as_owner(PgesIdentity *saved, const PgesStore *store);
 extern void pges_check_archive_privilege(const PgesStore *store, AclMode privilege);
 extern void pges_check_archive_owner(const PgesStore *store);

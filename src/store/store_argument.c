@@ -103,8 +103,8 @@ pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, arg, AccessShareLock, ACL_SELECT);
 
-	if (pg_class_aclcheck(store->relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-		pg_attribute_aclcheck_all(store->relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->table);
+	if (pg_class_aclcheck(store->live.relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck_all(store->live.relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 	return store;
 }

@@ -101,7 +101,7 @@ lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
 	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(subject),
 										   VARSIZE_ANY_EXHDR(subject), !is_aggregate);
 
-	return ((uint64) store->relid << 32) | (uint32) hash;
+	return ((uint64) store->live.relid << 32) | (uint32) hash;
 }
 
 /*

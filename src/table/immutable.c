@@ -112,10 +112,10 @@ may_change(TriggerData *trigdata)
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) || (begins && changing_begun))
 		return false;
-	while (changing && relid != changing->relid && get_rel_relispartition(relid))
+	while (changing && relid != changing->live.relid && get_rel_relispartition(relid))
 		relid = get_partition_parent(relid, true);
 	if (changing == NULL || trigger_depth() != changing_depth + 1 ||
-		(relid != changing->relid && relid != changing->archive.relid))
+		(relid != changing->live.relid && relid != changing->archive.relid))
 		return false;
 	changing_begun |= begins;
 	return true;

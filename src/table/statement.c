@@ -128,7 +128,7 @@ names_table_of(const CachedPlanSource *source, const PgesStore *store)
 {
 	Oid			first = source->relationOids == NIL ? InvalidOid : linitial_oid(source->relationOids);
 
-	return first == store->relid || (OidIsValid(first) && first == store->archive.relid);
+	return first == store->live.relid || (OidIsValid(first) && first == store->archive.relid);
 }
 
 /* Return whether a plan uses the tables of a store, and not others with their names. */
@@ -137,7 +137,7 @@ is_plan_about(SPIPlanPtr plan, const PgesStore *store, PgesScope scope)
 {
 	CachedPlanSource *source = source_of(plan);
 
-	return (scope == PGES_ARCHIVED || list_member_oid(source->relationOids, store->relid)) &&
+	return (scope == PGES_ARCHIVED || list_member_oid(source->relationOids, store->live.relid)) &&
 		(scope == PGES_LIVE || list_member_oid(source->relationOids, store->archive.relid)) &&
 		names_table_of(source, store);
 }
@@ -148,7 +148,7 @@ report_renamed(const PgesStore *store)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("store %s was renamed concurrently", store->qualified_name),
+			 errmsg("store %s was renamed concurrently", store->live.qualified_name),
 			 errhint("Retry the call.")));
 }
 
@@ -166,7 +166,7 @@ present_name(const PgesStore *store, Oid relid)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the archive of store %s was dropped concurrently",
-						store->qualified_name),
+						store->live.qualified_name),
 				 errhint("Retry the call.")));
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
 }
@@ -175,7 +175,7 @@ present_name(const PgesStore *store, Oid relid)
 static char *
 statement_text(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
-	char	   *live = present_name(store, store->relid);
+	char	   *live = present_name(store, store->live.relid);
 	char	   *archive = scope == PGES_LIVE ? NULL : present_name(store, store->archive.relid);
 
 	switch (scope)
@@ -290,7 +290,7 @@ plan_entry(const PgesStore *store, PgesScope scope, const PgesStatement *stateme
 	if (plans == NULL)
 		plans = hash_create("pg_eventstore plans", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	memset(&key, 0, sizeof(key));	/* the key is hashed with its padding */
-	key.relid = store->relid;
+	key.relid = store->live.relid;
 	key.archive = scope == PGES_LIVE ? InvalidOid : store->archive.relid;
 	key.scope = scope;
 	key.statement = statement;

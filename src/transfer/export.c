@@ -92,7 +92,7 @@ pges_export_events(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	PushActiveSnapshot(GetLatestSnapshot());
 	scope = pges_scope_to_read(&store, pges_bool_argument(fcinfo, 3, false));
-	pges_progress_begin(&progress, PGES_EXPORT, store->relid);
+	pges_progress_begin(&progress, PGES_EXPORT, store->live.relid);
 	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
 	pges_progress_end(&progress);
 	PopActiveSnapshot();

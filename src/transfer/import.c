@@ -71,7 +71,7 @@ static void
 import_context(void *arg)
 {
 	const Import *import = arg;
-	const char *store = import->store->qualified_name;
+	const char *store = import->store->live.qualified_name;
 	int			current = import->batch ? import->batch->current : 0;
 	int64		n = current - import->done;
 	char	   *column = import->row.reading == 0 ? "" :
@@ -158,7 +158,7 @@ import_batch(Import *import, uint64 first, int n)
 
 	n = batch->nevents = pges_first_repeated(batch);
 	pges_batch_group(batch, NULL);
-	import->store = pges_store(import->store->relid);
+	import->store = pges_store(import->store->live.relid);
 	pges_append_batch(import->store, batch, true);
 	import->stored += n - batch->nevents;
 	import->nlines = 0;
@@ -344,7 +344,7 @@ run_import(FunctionCallInfo fcinfo, const char *source, int nargs, Oid *types, D
 	import.context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore import",
 										   ALLOCSET_DEFAULT_SIZES);
 
-	pges_progress_begin(&import.progress, PGES_IMPORT, import.store->relid);
+	pges_progress_begin(&import.progress, PGES_IMPORT, import.store->live.relid);
 	import_query(&import, query_of(&import, source), nargs, types, values);
 	pges_progress_end(&import.progress);
 	MemoryContextDelete(import.context);
