@@ -9,22 +9,14 @@
 /* A batch of large events ends early: client and server have all of it in memory. */
 #define MAX_BATCH_BYTES (16 * 1024 * 1024)
 
-/* The place of an event in the text of the batch. */
-typedef struct BatchEvent
-{
-	int64		number;
-	int64		ordinal;
-	size_t		offset;
-	size_t		length;
-} BatchEvent;
-
 typedef struct BatchState
 {
 	Source	   *origin;
-	PQExpBufferData text;
-	BatchEvent *events;
+	PQExpBufferData text;		/* of all events, one after another */
+	Line	   *events;			/* without their text */
 	int			count;
 	int			next;			/* to be read */
+	size_t		offset;			/* of its text */
 } BatchState;
 
 /* Return the next event of the batch; false if there is none. */
@@ -32,15 +24,12 @@ static bool
 next_batch_event(Source *batch, Line *line)
 {
 	BatchState *state = batch->state;
-	const BatchEvent *event = &state->events[state->next];
 
 	if (state->next >= state->count)
 		return false;
-	line->number = event->number;
-	line->ordinal = event->ordinal;
-	line->text = state->text.data + event->offset;
-	line->length = event->length;
-	state->next++;
+	*line = state->events[state->next++];
+	line->text = state->text.data + state->offset;
+	state->offset += line->length;
 	return true;
 }
 
@@ -53,7 +42,7 @@ create_batch(Source *origin)
 
 	state->origin = origin;
 	initPQExpBuffer(&state->text);
-	state->events = pg_malloc(sizeof(BatchEvent) * options.batch_size);
+	state->events = pg_malloc(sizeof(Line) * options.batch_size);
 	batch->name = origin->name;
 	batch->unit = origin->unit;
 	batch->next = next_batch_event;
@@ -66,21 +55,17 @@ bool
 read_batch(Source *batch)
 {
 	BatchState *state = batch->state;
-	Line		line;
 
-	state->count = state->next = 0;
+	rewind_batch(batch);
+	state->count = 0;
 	resetPQExpBuffer(&state->text);
 	while (state->count < options.batch_size && state->text.len < MAX_BATCH_BYTES &&
-		   state->origin->next(state->origin, &line))
+		   state->origin->next(state->origin, &state->events[state->count]))
 	{
-		BatchEvent *event = &state->events[state->count++];
+		const Line *event = &state->events[state->count++];
 
 		stop_if_canceled();
-		event->number = line.number;
-		event->ordinal = line.ordinal;
-		event->offset = state->text.len;
-		event->length = line.length;
-		appendBinaryPQExpBuffer(&state->text, line.text, line.length);
+		appendBinaryPQExpBuffer(&state->text, event->text, event->length);
 		if (PQExpBufferDataBroken(state->text))
 			pg_fatal("out of memory");
 	}
@@ -94,4 +79,5 @@ rewind_batch(Source *batch)
 	BatchState *state = batch->state;
 
 	state->next = 0;
+	state->offset = 0;
 }
