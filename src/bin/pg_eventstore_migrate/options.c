@@ -24,14 +24,17 @@ enum
 {
 	SOURCE = 1000,
 	TARGET,
-	SOURCE_FORMAT,
 	SCHEMA,
 	TABLE,
+	/* only for a source that is a database */
+	SOURCE_FORMAT,
 	SOURCE_SCHEMA,
 	SOURCE_TABLE,
+	/* only for a target that is a database */
 	BATCH_SIZE,
 	NO_CREATE_SCHEMA,
 	NO_NOTIFICATIONS,
+	/* for all */
 	DRY_RUN,
 	VERIFY
 };
@@ -103,22 +106,16 @@ help(const char *name)
 static void
 handle_help_and_version(int argc, char **argv)
 {
-	const char *first = argc > 1 ? argv[1] : "";
-
-	if (strcmp(first, "--help") == 0 || strcmp(first, "-?") == 0)
-	{
-		help(PROGRAM);
-		exit(0);
-	}
-	if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0)
+	if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
 	{
 		puts(PROGRAM " (pg_eventstore) " CppAsString2(PGES_VERSION));
 		exit(0);
 	}
+	handle_help_version_opts(argc, argv, PROGRAM, help);
 }
 
-/* The options without a letter that were given; set while the command line is read. */
-static bool given[VERIFY - SOURCE + 1];
+/* The names of the options without a letter that were given; otherwise NULL. */
+static const char *given[VERIFY - SOURCE + 1];
 
 /* Report an error in the command line, and end the program. */
 static void
@@ -207,8 +204,9 @@ set_connection_option(int letter)
 		case 'W':
 			options.connection.prompt_password = TRI_YES;
 			break;
-		default:
-			usage_error("invalid command line");
+		default:				/* getopt_long() has reported the error */
+			pg_log_error_hint("Try \"%s --help\" for more information.", progname);
+			exit(1);
 	}
 }
 
@@ -216,8 +214,6 @@ set_connection_option(int letter)
 static void
 set_option(int letter)
 {
-	if (letter >= SOURCE)
-		given[letter - SOURCE] = true;
 	switch (letter)
 	{
 		case SOURCE:
@@ -270,33 +266,26 @@ static void
 parse_options(int argc, char **argv)
 {
 	int			letter;
+	int			n;				/* of the option in long_options */
 
-	while ((letter = getopt_long(argc, argv, "d:h:p:qU:wW", long_options, NULL)) != -1)
+	while ((letter = getopt_long(argc, argv, "d:h:p:qU:wW", long_options, &n)) != -1)
 	{
-		if (letter == '?')
-		{
-			pg_log_error_hint("Try \"%s --help\" for more information.", progname);
-			exit(1);
-		}
+		if (letter >= SOURCE)
+			given[letter - SOURCE] = long_options[n].name;
 		set_option(letter);
 	}
 	if (optind < argc)
 		usage_error(psprintf("too many command-line arguments (first is \"%s\")", argv[optind]));
 }
 
-/* Reject options that have no meaning for the given ends; a 0 ends the list. */
+/* Reject options, "first" to "last", that have no meaning for the given ends. */
 static void
-reject_options(const int *letters, const char *with)
+reject_options(int first, int last, const char *with)
 {
-	for (; *letters != 0; letters++)
+	for (int letter = first; letter <= last; letter++)
 	{
-		const struct option *option = long_options;
-
-		if (!given[*letters - SOURCE])
-			continue;
-		while (option->val != *letters)
-			option++;
-		usage_error(psprintf("option --%s cannot be used with %s", option->name, with));
+		if (given[letter - SOURCE] != NULL)
+			usage_error(psprintf("option --%s cannot be used with %s", given[letter - SOURCE], with));
 	}
 }
 
@@ -304,13 +293,10 @@ reject_options(const int *letters, const char *with)
 static void
 check_ends(void)
 {
-	static const int of_databases[] = {SOURCE_FORMAT, SOURCE_SCHEMA, SOURCE_TABLE, 0};
-	static const int of_imports[] = {BATCH_SIZE, NO_CREATE_SCHEMA, NO_NOTIFICATIONS, 0};
-
 	if (options.source.is_file)
-		reject_options(of_databases, "a source that is a file");
+		reject_options(SOURCE_FORMAT, SOURCE_TABLE, "a source that is a file");
 	if (options.target.is_file)
-		reject_options(of_imports, "a target that is a file");
+		reject_options(BATCH_SIZE, NO_NOTIFICATIONS, "a target that is a file");
 	if (options.source.value != NULL && options.target.value != NULL && options.connection.dbname != NULL)
 		usage_error("option -d/--dbname cannot be used with both --source and --target");
 }
