@@ -17,7 +17,6 @@
 #include "common/logging.h"
 
 #define FILE_BUFFER (1024 * 1024)
-#define MAX_LINKS 40
 
 /* The output; set once. */
 static struct
@@ -35,8 +34,9 @@ static const char *volatile partial;
 /* Report that the file cannot be opened, and end the program. */
 static void
 __attribute__((noreturn))
-fail_open(void)
+fail_open(int error)
 {
+	errno = error;
 	pg_fatal("could not open file \"%s\" for writing: %m", output.name);
 }
 
@@ -67,29 +67,24 @@ read_link(const char *path)
 	if (length < 0)
 		return NULL;
 	if (length == sizeof(leads_to))
-	{
-		errno = ENAMETOOLONG;
-		fail_open();
-	}
+		fail_open(ENAMETOOLONG);
 	if (leads_to[0] == '/' || slash == NULL)
 		return psprintf("%.*s", (int) length, leads_to);
 	return psprintf("%.*s/%.*s", (int) (slash - path), path, (int) length, leads_to);
 }
 
-/* Return the path after all symbolic links at its end; the file need not exist. */
+/*
+ * Return the path after all symbolic links at its end; the file need not exist.
+ * The caller has checked by stat() that the links are not a loop.
+ */
 static char *
 follow_links(const char *path)
 {
 	char	   *at = pg_strdup(path);
 	char	   *next;
 
-	for (int i = 0; (next = read_link(at)) != NULL; i++)
+	while ((next = read_link(at)) != NULL)
 	{
-		if (i == MAX_LINKS)
-		{
-			errno = ELOOP;
-			fail_open();
-		}
 		pg_free(at);
 		at = next;
 	}
@@ -103,7 +98,7 @@ open_stream(int fd)
 	output.		file = fd < 0 ? NULL : fdopen(fd, PG_BINARY_W);
 
 	if (output.file == NULL)
-		fail_open();
+		fail_open(errno);
 	(void) setvbuf(output.file, NULL, _IOFBF, FILE_BUFFER);
 }
 
@@ -115,10 +110,10 @@ create_partial(void)
 	int			fd;
 
 	if (output.replaces && access(output.place, W_OK) != 0)
-		fail_open();
+		fail_open(errno);
 	fd = mkstemp(name);
 	if (fd < 0)
-		fail_open();
+		fail_open(errno);
 	partial = name;
 	atexit(remove_partial);
 	open_stream(fd);
@@ -128,17 +123,15 @@ create_partial(void)
 static void
 open_output_path(const char *path)
 {
-	char	   *place = follow_links(path);
+	char	   *place;
 
-	output.		replaces = stat(place, &output.old) == 0;
+	output.		replaces = stat(path, &output.old) == 0;
 
 	if (!output.replaces && errno != ENOENT)
-		fail_open();
+		fail_open(errno);
+	place = follow_links(path);
 	if (output.replaces && S_ISDIR(output.old.st_mode))
-	{
-		errno = EISDIR;
-		fail_open();
-	}
+		fail_open(EISDIR);
 	if (!output.replaces || S_ISREG(output.old.st_mode))
 	{
 		output.		place = place;

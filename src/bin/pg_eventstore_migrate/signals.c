@@ -17,20 +17,9 @@
 static void
 end_at_once(int number)
 {
-	struct sigaction action = {.sa_handler = SIG_DFL};
-
 	remove_partial();
-	(void) sigaction(number, &action, NULL);
+	pqsignal(number, SIG_DFL);
 	(void) raise(number);
-}
-
-/* Let a signal end the program at once. */
-static void
-catch_signal(int number)
-{
-	struct sigaction action = {.sa_handler = end_at_once,.sa_flags = SA_RESTART};
-
-	(void) sigaction(number, &action, NULL);
 }
 
 /* Let each signal that ends the program remove the partial file; keep ignored ones. */
@@ -43,7 +32,7 @@ catch_signals(void)
 	for (int i = 0; i < lengthof(numbers); i++)
 	{
 		if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			catch_signal(numbers[i]);
+			pqsignal(numbers[i], end_at_once);
 	}
 }
 
@@ -56,7 +45,7 @@ expect_second_sigint(void)
 {
 	sigset_t	set;
 
-	catch_signal(SIGINT);
+	pqsignal(SIGINT, end_at_once);
 	(void) sigemptyset(&set);
 	(void) sigaddset(&set, SIGINT);
 	(void) sigprocmask(SIG_UNBLOCK, &set, NULL);
