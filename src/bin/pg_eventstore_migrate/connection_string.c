@@ -61,18 +61,15 @@ without_password(const char *value)
 	char	   *shown = pg_strdup(value);
 	char	   *colon = strchr(shown, ':');
 	const char *at = strrchr(shown, '@');
-	char	   *lower = pg_strdup(shown);
-	const char *password;
 
-	for (char *c = lower; *c != '\0'; c++)
-		*c = pg_tolower((unsigned char) *c);
-	password = strstr(lower, "password");
-	if (password != NULL)
-		shown[password - lower + strlen("password")] = '\0';
+	for (char *c = shown; *c != '\0'; c++)
+	{
+		if (pg_strncasecmp(c, "password", strlen("password")) == 0)
+			c[strlen("password")] = '\0';
+	}
 	if (colon != NULL && at != NULL && colon < at)
 		*colon = '\0';
 	if (strcmp(shown, value) != 0)
 		shown = psprintf("%s...", shown);
-	pg_free(lower);
 	return shown;
 }

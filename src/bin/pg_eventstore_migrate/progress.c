@@ -12,7 +12,8 @@
 #include "common/logging.h"
 #include "portability/instr_time.h"
 
-#define BAR_WIDTH 24
+#define FULL_BAR "########################"
+#define BAR_WIDTH ((int64) strlen(FULL_BAR))
 #define LEAST_BAR_WIDTH 5
 #define DEFAULT_COLUMNS 80
 #define BAR_INTERVAL 0.25		/* seconds */
@@ -23,7 +24,6 @@ typedef struct Progress
 {
 	const Source *source;		/* NULL while nothing is shown */
 	const char *verb;
-	bool		is_terminal;
 	double		start;
 	double		shown;			/* the time of the last output */
 	int64		done_before;	/* events, at the start */
@@ -71,9 +71,7 @@ progress_begin(const Source *source, const char *verb, int64 done)
 {
 	progress.source = source;
 	progress.verb = verb;
-	progress.is_terminal = isatty(STDERR_FILENO);
 	progress.start = progress.shown = seconds_now();
-
 	if (program_start == 0)
 		program_start = progress.start;
 	progress.done_before = done;
@@ -136,13 +134,7 @@ prepend_bar(PQExpBuffer text, double fraction, size_t columns)
 	int			width = (int) Min(BAR_WIDTH, (int64) columns - (int64) text->len - 3);
 
 	if (fraction >= 0 && width >= LEAST_BAR_WIDTH)
-	{
-		resetPQExpBuffer(text);
-		appendPQExpBufferChar(text, '[');
-		for (int i = 0; i < width; i++)
-			appendPQExpBufferChar(text, i < (int) (fraction * width) ? '#' : ' ');
-		appendPQExpBuffer(text, "] %s", told);
-	}
+		printfPQExpBuffer(text, "[%-*.*s] %s", width, (int) (fraction * width), FULL_BAR, told);
 	pg_free(told);
 }
 
@@ -171,38 +163,36 @@ describe_in_width(PQExpBuffer told, int64 done, double fraction, size_t columns)
 static void
 draw_line(PQExpBuffer text)
 {
-	size_t		width = text->len;
-
-	while (text->len < progress.width)
-		appendPQExpBufferChar(text, ' ');
-	progress.width = width;
-
-	fprintf(stderr, "\r%s", text->data);
+	fprintf(stderr, "\r%-*s", (int) progress.width, text->data);
 	fflush(stderr);
+	progress.width = text->len;
 }
 
 /* Show that "done" events are done, unless the last output is too recent. */
 void
 progress_show(int64 done)
 {
+	bool		is_terminal = isatty(STDERR_FILENO);
 	PQExpBuffer text;
+	double		fraction;
 
 	if (options.quiet || progress.source == NULL)
 		return;
-	if (seconds_now() - progress.shown < (progress.is_terminal ? BAR_INTERVAL : LINE_INTERVAL))
+	if (seconds_now() - progress.shown < (is_terminal ? BAR_INTERVAL : LINE_INTERVAL))
 		return;
 	progress.shown = seconds_now();
 	text = createPQExpBuffer();
 
-	if (progress.is_terminal)
+	fraction = fraction_of(progress.source, done);
+	if (is_terminal)
 	{
 		/* some terminals move to the next line after the last column */
-		describe_in_width(text, done, fraction_of(progress.source, done), terminal_width() - 1);
+		describe_in_width(text, done, fraction, terminal_width() - 1);
 		draw_line(text);
 	}
 	else
 	{
-		describe_progress(text, done, fraction_of(progress.source, done), ALL);
+		describe_progress(text, done, fraction, ALL);
 		pg_log_info("%s", text->data);
 	}
 	destroyPQExpBuffer(text);
