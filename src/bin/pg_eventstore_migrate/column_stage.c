@@ -209,10 +209,11 @@ is_batch_plain(Source *batch, Event *event)
 	return plain;
 }
 
-/* Send the events of a batch. */
-static void
-send_batch(const End *end, Source *batch, Event *event, PQExpBuffer rows)
+/* Send the events of a batch.  Return the server's error, or NULL. */
+static PGresult *
+send_batch(const End *end, Source *batch, Event *event)
 {
+	PQExpBuffer rows = begin_copy(end, COLUMN_STAGE, true);
 	Line		line;
 
 	while (batch->next(batch, &line))
@@ -222,6 +223,7 @@ send_batch(const End *end, Source *batch, Event *event, PQExpBuffer rows)
 		if (rows->len >= COPY_PIECE)
 			send_rows(end, rows);
 	}
+	return end_copy(end, rows);
 }
 
 /* Replace the rows of the column stage by a batch; false if not plain or rejected. */
@@ -229,18 +231,12 @@ bool
 fill_column_stage(const End *end, Source *batch)
 {
 	Event		event = {.others = createPQExpBuffer()};
-	PQExpBuffer rows = createPQExpBuffer();
 	PGresult   *error = NULL;
 	bool		plain = is_batch_plain(batch, &event);
 
 	if (plain)
-	{
-		begin_copy(end, rows, COLUMN_STAGE, true);
-		send_batch(end, batch, &event, rows);
-		error = end_copy(end, rows);
-	}
+		error = send_batch(end, batch, &event);
 	destroyPQExpBuffer(event.others);
-	destroyPQExpBuffer(rows);
 	if (error != NULL && PQstatus(end->conn) == CONNECTION_BAD)
 		fail_query(end, error);
 	plain = plain && error == NULL;

@@ -38,16 +38,21 @@ send_rows(const End *end, PQExpBuffer rows)
 	resetPQExpBuffer(rows);
 }
 
-/* Begin a COPY, which truncates the table in the same transaction if requested. */
-void
-begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate)
+/*
+ * Begin a COPY, which truncates the table in the same transaction if requested.
+ * Return the buffer for the rows, which end_copy() destroys.
+ */
+PQExpBuffer
+begin_copy(const End *end, const char *table, bool truncate)
 {
+	PQExpBuffer rows = createPQExpBuffer();
 	char	   *sql = psprintf("%s%s; COPY %s FROM STDIN (FORMAT binary)",
 							   truncate ? "TRUNCATE " : "", truncate ? table : "", table);
 
 	run_command(end, sql);
 	pg_free(sql);
 	appendBinaryPQExpBuffer(rows, "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+	return rows;
 }
 
 /* End the COPY.  Return the server's error, or NULL. */
@@ -58,6 +63,7 @@ end_copy(const End *end, PQExpBuffer rows)
 
 	put_number(rows, -1, 2);
 	send_rows(end, rows);
+	destroyPQExpBuffer(rows);
 	if (PQputCopyEnd(end->conn, NULL) != 1)
 		fail_query(end, NULL);
 	result = end_query(end);

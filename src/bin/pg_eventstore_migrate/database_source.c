@@ -321,14 +321,16 @@ set_up_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 	source->widening = "ALTER aggregate_id TYPE varchar(255) COLLATE \"C\"";
 }
 
-/* Open the database of an end as a source; if it has no store, end the program. */
+/* Open an end as a source.  If a database has no store, end the program. */
 Source *
-open_database_source(const End *end)
+open_source(const End *end)
 {
 	Source	   *source = pg_malloc0(sizeof(Source));
 	CopyState  *state = pg_malloc0(sizeof(CopyState));
 	SourceFormat format = options.format;
 
+	if (end->is_file)
+		return open_file_source(end->value);
 	state->end = end;
 	state->after = PG_INT64_MIN;
 	state->mark = PG_INT64_MAX;
@@ -344,11 +346,4 @@ open_database_source(const End *end)
 	source->next = next_row;
 	source->state = state;
 	return source;
-}
-
-/* Open an end as a source. */
-Source *
-open_source(const End *end)
-{
-	return end->is_file ? open_file_source(end->value) : open_database_source(end);
 }

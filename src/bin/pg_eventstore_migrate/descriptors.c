@@ -82,10 +82,7 @@ has_terminal(void)
 {
 	int			fd = open("/dev/tty", O_RDWR | O_NOCTTY, 0);
 
-	if (fd < 0)
-		return false;
-	(void) close(fd);
-	return true;
+	return fd >= 0 && close(fd) == 0;
 }
 
 /*

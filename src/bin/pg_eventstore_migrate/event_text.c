@@ -158,20 +158,11 @@ is_text(const char *begin, const char *end, const char *wanted)
 static int
 hex4(const char *at, const char *end)
 {
-	int			number = 0;
+	char		digits[5] = "";
 
-	if (end - at < 4)
-		return -1;
-	for (int i = 0; i < 4; i++)
-	{
-		const char *digits = "0123456789abcdef";
-		const char *digit = at[i] ? strchr(digits, pg_tolower((unsigned char) at[i])) : NULL;
-
-		if (digit == NULL)
-			return -1;
-		number = number << 4 | (int) (digit - digits);
-	}
-	return number;
+	if (end - at >= 4)
+		memcpy(digits, at, 4);
+	return strspn(digits, "0123456789abcdefABCDEF") == 4 ? (int) strtol(digits, NULL, 16) : -1;
 }
 
 /* Decode a \u escape and move *at behind it; -1 if it encodes no character. */
@@ -280,14 +271,10 @@ static void
 take_aggregate_id(const Pair *pair, EventKeys *keys)
 {
 	static char name[MAX_NAME]; /* overwritten by the next call */
-	const char *begin = pair->value + 1;
-	const char *end = pair->value_end - 1;
-	int			length = -1;
+	int			length = *pair->value == '"' ? unescape(pair->value + 1, pair->value_end - 1, name) : -1;
 
-	if (*pair->value == '"')
-		length = unescape(begin, end, name);
 	keys->aggregate_id = length < 0 ? NULL : name;
-	keys->aggregate_id_length = length < 0 ? 0 : length;
+	keys->aggregate_id_length = Max(length, 0);
 }
 
 /* Find the keys that determine the order.  If a key is repeated, the last one counts. */
@@ -311,7 +298,16 @@ scan_event(const Line *line, EventKeys *keys)
 	}
 }
 
-static bool ids_were_made;
+bool		made_event_ids;
+
+/* Return the length of a text without the white space at its end. */
+static size_t
+trimmed_length(const char *text, size_t length)
+{
+	while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL)
+		length--;
+	return length;
+}
 
 /*
  * Make an id for an event that has none: a UUID of version 8 (custom), hashed from
@@ -331,28 +327,19 @@ make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 	int			length;
 
 	skip_space(&scan);
-	while (scan.end > scan.at && strchr(" \t\r\n", scan.end[-1]) != NULL)
-		scan.end--;
 	text = (const unsigned char *) scan.at;
 
-	length = (int) (scan.end - scan.at);
+	length = (int) trimmed_length(scan.at, scan.end - scan.at);
 	name = name ? name + 1 : source;
 	seed = hash_bytes_extended((const unsigned char *) name, (int) strlen(name), line->ordinal);
 	high = hash_bytes_extended(text, length, seed);
 	low = hash_bytes_extended(text, length, ~seed);
-	ids_were_made = true;
+	made_event_ids = true;
 	snprintf(id, EVENT_ID_SIZE, "%08x-%04x-8%03x-%04x-%012llx",
 			 (unsigned) (high >> 32), (unsigned) (high >> 16) & 0xffff,
 			 (unsigned) high & 0xfff,
 			 (unsigned) (low >> 48 & 0x3fff) | 0x8000,
 			 (unsigned long long) low & 0xffffffffffff);
-}
-
-/* Return whether any id was made. */
-bool
-made_event_ids(void)
-{
-	return ids_were_made;
 }
 
 /*
@@ -362,21 +349,18 @@ made_event_ids(void)
 void
 add_event_id(const Line *line, PQExpBuffer event)
 {
-	size_t		length = line->length;
+	size_t		length = trimmed_length(line->text, line->length);
 	char		id[EVENT_ID_SIZE];
 
 	resetPQExpBuffer(event);
-	while (length > 0 && strchr(" \t\r\n", line->text[length - 1]) != NULL)
-		length--;
 	if (length < 2 || line->text[length - 1] != '}')
 	{
 		appendBinaryPQExpBuffer(event, line->text, line->length);
 		return;
 	}
 	make_event_id(line, id);
-	do
-		length--;
-	while (length > 1 && strchr(" \t\r\n", line->text[length - 1]) != NULL);
+	length = trimmed_length(line->text, length - 1);
 	appendBinaryPQExpBuffer(event, line->text, length);
-	appendPQExpBuffer(event, "%s\"event_id\": \"%s\"}", line->text[length - 1] == '{' ? "" : ", ", id);
+	appendPQExpBuffer(event, "%s\"event_id\": \"%s\"}",
+					  length > 0 && line->text[length - 1] == '{' ? "" : ", ", id);
 }

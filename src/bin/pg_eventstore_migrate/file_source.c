@@ -29,17 +29,6 @@ typedef struct FileState
 	int64		line;
 } FileState;
 
-/* Wait for input; SIGINT ends the program. */
-static void
-wait_for_input(int fd)
-{
-	struct pollfd poll_fd = {.fd = fd,.events = POLLIN};
-
-	while (poll(&poll_fd, 1, -1) < 0 && errno == EINTR)
-		stop_if_canceled();
-	stop_if_canceled();
-}
-
 /* Make room for another piece after what is not returned yet. */
 static void
 make_room(Source *source, FileState *state)
@@ -59,17 +48,20 @@ make_room(Source *source, FileState *state)
 	}
 }
 
-/* Read another piece of the file. */
+/* Read another piece of the file.  SIGINT ends the program while it waits for input. */
 static void
 read_piece(Source *source, FileState *state)
 {
+	struct pollfd input = {.fd = state->fd,.events = POLLIN};
 	ssize_t		length;
 
 	make_room(source, state);
 	do
 	{
-		wait_for_input(state->fd);
-		length = read(state->fd, state->buffer + state->end, PIECE);
+		length = poll(&input, 1, -1);
+		stop_if_canceled();
+		if (length >= 0)
+			length = read(state->fd, state->buffer + state->end, PIECE);
 	} while (length < 0 && errno == EINTR);
 	if (length < 0)
 		pg_fatal("could not read from %s: %m", source->name);
@@ -164,29 +156,27 @@ next_line(Source *source, Line *line)
 	return true;
 }
 
-/* Return the size of a regular file; 0 for any other. */
-static int64
-file_size(int fd)
-{
-	struct stat found;
-
-	return fstat(fd, &found) == 0 && S_ISREG(found.st_mode) ? (int64) found.st_size : 0;
-}
-
-/* Open a path, or return the descriptor that it names; -1 with errno on failure. */
+/*
+ * Open a path, or return the descriptor that it names; -1 with errno on failure.
+ * Set the size of a regular file.
+ */
 static int
-open_input(const char *path)
+open_input(const char *path, int64 *size)
 {
 	struct stat found;
 	int			fd = descriptor_of(path, STDIN_FILENO);
 
 	if (fd < 0)
 		fd = open(path, O_RDONLY | PG_BINARY, 0);
-	if (fd >= 0 && fstat(fd, &found) == 0 && S_ISDIR(found.st_mode))
+	if (fd < 0 || fstat(fd, &found) != 0)
+		return fd;
+	if (S_ISDIR(found.st_mode))
 	{
 		errno = EISDIR;
 		return -1;
 	}
+	if (S_ISREG(found.st_mode))
+		*size = (int64) found.st_size;
 	return fd;
 }
 
@@ -198,7 +188,7 @@ open_file_source(const char *path)
 	FileState  *state = pg_malloc0(sizeof(FileState));
 
 	source->name = strcmp(path, "-") == 0 ? "standard input" : without_password(path);
-	state->fd = open_input(path);
+	state->fd = open_input(path, &source->size);
 	if (state->fd < 0)
 	{
 		pg_log_error("could not open file \"%s\" for reading: %m", source->name);
@@ -208,7 +198,6 @@ open_file_source(const char *path)
 	state->capacity = 2 * PIECE;
 	state->buffer = pg_malloc(state->capacity);
 	source->unit = "line";
-	source->size = file_size(state->fd);
 	source->next = next_line;
 	source->state = state;
 	return source;

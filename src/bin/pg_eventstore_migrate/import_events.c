@@ -55,26 +55,6 @@ report_imported(void)
 					(long long) current_import->counts->imported);
 }
 
-/* Return whether an error says that a version does not follow the one before. */
-static bool
-is_version_error(const PGresult *result)
-{
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
-
-	return state != NULL && strcmp(state, "22023") == 0 &&
-		column != NULL && strcmp(column, "aggregate_version") == 0;
-}
-
-/* Return whether an error is one that events out of order can cause, too. */
-static bool
-may_be_order_error(const PGresult *result)
-{
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-	return state != NULL && (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0);
-}
-
 /*
  * Return whether the stage has an event that precedes its predecessor: an event
  * with a version that its aggregate, in the store and with the events before it,
@@ -100,6 +80,21 @@ is_batch_out_of_order(const Import *import)
 	return query_value(import->target, psprintf(query, import->store)) != NULL;
 }
 
+/* Return whether the stage was not imported because its events are not in order. */
+static bool
+is_order_error(const Import *import, const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+
+	if (state == NULL)
+		return false;
+	if (strcmp(state, "22023") == 0)
+		return column != NULL && strcmp(column, "aggregate_version") == 0;
+	/* events out of order are one of the causes of these errors */
+	return (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0) && is_batch_out_of_order(import);
+}
+
 /* Return the line in an error's context, "importing event 3, line 17, to", or NULL. */
 static const char *
 number_in_context(const PGresult *result)
@@ -108,13 +103,9 @@ number_in_context(const PGresult *result)
 	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
 	const char *event = context ? strstr(context, "importing event ") : NULL;
 	const char *at = event ? strstr(event, words) : NULL;
-	size_t		digits;
+	size_t		digits = at ? strspn(at + strlen(words), "0123456789") : 0;
 
-	if (at == NULL)
-		return NULL;
-	at += strlen(words);
-	digits = strspn(at, "0123456789");
-	return digits > 0 ? pnstrdup(at, digits) : NULL;
+	return digits > 0 ? pnstrdup(at + strlen(words), digits) : NULL;
 }
 
 /* Report why a batch was not imported, and end the program. */
@@ -171,14 +162,12 @@ import_batch_as_text(const Import *import, Source *batch)
 	rewind_batch(batch);
 	fill_stage(import->target, batch, true, false);
 	error = import_query(import, "SELECT line, event FROM " STAGE);
-	if (error != NULL && (is_version_error(error) || (may_be_order_error(error) && is_batch_out_of_order(import))))
-	{
-		PQclear(error);
-		return false;
-	}
-	if (error != NULL)
+	if (error == NULL)
+		return true;
+	if (!is_order_error(import, error))
 		fail_batch(import, error);
-	return true;
+	PQclear(error);
+	return false;
 }
 
 /* Read the next batch, if there is one, and send it to the session's column stage. */
@@ -227,7 +216,7 @@ static bool
 import_in_order(Import *import)
 {
 	Session    *session = &import->sessions[0];
-	Session    *other = &import->sessions[1];
+	Session    *next = import->sessions[1].end.conn ? &import->sessions[1] : session;
 
 	load_batch(session);
 	while (session->full)
@@ -235,18 +224,15 @@ import_in_order(Import *import)
 		Session    *done = session;
 
 		begin_batch_import(import, session);
-		if (other->end.conn != NULL)
-			load_batch(other);
+		if (next != session)
+			load_batch(next);
 		if (!end_batch_import(import, session))
 			return false;
 		progress_show(import->counts->imported + import->counts->present);
-		if (other->end.conn == NULL)
-			load_batch(session);
-		else
-		{
-			session = other;
-			other = done;
-		}
+		if (next == session)
+			load_batch(next);
+		session = next;
+		next = done;
 	}
 	return true;
 }
@@ -357,7 +343,7 @@ import_events(Source *source, const End *target, Counts *counts)
 	}
 	current_import = NULL;
 	PQfinish(import.sessions[1].end.conn);
-	if (made_event_ids() && counts->present > 0)
+	if (made_event_ids && counts->present > 0)
 		pg_log_warning("events without an id were taken for ones that are there already"
 					   " if %s had the same text at the same place before", source->name);
 }

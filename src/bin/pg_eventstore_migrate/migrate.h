@@ -154,7 +154,6 @@ extern bool same_store(const End *a, const End *b);
 
 /* file_source.c, database_source.c */
 extern Source *open_file_source(const char *path);
-extern Source *open_database_source(const End *end);
 extern Source *open_source(const End *end);
 
 /* batch.c */
@@ -193,6 +192,7 @@ typedef struct EventKeys
 	bool		has_id;
 } EventKeys;
 
+extern bool made_event_ids;		/* whether make_event_id() was called */
 extern bool begin_object(Scan *scan, const Line *line);
 extern bool next_pair(Scan *scan, Pair *pair);
 extern bool at_object_end(Scan *scan);
@@ -200,7 +200,6 @@ extern bool is_key(const Pair *pair, const char *quoted);
 extern bool is_null(const Pair *pair);
 extern int32 version_of(const Pair *pair);
 extern void make_event_id(const Line *line, char id[EVENT_ID_SIZE]);
-extern bool made_event_ids(void);
 extern void scan_event(const Line *line, EventKeys *keys);
 extern void add_event_id(const Line *line, PQExpBuffer event);
 
@@ -216,7 +215,7 @@ extern void progress_report_total(const Counts *counts);
 extern void put_number(PQExpBuffer rows, int64 value, int size);
 extern void put_text(PQExpBuffer rows, const char *value, size_t length);
 extern void send_rows(const End *end, PQExpBuffer rows);
-extern void begin_copy(const End *end, PQExpBuffer rows, const char *table, bool truncate);
+extern PQExpBuffer begin_copy(const End *end, const char *table, bool truncate);
 extern PGresult *end_copy(const End *end, PQExpBuffer rows);
 
 /* stage.c */

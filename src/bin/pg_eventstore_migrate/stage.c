@@ -51,11 +51,10 @@ put_stage_row(PQExpBuffer rows, const Line *line)
 void
 fill_stage(const End *end, Source *source, bool truncate, bool show)
 {
-	PQExpBuffer rows = createPQExpBuffer();
+	PQExpBuffer rows = begin_copy(end, STAGE, truncate);
 	Line		line;
 	PGresult   *error;
 
-	begin_copy(end, rows, STAGE, truncate);
 	while (source->next(source, &line))
 	{
 		stop_if_canceled();
@@ -68,7 +67,6 @@ fill_stage(const End *end, Source *source, bool truncate, bool show)
 	error = end_copy(end, rows);
 	if (error != NULL)
 		fail_query(end, error);
-	destroyPQExpBuffer(rows);
 }
 
 /* Give events without a version that of the last one before them in the aggregate. */

@@ -90,32 +90,33 @@ query_of_store(const End *store)
 	return psprintf("%s %s UNION ALL %s %s", columns, store_name(store), columns, archive);
 }
 
-/* Report the first differences. */
-static void
+/* Report the first differences, and return how many events differ. */
+static int64
 report_differences(const Source *given, const End *store)
 {
-	PGresult   *result = check_result(store, run_query(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys FROM " DIFFERENCES
+	PGresult   *result = check_result(store, run_query(store, psprintf("SELECT line, event_id, lacks_given, lacks_stored, keys, pg_catalog.count(*) OVER () FROM " DIFFERENCES
 																	   " WHERE lacks_given OR lacks_stored OR keys <> ''"
 																	   " ORDER BY line, event_id LIMIT %d", SHOWN)));
+	int64		differences = PQntuples(result) > 0 ? strtoll(PQgetvalue(result, 0, 5), NULL, 10) : 0;
 
 	for (int row = 0; row < PQntuples(result); row++)
 	{
 		const char *id = PQgetvalue(result, row, 1);
-		PQExpBufferData at;
+		const char *at = PQgetisnull(result, row, 0) ? "" :
+			psprintf("%s: %s %s: ", given->name, given->unit, PQgetvalue(result, row, 0));
 
-		initPQExpBuffer(&at);
-		if (!PQgetisnull(result, row, 0))
-			appendPQExpBuffer(&at, "%s: %s %s: ", given->name, given->unit, PQgetvalue(result, row, 0));
 		if (*PQgetvalue(result, row, 2) == 't')
 			pg_log_error("event \"%s\" is not in %s", id, given->name);
 		else if (*PQgetvalue(result, row, 3) == 't')
-			pg_log_error("%sevent \"%s\" is not in store %s of %s", at.data, id,
+			pg_log_error("%sevent \"%s\" is not in store %s of %s", at, id,
 						 store_name(store), store->name);
 		else
-			pg_log_error("%sevent \"%s\" differs: %s", at.data, id, PQgetvalue(result, row, 4));
-		termPQExpBuffer(&at);
+			pg_log_error("%sevent \"%s\" differs: %s", at, id, PQgetvalue(result, row, 4));
 	}
+	if (differences > SHOWN)
+		pg_log_error("and %lld more", (long long) differences - SHOWN);
 	PQclear(result);
+	return differences;
 }
 
 /* Report why the comparison failed, with the line of the event, and end the program. */
@@ -136,7 +137,6 @@ fail_comparison(const Source *given, const End *store, const PGresult *result)
 static int64
 compare_events(const Source *given, const End *store, bool given_is_source)
 {
-	int64		differences;
 	PGresult   *result;
 
 	/* an event that only the target has may be new, so it is no difference */
@@ -145,12 +145,7 @@ compare_events(const Source *given, const End *store, bool given_is_source)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		fail_comparison(given, store, result);
 	PQclear(result);
-	differences = query_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES
-							   " WHERE lacks_given OR lacks_stored OR keys <> ''");
-	report_differences(given, store);
-	if (differences > SHOWN)
-		pg_log_error("and %lld more", (long long) differences - SHOWN);
-	return differences;
+	return report_differences(given, store);
 }
 
 /* Compare the source with the target, and return how many events differ. */
