@@ -323,17 +323,15 @@ make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 	uint64		high;
 	uint64		low;
 	Scan		scan = {.at = line->text,.end = line->text +line->length};
-	const unsigned char *text;
 	int			length;
 
 	skip_space(&scan);
-	text = (const unsigned char *) scan.at;
 
 	length = (int) trimmed_length(scan.at, scan.end - scan.at);
 	name = name ? name + 1 : source;
 	seed = hash_bytes_extended((const unsigned char *) name, (int) strlen(name), line->ordinal);
-	high = hash_bytes_extended(text, length, seed);
-	low = hash_bytes_extended(text, length, ~seed);
+	high = hash_bytes_extended((const unsigned char *) scan.at, length, seed);
+	low = hash_bytes_extended((const unsigned char *) scan.at, length, ~seed);
 	made_event_ids = true;
 	snprintf(id, EVENT_ID_SIZE, "%08x-%04x-8%03x-%04x-%012llx",
 			 (unsigned) (high >> 32), (unsigned) (high >> 16) & 0xffff,

@@ -295,24 +295,21 @@ import_and_roll_back(const Import *import)
 	run_command(import->target, "ROLLBACK");
 }
 
-/* Create the column stage and the batch of a session. */
-static void
-open_session(Import *import, Session *session)
-{
-	create_column_stage(&session->end);
-	session->batch = create_batch(import->source);
-}
-
 /* Open two sessions, or one if the server rejects the second connection. */
 static void
 open_sessions(Import *import)
 {
-	import->sessions[0].end = *import->target;
-	open_session(import, &import->sessions[0]);
-	if (!connect_again(import->target, &import->sessions[1].end))
+	Session    *first = &import->sessions[0];
+	Session    *second = &import->sessions[1];
+
+	first->end = *import->target;
+	create_column_stage(&first->end);
+	first->batch = create_batch(import->source);
+	if (!connect_again(import->target, &second->end))
 		return;
-	create_stage(&import->sessions[1].end);
-	open_session(import, &import->sessions[1]);
+	create_stage(&second->end);
+	create_column_stage(&second->end);
+	second->batch = create_batch(import->source);
 }
 
 /* Import the events of a source into a store; a dry run rolls everything back. */

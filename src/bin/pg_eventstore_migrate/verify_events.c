@@ -137,11 +137,10 @@ fail_comparison(const Source *given, const End *store, const PGresult *result)
 static int64
 compare_events(const Source *given, const End *store, bool given_is_source)
 {
-	PGresult   *result;
-
 	/* an event that only the target has may be new, so it is no difference */
-	result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
-									   given_is_source ? "false" : "true", query_of_store(store)));
+	PGresult   *result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
+												   given_is_source ? "false" : "true", query_of_store(store)));
+
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		fail_comparison(given, store, result);
 	PQclear(result);
