@@ -90,7 +90,7 @@ is_erased(void)
 	bool		isnull;
 	Datum		metadata = stored_value(PGES_METADATA, &isnull);
 
-	return !isnull && pges_is_tombstone(DatumGetJsonbP(metadata));
+	return !isnull && pges_is_tombstone(metadata);
 }
 
 /* Return the first column in which the stored event differs, or PGES_NUM_COLUMNS. */

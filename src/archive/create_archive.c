@@ -32,6 +32,7 @@
 #include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
+#include "base/text.h"
 #include "event/event.h"
 #include "position/position.h"
 #include "store/store.h"
@@ -74,8 +75,7 @@ static void
 move_to_tablespace(Oid archive, const char *tablespace)
 {
 	int			nestlevel = pges_begin_ddl();
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(archive)),
-												  get_rel_name(archive));
+	char	   *name = pges_relation_name(archive);
 
 	if (tablespace)
 		pges_run_ddl(psprintf("ALTER TABLE %s SET TABLESPACE %s", name, quote_identifier(tablespace)));
@@ -132,8 +132,7 @@ create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 static void
 advance_sequence(const PgesStore *store, const char *archive)
 {
-	char	   *sequence = quote_qualified_identifier(get_namespace_name(get_rel_namespace(store->sequence)),
-													  get_rel_name(store->sequence));
+	char	   *sequence = pges_relation_name(store->sequence);
 
 	SPI_execute(psprintf("SELECT pg_catalog.setval(%s::pg_catalog.regclass, a.last) FROM "
 						 "(SELECT pg_catalog.max(position) AS last FROM %s) a "
@@ -181,7 +180,7 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 	if (reason)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" cannot be an archive", RelationGetRelationName(rel)),
+				 errmsg("table %s cannot be an archive", pges_relation_name(relid)),
 				 errdetail("%s", reason),
 				 errhint("Give another name for the archive of store %s.", store->live.qualified_name)));
 	pges_check_archive(rel);
@@ -199,7 +198,7 @@ static void
 check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 {
 	if (OidIsValid(relid) && !pges_owns_table_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), name->relname);
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), pges_relation_name(relid));
 }
 
 /*
@@ -222,7 +221,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	if (OidIsValid(present) && !adopt)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_TABLE),
-				 errmsg("relation \"%s\" already exists", table),
+				 errmsg("relation %s already exists", name),
 				 errdetail("This is the default name for the archive of store %s.", store->live.qualified_name),
 				 errhint("Create the archive with eventstore.create_archive(), which can adopt an existing table or use another name.")));
 	if (OidIsValid(present))

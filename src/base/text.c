@@ -1,10 +1,12 @@
 /*
  * text.c
- *		Compares texts by their bytes, and shortens values for messages.
+ *		Compares texts by their bytes, and makes the values and names in messages.
  */
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "base/compat.h"
 #include "base/text.h"
@@ -22,6 +24,15 @@ pges_shorten(char *string)
 		return string;
 	length = pg_mbcliplen(string, length, MAX_SHOWN_BYTES);
 	return psprintf("%.*s...", length, string);
+}
+
+/* Return the name of a relation with its schema, quoted where needed; NULL if it is gone. */
+char *
+pges_relation_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name) : NULL;
 }
 
 /* Return the order of two texts by their bytes, like memcmp(); NULL comes first. */

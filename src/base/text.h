@@ -1,6 +1,6 @@
 /*
  * text.h
- *		Compares texts by their bytes, and shortens values for messages.
+ *		Compares texts by their bytes, and makes the values and names in messages.
  */
 #ifndef PGES_TEXT_H
 #define PGES_TEXT_H
@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 extern char *pges_shorten(char *string);
+extern char *pges_relation_name(Oid relid);
 extern int	pges_text_compare(const text *a, const text *b);
 extern bool pges_text_equal(const text *a, const text *b);
 

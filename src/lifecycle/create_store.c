@@ -34,6 +34,7 @@
 #include "base/ddl.h"
 #include "base/lock_tag.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "lifecycle/lifecycle.h"
 #include "position/position.h"
 #include "store/store.h"
@@ -97,14 +98,9 @@ static void
 restore_defaults(const PgesNewStore *store, Oid relid)
 {
 	List	   *sequences = getOwnedSequences(relid);
-	Oid			sequence;
 
-	if (list_length(sequences) != 1)
-		return;
-	sequence = linitial_oid(sequences);
-	pges_set_defaults(store,
-					  quote_qualified_identifier(get_namespace_name(get_rel_namespace(sequence)),
-												 get_rel_name(sequence)));
+	if (list_length(sequences) == 1)
+		pges_set_defaults(store, pges_relation_name(linitial_oid(sequences)));
 }
 
 /* The parts of a store that an existing table has. */
@@ -122,7 +118,7 @@ check_not_partitioned(Relation rel)
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table \"%s\" cannot be a store", RelationGetRelationName(rel)),
+				 errmsg("table %s cannot be a store", pges_relation_name(RelationGetRelid(rel))),
 				 errdetail("It is partitioned, and a partitioned table cannot have unique indexes on both (event_id) and (position)."),
 				 errhint("To keep a store small, move its old events to an archive with eventstore.archive_events().")));
 }
@@ -195,7 +191,7 @@ is_complete(const PgesNewStore *store, Oid relid)
 	(void) pges_store(relid);
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_TABLE),
-			 errmsg("store \"%s\" already exists, skipping", store->table)));
+			 errmsg("store %s already exists, skipping", store->qualified_name)));
 	return true;
 }
 
@@ -231,7 +227,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		bool		as_owner;
 
 		if (!pges_owns_table_compat(relid, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->qualified_name);
 		as_owner = pges_act_as(&caller, pges_owner_of(relid));
 		make_store_of_table(store, relid);
 		if (as_owner)

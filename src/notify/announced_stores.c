@@ -25,6 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "base/oid_table.h"
+#include "base/text.h"
 #include "notify/notifier.h"
 #include "position/position.h"
 
@@ -135,10 +136,7 @@ list_store(Relation rel)
 	store->sequence = options.sequence;
 	store->permanent = rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
 	strlcpy(store->channel, options.channel, sizeof(store->channel));
-	strlcpy(store->name,
-			quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-									   RelationGetRelationName(rel)),
-			sizeof(store->name));
+	strlcpy(store->name, pges_relation_name(relid), sizeof(store->name));
 }
 
 /* Return the OIDs of the tables that carry the trigger of stores. */

@@ -18,6 +18,7 @@
 #include "utils/json.h"
 #include "utils/lsyscache.h"
 
+#include "base/text.h"
 #include "notify/notifier.h"
 #include "notify/notify.h"
 #include "position/position.h"
@@ -91,8 +92,7 @@ announcement_of(const PgesAppended *appended)
 	{
 		announcement->mode = pges_mode_of_name(options.notifications);
 		announcement->channel = options.channel;
-		announcement->name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-														get_rel_name(relid));
+		announcement->name = pges_relation_name(relid);
 	}
 	return announcement;
 }

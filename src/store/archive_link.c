@@ -33,6 +33,7 @@
 #include "base/ddl.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "store/store.h"
 
 /* Return whether a trigger of pg_trigger links a table to a store. */
@@ -72,9 +73,9 @@ report_archives(Oid store, Oid one, Oid other)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("store \"%s\" has more than one archive", get_rel_name(store)),
-			 errdetail("Tables \"%s\" and \"%s\" carry triggers that link them to it.",
-					   get_rel_name(one), get_rel_name(other)),
+			 errmsg("store %s has more than one archive", pges_relation_name(store)),
+			 errdetail("Tables %s and %s carry triggers that link them to it.",
+					   pges_relation_name(one), pges_relation_name(other)),
 			 errhint("Drop the trigger eventstore_archive of the table that is not its archive.")));
 }
 

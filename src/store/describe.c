@@ -27,6 +27,7 @@
 
 #include "base/compat.h"
 #include "base/own_object.h"
+#include "base/text.h"
 #include "event/event.h"
 #include "store/describe.h"
 #include "store/store.h"
@@ -75,11 +76,11 @@ append_trigger(Relation rel)
 
 /* Raise the error that a table is not a store. */
 void
-pges_report_no_store(const char *table)
+pges_report_no_store(Oid relid)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("table \"%s\" is not a store", table),
+			 errmsg("table %s is not a store", pges_relation_name(relid)),
 			 errhint("Create stores with eventstore.create_store().")));
 }
 
@@ -117,8 +118,8 @@ report_shape(Relation rel, const char *difference)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("table \"%s\" does not have the shape of a store",
-					RelationGetRelationName(rel)),
+			 errmsg("table %s does not have the shape of a store",
+					pges_relation_name(RelationGetRelid(rel))),
 			 errdetail("%s", difference)));
 }
 
@@ -154,7 +155,7 @@ pges_open_table(Oid relid)
 		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel)),
+				 errmsg("%s is not a table", pges_relation_name(relid)),
 				 errdetail("A store is a table.")));
 	return rel;
 }
@@ -227,7 +228,7 @@ describe_table(Relation rel, PgesTable *table)
 	table->owner = rel->rd_rel->relowner;
 	table->schema = get_namespace_name(RelationGetNamespace(rel));
 	table->table = pstrdup(RelationGetRelationName(rel));
-	table->qualified_name = quote_qualified_identifier(table->schema, table->table);
+	table->qualified_name = pges_relation_name(table->relid);
 	for (int i = 0; i < PGES_NUM_KEYS; i++)
 		table->indexes[i] = look_for_index(rel, i);
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
@@ -273,7 +274,7 @@ pges_check_archive(Relation rel)
 	if (rel->rd_rel->relrowsecurity)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("archive \"%s\" cannot have row security", RelationGetRelationName(rel)),
+				 errmsg("archive %s cannot have row security", table.qualified_name),
 				 errdetail("New versions continue after all archived events, including those that row security would hide.")));
 }
 
@@ -313,8 +314,8 @@ check_sequence(Relation rel, Oid sequence)
 	ok = form->seqcache == 1 && form->seqincrement == 1 && !form->seqcycle;
 	ReleaseSysCache(tuple);
 	if (!ok)
-		report_shape(rel, psprintf("Sequence \"%s\" must have CACHE 1, INCREMENT 1 and NO CYCLE.",
-								   get_rel_name(sequence)));
+		report_shape(rel, psprintf("Sequence %s must have CACHE 1, INCREMENT 1 and NO CYCLE.",
+								   pges_relation_name(sequence)));
 }
 
 /* Return the sequence of a store's positions; raise an error if the column owns none. */
@@ -330,8 +331,8 @@ sequence_of_positions(Relation rel)
 		report_shape(rel, "The default of column \"position\" is not eventstore.next_position() of a sequence.");
 	if (!sequenceIsOwned(sequence, DEPENDENCY_AUTO, &owner_table, &owner_column) ||
 		owner_table != RelationGetRelid(rel) || owner_column != attnum)
-		report_shape(rel, psprintf("Sequence \"%s\" is not owned by column \"position\".",
-								   get_rel_name(sequence)));
+		report_shape(rel, psprintf("Sequence %s is not owned by column \"position\".",
+								   pges_relation_name(sequence)));
 	check_sequence(rel, sequence);
 	return sequence;
 }
@@ -422,7 +423,7 @@ pges_describe_store(Relation rel)
 
 	if (trigger == NULL)
 	{
-		pges_report_no_store(RelationGetRelationName(rel));
+		pges_report_no_store(RelationGetRelid(rel));
 		return NULL;			/* not reached */
 	}
 	store->trigger = pstrdup(trigger->tgname);

@@ -91,7 +91,7 @@ extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 extern Relation pges_open_table(Oid relid);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
-extern void pges_report_no_store(const char *table);
+extern void pges_report_no_store(Oid relid);
 extern Oid	pges_append_trigger_function(void);
 extern Oid	pges_sequence_of_default(Node *expr);
 extern Oid	pges_position_index(Relation rel);

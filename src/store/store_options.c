@@ -25,6 +25,7 @@
 
 #include "base/compat.h"
 #include "base/own_object.h"
+#include "base/text.h"
 #include "event/event.h"
 #include "store/store.h"
 
@@ -142,7 +143,7 @@ require_table(Oid relid)
 	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a table", get_rel_name(relid)),
+				 errmsg("%s is not a table", pges_relation_name(relid)),
 				 errdetail("A store is a table.")));
 }
 
@@ -160,7 +161,7 @@ pges_store_options(PG_FUNCTION_ARGS)
 	require_table(relid);
 	if (!pges_find_options(relid, &options))
 	{
-		pges_report_no_store(get_rel_name(relid));
+		pges_report_no_store(relid);
 		PG_RETURN_NULL();		/* not reached */
 	}
 	values[0] = CStringGetTextDatum(options.notifications);

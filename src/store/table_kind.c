@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/text.h"
 #include "store/describe.h"
 #include "store/store.h"
 
@@ -83,6 +84,6 @@ pges_check_kind(Relation rel)
 	if (obstacle)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" cannot hold the events of a store", RelationGetRelationName(rel)),
+				 errmsg("table %s cannot hold the events of a store", pges_relation_name(RelationGetRelid(rel))),
 				 errdetail("%s", obstacle)));
 }

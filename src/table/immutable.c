@@ -16,6 +16,7 @@
 
 #include "base/ddl.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "store/store.h"
 #include "table/table.h"
 
@@ -137,9 +138,9 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot %s events of store \"%s\"",
+			 errmsg("cannot %s events of store %s",
 					command_of(trigdata),
-					RelationGetRelationName(trigdata->tg_relation)),
+					pges_relation_name(RelationGetRelid(trigdata->tg_relation))),
 			 errdetail("Events are immutable."),
 			 errhint("Append an event that corrects the earlier one. To move old events to an archive, use eventstore.archive_events(). To erase personal data, use eventstore.erase_aggregate() or eventstore.redact_event(). To remove a whole store, use eventstore.drop_store().")));
 	return PointerGetDatum(NULL);	/* not reached */

@@ -38,6 +38,7 @@
 #include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
+#include "base/text.h"
 #include "event/event.h"
 #include "store/store.h"
 #include "table/table.h"
@@ -160,7 +161,7 @@ report_renamed(const PgesStore *store)
 static char *
 present_name(const PgesStore *store, Oid relid)
 {
-	char	   *name = get_rel_name(relid);
+	char	   *name = pges_relation_name(relid);
 
 	if (name == NULL)
 		ereport(ERROR,
@@ -168,7 +169,7 @@ present_name(const PgesStore *store, Oid relid)
 				 errmsg("the archive of store %s was dropped concurrently",
 						store->live.qualified_name),
 				 errhint("Retry the call.")));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+	return name;
 }
 
 /* Return the text of a statement on a store, with the present names of the tables. */

@@ -75,6 +75,6 @@ extern void pges_lock_aggregates(const PgesStore *store, PgesBatch *batch);
 
 /* in tombstone.c */
 extern Jsonb *pges_tombstone(void);
-extern bool pges_is_tombstone(Jsonb *json);
+extern bool pges_is_tombstone(Datum json);
 
 #endif							/* PGES_TABLE_H */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "fmgr.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -17,9 +18,33 @@ pges_tombstone(void)
 	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{\"erased\": true}")));
 }
 
-/* Return whether a JSON value is the tombstone. */
-bool
-pges_is_tombstone(Jsonb *json)
+/* The number of bytes of the tombstone. */
+static Size
+tombstone_size(void)
 {
-	return compareJsonbContainers(&json->root, &pges_tombstone()->root) == 0;
+	static Size size = 0;		/* lives as long as the backend */
+
+	if (size == 0)
+		size = VARSIZE(pges_tombstone());
+	return size;
+}
+
+/*
+ * Return whether a value of type jsonb is the tombstone.  Any other size rules it out
+ * without reading the value, which may be long and stored out of line.
+ */
+bool
+pges_is_tombstone(Datum json)
+{
+	return toast_raw_datum_size(json) == tombstone_size() &&
+		compareJsonbContainers(&DatumGetJsonbP(json)->root, &pges_tombstone()->root) == 0;
+}
+
+PG_FUNCTION_INFO_V1(pges_is_erased);
+
+/* SQL: return whether the metadata of an event show that it is erased. */
+Datum
+pges_is_erased(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(!PG_ARGISNULL(0) && pges_is_tombstone(PG_GETARG_DATUM(0)));
 }

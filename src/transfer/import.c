@@ -40,6 +40,7 @@
 #include "base/act_as.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "event/event.h"
 #include "store/store.h"
 #include "transfer/import_row.h"
@@ -296,9 +297,7 @@ query_of_table(Import *import, List *names)
 	import->source = relid;
 	import->source_owner = pges_owner_of(relid);
 	return psprintf("SELECT * FROM %s%s",
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-											   get_rel_name(relid)),
-					ordered ? " ORDER BY position" : "");
+					pges_relation_name(relid), ordered ? " ORDER BY position" : "");
 }
 
 /* Return the query that a source is, or a query that reads the table it names. */

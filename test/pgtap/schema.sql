@@ -72,6 +72,7 @@ SELECT set_eq($$
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
     'function eventstore.import_json(jsonb,regclass)',
+    'function eventstore.is_erased(jsonb)',
     'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
     'function eventstore.next_position(regclass)',

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(74);
+SELECT plan(75);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -139,6 +139,7 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0'),
   ($$SELECT eventstore.erase_aggregate('a', 'r')$$, '8'),
   ($$SELECT eventstore.redact_event('one', 'r', '3')$$, 'true'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true) WHERE eventstore.is_erased(metadata)$$, '8'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.erasures WHERE store OPERATOR(pg_catalog.=) 'pgtap_victim.events'$$, '2')
   ) v(c, wanted);
