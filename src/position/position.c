@@ -338,12 +338,13 @@ pges_next_position(PG_FUNCTION_ARGS)
 {
 	Oid			sequence = PG_GETARG_OID(0);
 	SequenceEntry *entry = sequence_entry(sequence);
+	bool		guarded = entry->guarded_in == pges_current_lxid_compat();
 	Oid			relid;
 	int64		position;
 
 	PreventCommandIfReadOnly("eventstore.next_position()");
-	relid = entry->guarded_in == pges_current_lxid_compat() ?
-		entry->appended.store->live.relid : pges_table_of_sequence(sequence);
+	Assert(!guarded || entry->appended.store != NULL);
+	relid = guarded ? entry->appended.store->live.relid : pges_table_of_sequence(sequence);
 	check_privileges(relid, sequence);
 	pges_allocate_positions(pges_store_of_sequence(relid, sequence), &position, 1);
 	PG_RETURN_INT64(position);
