@@ -32,7 +32,7 @@ pges_relation_name(Oid relid)
 {
 	char	   *name = get_rel_name(relid);
 
-	return name ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name) : NULL;
+	return name ? quote_qualified_identifier(get_namespace_name_or_temp(get_rel_namespace(relid)), name) : NULL;
 }
 
 /* Return the order of two texts by their bytes, like memcmp(); NULL comes first. */
