@@ -38,7 +38,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.archive_events(regclass, bigint, timestamptz, text[], integer, boolean) IS
 'Moves events from a store to its archive, oldest first, in the caller''s transaction. Does not block appends or readers. If there is no archive, creates it; this fails if another transaction uses the store, so call create_archive() first on a busy store. Never moves an event above archive_limit(), or an event whose aggregate has an earlier event that stays.
 store: NULL means the setting pg_eventstore.store.
-before_position: only events before this position.
+before_position: only events before this position, which may be any.
 before_time: only events that occurred before this time.
 aggregate_ids: only events of these aggregates. At least one condition must be given. An event must meet all given conditions.
 max_count: the maximum number of events to move; NULL means all.
@@ -116,4 +116,4 @@ COMMENT ON FUNCTION eventstore.set_archive_hold(text, bigint, regclass) IS
 name: the name of the hold, such as that of a reader of the log. If the hold exists, its position is changed.
 up_to_position: events up to this position may be archived; NULL removes the hold.
 store: NULL means the setting pg_eventstore.store.
-Errors: 22004 if name is NULL; 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has written the hold since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22004 if name is NULL; 22V01 if up_to_position is greater than any position that the store has given, as read_events(); 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has written the hold since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';

@@ -141,14 +141,15 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT eventstore.read_support;
 
 COMMENT ON FUNCTION eventstore.read_events(bigint, integer, text[], text[], boolean, regclass, boolean) IS
 'Returns the ordered log: the events after a position, up to the high-water mark, in the order of their positions. A reader that continues after the position of the last event it received sees every event once and in order.
-after_position: the position of the last event seen; 0 or NULL means the start of the log, or with backwards its end.
+after_position: the position of the last event seen; 0, NULL or a negative position means the start of the log. With backwards, any position, before which to read; 0 or NULL means the end of the log.
 max_count: the maximum number of events; NULL means the setting pg_eventstore.batch_size (100).
 event_types, aggregate_types: only events of these types; NULL means all.
 backwards: newest first; then after_position is the lowest position seen.
 store: NULL means the setting pg_eventstore.store.
 include_archived: also events that were moved to the archive.
 The function reads under a new snapshot at every isolation level. On a standby and on a logical subscriber, the mark is the position in eventstore.watermarks.
-Errors: 22023 if max_count is negative; 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; 42P01, 42809 no such store.';
+If the server crashes, events whose transactions committed with synchronous_commit = off can be lost although the function has returned them; see the setting pg_eventstore.durable_reads.
+Errors: 22V01 if after_position is greater than any position that the store has given: it is a checkpoint of another store, or from before this store was restored. A standby or a logical subscriber raises no such error: the position may be still to come. 22023 if max_count is negative; 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.high_water_mark(store regclass DEFAULT NULL)
 RETURNS bigint
@@ -164,20 +165,42 @@ Errors: 42501 without SELECT on the store; 55000 if a subscription contains the 
 CREATE OR REPLACE FUNCTION eventstore.wait_for_events(
   after_position bigint DEFAULT 0,
   timeout interval DEFAULT '10 seconds',
+  event_types text[] DEFAULT NULL,
+  aggregate_types text[] DEFAULT NULL,
   store regclass DEFAULT NULL,
   include_archived boolean DEFAULT false)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_wait_for_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION eventstore.wait_for_events(bigint, interval, regclass, boolean) IS
-'Waits until read_events() returns an event after a position, in any session. The function needs no LISTEN, so it works through any pooler and on a standby.
-after_position: the position of the last event seen; NULL means 0.
+COMMENT ON FUNCTION eventstore.wait_for_events(bigint, interval, text[], text[], regclass, boolean) IS
+'Waits until read_events() with the same filters returns an event after a position, in any session. The function needs no LISTEN, so it works through any pooler and on a standby.
+after_position: the position of the last event seen; 0, NULL or a negative position means the start of the log.
 timeout: the maximum time to wait; more than 60 seconds count as 60.
+event_types, aggregate_types: only events of these types; NULL means all. Each call looks at all events after after_position, each once. A reader with a filter therefore moves its checkpoint by next_checkpoint() before it waits.
 store: NULL means the setting pg_eventstore.store.
 include_archived: also events that were moved to the archive.
-Returns the high-water mark, or NULL if no event came before the timeout.
+Returns the high-water mark, or NULL if no event came before the timeout. Do not store the mark as a checkpoint; see next_checkpoint().
 Errors: 22004 if timeout is NULL; 22023 if timeout is negative; others as read_events().';
+
+CREATE OR REPLACE FUNCTION eventstore.next_checkpoint(
+  after_position bigint DEFAULT 0,
+  event_types text[] DEFAULT NULL,
+  aggregate_types text[] DEFAULT NULL,
+  store regclass DEFAULT NULL,
+  include_archived boolean DEFAULT true)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pges_next_checkpoint'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.next_checkpoint(bigint, text[], text[], regclass, boolean) IS
+'Returns the greatest position to which a reader with a filter may move its checkpoint: the position before the first event after after_position that passes the filter, or the high-water mark if there is no such event. The reader may call the function at any time, before or after read_events() with the same filter, and misses no event.
+after_position: the checkpoint; the reader has processed all events up to there that pass the filter. 0, NULL or a negative position means the start of the log.
+event_types, aggregate_types: the filter; NULL means all events.
+store: NULL means the setting pg_eventstore.store.
+include_archived: also events that were moved to the archive.
+Returns after_position or a greater position. A crash of the server does not make the store give a position up to there again: the call flushes the WAL.
+Errors: as read_events().';
 
 CREATE OR REPLACE FUNCTION eventstore.advance_watermark(store regclass DEFAULT NULL)
 RETURNS bigint

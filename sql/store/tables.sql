@@ -1,16 +1,30 @@
 COMMENT ON SCHEMA eventstore IS 'Event stores: append events, read them back, receive notifications of new ones.';
 
+-- A number of this installation of the extension.  A dump does not contain it, so a
+-- restore makes another one; pg_upgrade, standbys and base backups keep it.  A
+-- sequence, because a publication FOR ALL TABLES does not replicate it.
+CREATE SEQUENCE eventstore.history_seed;
+SELECT pg_catalog.setval('eventstore.history_seed',
+  pg_catalog.abs(pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0)));
+
+COMMENT ON SEQUENCE eventstore.history_seed IS
+'A random number, made when the extension was created. Part of column history of view stores.';
+
 CREATE VIEW eventstore.stores AS
 SELECT c.oid::pg_catalog.regclass AS store,
        o.notifications,
        o.channel,
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        o.position_sequence,
-       GREATEST(c.reltuples::bigint, 0) AS estimated_events
-  FROM pg_catalog.pg_trigger t
+       GREATEST(c.reltuples::bigint, 0) AS estimated_events,
+       pg_catalog.concat_ws('.', h.last_value, d.oid, c.oid) AS history
+  FROM eventstore.history_seed h,
+       pg_catalog.pg_database d,
+       pg_catalog.pg_trigger t
   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) t.tgrelid,
        LATERAL eventstore.store_options(c.oid::pg_catalog.regclass) o
- WHERE t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
+ WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+   AND t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
    AND t.tgnargs OPERATOR(pg_catalog.=) 2::smallint
    AND t.tgtype OPERATOR(pg_catalog.=) 4::smallint -- after INSERT, for each statement
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
@@ -24,6 +38,8 @@ COMMENT ON COLUMN eventstore.stores.channel IS 'NOTIFY channel';
 COMMENT ON COLUMN eventstore.stores.owner IS 'role that owns the table';
 COMMENT ON COLUMN eventstore.stores.position_sequence IS 'sequence of the store''s positions; null if the default of the table''s column position was changed';
 COMMENT ON COLUMN eventstore.stores.estimated_events IS 'number of events according to the planner''s statistics; 0 before the first ANALYZE';
+COMMENT ON COLUMN eventstore.stores.history IS
+'identity of the history of the store. A reader that keeps its checkpoint outside of this database keeps this text with it, and compares it when it starts: if it differs, the checkpoint means nothing here. The identity of a store that is created, restored from a dump, or copied with its database is new. It stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. Recovery to a point in time, and the promotion of a standby that has not received the last events, keep it, too, although the store gives the positions of the lost events again: then the timeline of the server is higher (pg_control_checkpoint()). A logical subscriber has an identity of its own';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 

@@ -156,7 +156,8 @@ report_position(const PgesStore *store, const ErrorData *error)
 					store->live.qualified_name),
 			 errdetail("%s", error->detail ? error->detail : "The sequence of the positions is behind the events."),
 			 errhint("If events came without their sequence, for example by logical replication, the owner of the store can set the sequence: "
-					 "SELECT setval(pg_get_serial_sequence(%s, 'position'), (SELECT max(position) FROM %s)).",
+					 "SELECT setval(pg_get_serial_sequence(%1$s, 'position'), greatest((SELECT max(position) FROM %2$s), "
+					 "(SELECT position FROM eventstore.watermarks WHERE store = %1$s::regclass))).",
 					 quote_literal_cstr(store->live.qualified_name), store->live.qualified_name),
 			 errstore(store)));
 }

@@ -22,6 +22,7 @@
 #include "archive/archive.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "read/read.h"
 #include "store/store.h"
 
 #define HOLDS_STORE 1
@@ -92,8 +93,11 @@ pges_set_archive_hold(PG_FUNCTION_ARGS)
 					"AND name OPERATOR(pg_catalog.=) $2",
 					2, store->live.relid, PG_GETARG_DATUM(0), (Datum) 0);
 	else
+	{
+		pges_check_given(store, PG_GETARG_INT64(1));
 		write_holds("INSERT INTO eventstore.archive_holds AS h (store, name, position) VALUES ($1, $2, $3) "
 					"ON CONFLICT (store, name) DO UPDATE SET position = EXCLUDED.position",
 					3, store->live.relid, PG_GETARG_DATUM(0), PG_GETARG_DATUM(1));
+	}
 	PG_RETURN_VOID();
 }

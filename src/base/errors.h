@@ -10,4 +10,7 @@
 
 #define ERRCODE_PGES_VERSION_CONFLICT	MAKE_SQLSTATE('4','0','V','0','1')
 
+/* Class 22 (data exception): drivers do not retry or reconnect. */
+#define ERRCODE_PGES_BEYOND_LOG			MAKE_SQLSTATE('2','2','V','0','1')
+
 #endif							/* PGES_ERRORS_H */

@@ -17,6 +17,7 @@ int			pges_batch_size = 100;
 int			pges_max_aggregate_locks = 1000;
 int			pges_notifier_tick = 1;
 bool		pges_direct_append = true;
+bool		pges_durable_reads = false;
 
 /* Check hook: return false if a store name cannot name a table. */
 static bool
@@ -53,6 +54,14 @@ pges_guc_init(void)
 							"Used by calls without max_count.",
 							&pges_batch_size, 100, 1, 1000000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+
+	/* for readers whose writers commit asynchronously */
+	DefineCustomBoolVariable("pg_eventstore.durable_reads",
+							 "Makes readers of the ordered log flush what they return.",
+							 "A crash of this server then takes no event that a reader has seen, "
+							 "even if it was committed asynchronously.",
+							 &pges_durable_reads, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/*
 	 * Each lock takes a place in the shared lock table until commit.  Other

@@ -12,6 +12,7 @@ extern int	pges_batch_size;
 extern int	pges_max_aggregate_locks;
 extern int	pges_notifier_tick;
 extern bool pges_direct_append;
+extern bool pges_durable_reads;
 
 extern void pges_guc_init(void);
 

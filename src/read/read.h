@@ -24,10 +24,13 @@ typedef struct PgesParams
 } PgesParams;
 
 /* in read_log.c: parameters after, mark, limit */
-extern const PgesStatement pges_read_forwards;
+extern const PgesStatement *const pges_read_forwards;
 
 /* in reader.c */
 extern int64 pges_mark_to_read(const PgesStore *store);
+extern void pges_check_given(const PgesStore *store, int64 position);
+extern int64 pges_mark_after(const PgesStore *store, int64 after);
+extern void pges_flush_wal(void);
 extern void pges_add_param(PgesParams *params, Datum value, bool isnull);
 extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
 							   int arg, int32 if_null);

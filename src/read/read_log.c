@@ -35,8 +35,8 @@
 #define SHORT_RANGE 1000		/* fewer positions are read by position */
 
 /* Reads a range of positions; 1: after, or backwards before, 2: mark, 3: limit */
-#define RANGE(operator, filters, order) \
-	"SELECT " PGES_COLUMNS " FROM %1$s " \
+#define RANGE(columns, operator, filters, order) \
+	"SELECT " columns " FROM %1$s " \
 	"WHERE position OPERATOR(pg_catalog." operator ") $1 " \
 	"AND position OPERATOR(pg_catalog.<=) $2 " filters \
 	"ORDER BY position " order " LIMIT $3"
@@ -46,27 +46,53 @@
 	"AND ($4 IS NULL OR event_type OPERATOR(pg_catalog.=) ANY ($4)) " \
 	"AND ($5 IS NULL OR aggregate_type OPERATOR(pg_catalog.=) ANY ($5)) "
 
-#define FORWARDS(filters) RANGE(">", filters, "ASC")
-#define BACKWARDS(filters) RANGE("<", filters, "DESC")
 #define TYPES {INT8OID, INT8OID, INT8OID, TEXTARRAYOID, TEXTARRAYOID}
 
-const PgesStatement pges_read_forwards = {FORWARDS(""), 3, TYPES};
-static const PgesStatement backwards = {BACKWARDS(""), 3, TYPES};
+/* The statements that read a range of positions, in one direction. */
+typedef struct RangeStatements
+{
+	PgesStatement unfiltered;
+	PgesStatement by_position;	/* filtered, with the index on the positions */
+	PgesStatement by_plan;		/* filtered, planned for each execution */
+} RangeStatements;
 
-/* With the index on the positions, or with a plan that is made for each call. */
-static const PgesStatement forwards_by_position = {FORWARDS(FILTERS), 5, TYPES};
-static const PgesStatement backwards_by_position = {BACKWARDS(FILTERS), 5, TYPES};
-static const PgesStatement forwards_by_plan = {FORWARDS(FILTERS), 5, TYPES,.custom = true};
-static const PgesStatement backwards_by_plan = {BACKWARDS(FILTERS), 5, TYPES,.custom = true};
+#define RANGE_STATEMENTS(columns, operator, order) { \
+	{RANGE(columns, operator, "", order), 3, TYPES}, \
+	{RANGE(columns, operator, FILTERS, order), 5, TYPES}, \
+	{RANGE(columns, operator, FILTERS, order), 5, TYPES, .custom = true} \
+}
 
-/* 1: after, 2: mark */
-static const PgesStatement any_between = {
-	"SELECT 1 FROM %1$s "
-	"WHERE position OPERATOR(pg_catalog.>) $1 "
-	"AND position OPERATOR(pg_catalog.<=) $2 "
-	"ORDER BY position LIMIT 1",
-	2, {INT8OID, INT8OID}
-};
+static const RangeStatements forwards = RANGE_STATEMENTS(PGES_COLUMNS, ">", "ASC");
+static const RangeStatements backwards = RANGE_STATEMENTS(PGES_COLUMNS, "<", "DESC");
+static const RangeStatements first_position = RANGE_STATEMENTS("position", ">", "ASC");
+
+const PgesStatement *const pges_read_forwards = &forwards.unfiltered;
+
+/* Return a checkpoint; null or less than 0 is the start of the log. */
+static int64
+checkpoint_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? 0 : Max(PG_GETARG_INT64(arg), 0);
+}
+
+/* Return the position before which to read backwards; null or 0 is the end. */
+static int64
+bound_argument(FunctionCallInfo fcinfo, int arg)
+{
+	int64		position = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT64(arg);
+
+	return position == 0 ? PG_INT64_MAX : position;
+}
+
+/* Add the arguments event_types and aggregate_types, unless both are null. */
+static void
+add_filters(PgesParams *params, FunctionCallInfo fcinfo, int arg)
+{
+	if (PG_ARGISNULL(arg) && PG_ARGISNULL(arg + 1))
+		return;
+	pges_add_param(params, PG_GETARG_DATUM(arg), PG_ARGISNULL(arg));
+	pges_add_param(params, PG_GETARG_DATUM(arg + 1), PG_ARGISNULL(arg + 1));
+}
 
 /*
  * Return whether the planner should choose how to read a number of positions with a
@@ -88,18 +114,14 @@ is_worth_planning(const PgesStore *store, int64 positions)
 	return analyzed;
 }
 
-/* Return the statement that reads from a position up to the mark, or backwards. */
+/* Return the statement for these parameters, which reads up to a number of positions. */
 static const PgesStatement *
-choose_statement(const PgesStore *store, bool is_backwards, bool filtered,
-				 int64 start, int64 mark)
+choose_statement(const PgesStore *store, const RangeStatements *statements,
+				 const PgesParams *params, int64 positions)
 {
-	int64		positions = is_backwards ? Min(start, mark) : mark - Max(start, 0);
-
-	if (!filtered)
-		return is_backwards ? &backwards : &pges_read_forwards;
-	if (is_worth_planning(store, positions))
-		return is_backwards ? &backwards_by_plan : &forwards_by_plan;
-	return is_backwards ? &backwards_by_position : &forwards_by_position;
+	if (params->n == statements->unfiltered.nparams)
+		return &statements->unfiltered;
+	return is_worth_planning(store, positions) ? &statements->by_plan : &statements->by_position;
 }
 
 PG_FUNCTION_INFO_V1(pges_read_events);
@@ -109,25 +131,19 @@ Datum
 pges_read_events(PG_FUNCTION_ARGS)
 {
 	bool		is_backwards = pges_bool_argument(fcinfo, 4, false);
-	bool		filtered = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
 	const PgesStore *store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
-	int64		start = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
-	int64		mark = pges_mark_to_read(store);
+	int64		start = is_backwards ? bound_argument(fcinfo, 0) : checkpoint_argument(fcinfo, 0);
+	int64		mark = is_backwards ? pges_mark_to_read(store) : pges_mark_after(store, start);
 	PgesParams	params = {.n = 0};
 
-	if (is_backwards && start == 0)
-		start = PG_INT64_MAX;	/* begin at the end */
 	pges_add_param(&params, Int64GetDatum(start), false);
 	pges_add_param(&params, Int64GetDatum(mark), false);
 	pges_add_max_count(&params, fcinfo, 1, pges_batch_size);
-	if (filtered)
-	{
-		pges_add_param(&params, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
-		pges_add_param(&params, PG_GETARG_DATUM(3), PG_ARGISNULL(3));
-	}
+	add_filters(&params, fcinfo, 2);
 	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, false),
-							  choose_statement(store, is_backwards, filtered, start, mark),
+							  is_backwards ? choose_statement(store, &backwards, &params, Min(start, mark)) :
+							  choose_statement(store, &forwards, &params, mark - start),
 							  &params);
 	PopActiveSnapshot();
 	return (Datum) 0;
@@ -169,22 +185,61 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(mark);
 }
 
-/* Return whether the user can see an event after a position, up to the mark. */
-static bool
-has_event(const PgesStore *store, bool include_archived, int64 after, int64 mark)
+/* Make the parameters of first_event(); the filters are arguments from "arg" on. */
+static PgesParams
+first_event_params(FunctionCallInfo fcinfo, int arg)
 {
-	Datum		values[] = {Int64GetDatum(after), Int64GetDatum(mark)};
-	PgesScope	scope;
-	bool		found;
+	PgesParams	params = {.values = {0, 0, Int64GetDatum(1)},.n = 3};
 
+	add_filters(&params, fcinfo, arg);
+	return params;
+}
+
+/*
+ * Return the position of the first event after a position, up to the mark, that the user
+ * can see and that passes the filters; 0 if there is none.
+ */
+static int64
+first_event(const PgesStore *store, bool include_archived, PgesParams *params,
+			int64 after, int64 mark)
+{
+	PgesScope	scope;
+	int64		found;
+
+	params->values[0] = Int64GetDatum(after);
+	params->values[1] = Int64GetDatum(mark);
 	PushActiveSnapshot(GetLatestSnapshot());
 	scope = pges_scope_to_read(&store, include_archived);
 	SPI_connect();
-	(void) pges_run_statement(store, scope, &any_between, values, NULL, true, NULL);
-	found = SPI_processed > 0;
+	(void) pges_run_statement(store, scope, choose_statement(store, &first_position, params, mark - after),
+							  params->values, params->nulls, true, NULL);
+	found = SPI_processed > 0 ? pges_found_int64(1, 0) : 0;
 	SPI_finish();
 	PopActiveSnapshot();
 	return found;
+}
+
+PG_FUNCTION_INFO_V1(pges_next_checkpoint);
+
+/*
+ * SQL: return the greatest position to which a filtered reader may move its checkpoint.
+ * A crash must not let the store give a position again that the reader has passed.  So
+ * the WAL is flushed, which has the change of the sequence.
+ */
+Datum
+pges_next_checkpoint(PG_FUNCTION_ARGS)
+{
+	int64		after = checkpoint_argument(fcinfo, 0);
+	const PgesStore *store = pges_store_argument(fcinfo, 3, AccessShareLock, ACL_SELECT);
+	int64		mark = pges_mark_after(store, after);
+	PgesParams	params = first_event_params(fcinfo, 1);
+	int64		found;
+
+	if (mark <= after)
+		PG_RETURN_INT64(after);
+	pges_flush_wal();
+	found = first_event(store, pges_bool_argument(fcinfo, 4, true), &params, after, mark);
+	PG_RETURN_INT64(found > 0 ? found - 1 : mark);
 }
 
 /* Return the time to wait, in ms, from an interval argument; raise if it is invalid. */
@@ -209,30 +264,31 @@ timeout_argument(FunctionCallInfo fcinfo, int arg)
 PG_FUNCTION_INFO_V1(pges_wait_for_events);
 
 /*
- * SQL: wait until there is an event after a position.  Return the mark, or null after
- * the timeout.  The session reads the mark at growing intervals.  No other process has
- * to wake the session, so the function works through any pooler and on a standby.
+ * SQL: wait until there is an event after a position that passes the filters.  Return the
+ * mark, or null after the timeout.  The session reads the mark at growing intervals, and
+ * looks at no event twice.  No other process has to wake the session, so the function
+ * works through any pooler and on a standby.
  */
 Datum
 pges_wait_for_events(PG_FUNCTION_ARGS)
 {
-	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64		after = checkpoint_argument(fcinfo, 0);
 	int64		timeout = timeout_argument(fcinfo, 1);
-	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
-	bool		include_archived = pges_bool_argument(fcinfo, 3, false);
+	const PgesStore *store = pges_store_argument(fcinfo, 4, AccessShareLock, ACL_SELECT);
+	bool		include_archived = pges_bool_argument(fcinfo, 5, false);
+	PgesParams	params = first_event_params(fcinfo, 2);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
-	int64		fruitless = -1; /* a mark up to which no event is new */
+	int64		mark = pges_mark_after(store, after);
 
 	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
 	{
-		int64		mark = pges_mark_to_read(store);
 		long		left;
 
-		if (mark > after && mark != fruitless)
+		if (mark > after)
 		{
-			if (has_event(store, include_archived, after, mark))
+			if (first_event(store, include_archived, &params, after, mark) > 0)
 				PG_RETURN_INT64(mark);
-			fruitless = mark;
+			after = mark;
 		}
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (left <= 0)
@@ -241,5 +297,8 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 						 Min(nap, left), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
+		mark = pges_high_water_mark(store);
+		if (mark > after)
+			mark = pges_mark_to_read(store);
 	}
 }

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
 #include "fmgr.h"
@@ -15,6 +17,9 @@
 #include "utils/inval.h"
 #include "utils/snapmgr.h"
 
+#include "base/act_as.h"
+#include "base/errors.h"
+#include "base/guc.h"
 #include "notify/notify.h"
 #include "position/position.h"
 #include "read/read.h"
@@ -38,8 +43,31 @@ catch_up(const PgesStore *store, int64 mark)
 }
 
 /*
+ * Flush the WAL as far as it has been generated.  If the insert position is just after
+ * the header of a page, that page is not generated yet.
+ */
+void
+pges_flush_wal(void)
+{
+	XLogRecPtr	end;
+
+	if (RecoveryInProgress())
+		return;
+	end = GetXLogInsertRecPtr();
+	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD)
+		end -= SizeOfXLogLongPHD;
+	else if (end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		end -= SizeOfXLogShortPHD;
+	XLogFlush(end);
+}
+
+/*
  * Return the high-water mark of a store to a reader.  The caller takes a fresh snapshot
  * afterwards.  A session's first call for a store lets other sessions learn the mark.
+ *
+ * A transaction that commits asynchronously ends before its commit record is flushed.
+ * With durable_reads, that record is flushed here for all events at or below the mark:
+ * their transactions have ended, so the records are in the WAL.
  */
 int64
 pges_mark_to_read(const PgesStore *store)
@@ -47,8 +75,80 @@ pges_mark_to_read(const PgesStore *store)
 	bool		is_first = pges_is_first_look(store);
 	int64		mark = pges_high_water_mark(store);
 
+	if (pges_durable_reads)
+		pges_flush_wal();
 	if (is_first && mark > 0)
 		catch_up(store, mark);
+	return mark;
+}
+
+static const PgesStatement greatest_position = {
+	"SELECT position FROM %1$s ORDER BY position DESC LIMIT 1",
+	0, {0}
+};
+
+/*
+ * Return the greatest position of an event in a store and its archive; 0 for none.  The
+ * owner of the store looks, so that it does not matter what the user can see.
+ */
+static int64
+find_greatest_position(const PgesStore *store)
+{
+	PgesScope	scope;
+	PgesIdentity caller;
+	int64		greatest;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, true);
+	pges_become(&caller, store->live.owner);
+	SPI_connect();
+	(void) pges_run_statement(store, scope, &greatest_position, NULL, NULL, true, NULL);
+	greatest = SPI_processed > 0 ? pges_found_int64(1, 0) : 0;
+	SPI_finish();
+	pges_become_again(&caller);
+	PopActiveSnapshot();
+	return greatest;
+}
+
+/*
+ * Raise an error if a store has never given a position: a reader that waits there for
+ * the next event would miss all until then.
+ *
+ * The sequence is above each position that was given, also to transactions that are open
+ * or were rolled back.  But events and a watermark may have come with their positions.
+ * On a standby and on a subscriber, the position may be still to come.
+ */
+void
+pges_check_given(const PgesStore *store, int64 position)
+{
+	int64		last;
+	PgesWatermark watermark;
+
+	if (pges_is_subscribed(store->live.relid) || RecoveryInProgress())
+		return;
+	last = pges_next_of_sequence(store->sequence) - 1;
+	if (position <= last)
+		return;
+	(void) pges_read_watermark(store->live.relid, true, &watermark);
+	last = Max(last, watermark.position);
+	last = Max(last, find_greatest_position(store));
+	if (position > last)
+		ereport(ERROR,
+				(errcode(ERRCODE_PGES_BEYOND_LOG),
+				 errmsg("position " INT64_FORMAT " is beyond the log of store %s",
+						position, store->live.qualified_name),
+				 errdetail("The store has given positions up to " INT64_FORMAT ".", last),
+				 errhint("Check whether the position is of another store. If this store was restored, or a standby took over without its last events, build what was made of the log again, from position 0; see column \"history\" of view eventstore.stores.")));
+}
+
+/* Return the mark to a reader with a checkpoint, which the store must have given. */
+int64
+pges_mark_after(const PgesStore *store, int64 after)
+{
+	int64		mark = pges_mark_to_read(store);
+
+	if (after > mark)
+		pges_check_given(store, after);
 	return mark;
 }
 

@@ -62,7 +62,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 	while (found == LOT && done < left)
 	{
 		params->values[2] = Int64GetDatum(Min(left - done, LOT));
-		(void) pges_run_statement(store, scope, &pges_read_forwards, params->values, params->nulls, true, NULL);
+		(void) pges_run_statement(store, scope, pges_read_forwards, params->values, params->nulls, true, NULL);
 		found = SPI_processed;
 		if (found > 0)
 			params->values[0] = return_rows(rsinfo, context);
@@ -81,12 +81,13 @@ Datum
 pges_export_events(PG_FUNCTION_ARGS)
 {
 	const PgesStore *store = pges_store_argument(fcinfo, 2, AccessShareLock, ACL_SELECT);
-	int64		mark = pges_mark_to_read(store);
+	int64		after = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0);
+	int64		mark = pges_mark_after(store, after);
 	PgesParams	params = {.n = 0};
 	PgesProgress progress;
 	PgesScope	scope;
 
-	pges_add_param(&params, Int64GetDatum(PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0)), false);
+	pges_add_param(&params, Int64GetDatum(after), false);
 	pges_add_param(&params, Int64GetDatum(mark), false);
 	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
 	InitMaterializedSRF(fcinfo, 0);

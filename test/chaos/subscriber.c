@@ -156,7 +156,7 @@ wait_and_read(void)
 	bool		woken;
 	int			rows;
 
-	if (call_for_page("SELECT eventstore.wait_for_events($1, '1 s', $3) WHERE $2 > 0") != OK)
+	if (call_for_page("SELECT eventstore.wait_for_events($1, '1 s', store => $3) WHERE $2 > 0") != OK)
 		return -1;
 	woken = !PQgetisnull(client.result, 0, 0);
 	rows = read_page();

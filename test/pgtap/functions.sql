@@ -72,7 +72,12 @@ INSERT INTO wanted VALUES
  'SETOF eventstore.event', 'volatile', 'unsafe', 'called on null', 100),
 ('high_water_mark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('wait_for_events',
- 'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, event_types text[] DEFAULT NULL::text[], '
+ 'aggregate_types text[] DEFAULT NULL::text[], store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('next_checkpoint',
+ 'after_position bigint DEFAULT 0, event_types text[] DEFAULT NULL::text[], aggregate_types text[] DEFAULT NULL::text[], '
+ 'store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('advance_watermark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('import_events',

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(204);
+SELECT plan(209);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -47,6 +47,7 @@ INSERT INTO reads VALUES
 ('export_events', $$SELECT * FROM eventstore.export_events()$$),
 ('read_events, filtered', $$SELECT * FROM eventstore.read_events(0, 10, '{T}', '{A}', true)$$),
 ('wait_for_events', $$SELECT eventstore.wait_for_events(0, '0')$$),
+('next_checkpoint', $$SELECT eventstore.next_checkpoint(0, '{T}')$$),
 ('high_water_mark', $$SELECT eventstore.high_water_mark()$$);
 CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
@@ -219,6 +220,8 @@ SELECT results_eq($$SELECT aggregate_id::text COLLATE "default" FROM eventstore.
 SELECT is(eventstore.wait_for_events(0, '0'), eventstore.high_water_mark(), 'row security: wait_for_events returns the mark');
 SELECT is(eventstore.wait_for_events((SELECT position FROM eventstore.read_events(0, 1000)), '0'), NULL,
           'row security: but is not woken by what it may not see');
+SELECT is(eventstore.next_checkpoint((SELECT position FROM eventstore.read_events(0, 1000))), eventstore.high_water_mark(),
+          'row security: next_checkpoint passes over what it may not see');
 SELECT is(eventstore.append_event('T', '1', 'r-writer', 1), 2, 'row security: a role appends what it may');
 SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-new')$$, '42501', NULL, 'row security: and nothing else');
 SELECT throws_ok($$SELECT eventstore.append_event('T', '1', 'r-reader')$$, '42501', NULL,

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(114);
+SELECT plan(115);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -75,6 +75,7 @@ SELECT set_eq($$
     'function eventstore.is_erased(jsonb)',
     'function eventstore.keep_erasures()',
     'function eventstore.new_event_id()',
+    'function eventstore.next_checkpoint(bigint,text[],text[],regclass,boolean)',
     'function eventstore.next_position(regclass)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
@@ -86,8 +87,9 @@ SELECT set_eq($$
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.store_options(regclass)',
     'function eventstore.sync_archive(regclass)',
-    'function eventstore.wait_for_events(bigint,interval,regclass,boolean)',
+    'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
     'sequence eventstore.events_position_seq',
+    'sequence eventstore.history_seed',
     'table eventstore.archive_holds',
     'table eventstore.default_store_options',
     'table eventstore.erasures',
@@ -105,7 +107,7 @@ SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'v notifier',
-    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -212,7 +214,7 @@ SELECT is(pg_get_serial_sequence('eventstore.events', 'position'), 'eventstore.e
 -- the view of stores
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.stores'::regclass AND attnum > 0),
-          ARRAY['store regclass', 'notifications text', 'channel text', 'owner name', 'position_sequence regclass', 'estimated_events bigint'],
+          ARRAY['store regclass', 'notifications text', 'channel text', 'owner name', 'position_sequence regclass', 'estimated_events bigint', 'history text'],
           'the columns of the view of stores');
 SELECT ok(obj_description('eventstore.stores'::regclass, 'pg_class') <> '', 'the view has a comment');
 SELECT is_empty($$
@@ -349,6 +351,7 @@ SELECT results_eq($$
     FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' ORDER BY name$$,
   $$VALUES ('pg_eventstore.batch_size', 'integer', 'user', '100', '1', '1000000', '-'),
            ('pg_eventstore.direct_append', 'bool', 'user', 'on', '-', '-', '-'),
+           ('pg_eventstore.durable_reads', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
            ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
            ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-')$$,
@@ -359,7 +362,7 @@ SELECT is_empty($$
 CREATE ROLE pgtap_nobody;
 SET LOCAL ROLE pgtap_nobody;
 SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set %s', s))
-  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000', 'direct_append = off',
+  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000', 'direct_append = off', 'durable_reads = on',
                     'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
 SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
   FROM (VALUES ('batch_size = 0', '22023'), ('batch_size = 1000001', '22023'), ('max_aggregate_locks = 0', '42501'),

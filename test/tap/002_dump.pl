@@ -65,6 +65,18 @@ my $source = picture('source');
 is(scalar(grep { /retry-3/ } @$source), scalar @stores, 'the source has events in every store');
 is(scalar(grep { /shop.orders.aggregate_id.character varying\(255\)/ } @$source), 1, 'and a widened column');
 
+# The histories of the stores of all databases so far.
+my %histories;
+sub new_histories
+{
+  my ($dbname, $how) = @_;
+  my @new = split /\n/, $node->safe_psql($dbname, 'SELECT history FROM eventstore.stores');
+
+  is(scalar(grep { $histories{$_}++ } @new), 0, "$how: the histories are new");
+  return;
+}
+new_histories('source', 'source');
+
 # Restored stores go on where they were.
 sub goes_on
 {
@@ -75,6 +87,8 @@ sub goes_on
     my $name = $store =~ s/'/''/gr;
     my $next = $node->safe_psql('source', "SELECT max(position) + 1 FROM $store");
 
+    is(sqlstate($node, "SELECT eventstore.read_events($next - 1, store => '$name')", dbname => $dbname), '00000', "$how: $store has given what the source had");
+    is(sqlstate($node, "SELECT eventstore.read_events($next, store => '$name')", dbname => $dbname), '22V01', "$how: $store refuses later checkpoints");
     is($node->safe_psql($dbname, "SELECT deduplicated FROM eventstore.append('[{\"event_id\": \"retry-1\", \"event_type\": \"e\", \"aggregate_id\": \"b\", \"data\": {\"x\": 1}}, {\"event_id\": \"retry-2\", \"event_type\": \"e\", \"aggregate_id\": \"c\", \"data\": {\"x\": 2}}, {\"event_id\": \"retry-3\", \"event_type\": \"e\", \"data\": {\"x\": 3}}]', '{\"b\": 0, \"c\": 0}', '$name')"),
       "t\nt\nt", "$how: $store recognises a retry");
     is($node->safe_psql($dbname, "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\", \"data\": 1}]', '{\"a\": 3}', '$name')"),
@@ -98,6 +112,7 @@ sub check_restore
   is(scalar(heard_by($listener, $node, $dbname)), 0, "$how: restored events are not announced");
   $listener->quit;
   is_deeply(picture($dbname), $source, "$how: the restored database is the same");
+  new_histories($dbname, $how);
   goes_on($dbname, $how);
 }
 
@@ -111,6 +126,16 @@ check_restore('schema, then data',
   [ [ @psql, '-f', "$dir/schema" ], [ @psql, '-f', "$dir/data" ] ]);
 check_restore('sections', [],
   [ map { [ 'pg_restore', '-e', "--section=$_", "$dir/custom" ] } qw(pre-data data post-data) ]);
+
+# A dump is restored over what has gone on, and a database is copied.
+my $kept = $node->safe_psql('r_inserts', 'SELECT history FROM eventstore.stores ORDER BY 1');
+$node->safe_psql('r_inserts', "ALTER TABLE shop.orders RENAME TO o; ALTER TABLE shop.o SET SCHEMA quiet; VACUUM FULL quiet.o; SELECT eventstore.set_notifications('quiet.o', 'worker')");
+is($node->safe_psql('r_inserts', 'SELECT history FROM eventstore.stores ORDER BY 1'), $kept, 'a store that is renamed, moved and rewritten keeps its history');
+$node->command_ok([ 'pg_restore', '-e', '--clean', '--if-exists', '-d', 'r_sections', "$dir/custom" ], 'a dump is restored over a database');
+new_histories('r_sections', 'restored over');
+goes_on('r_sections', 'restored over');
+$node->safe_psql('postgres', 'CREATE DATABASE r_copy TEMPLATE r_plain');
+new_histories('r_copy', 'copied');
 
 # --schema-only alone leaves empty stores that start from the beginning.
 $node->safe_psql('postgres', 'CREATE DATABASE empty');

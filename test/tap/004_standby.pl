@@ -14,7 +14,7 @@ use Test::More;
 sub wait_for_mark
 {
   my ($node, $store, $position) = @_;
-  is($node->safe_psql('postgres', "SELECT eventstore.wait_for_events($position - 1, '60 s', '$store') >= $position"), 't',
+  is($node->safe_psql('postgres', "SELECT eventstore.wait_for_events($position - 1, '60 s', store => '$store') >= $position"), 't',
     $node->name . ": the mark of $store comes to $position");
   return;
 }
@@ -95,8 +95,8 @@ for my $store ('eventstore.events', 'shop.orders')
     isnt($there, '', "read_events($arguments) finds events of $store on the primary");
     is($standby->safe_psql('postgres', $read), $there, 'and the same on the standby');
   }
-  is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(1, '60 s', '$store')"), '2', "$store: there is an event to wait for");
-  is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(2, '10 ms', '$store') IS NULL"), 't', "$store: and no other");
+  is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(1, '60 s', store => '$store')"), '2', "$store: there is an event to wait for");
+  is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(2, '10 ms', store => '$store') IS NULL"), 't', "$store: and no other");
   is($standby->safe_psql('postgres', "SELECT position FROM eventstore.watermarks WHERE store = '$store'::regclass"), '2', "$store: the row");
 }
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM eventstore.open_appends'), '0', 'the view of open appends works');
@@ -116,8 +116,8 @@ is($primary->safe_psql('postgres', "SELECT first_position FROM eventstore.open_a
 $primary->safe_psql('postgres', "$append FROM generate_series(129, 400)");
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
 wait_for_mark($standby, 'shop.orders', 127);
-$waiter->start_sql("SELECT eventstore.wait_for_events(127, '60 s', 'shop.orders') > 127");
-is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(127, '400 ms', 'shop.orders') IS NULL"), 't',
+$waiter->start_sql("SELECT eventstore.wait_for_events(127, '60 s', store => 'shop.orders') > 127");
+is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(127, '400 ms', store => 'shop.orders') IS NULL"), 't',
   'nobody is told of what was committed behind it');
 is($standby->safe_psql('postgres', 'SELECT count(*) FROM shop.orders WHERE position > 128'), '272', 'which is there');
 is($_->safe_psql('postgres', "SELECT eventstore.high_water_mark('shop.orders')"), '127', $_->name . ': the mark stands before it') for $primary, $standby;
@@ -156,13 +156,13 @@ is(ranges($holder, $read), '1-447', 'but its session does not pass it once it is
 is($holder->run("SELECT eventstore.advance_watermark('shop.orders')"), '447', 'nor tells others to');
 $holder->quit;
 $primary->wait_for_catchup($standby, 'replay', $primary->lsn('insert'));
-is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(447, '400 ms', 'shop.orders') IS NULL"), 't', 'a prepared transaction holds the mark');
+is($standby->safe_psql('postgres', "SELECT eventstore.wait_for_events(447, '400 ms', store => 'shop.orders') IS NULL"), 't', 'a prepared transaction holds the mark');
 is(ranges($reader, $read), '1-447', 'on the standby, too');
 
 my $top = $primary->safe_psql('postgres', 'SELECT max(position) FROM shop.orders');
 is($top, '520', 'the standby has more');
 $waiter = session($standby);
-$waiter->start_sql("SELECT eventstore.wait_for_events(447, '60 s', 'shop.orders') > 520");
+$waiter->start_sql("SELECT eventstore.wait_for_events(447, '60 s', store => 'shop.orders') > 520");
 $primary->stop;
 $standby->promote;
 is(ranges($reader, $read), '1-447', 'after the promotion the prepared transaction holds the mark');

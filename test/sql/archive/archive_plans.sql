@@ -41,8 +41,9 @@ INSERT INTO calls (call) SELECT unnest(ARRAY[
   'get_event(''e-7'', include_archived => true)', 'get_event(''e-17777'', include_archived => true)', 'get_latest_events(7, include_archived => true)',
   'get_events_by_type(''t-7'', include_archived => true)', 'get_events_by_correlation_id(''c-7'', include_archived => true)',
   'get_events_by_causation_id(''d-7'', max_count => 5, include_archived => true)', 'read_events(include_archived => true)', 'read_events(9990, 20, include_archived => true)',
-  'read_events(20001, 20, include_archived => true)', 'read_events(max_count => 7, backwards => true, include_archived => true)',
-  'read_events(10004, 7, backwards => true, include_archived => true)', 'wait_for_events(7, ''0'', include_archived => true)']);
+  'read_events(20000, 20, include_archived => true)', 'read_events(max_count => 7, backwards => true, include_archived => true)',
+  'read_events(10004, 7, backwards => true, include_archived => true)', 'wait_for_events(7, ''0'', include_archived => true)',
+  'wait_for_events(9980, ''0'', ''{t-7}'', include_archived => true)', 'next_checkpoint(9980, ''{t-7}'')', 'next_checkpoint(9980, ''{t-7}'', include_archived => false)']);
 SELECT call, c.* FROM calls, LATERAL pg_temp.cost(call) c ORDER BY n;
 -- by a type with a limit: some more, for those of the same time
 SELECT call, events, live <= 100 AND archive <= 100 AND plain = 0 AS little FROM unnest(ARRAY[

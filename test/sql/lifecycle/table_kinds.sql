@@ -70,7 +70,7 @@ INSERT INTO reg_kinds.calls (call) VALUES
   ('get_event(''e-1'', %L)'), ('get_events_by_aggregate(''a'', store => %L)'), ('get_events_by_type(''t'', store => %L)'),
   ('get_events_by_aggregate_type(''A'', store => %L)'), ('get_events_by_correlation_id(''c'', store => %L)'), ('get_events_by_causation_id(''c'', store => %L)'),
   ('get_latest_events(1, %L)'), ('get_aggregate_version(''a'', %L)'), ('read_events(store => %L, include_archived => true)'), ('export_events(store => %L)'),
-  ('high_water_mark(%L)'), ('wait_for_events(0, ''0'', %L)'), ('advance_watermark(%L)'),
+  ('high_water_mark(%L)'), ('wait_for_events(0, ''0'', store => %L)'), ('advance_watermark(%L)'),
   ('create_archive(%L)'), ('sync_archive(%L)'), ('archive_limit(%L)'), ('archive_events(%L, before_position => 2, dry_run => true)'), ('archive_events(%L, before_position => 2)'),
   ('set_retention(%L, max_count_per_aggregate => 1)'), ('apply_retention(%L)'),
   ('erase_aggregate(''a'', ''on request'', %L)'), ('redact_event(''e-1'', ''on request'', store => %L)'),

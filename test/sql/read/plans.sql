@@ -112,7 +112,9 @@ CREATE FUNCTION pg_temp.at_end() RETURNS TABLE (call text, events bigint, little
       'read_events(%s)', 'read_events(%s, event_types => ''{common-1}'')', 'read_events(%s, event_types => ''{rare}'')',
       'read_events(%s, event_types => ''{new}'')', 'read_events(%s, event_types => ''{common-0,common-1,new,rare}'')',
       'read_events(%s, aggregate_types => ''{COMMON-1}'')', 'read_events(%s, aggregate_types => ''{RARE}'')',
-      'read_events(%s, event_types => ''{common-0}'', aggregate_types => ''{COMMON-0}'')', 'wait_for_events(%s, ''0'')']) call,
+      'read_events(%s, event_types => ''{common-0}'', aggregate_types => ''{COMMON-0}'')', 'wait_for_events(%s, ''0'')',
+      'wait_for_events(%s, ''0'', ''{rare}'')', 'wait_for_events(%s, ''0'', NULL, ''{COMMON-1}'')', 'next_checkpoint(%s)', 'next_checkpoint(%s, ''{rare}'')',
+      'next_checkpoint(%s, ''{new}'')']) call,
     LATERAL pg_temp.cost(format(call, eventstore.high_water_mark() - 10)) c;
 $$;
 SELECT * FROM pg_temp.at_end();
@@ -121,7 +123,8 @@ SELECT events, entries <= 100 AS little FROM pg_temp.cost('read_events(0, 7, ''{
 ANALYZE log;
 SELECT * FROM pg_temp.at_end();
 SELECT call, c.events, c.entries <= 10 AS little FROM unnest(ARRAY[
-  'read_events(20000)', 'read_events(20000, event_types => ''{common-1}'')', 'wait_for_events(20000, ''0'')']) call, LATERAL pg_temp.cost(call) c;
+  'read_events(20000)', 'read_events(20000, event_types => ''{common-1}'')', 'wait_for_events(20000, ''0'')',
+  'wait_for_events(20000, ''0'', ''{rare}'')', 'next_checkpoint(20000, ''{rare}'')', 'wait_for_events(1, ''0'', ''{common-1}'')', 'next_checkpoint(1, ''{common-1}'')']) call, LATERAL pg_temp.cost(call) c;
 -- from anywhere, without a filter: only what is returned
 SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT * FROM pg_temp.scans('read_events()');
@@ -147,6 +150,10 @@ SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT events, substring(used FROM 'idx_log_event_type \d+') AS used, used ~ '^(log_position_key \d, )?idx_log_event_type \d+$' AS only FROM pg_temp.scans('read_events(0, 7, ''{rare}'', backwards => true)');
 SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT events, substring(used FROM 'idx_log_event_type \d+') AS used, used ~ '^(log_position_key \d, )?idx_log_event_type \d+$' AS only FROM pg_temp.scans('read_events(0, 7, ''{nothing}'')');
+SELECT pg_stat_force_next_flush() AS flushed \gset
+SELECT events, substring(used FROM 'idx_log_event_type \d+') AS used, used ~ '^(log_position_key \d, )?idx_log_event_type \d+$' AS only FROM pg_temp.scans('next_checkpoint(2000, ''{rare}'')');
+SELECT pg_stat_force_next_flush() AS flushed \gset
+SELECT events, substring(used FROM 'idx_log_aggregate_type \d+') AS used, used ~ '^(log_position_key \d, )?idx_log_aggregate_type \d+$' AS only FROM pg_temp.scans('wait_for_events(2, ''0'', NULL, ''{RARE}'')');
 -- many events of a type that the statistics do not know
 INSERT INTO log (event_type, data) SELECT 'new', '{}' FROM generate_series(1, 1500);
 SELECT * FROM pg_temp.at_end();
@@ -157,6 +164,8 @@ SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT events, substring(used FROM 'log_event_type_position \d+') AS used, used ~ '^(log_position_key \d, )?log_event_type_position \d+$' AS only FROM pg_temp.scans('read_events(7777, 7, ''{rare}'')');
 SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT events, substring(used FROM 'log_event_type_position \d+') AS used, used ~ '^(log_position_key \d, )?log_event_type_position \d+$' AS only FROM pg_temp.scans('read_events(7777, 7, ''{rare}'', backwards => true)');
+SELECT pg_stat_force_next_flush() AS flushed \gset
+SELECT events, substring(used FROM 'log_event_type_position \d+') AS used, used ~ '^(log_position_key \d, )?log_event_type_position \d+$' AS only FROM pg_temp.scans('next_checkpoint(7777, ''{rare}'')');
 SELECT * FROM pg_temp.at_end();
 RESET search_path;
 

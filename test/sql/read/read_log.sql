@@ -53,10 +53,10 @@ SELECT count(*) FROM (SELECT * FROM eventstore.read_events() EXCEPT TABLE reg_lo
 SELECT count(*) FROM (TABLE reg_log.events EXCEPT SELECT * FROM eventstore.read_events()) difference;
 SELECT position, event_type, aggregate_id, aggregate_type, aggregate_version, data FROM eventstore.read_events();
 
--- after_position: an event's, a gap's, below, above
+-- after_position: an event's, a gap's, below; above: see checkpoint.sql
 SELECT pg_temp.read('0'), pg_temp.read('NULL'), pg_temp.read('-1'), pg_temp.read('-9223372036854775808');
 SELECT pg_temp.read('3'), pg_temp.read('4'), pg_temp.read('13');
-SELECT pg_temp.read('14'), pg_temp.read('15'), pg_temp.read('9223372036854775807');
+SELECT pg_temp.read('14');
 
 -- max_count
 SELECT pg_temp.read('0', '2'), pg_temp.read('3', '1'), pg_temp.read('3', '100'), pg_temp.read('3', '2147483647');
@@ -144,7 +144,7 @@ SELECT pg_temp.read('14');
 -- in other queries: LATERAL, a join, the select list, a view, a cursor, prepared, PL/pgSQL
 SELECT s.store, e.position FROM eventstore.stores s, LATERAL eventstore.read_events(0, 1, store => s.store) e
   WHERE s.store::text LIKE 'reg\_log.%' ORDER BY 1;
-SELECT n, e.position FROM generate_series(8, 20, 4) n LEFT JOIN LATERAL eventstore.read_events(n, 1) e ON true;
+SELECT n, e.position FROM generate_series(7, 15, 4) n LEFT JOIN LATERAL eventstore.read_events(n, 1) e ON true;
 SELECT (eventstore.read_events(13)).position;
 CREATE VIEW reg_log.payments AS SELECT position, data FROM eventstore.read_events(0, 1000, '{paid}', store => 'reg_log.events');
 SELECT * FROM reg_log.payments ORDER BY position DESC LIMIT 1;
@@ -210,9 +210,9 @@ SELECT max(position) AS last FROM reg_log.events \gset
 SELECT eventstore.high_water_mark(), :last AS last;
 SELECT eventstore.wait_for_events(), eventstore.wait_for_events(NULL), eventstore.wait_for_events(-5, '0'),
        eventstore.wait_for_events(0, '1 millisecond'), eventstore.wait_for_events(0, '178000000 years'),
-       eventstore.wait_for_events(:last - 1, '1 day'), eventstore.wait_for_events(0, '0', 'reg_log.other');
-SELECT eventstore.wait_for_events(:last, '0'), eventstore.wait_for_events(9223372036854775807, '0'),
-       eventstore.wait_for_events(1, '0', 'reg_log.other'), eventstore.wait_for_events(:last, '1 microsecond');
+       eventstore.wait_for_events(:last - 1, '1 day'), eventstore.wait_for_events(0, '0', store => 'reg_log.other');
+SELECT eventstore.wait_for_events(:last, '0'),
+       eventstore.wait_for_events(1, '0', store => 'reg_log.other'), eventstore.wait_for_events(:last, '1 microsecond');
 -- positions that were rolled back are no events, before or while it waits
 BEGIN;
 SELECT eventstore.append_to_aggregate('order-9', '{placed,placed}', '{1,2}');
@@ -302,7 +302,7 @@ ALTER TABLE reg_log."Other Events" SET SCHEMA "Reg Log";
 SELECT store, position FROM eventstore.watermarks WHERE store = '"Reg Log"."Other Events"'::regclass;
 SELECT eventstore.append_event('paid', '{}', 'order-1', store => '"Reg Log"."Other Events"');
 SELECT pg_temp.read('store => ''"Reg Log"."Other Events"'''), pg_temp.read('1', 'event_types => ''{paid}''', 'store => ''"Reg Log"."Other Events"''');
-SELECT eventstore.high_water_mark('"Reg Log"."Other Events"'), eventstore.wait_for_events(1, '0', '"Reg Log"."Other Events"'),
+SELECT eventstore.high_water_mark('"Reg Log"."Other Events"'), eventstore.wait_for_events(1, '0', store => '"Reg Log"."Other Events"'),
        eventstore.advance_watermark('"Reg Log"."Other Events"');
 SELECT pg_temp.error('SELECT eventstore.read_events(store => ''reg_log.other'')');
 -- dropped and made again: it begins anew, and the old one leaves nothing behind
@@ -310,7 +310,7 @@ SELECT '"Reg Log"."Other Events"'::regclass::oid AS old \gset
 SELECT eventstore.drop_store('"Reg Log"."Other Events"', true);
 SELECT count(*) FROM eventstore.watermarks WHERE store = :old;
 SELECT eventstore.create_store('"Reg Log"."Other Events"', 'off');
-SELECT eventstore.high_water_mark('"Reg Log"."Other Events"'), eventstore.wait_for_events(0, '0', '"Reg Log"."Other Events"');
+SELECT eventstore.high_water_mark('"Reg Log"."Other Events"'), eventstore.wait_for_events(0, '0', store => '"Reg Log"."Other Events"');
 SELECT count(*) FROM eventstore.watermarks WHERE store = '"Reg Log"."Other Events"'::regclass;
 SELECT eventstore.append_event('paid', '{}', 'order-1', store => '"Reg Log"."Other Events"');
 SELECT pg_temp.read('store => ''"Reg Log"."Other Events"'''), eventstore.advance_watermark('"Reg Log"."Other Events"');
