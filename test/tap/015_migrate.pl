@@ -651,7 +651,7 @@ SKIP:
   copy($_, $peers) for glob "$FindBin::RealBin/../../bench/peers/*";
   local $ENV{HOME} = $dir;
   my @quietly = ('sh', '-c', 'said=$1; shift; "$@" </dev/null >"$said" 2>&1', 'sh', "$dir/said");
-  system(@quietly, 'npm', 'install', '--loglevel=error', '--fetch-retries=0', '--fetch-timeout=30000', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $peers) == 0
+  system(@quietly, 'npm', 'install', '--loglevel=error', '--fetch-retries=2', '--fetch-timeout=30000', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--prefix', $peers) == 0
     or skip 'npm does not install message-db and Emmett here', 25;
 
   local $ENV{PGHOST} = $node->host;

@@ -2,6 +2,7 @@
 SET client_min_messages = warning;
 SELECT count(*) = 0 AS no_icu FROM pg_collation WHERE collname = 'und-x-icu' \gset
 \if :no_icu
+\echo skipped: there is no ICU
 \quit
 \endif
 CREATE SCHEMA reg_collation;

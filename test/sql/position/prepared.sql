@@ -1,7 +1,7 @@
 -- appends by prepared transactions: the mark stops before them, whoever asks
 SELECT current_setting('max_prepared_transactions')::int < 2 AS disabled \gset
 \if :disabled
-\echo prepared transactions are disabled
+\echo skipped: prepared transactions are disabled
 \quit
 \endif
 SET client_min_messages = warning;
