@@ -60,6 +60,7 @@ with psycopg.connect(autocommit=True) as db, psycopg.connect(autocommit=True) as
         print('conflict', e.sqlstate, type(e).__name__, isinstance(e, psycopg.OperationalError))
         print('detail', json.loads(e.diag.message_detail.splitlines()[-1]))
         print('table', e.diag.schema_name, e.diag.table_name)
+        print('connection', db.closed, db.broken, db.execute('SELECT eventstore.append_events(%s, %s)', (Jsonb(events), 5)).fetchone()[0])
     try:
         with db.transaction():
             db.execute('SELECT eventstore.append_event(%s, %s, %s)', ('lost', Jsonb(1), 'py'))
@@ -92,7 +93,7 @@ with psycopg.connect(autocommit=True) as db, psycopg.connect(autocommit=True) as
 EOP
 
 my $javascript = <<'EOJ';
-const { Client } = require('pg');
+const { Client, types } = require('pg');
 const say = (...words) => console.log(...words.map((w) => typeof w === 'string' ? w : JSON.stringify(w)));
 (async () => {
   const db = new Client(), other = new Client(), heard = [];
@@ -112,7 +113,14 @@ const say = (...words) => console.log(...words.map((w) => typeof w === 'string' 
     await db.query('SELECT eventstore.append_events($1, $2)', [JSON.stringify(events), 2]);
   } catch (e) {
     say('conflict', e.code, e.schema, e.table, JSON.parse(e.detail.split('\n').pop()));
+    say('connection', await one('SELECT eventstore.append_events($1, $2)', [JSON.stringify(events), 5]));
   }
+  const position = async () => typeof await one('SELECT position FROM eventstore.read_events(0, 1)');
+  const parser = types.getTypeParser(20);
+  say('a position is a', await position());
+  types.setTypeParser(20, Number);
+  say('and then a', await position());
+  types.setTypeParser(20, parser);
   for (let i = 0; i < 8; i++)
     await db.query({ name: 'again', text: 'SELECT eventstore.append_event($1, $2, $3)', values: ['again', i, 'js3'] });
   say('prepared', await one('SELECT eventstore.get_aggregate_version($1)', ['js3']));
@@ -138,7 +146,8 @@ SKIP:
       'conflict 40V01 OperationalError True',
       q{detail {'aggregate_id': 'py', 'expected': 2, 'actual': 5}},
       'table eventstore events',
-      q{read [('UserCreated', 1, {'email': 'é@example.org'}), ('Renamed', 2, {'to': 'x'}), ('Deleted', 3, None), ('Named', 4, [1, 'a']), ('e', 5, 1)] True},
+      'connection False False 6',
+      q{read [('UserCreated', 1, {'email': 'é@example.org'}), ('Renamed', 2, {'to': 'x'}), ('Deleted', 3, None), ('Named', 4, [1, 'a']), ('e', 5, 1), ('UserCreated', 6, {'email': 'é@example.org'})] True},
       'prepared 8',
       'pipeline [1, 2, 3, 4, 5]',
       q{copied [({'a': 1},)]},
@@ -155,8 +164,11 @@ SKIP:
       'named 4',
       'rows [{"aggregate_id":"js","aggregate_version":5,"deduplicated":false},{"aggregate_id":"js2","aggregate_version":1,"deduplicated":false}]',
       'conflict 40V01 eventstore events {"aggregate_id":"js","expected":2,"actual":5}',
+      'connection 6',
+      'a position is a string',
+      'and then a number',
       'prepared 8',
-      'read [["UserCreated",1,{"email":"é@example.org"}],["Renamed",2,{"to":"x"}],["Deleted",3,{"y":null}],["Named",4,[1,"a"]],["e",5,1]]',
+      'read [["UserCreated",1,{"email":"é@example.org"}],["Renamed",2,{"to":"x"}],["Deleted",3,{"y":null}],["Named",4,[1,"a"]],["e",5,1],["UserCreated",6,{"email":"é@example.org"}]]',
       'heard true ["eventstore_events"]',
     ], 'pg for Node.js: appends, sees conflicts, reads, hears');
 }

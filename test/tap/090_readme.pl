@@ -6,7 +6,7 @@
 # Every statement has to succeed, but for one after the comment
 #   -- fails with SQLSTATE 40V01
 # and after "-- returns: X" its only row has to be X. A program has to print
-# what its comments "prints: X" say, line by line.
+# what its comments "prints: X" say, line by line, each time: it is run twice.
 use strict;
 use warnings;
 use FindBin;
@@ -126,7 +126,7 @@ sub check_statements
     return $passed;
 }
 
-# Run a program of the document; it finds the database in its environment.
+# Run a program of the document, twice; it finds the database in its environment.
 sub run_program
 {
     my ($node, $database, $document, $example) = @_;
@@ -144,15 +144,18 @@ sub run_program
 
   SKIP:
     {
-        skip "no $runner->{name}", 2
+        skip "no $runner->{name}", 4
           if !IPC::Run::run([ '/usr/bin/env', @{ $runner->{probe} } ], '<', \'', '>&', \my $said);
         append_to_file($file, $example->{text});
-        ok( IPC::Run::run(
-                [ '/usr/bin/env', @{ $runner->{command} }, $file ],
-                '<', \'', '>', \$out, '2>', \$err,
-                IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)),
-            "$name: runs") or diag $err;
-        is($out, join('', map { "$_\n" } @prints), "$name: prints");
+        foreach my $time ('', ', again')
+        {
+            ok( IPC::Run::run(
+                    [ '/usr/bin/env', @{ $runner->{command} }, $file ],
+                    '<', \'', '>', \$out, '2>', \$err,
+                    IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)),
+                "$name: runs$time") or diag $err;
+            is($out, join('', map { "$_\n" } @prints), "$name: prints$time");
+        }
         unlink $file;
     }
     return;
