@@ -252,7 +252,7 @@ Oid
 pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace,
 					   bool adopt)
 {
-	char	   *schema;
+	char	   *schema = NULL;
 	char	   *table;
 
 	store = pges_lock_owned_store(store->live.relid, ShareRowExclusiveLock);
@@ -260,11 +260,8 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	if (name)
 		pges_parse_store_name(name, &schema, &table);
 	else
-	{
-		schema = store->live.schema;
 		table = makeObjectName(store->live.table, NULL, "archive");
-	}
-	return create_archive(store, schema, table, tablespace, adopt);
+	return create_archive(store, schema ? schema : store->live.schema, table, tablespace, adopt);
 }
 
 /* Return a text argument, or NULL if it is null. */

@@ -43,7 +43,7 @@ pges_guc_init(void)
 	/* the store of calls that pass none; set per role, database or session */
 	DefineCustomStringVariable("pg_eventstore.store",
 							   "Sets the store used by calls that name no store.",
-							   "A name without a schema is looked up in schema eventstore.",
+							   "A name without a schema is looked up along the search_path.",
 							   &pges_store_setting, "eventstore.events",
 							   PGC_USERSET, 0,
 							   check_store_setting, NULL, NULL);

@@ -21,6 +21,7 @@
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -263,6 +264,8 @@ pges_create_store(PG_FUNCTION_ARGS)
 
 	PreventCommandIfReadOnly("eventstore.create_store()");
 	pges_parse_store_name(name, &store.schema, &store.table);
+	if (store.schema == NULL)	/* where CREATE TABLE creates */
+		store.schema = get_namespace_name(RangeVarGetCreationNamespace(makeRangeVar(NULL, store.table, -1)));
 	store.notifications = pges_parse_notifications(mode);
 	store.channel = !PG_ARGISNULL(2) ? pges_channel_argument(fcinfo, 2) :
 		makeObjectName(store.schema, store.table, NULL);

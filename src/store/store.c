@@ -232,7 +232,7 @@ check_name_lengths(const char *name)
 	}
 }
 
-/* Split a store's name, by default in schema eventstore; raise an error if invalid. */
+/* Split a store's name; set *schema to NULL if it has none.  Raise an error if invalid. */
 void
 pges_parse_store_name(const char *name, char **schema, char **table)
 {
@@ -246,7 +246,7 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 				 errdetail("A store is named by a table, with or without its schema."),
 				 errhint("Quote names like SQL identifiers.")));
 	check_name_lengths(name);
-	*schema = list_length(names) == 2 ? linitial(names) : pstrdup("eventstore");
+	*schema = list_length(names) == 2 ? linitial(names) : NULL;
 	*table = llast(names);
 }
 

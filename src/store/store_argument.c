@@ -42,7 +42,8 @@ table_of_setting(LOCKMODE mode, AclMode privileges)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("store \"%s\" does not exist", pges_store_setting),
 				 errdetail("It is named by the setting \"pg_eventstore.store\"."),
-				 errhint("Create it with eventstore.create_store().")));
+				 schema ? errhint("Create it with eventstore.create_store().") :
+				 errhint("It was looked for along the search_path. Create it with eventstore.create_store(), or name its schema in the setting.")));
 	return relid;
 }
 

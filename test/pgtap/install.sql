@@ -69,7 +69,7 @@ SELECT lives_ok($$SELECT eventstore.set_notifications('eventstore.events', 'off'
 RESET ROLE;
 SELECT is((SELECT notifications FROM eventstore.default_store_options), 'off', 'which a dump carries');
 SET LOCAL ROLE pgtap_installer;
-SELECT throws_ok($$SELECT eventstore.create_store('second')$$, '42501', NULL, 'but not create stores in schema eventstore');
+SELECT throws_ok($$SELECT eventstore.create_store('eventstore.second')$$, '42501', NULL, 'but not create stores in schema eventstore');
 GRANT SELECT, INSERT ON eventstore.events TO pgtap_other;
 SET LOCAL ROLE pgtap_other;
 SELECT is(eventstore.append_event('T', '1', 'a', 1), 2, 'others may append when granted');

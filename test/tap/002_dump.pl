@@ -245,7 +245,7 @@ is($node->psql('tenant', "SELECT * FROM eventstore.get_events_by_aggregate('a')"
 is($node->safe_psql('tenant', "SELECT owner FROM eventstore.stores"), 'tenant', 'and owns it');
 is($node->psql('tenant', "SELECT eventstore.set_notifications('eventstore.events', 'off')", @tenant), 0, 'and may change its options');
 is($node->safe_psql('tenant', "SELECT eventstore.create_store('mine.events')", @tenant), 'mine.events', 'and makes stores');
-is(sqlstate($node, "SET ROLE tenant; SELECT eventstore.create_store('more')", dbname => 'tenant'), '42501', 'but not in schema eventstore');
+is(sqlstate($node, "SET ROLE tenant; SELECT eventstore.create_store('eventstore.more')", dbname => 'tenant'), '42501', 'but not in schema eventstore');
 is($node->safe_psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0, store => 'mine.events')", @tenant), '1', 'and appends to them');
 
 # That role dumps its database itself; a superuser restores it.

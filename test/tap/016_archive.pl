@@ -167,7 +167,7 @@ is($node->safe_psql('plain', "SELECT eventstore.append_event('e', '9', 'a', 4, s
 
 # On a standby the readers work, and nothing is moved.
 $node->safe_psql('postgres', <<'EOS');
-SELECT eventstore.create_store('moving', 'off');
+SELECT eventstore.create_store('eventstore.moving', 'off');
 SELECT eventstore.create_archive('eventstore.moving');
 INSERT INTO eventstore.moving (event_type, aggregate_id, aggregate_version, data) SELECT 'e', 'a' || n % 50, n / 50 + 1, to_jsonb(n) FROM generate_series(0, 9999) n;
 SELECT eventstore.archive_events('eventstore.moving', before_position => 5001);

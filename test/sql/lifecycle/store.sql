@@ -18,8 +18,8 @@ SELECT seqtypid::regtype, seqcache, seqincrement, seqcycle, seqstart FROM pg_seq
 SELECT eventstore.create_store('reg_store.events');
 SELECT eventstore.create_store('reg_store.events', 'commit', 'other', false);
 SELECT notifications, channel FROM eventstore.store_options('reg_store.events');
--- the default store is there; a name without a schema is in eventstore
-SELECT eventstore.create_store('events');
+-- the default store is there
+SELECT eventstore.create_store('eventstore.events');
 SELECT eventstore.create_store('EventStore.Events');
 
 -- notifications
