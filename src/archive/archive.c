@@ -41,6 +41,7 @@
 
 #include "archive/archive.h"
 #include "archive/archive_steps.h"
+#include "base/compat.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
 #include "position/position.h"
@@ -72,6 +73,55 @@ Datum
 pges_archive_limit(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64(archive_limit(pges_readable_store_argument(fcinfo, 0)));
+}
+
+/* Return a cursor on a query that returns one column; raise an error for any other. */
+static Portal
+open_query_of_ids(const char *query)
+{
+	SPIParseOpenOptions options = {.read_only = true};
+	Portal		portal = SPI_cursor_parse_open(NULL, query, &options);
+
+	if (portal->tupDesc->natts != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"aggregate_query\" must be a query that returns one column"),
+				 errdetail("It returns %d columns.", portal->tupDesc->natts)));
+	return portal;
+}
+
+/*
+ * Return the aggregate ids that a query of the user returns, as an array of text.  It runs
+ * with the user's rights, apart from any statement that may change events, and once: later
+ * batches move events that it may read.  The portal is pinned, because code in the query
+ * could close it.
+ */
+static Datum
+ids_of_query(const char *query)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ArrayBuildState *ids = initArrayResult(TEXTOID, caller, true);
+	Portal		portal;
+
+	SPI_connect();
+	portal = open_query_of_ids(query);
+	PinPortal(portal);
+	do
+	{
+		SPI_cursor_fetch(portal, true, BATCH);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			char	   *id = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+
+			if (id)
+				accumArrayResult(ids, CStringGetTextDatum(id), false, TEXTOID, caller);
+		}
+		SPI_freetuptable(SPI_tuptable);
+	} while (SPI_processed > 0);
+	UnpinPortal(portal);
+	SPI_cursor_close(portal);
+	SPI_finish();
+	return makeArrayResult(ids, caller);
 }
 
 /*
@@ -146,6 +196,20 @@ lock_out_readers(const PgesStore *store)
 				 errhint("Call eventstore.create_archive(), commit, and archive events then.")));
 }
 
+/* Raise an error unless the user owns a store, and so may create its archive. */
+static void
+check_may_create(const PgesStore *store)
+{
+	if (!pges_owns_table_compat(store->live.relid, GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("store %s has no archive", store->live.qualified_name),
+				 errdetail("Only the owner of the store, role \"%s\", can create an archive.",
+						   GetUserNameFromId(pges_owner_of(store->live.relid), true)),
+				 errhint("Ask the owner to call eventstore.create_archive(%s), and to grant INSERT on the archive.",
+						 quote_literal_cstr(store->live.qualified_name))));
+}
+
 /*
  * Lock a store for archiving, create its archive if there is none, and return the
  * description of the store.  Raise an error if the user may not archive, or if the
@@ -164,7 +228,10 @@ begin_archiving(Oid relid)
 	check_may_archive(pges_store(relid));
 	store = pges_lock_archiving(relid);
 	if (!OidIsValid(store->archive.relid))
+	{
+		check_may_create(store);
 		(void) pges_create_archive_of(store, NULL, NULL, false);
+	}
 	archive = pges_find_archive(relid, &is_new);
 	if (is_new)
 		lock_out_readers(store);
@@ -297,6 +364,27 @@ archive_by_rule(Oid relid, PgesRule *rule, int64 batch_size, const PgesProgress 
 	return moved + rule->moved;
 }
 
+/*
+ * Return the ids that the query of argument "arg" returns.  Raise an error if the argument
+ * before it, aggregate_ids, is given, too.
+ */
+static Datum
+query_argument(FunctionCallInfo fcinfo, int arg)
+{
+	char	   *query = text_to_cstring(PG_GETARG_TEXT_PP(arg));
+
+	if (!PG_ARGISNULL(arg - 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("arguments \"aggregate_ids\" and \"aggregate_query\" cannot be given together"),
+				 errhint("Give the ids, or the query that returns them.")));
+	if (query[strspn(query, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"aggregate_query\" must not be empty")));
+	return ids_of_query(query);
+}
+
 PG_FUNCTION_INFO_V1(pges_archive_all);
 
 /*
@@ -308,7 +396,9 @@ Datum
 pges_archive_all(PG_FUNCTION_ARGS)
 {
 	Oid			relid = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_SELECT | ACL_DELETE)->live.relid;
-	int64		batch_size = pges_count_argument(fcinfo, 4, "batch_size", BATCH);
+	int64		batch_size = pges_count_argument(fcinfo, 5, "batch_size", BATCH);
+	bool		by_query = !PG_ARGISNULL(4);
+	Datum		ids = (Datum) 0;
 	PgesRule	rules[2];
 	int			n = 1;
 	int64		moved = 0;
@@ -317,13 +407,18 @@ pges_archive_all(PG_FUNCTION_ARGS)
 
 	check_may_commit(fcinfo);
 	PreventCommandIfReadOnly("eventstore.archive_all()");
+	check_may_archive(pges_store(relid));
+	if (by_query)
+		ids = query_argument(fcinfo, 4);
 	store = begin_archiving(relid);
-	if (no_conditions(fcinfo, 1))
+	if (no_conditions(fcinfo, 1) && !by_query)
 		n = pges_retention_rules(store, archive_limit(store), rules);
 	else
 		rules[0] = rule_of_arguments(fcinfo, 1, archive_limit(store));
+	if (by_query)
+		pges_set_rule_param(&rules[0], PGES_RULE_AGGREGATES, ids);
 	if (n == 0)
-		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or set rules with eventstore.set_retention().");
+		report_no_condition("Give one or more of before_position, before_time, aggregate_ids and aggregate_query, or set rules with eventstore.set_retention().");
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	SPI_commit();				/* other sessions see a new archive now */

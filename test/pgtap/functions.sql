@@ -123,7 +123,7 @@ INSERT INTO wanted VALUES
 ('archive_all', -- a procedure
  'IN store regclass DEFAULT NULL::regclass, IN before_position bigint DEFAULT NULL::bigint, '
  'IN before_time timestamp with time zone DEFAULT NULL::timestamp with time zone, IN aggregate_ids text[] DEFAULT NULL::text[], '
- 'IN batch_size integer DEFAULT 10000',
+ 'IN aggregate_query text DEFAULT NULL::text, IN batch_size integer DEFAULT 10000',
  NULL, 'volatile', 'unsafe', 'called on null', 0),
 ('archive_limit', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('set_retention',

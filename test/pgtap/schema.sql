@@ -51,7 +51,7 @@ SELECT set_eq($$
     'function eventstore.append_to_aggregate(text,text[],jsonb[],integer,text,jsonb[],text[],timestamp with time zone[],text,text,regclass)',
     'function eventstore.apply_default_store_options()',
     'function eventstore.apply_retention(regclass,boolean,integer)',
-    'function eventstore.archive_all(regclass,bigint,timestamp with time zone,text[],integer)',
+    'function eventstore.archive_all(regclass,bigint,timestamp with time zone,text[],text,integer)',
     'function eventstore.archive_events(regclass,bigint,timestamp with time zone,text[],integer,boolean)',
     'function eventstore.archive_limit(regclass)',
     'function eventstore.archive_of_store()',
