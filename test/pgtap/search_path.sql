@@ -123,7 +123,7 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.advance_watermark()$$, '11'),
   ($$SELECT first_position FROM eventstore.open_appends WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass::pg_catalog.oid$$, '1'),
   ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
-  ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '3'),
+  ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '2'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
   ($$SELECT eventstore.create_archive()$$, 'pgtap_victim.events_archive'),
