@@ -1,11 +1,13 @@
 -- Records of erasures. erase_aggregate() and redact_event() insert rows as the owner
--- of the table. A restore inserts rows, too. No row is ever changed.
+-- of the table. A restore inserts rows, too. No row is ever changed, except that a row
+-- about a dropped store forgets the OID when another store gets it.
 CREATE TABLE eventstore.erasures (
   erasure_id varchar(36) COLLATE "C" PRIMARY KEY,
   erased_at timestamptz NOT NULL,
   erased_by name NOT NULL,
   session_role name NOT NULL,
-  store text NOT NULL,
+  store eventstore.regstore NOT NULL,
+  store_name text NOT NULL,
   aggregate_id text COLLATE "C",
   event_id text COLLATE "C",
   events integer NOT NULL,
@@ -22,7 +24,8 @@ COMMENT ON COLUMN eventstore.erasures.erasure_id IS 'a UUID version 7: ids ascen
 COMMENT ON COLUMN eventstore.erasures.erased_at IS 'time of the erasure';
 COMMENT ON COLUMN eventstore.erasures.erased_by IS 'the current role, whose rights were used';
 COMMENT ON COLUMN eventstore.erasures.session_role IS 'the role that was logged in; differs from erased_by after SET ROLE or in a SECURITY DEFINER function';
-COMMENT ON COLUMN eventstore.erasures.store IS 'name of the store at the time of the erasure';
+COMMENT ON COLUMN eventstore.erasures.store IS 'the store, by its present name; - if the store was dropped, or not restored';
+COMMENT ON COLUMN eventstore.erasures.store_name IS 'name of the store at the time of the erasure';
 COMMENT ON COLUMN eventstore.erasures.aggregate_id IS 'the aggregate, or the aggregate of the event; null for an event of no aggregate';
 COMMENT ON COLUMN eventstore.erasures.event_id IS 'the event; null if a whole aggregate was erased';
 COMMENT ON COLUMN eventstore.erasures.events IS 'number of events that were changed';

@@ -2,8 +2,8 @@
  * erase.c
  *		Erases personal data from events, and keeps a record of each erasure.
  *
- * The room "erase" has no door, because no other room calls it.  Its SQL functions are
- * here, and so is the protocol; erasure_record.c writes the records.
+ * This is the main file of the room "erase".  Its SQL functions are here, and so is the
+ * protocol; erasure_record.c writes the records.
  *
  * A tombstone (tombstone.c) or other values replace the data and the metadata of an
  * event.  Its row stays, with its position, identity, type, version, time and links.  So

@@ -14,11 +14,15 @@
 
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "erase/erase.h"
 #include "erase/erasure.h"
 #include "event/event.h"
 
 /* The table of the records. */
 static const PgesOwnTable erasures = {"erasures", 1, {{"erasure_id", VARCHAROID}}};
+
+/* Whether pges_detach_erasures() runs its statement; an error resets it. */
+static bool detaching = false;
 
 /* Return the name of a role, as a value of type name. */
 static Datum
@@ -33,27 +37,28 @@ pges_record_erasure(const PgesErasure *erasure, int64 events)
 {
 	static const char insert[] =
 		"INSERT INTO eventstore.erasures (erasure_id, erased_at, erased_by, session_role, "
-		"store, aggregate_id, event_id, events, values_given, reason) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, NAMEOID, NAMEOID, TEXTOID, TEXTOID,
+		"store, store_name, aggregate_id, event_id, events, values_given, reason) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, NAMEOID, NAMEOID, REGCLASSOID, TEXTOID, TEXTOID,
 	TEXTOID, INT4OID, BOOLOID, TEXTOID};
 	Datum		values[lengthof(types)];
-	char		nulls[] = "          ";
+	char		nulls[] = "           ";
 
 	values[0] = PointerGetDatum(pges_make_event_id());
 	values[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[2] = role_name(GetUserId());
 	values[3] = role_name(GetSessionUserId());
-	values[4] = CStringGetTextDatum(erasure->store->live.qualified_name);
-	values[5] = PointerGetDatum(erasure->aggregate_id);
-	values[6] = PointerGetDatum(erasure->event_id);
-	values[7] = Int32GetDatum((int32) events);
-	values[8] = BoolGetDatum(erasure->values_given);
-	values[9] = PointerGetDatum(erasure->reason);
+	values[4] = ObjectIdGetDatum(erasure->store->live.relid);
+	values[5] = CStringGetTextDatum(erasure->store->live.qualified_name);
+	values[6] = PointerGetDatum(erasure->aggregate_id);
+	values[7] = PointerGetDatum(erasure->event_id);
+	values[8] = Int32GetDatum((int32) events);
+	values[9] = BoolGetDatum(erasure->values_given);
+	values[10] = PointerGetDatum(erasure->reason);
 	if (erasure->aggregate_id == NULL)
-		nulls[5] = 'n';
-	if (erasure->event_id == NULL)
 		nulls[6] = 'n';
+	if (erasure->event_id == NULL)
+		nulls[7] = 'n';
 	if (pges_write_own_table(&erasures, insert, lengthof(types), types, values, nulls) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -61,9 +66,36 @@ pges_record_erasure(const PgesErasure *erasure, int64 events)
 				 errdetail("A trigger or rule of the table discards the record. Nothing was erased.")));
 }
 
+/*
+ * Let records be about no store, if they are about an earlier table with the OID of a store
+ * that is being created.  They keep its name.
+ */
+void
+pges_detach_erasures(Oid store)
+{
+	Oid			types[] = {OIDOID};
+	Datum		values[] = {ObjectIdGetDatum(store)};
+
+	PG_TRY();
+	{
+		detaching = true;
+		(void) pges_write_own_table(&erasures,
+									"UPDATE eventstore.erasures SET store = '-' WHERE store OPERATOR(pg_catalog.=) $1",
+									lengthof(types), types, values, NULL);
+	}
+	PG_FINALLY();
+	{
+		detaching = false;
+	}
+	PG_END_TRY();
+}
+
 PG_FUNCTION_INFO_V1(pges_keep_erasures);
 
-/* Reject UPDATE, DELETE and TRUNCATE of the records.  Trigger function, BEFORE these. */
+/*
+ * Trigger, before UPDATE, DELETE and TRUNCATE of the records: reject them, except in
+ * pges_detach_erasures().
+ */
 Datum
 pges_keep_erasures(PG_FUNCTION_ARGS)
 {
@@ -73,6 +105,8 @@ pges_keep_erasures(PG_FUNCTION_ARGS)
 						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
 						 RelationGetRelid(trigdata->tg_relation) == pges_own_table_oid(&erasures, true),
 						 "table eventstore.erasures", NULL);
+	if (detaching && TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+		return PointerGetDatum(NULL);
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot change the records of table eventstore.erasures"),

@@ -36,6 +36,7 @@
 #include "base/lock_tag.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
+#include "erase/erase.h"
 #include "lifecycle/lifecycle.h"
 #include "position/position.h"
 #include "store/store.h"
@@ -246,6 +247,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		(void) pges_store(relid);
 		pges_forget_watermark(relid);	/* of an earlier table with this OID */
 		pges_forget_holds(relid);
+		pges_detach_erasures(relid);
 	}
 	pges_end_ddl(nestlevel);
 	return relid;

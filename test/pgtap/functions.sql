@@ -134,7 +134,11 @@ INSERT INTO wanted VALUES
  'TABLE(rule text, events bigint)', 'volatile', 'unsafe', 'called on null', 2),
 ('set_archive_hold', 'name text, up_to_position bigint, store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('archive_options', 'archive regclass, OUT max_age text, OUT max_count_per_aggregate text', 'record', 'stable', 'safe', 'strict', 0),
-('archive_of_store', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0);
+('archive_of_store', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('regstore_in', 'cstring', 'eventstore.regstore', 'stable', 'safe', 'strict', 0),
+('regstore_out', 'eventstore.regstore', 'cstring', 'stable', 'safe', 'strict', 0),
+('regstore_recv', 'internal', 'eventstore.regstore', 'stable', 'safe', 'strict', 0),
+('regstore_send', 'eventstore.regstore', 'bytea', 'stable', 'safe', 'strict', 0);
 
 CREATE TEMP VIEW actual AS
 SELECT p.oid, p.proname::text AS name,

@@ -63,7 +63,7 @@ INSERT INTO erasures VALUES
 CREATE TEMP TABLE tampering (label text, command text);
 INSERT INTO tampering VALUES
 ('SELECT', 'SELECT * FROM eventstore.erasures'),
-('INSERT', $$INSERT INTO eventstore.erasures VALUES ('i', now(), 'x', 'x', 's', 'a', NULL, 1, false, 'r')$$),
+('INSERT', $$INSERT INTO eventstore.erasures VALUES ('i', now(), 'x', 'x', '-', 's', 'a', NULL, 1, false, 'r')$$),
 ('UPDATE', $$UPDATE eventstore.erasures SET reason = 'r'$$),
 ('DELETE', 'DELETE FROM eventstore.erasures'),
 ('TRUNCATE', 'TRUNCATE eventstore.erasures');

@@ -43,6 +43,9 @@ SELECT set_eq($$
      AND NOT EXISTS (SELECT FROM pg_depend i
                       WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i')$$,
   ARRAY[
+    'cast from eventstore.regstore to oid',
+    'cast from eventstore.regstore to regclass',
+    'cast from regclass to eventstore.regstore',
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
     'function eventstore.append(jsonb,jsonb,regclass)',
@@ -81,6 +84,10 @@ SELECT set_eq($$
     'function eventstore.read_support(internal)',
     'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
+    'function eventstore.regstore_in(cstring)',
+    'function eventstore.regstore_out(eventstore.regstore)',
+    'function eventstore.regstore_recv(internal)',
+    'function eventstore.regstore_send(eventstore.regstore)',
     'function eventstore.reported_progress()',
     'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
@@ -97,6 +104,7 @@ SELECT set_eq($$
     'table eventstore.notifier_status',
     'table eventstore.watermarks',
     'type eventstore.event',
+    'type eventstore.regstore',
     'view eventstore.archives',
     'view eventstore.notifier',
     'view eventstore.open_appends',
@@ -116,7 +124,7 @@ SELECT is_empty($$
     FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid,
          pg_identify_object(d.classid, d.objid, d.objsubid) o
    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_eventstore'
-     AND o.schema IS DISTINCT FROM 'eventstore'$$,
+     AND o.schema IS DISTINCT FROM 'eventstore' AND o.type <> 'cast'$$, -- which has no schema
   'every member is in schema eventstore, none in public');
 
 -- the event type
@@ -261,7 +269,7 @@ SELECT results_eq('SELECT count(*) FROM eventstore.notifier', 'SELECT 1::bigint'
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.erasures'::regclass AND attnum > 0),
           ARRAY['erasure_id character varying(36) t', 'erased_at timestamp with time zone t', 'erased_by name t', 'session_role name t',
-                'store text t', 'aggregate_id text f', 'event_id text f', 'events integer t', 'values_given boolean t', 'reason text t'],
+                'store eventstore.regstore t', 'store_name text t', 'aggregate_id text f', 'event_id text f', 'events integer t', 'values_given boolean t', 'reason text t'],
           'the columns of the records of erasures');
 SELECT col_is_pk('eventstore', 'erasures', 'erasure_id', 'a record has an id');
 SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.erasures'::regclass)),

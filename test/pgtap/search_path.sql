@@ -149,7 +149,9 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.redact_event('one', 'r', '3')$$, 'true'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true) WHERE eventstore.is_erased(metadata)$$, '8'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.erasures WHERE store OPERATOR(pg_catalog.=) 'pgtap_victim.events'$$, '2')
+  ($$SELECT pg_catalog.count(*) FROM eventstore.erasures WHERE store OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass$$, '2'),
+  ($$SELECT DISTINCT store FROM eventstore.erasures WHERE reason OPERATOR(pg_catalog.=) 'r'$$, 'pgtap_victim.events'),
+  ($$SELECT 'pgtap_victim.events'::eventstore.regstore$$, 'pgtap_victim.events')
   ) v(c, wanted);
 SELECT matches(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0)$$, '^40V01: '),

@@ -7,7 +7,7 @@ SET pg_eventstore.store = 'reg_erase.events';
 LISTEN reg_erase;
 CREATE VIEW records AS
 SELECT store, erased_by = current_user AS by_me, session_role = session_user AS my_session, aggregate_id, event_id, events, values_given, reason
-  FROM eventstore.erasures WHERE store LIKE 'reg_erase.%' ORDER BY erasure_id;
+  FROM eventstore.erasures WHERE store_name LIKE 'reg_erase.%' ORDER BY erasure_id;
 
 SELECT eventstore.append_to_aggregate('user-1', '{created,renamed,moved}', ARRAY['{"name": "Ann"}', '{"name": "Bea"}', 'null']::jsonb[], 0, 'User',
   ARRAY['{"ip": "10.0.0.1"}', NULL, '{}']::jsonb[], '{u-1,u-2,u-3}', '{2026-01-01,2026-01-02,2026-01-03}', 'cor', 'cau');
@@ -27,7 +27,7 @@ SELECT position, event_type, data FROM eventstore.read_events(0, 2);
 SELECT eventstore.get_aggregate_version('user-1'), eventstore.high_water_mark(), eventstore.wait_for_events(6, '0');
 TABLE records;
 SELECT erasure_id ~ '^[0-9a-f-]{36}$' AS id, erased_at BETWEEN now() - interval '1 minute' AND clock_timestamp() AS recent
-  FROM eventstore.erasures WHERE store = 'reg_erase.events';
+  FROM eventstore.erasures WHERE store = 'reg_erase.events'::regclass;
 -- again: nothing to do, nothing to record
 SELECT eventstore.erase_aggregate('user-1', 'once more');
 -- what came later

@@ -53,7 +53,7 @@ SELECT eventstore.redact_event('e-99', 'requested');
 UPDATE reg_archive_others.events_archive SET data = '1';
 RESET ROLE;
 SELECT place, aggregate_id, data, count(*) FROM reg_archive_others.places WHERE metadata IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
-SELECT aggregate_id, event_id, events, values_given, reason FROM eventstore.erasures WHERE store = 'reg_archive_others.events' ORDER BY erased_at;
+SELECT aggregate_id, event_id, events, values_given, reason FROM eventstore.erasures WHERE store = 'reg_archive_others.events'::regclass ORDER BY erased_at;
 -- what is erased goes on its way
 SELECT eventstore.archive_events(before_position => 21);
 SELECT place, aggregate_id, data, count(*) FROM reg_archive_others.places WHERE metadata IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;

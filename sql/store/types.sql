@@ -1,0 +1,37 @@
+-- A table by its OID, for tables that outlive it and are dumped: it follows renames
+-- like regclass, but a name without a table is no error.
+CREATE TYPE eventstore.regstore;
+
+CREATE FUNCTION eventstore.regstore_in(cstring) RETURNS eventstore.regstore
+AS 'MODULE_PATHNAME', 'pges_regstore_in'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION eventstore.regstore_in(cstring) IS 'Input function of type eventstore.regstore.';
+
+CREATE FUNCTION eventstore.regstore_out(eventstore.regstore) RETURNS cstring
+AS 'MODULE_PATHNAME', 'pges_regstore_out'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION eventstore.regstore_out(eventstore.regstore) IS 'Output function of type eventstore.regstore.';
+
+CREATE FUNCTION eventstore.regstore_recv(internal) RETURNS eventstore.regstore
+AS 'MODULE_PATHNAME', 'pges_regstore_recv'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION eventstore.regstore_recv(internal) IS 'Binary input function of type eventstore.regstore.';
+
+CREATE FUNCTION eventstore.regstore_send(eventstore.regstore) RETURNS bytea
+AS 'MODULE_PATHNAME', 'pges_regstore_send'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION eventstore.regstore_send(eventstore.regstore) IS 'Binary output function of type eventstore.regstore.';
+
+CREATE TYPE eventstore.regstore (
+  INPUT = eventstore.regstore_in,
+  OUTPUT = eventstore.regstore_out,
+  RECEIVE = eventstore.regstore_recv,
+  SEND = eventstore.regstore_send,
+  LIKE = pg_catalog.regclass
+);
+COMMENT ON TYPE eventstore.regstore IS
+'A store in a record about it. Like regclass, it follows renames, and can be compared with a regclass. Unlike that, it is printed as - when the table does not exist any more, and the name of a table that does not exist is read as -.';
+
+CREATE CAST (eventstore.regstore AS pg_catalog.regclass) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (eventstore.regstore AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (pg_catalog.regclass AS eventstore.regstore) WITHOUT FUNCTION AS ASSIGNMENT;

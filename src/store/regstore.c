@@ -1,0 +1,92 @@
+/*
+ * regstore.c
+ *		Type eventstore.regstore: a store in a record that may outlive the store.
+ *
+ * The value is the OID of a table, as of a regclass.  So it follows renames, and a dump
+ * has the name that the table has at the time of the dump.  But a record is not lost, nor
+ * made to point to another table, because of a table that is not there:
+ *
+ *	-	The OID of a table that does not exist is printed as "-".  A regclass is printed
+ *		as a number, which stands for another table after a restore.
+ *	-	A name without a table is read as "-".  A regclass is an error, which ends a
+ *		restore without that table, or a subscription.
+ *
+ * Names are printed with their schemas, so they do not depend on a search_path.  The
+ * binary form is the text, because OIDs mean nothing to another database.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "libpq/pqformat.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/varlena.h"
+
+#define NO_TABLE "-"
+
+/* Return the OID of the table with a name, or InvalidOid. */
+static Oid
+table_of_name(const char *name)
+{
+	if (strcmp(name, NO_TABLE) == 0)
+		return InvalidOid;
+	return RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
+							NoLock, true);
+}
+
+/* Return the name of a table, with its schema. */
+static char *
+name_of_table(Oid relid)
+{
+	char	   *table = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+
+	if (table == NULL)
+		return pstrdup(NO_TABLE);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), table);
+}
+
+PG_FUNCTION_INFO_V1(pges_regstore_in);
+
+/* SQL: the input function. */
+Datum
+pges_regstore_in(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_OID(table_of_name(PG_GETARG_CSTRING(0)));
+}
+
+PG_FUNCTION_INFO_V1(pges_regstore_out);
+
+/* SQL: the output function. */
+Datum
+pges_regstore_out(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_CSTRING(name_of_table(PG_GETARG_OID(0)));
+}
+
+PG_FUNCTION_INFO_V1(pges_regstore_recv);
+
+/* SQL: the binary input function. */
+Datum
+pges_regstore_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo	buffer = (StringInfo) PG_GETARG_POINTER(0);
+	int			length;
+
+	PG_RETURN_OID(table_of_name(pq_getmsgtext(buffer, buffer->len - buffer->cursor, &length)));
+}
+
+PG_FUNCTION_INFO_V1(pges_regstore_send);
+
+/* SQL: the binary output function. */
+Datum
+pges_regstore_send(PG_FUNCTION_ARGS)
+{
+	char	   *name = name_of_table(PG_GETARG_OID(0));
+	StringInfoData buffer;
+
+	pq_begintypsend(&buffer);
+	pq_sendtext(&buffer, name, strlen(name));
+	PG_RETURN_BYTEA_P(pq_endtypsend(&buffer));
+}
