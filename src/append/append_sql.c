@@ -69,7 +69,7 @@ pges_open_for_append(const PgesStore *store)
 
 	PreventCommandIfReadOnly("an append of events");
 	if (!pges_may_insert(relid))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.qualified_name);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 	return pges_open_for_change(relid);
 }
 

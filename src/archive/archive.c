@@ -178,7 +178,7 @@ check_may_archive(const PgesStore *store)
 	AclMode		wanted = ACL_DELETE | ACL_SELECT;
 
 	if (pg_class_aclmask(store->live.relid, GetUserId(), wanted, ACLMASK_ALL) != wanted)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.qualified_name);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 }
 
 /*

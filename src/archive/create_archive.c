@@ -198,7 +198,7 @@ static void
 check_owns_found(const RangeVar *name, Oid relid, Oid old_relid, void *arg)
 {
 	if (OidIsValid(relid) && !pges_owns_table_compat(relid, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), pges_relation_name(relid));
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
 }
 
 /*

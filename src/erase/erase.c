@@ -105,7 +105,7 @@ check_privilege(const PgesStore *store)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for table %s", store->live.qualified_name),
+			 errmsg("permission denied for table %s", store->live.table),
 			 errdetail("Erasing needs UPDATE on columns \"data\" and \"metadata\"."),
 			 errhint("The owner of the store can grant it: GRANT UPDATE (data, metadata) ON %s TO %s;",
 					 store->live.qualified_name,

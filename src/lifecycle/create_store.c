@@ -229,7 +229,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		bool		as_owner;
 
 		if (!pges_owns_table_compat(relid, GetUserId()))
-			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->qualified_name);
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, store->table);
 		as_owner = pges_act_as(&caller, pges_owner_of(relid));
 		make_store_of_table(store, relid);
 		if (as_owner)

@@ -65,7 +65,6 @@
 
 #include "base/compat.h"
 #include "base/oid_table.h"
-#include "base/text.h"
 #include "position/position.h"
 
 /* The last position that an open subtransaction has taken. */
@@ -327,7 +326,7 @@ check_privileges(Oid relid, Oid sequence)
 {
 	if (!pges_may_insert(relid) &&
 		pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, pges_relation_name(relid));
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
 }
 
 PG_FUNCTION_INFO_V1(pges_next_position);

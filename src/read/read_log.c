@@ -170,7 +170,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.advance_watermark()");
 	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_INSERT);
 	if (!pges_may_insert(store->live.relid))
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.qualified_name);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 	if (pges_is_subscribed(store->live.relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -15,7 +15,6 @@
 
 #include "base/act_as.h"
 #include "base/compat.h"
-#include "base/text.h"
 #include "event/event.h"
 #include "store/store.h"
 
@@ -49,7 +48,7 @@ pges_check_may_use(Oid relid, AclMode privileges)
 		  pg_attribute_aclcheck_all(relid, user, privileges, ACLMASK_ANY) == ACLCHECK_OK)))
 		return;
 	aclcheck_error(for_owner ? ACLCHECK_NOT_OWNER : ACLCHECK_NO_PRIV,
-				   get_relkind_objtype(get_rel_relkind(relid)), pges_relation_name(relid));
+				   get_relkind_objtype(get_rel_relkind(relid)), get_rel_name(relid));
 }
 
 /* Return whether the user may insert into a table, or into some of its columns. */
@@ -107,7 +106,7 @@ report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for table %s", store->archive.qualified_name),
+			 errmsg("permission denied for table %s", store->archive.table),
 			 errdetail("It is the archive of store %s.", store->live.qualified_name),
 			 is_copied ? errhint("The owner can grant it, as on the store: %s or: %s", sync, grant) :
 			 errhint("The owner can grant it: %s", grant)));

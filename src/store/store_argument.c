@@ -106,6 +106,6 @@ pges_readable_store_argument(FunctionCallInfo fcinfo, int arg)
 
 	if (pg_class_aclcheck(store->live.relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(store->live.relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.qualified_name);
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, store->live.table);
 	return store;
 }

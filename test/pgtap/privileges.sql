@@ -101,7 +101,7 @@ SELECT lives_ok(command, 'writer: ' || label) FROM reads;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'writer: INSERT');
 SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'writer: next_position');
 SELECT is(eventstore.get_aggregate_version('a'), 6, 'writer: all of it was appended');
-SELECT throws_ok(command, '42501', 'must be owner of table pgtap_stores.events', 'writer: no ' || label) FROM administration;
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no ' || label) FROM administration;
 SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '42501', NULL, 'writer: no UPDATE');
 SELECT throws_ok($$SELECT setval('pgtap_stores.events_position_seq', 1)$$, '42501', NULL, 'writer: the sequence cannot be set back');
 
@@ -111,7 +111,7 @@ SELECT throws_ok($$UPDATE eventstore.watermarks SET position = 0$$, '42501', 'pe
 SET LOCAL ROLE pgtap_owner;
 SELECT is(eventstore.advance_watermark(), eventstore.high_water_mark(), 'the owner of a store: advance_watermark');
 SET LOCAL ROLE pgtap_operator;
-SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table pgtap_stores.events',
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table events',
                  'operator: no advance_watermark of a store to which it may not append');
 RESET ROLE;
 SELECT eventstore.append_event('T', '1') AS a \gset
@@ -135,30 +135,30 @@ SELECT results_eq($$SELECT store::text, pid, usename, query FROM eventstore.open
 -- SELECT alone; the session has used the store as another role before
 SET LOCAL ROLE pgtap_reader;
 SELECT lives_ok(command, 'reader: ' || label) FROM reads;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'reader: no ' || label) FROM appends;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'reader: no ' || label) FROM checks;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'reader: no ' || label) FROM checks;
 SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
-                 'permission denied for table pgtap_stores.events', 'reader: no next_position');
-SELECT throws_ok(command, '42501', 'must be owner of table pgtap_stores.events', 'reader: no ' || label) FROM administration;
+                 'permission denied for table events', 'reader: no next_position');
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'reader: no ' || label) FROM administration;
 
 -- also when the watermark need not move
-SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table pgtap_stores.events',
+SELECT throws_ok($$SELECT eventstore.advance_watermark()$$, '42501', 'permission denied for table events',
                  'reader: no advance_watermark');
 
 -- INSERT alone: no versions can be looked up
 SET LOCAL ROLE pgtap_blind;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'blind: INSERT');
 SELECT throws_ok(command, '42501', 'permission denied for table events', 'blind: no ' || label) FROM appends;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'blind: no ' || label) FROM reads;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'blind: no ' || label) FROM reads;
 
 -- nothing but the right to call
 SET LOCAL ROLE pgtap_nobody;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'nobody: no ' || label) FROM appends;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'nobody: no ' || label) FROM checks;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'nobody: no ' || label) FROM reads;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM checks;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM reads;
 SELECT throws_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, '42501',
-                 'permission denied for table pgtap_stores.events', 'nobody: no next_position');
-SELECT throws_ok(command, '42501', 'must be owner of table pgtap_stores.events', 'nobody: no ' || label) FROM administration;
+                 'permission denied for table events', 'nobody: no next_position');
+SELECT throws_ok(command, '42501', 'must be owner of table events', 'nobody: no ' || label) FROM administration;
 SELECT isnt_empty($$SELECT 1 FROM eventstore.stores WHERE store = 'pgtap_stores.events'::regclass$$,
                   'nobody: sees that the store is there');
 
@@ -186,15 +186,15 @@ SET LOCAL ROLE pgtap_officer;
 SELECT lives_ok(command, 'officer: ' || label) FROM erasures;
 SELECT throws_ok($$UPDATE pgtap_stores.events SET data = '0'$$, '0A000', NULL, 'officer: no UPDATE');
 SELECT throws_ok($$DELETE FROM pgtap_stores.events$$, '42501', NULL, 'officer: no DELETE');
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'officer: no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'officer: no ' || label) FROM appends;
 SELECT throws_ok(command, '42501', 'permission denied for table erasures', 'officer: no ' || label || ' on the records') FROM tampering;
 SET LOCAL ROLE pgtap_owner;
 SELECT lives_ok(command, 'owner: ' || label) FROM erasures;
 SELECT throws_ok(command, '42501', 'permission denied for table erasures', 'owner: no ' || label || ' on the records') FROM tampering;
 SET LOCAL ROLE pgtap_writer;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'writer: no ' || label) FROM erasures;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'writer: no ' || label) FROM erasures;
 SET LOCAL ROLE pgtap_nobody;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events', 'nobody: no ' || label) FROM erasures;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM erasures;
 RESET ROLE;
 SELECT throws_ok(command, '0A000', NULL, 'a superuser: no ' || label || ' on the records') FROM tampering WHERE label IN ('UPDATE', 'DELETE', 'TRUNCATE');
 
@@ -244,20 +244,20 @@ SET LOCAL ROLE pgtap_reader;
 SELECT lives_ok($$SELECT * FROM eventstore.read_events(include_archived => true)$$, 'reader: reads the archive');
 SELECT lives_ok($$SELECT eventstore.archive_limit(), eventstore.archive_events(before_position => 2, dry_run => true)$$, 'reader: sees what would be moved');
 SELECT lives_ok($$SELECT * FROM eventstore.apply_retention()$$, 'reader: and what is due');
-SELECT throws_ok(c, '42501', 'permission denied for table pgtap_stores.events', 'reader: no ' || c)
+SELECT throws_ok(c, '42501', 'permission denied for table events', 'reader: no ' || c)
   FROM unnest(ARRAY['SELECT eventstore.archive_events(before_position => 2)', 'SELECT * FROM eventstore.apply_retention(dry_run => false)']) c;
 SELECT throws_ok(c, '42501', 'permission denied for table ' || t, 'reader: no ' || c) FROM (VALUES
   ($$INSERT INTO pgtap_stores.events_archive SELECT * FROM pgtap_stores.events$$, 'events_archive'),
   ($$CREATE CONSTRAINT TRIGGER t AFTER DELETE ON pgtap_stores.events_archive FROM pgtap_stores.events FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store()$$, 'events_archive'),
-  ($$SELECT eventstore.set_archive_hold('x', 0, 'pgtap_stores.unread')$$, 'pgtap_stores.unread'),
+  ($$SELECT eventstore.set_archive_hold('x', 0, 'pgtap_stores.unread')$$, 'unread'),
   ($$INSERT INTO eventstore.archive_holds VALUES ('pgtap_stores.events', 'x', 0)$$, 'archive_holds'), ($$DELETE FROM eventstore.archive_holds$$, 'archive_holds')) v(c, t);
 SET LOCAL ROLE pgtap_writer;
 SELECT lives_ok($$SELECT eventstore.append_event('T', '1', 'a')$$, 'writer: goes on appending');
-SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table pgtap_stores.events', 'writer: no archive_events');
+SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table events', 'writer: no archive_events');
 SET LOCAL ROLE pgtap_owner;
 GRANT DELETE ON pgtap_stores.events TO pgtap_writer;
 SET LOCAL ROLE pgtap_writer;
-SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table pgtap_stores.events_archive', 'writer: not with DELETE alone');
+SELECT throws_ok($$SELECT eventstore.archive_events(before_position => 3)$$, '42501', 'permission denied for table events_archive', 'writer: not with DELETE alone');
 SELECT throws_ok($$DELETE FROM pgtap_stores.events$$, '0A000', NULL, 'writer: and DELETE is refused still');
 SET LOCAL ROLE pgtap_owner;
 GRANT INSERT ON pgtap_stores.events_archive TO pgtap_writer;
@@ -266,9 +266,9 @@ SELECT lives_ok($$SELECT eventstore.archive_events(before_position => 3)$$, 'wri
 SET LOCAL ROLE pgtap_owner;
 REVOKE SELECT ON pgtap_stores.events_archive FROM pgtap_writer, pgtap_reader;
 SET LOCAL ROLE pgtap_writer;
-SELECT throws_ok(command, '42501', 'permission denied for table pgtap_stores.events_archive', 'writer: without the archive no ' || label) FROM appends;
+SELECT throws_ok(command, '42501', 'permission denied for table events_archive', 'writer: without the archive no ' || label) FROM appends;
 SET LOCAL ROLE pgtap_reader;
-SELECT throws_ok($$SELECT * FROM eventstore.read_events(include_archived => true)$$, '42501', 'permission denied for table pgtap_stores.events_archive', 'reader: not the archive any more');
+SELECT throws_ok($$SELECT * FROM eventstore.read_events(include_archived => true)$$, '42501', 'permission denied for table events_archive', 'reader: not the archive any more');
 SELECT lives_ok($$SELECT * FROM eventstore.read_events()$$, 'reader: the store still');
 SET LOCAL ROLE pgtap_owner;
 

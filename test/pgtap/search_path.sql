@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(75);
+SELECT plan(83);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -80,11 +80,11 @@ SELECT matches(public.pgtap_attacked($$SELECT '{}'::jsonb$$), '^23514: ', 'hosti
 -- and nothing of the extension meets them
 SELECT is(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim.events')$$), 'pgtap_victim.events', 'create_store');
 SELECT is(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim.events')$$), 'pgtap_victim.events', 'create_store, again');
-SELECT matches(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim')$$), '^0A000: table "pgtap_victim" cannot hold',
+SELECT matches(public.pgtap_attacked($$SELECT eventstore.create_store('pgtap_victim')$$), '^0A000: table pg_temp\.pgtap_victim cannot hold',
           'create_store: a name without a schema is one of the first schema of the path, which is pg_temp');
 SELECT is(public.pgtap_attacked($$SELECT eventstore.get_aggregate_version('a')$$), '0', 'the setting names the default store with its schema');
 SET LOCAL pg_eventstore.store = 'events';
-SELECT matches(public.pgtap_attacked($$SELECT eventstore.append_event('T', '1')$$), '^42809: table "events" is not a store',
+SELECT matches(public.pgtap_attacked($$SELECT eventstore.append_event('T', '1')$$), '^42809: table pg_temp\.events is not a store',
                'a setting without a schema is looked up by the path, and takes no table that is no store');
 SET LOCAL pg_eventstore.store = 'pgtap_victim.events';
 SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
