@@ -18,6 +18,7 @@ int			pges_max_aggregate_locks = 1000;
 int			pges_notifier_tick = 1;
 bool		pges_direct_append = true;
 bool		pges_durable_reads = false;
+bool		pges_test_database = false;
 
 /* Check hook: return false if a store name cannot name a table. */
 static bool
@@ -34,6 +35,21 @@ check_store_setting(char **newval, void **extra, GucSource source)
 	if (!ok)
 		GUC_check_errdetail("A store is named by a table, with or without its schema.");
 	return ok;
+}
+
+/*
+ * Check hook: return false if what declares a database to be one for tests does not belong
+ * to it, but to a role or a session, which may be connected to the wrong database.
+ */
+static bool
+check_test_database(bool *newval, void **extra, GucSource source)
+{
+	if (!*newval || source <= PGC_S_DATABASE || source == PGC_S_DATABASE_USER || source == PGC_S_TEST)
+		return true;
+	GUC_check_errmsg("parameter \"pg_eventstore.test_database\" cannot be set for a session or a role");
+	GUC_check_errdetail("It is a property of a database, which keeps tests from emptying the stores of another one.");
+	GUC_check_errhint("The owner of a database for tests can set it: ALTER DATABASE ... SET pg_eventstore.test_database = on. It then holds in new sessions.");
+	return false;
 }
 
 /* Define the settings. */
@@ -80,6 +96,14 @@ pges_guc_init(void)
 							 "If off, every append runs an INSERT statement.",
 							 &pges_direct_append, true,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+
+	/* keeps empty_store() from emptying stores by accident */
+	DefineCustomBoolVariable("pg_eventstore.test_database",
+							 "Lets empty_store() delete all events of a store.",
+							 "Can be set for a database or a server, not for a role or a session.",
+							 &pges_test_database, false,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							 check_test_database, NULL, NULL);
 
 	/* the least pause of the notifier, which serves all sessions */
 	DefineCustomIntVariable("pg_eventstore.notifier_tick",

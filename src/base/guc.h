@@ -13,6 +13,7 @@ extern int	pges_max_aggregate_locks;
 extern int	pges_notifier_tick;
 extern bool pges_direct_append;
 extern bool pges_durable_reads;
+extern bool pges_test_database;
 
 extern void pges_guc_init(void);
 

@@ -281,11 +281,18 @@ pges_create_store(PG_FUNCTION_ARGS)
 	PG_RETURN_OID(relid);
 }
 
+/* Return whether a store or its archive holds events.  SPI must be connected. */
+bool
+pges_has_events(const PgesStore *store)
+{
+	return pges_fetch_one_now(store, pges_scope_of_all(store), &any_event, NULL);
+}
+
 /* Raise an error if a store or its archive holds events. */
 static void
 check_empty(const PgesStore *store)
 {
-	if (pges_fetch_one_now(store, pges_scope_of_all(store), &any_event, NULL))
+	if (pges_has_events(store))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot drop store %s because it holds events",

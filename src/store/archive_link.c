@@ -10,9 +10,9 @@
  *
  * PostgreSQL keeps the OID of the store in pg_trigger.tgconstrrelid.  So the link
  * follows renames, is dumped with its tables, and is dropped with either of them.  Its
- * creation requires the privilege TRIGGER on both tables, as for any trigger.  The
- * trigger never fires, because events of an archive are not deleted.  From the store,
- * the link is found by its entry in pg_depend, which has an index.
+ * creation requires the privilege TRIGGER on both tables, as for any trigger.  If the
+ * trigger fires, in empty_store(), it does nothing.  From the store, the link is found by
+ * its entry in pg_depend, which has an index.
  */
 #include "postgres.h"
 

@@ -81,8 +81,8 @@ pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode pri
 }
 
 /* Raise an error unless the user owns a store, and then return its description. */
-static const PgesStore *
-store_of_user(Oid relid)
+const PgesStore *
+pges_store_of_user(Oid relid)
 {
 	if (get_rel_relkind(relid) != '\0')
 		pges_check_may_use(relid, ACL_NO_RIGHTS);
@@ -93,9 +93,9 @@ store_of_user(Oid relid)
 const PgesStore *
 pges_lock_owned_store(Oid relid, LOCKMODE mode)
 {
-	(void) store_of_user(relid);
+	(void) pges_store_of_user(relid);
 	LockRelationOid(relid, mode);
-	return store_of_user(relid);
+	return pges_store_of_user(relid);
 }
 
 /* Return the store of an argument; raise an error unless the user may read it. */

@@ -2,8 +2,8 @@
  * immutable.c
  *		The triggers that keep the events of a store immutable.
  *
- * Only the functions of this extension that archive and erase may change events, by
- * pges_run_change().
+ * Only the functions of this extension that archive, erase and empty a store may change
+ * events, by pges_run_change().
  */
 #include "postgres.h"
 

@@ -95,6 +95,7 @@ INSERT INTO wanted VALUES
 ('create_store',
  'name text, notifications text DEFAULT ''worker''::text, channel text DEFAULT NULL::text, create_schema_if_missing boolean DEFAULT true, indexes text[] DEFAULT NULL::text[]',
  'regclass', 'volatile', 'unsafe', 'called on null', 0),
+('empty_store', 'store regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('drop_store', 'store regclass, force boolean DEFAULT false', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('set_notifications',
  'store regclass, mode text, channel text DEFAULT NULL::text', 'void', 'volatile', 'unsafe', 'called on null', 0),

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(209);
+SELECT plan(212);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -52,6 +52,7 @@ INSERT INTO reads VALUES
 CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
+('empty_store', $$SELECT eventstore.empty_store('pgtap_stores.events')$$),
 ('create_archive', $$SELECT eventstore.create_archive('pgtap_stores.events')$$),
 ('sync_archive', $$SELECT eventstore.sync_archive('pgtap_stores.events')$$),
 ('set_retention', $$SELECT eventstore.set_retention('pgtap_stores.events', '1 day')$$),

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(115);
+SELECT plan(116);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -62,6 +62,7 @@ SELECT set_eq($$
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
+    'function eventstore.empty_store(regclass)',
     'function eventstore.erase_aggregate(text,text,regclass)',
     'function eventstore.export_events(bigint,integer,regclass,boolean)',
     'function eventstore.get_aggregate_version(text,regclass)',
@@ -362,7 +363,8 @@ SELECT results_eq($$
            ('pg_eventstore.durable_reads', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
            ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
-           ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-')$$,
+           ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-'),
+           ('pg_eventstore.test_database', 'bool', 'user', 'off', '-', '-', '-')$$,
   'the settings');
 SELECT is_empty($$
   SELECT name FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' AND coalesce(short_desc, '') = ''$$,
@@ -376,7 +378,7 @@ SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobod
   FROM (VALUES ('batch_size = 0', '22023'), ('batch_size = 1000001', '22023'), ('max_aggregate_locks = 0', '42501'),
                ('notifier_tick = 0', '55P02'),
                ('store = ''''', '22023'), ('store = ''a.b.c''', '22023'), ('store = ''"a''', '22023'),
-               ('no_such_setting = 1', '42602')) v(s, c);
+               ('test_database = on', '22023'), ('no_such_setting = 1', '42602')) v(s, c);
 RESET ROLE;
 
 SELECT * FROM finish();

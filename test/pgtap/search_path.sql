@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(83);
+SELECT plan(84);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -157,6 +157,7 @@ SELECT matches(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0)$$, '^40V01: '),
   ($$SELECT eventstore.append_event('U', '1', 'a', event_id => 'one')$$, '^23505: '),
   ($$UPDATE pgtap_victim.events SET data = NULL$$, '^0A000: '),
+  ($$SELECT eventstore.empty_store('pgtap_victim.events')$$, '^55000: '),
   ($$SELECT eventstore.drop_store('pgtap_victim.events')$$, '^55006: ')
   ) v(c, wanted);
 

@@ -15,7 +15,7 @@ use Test::More;
 my @roles = qw(connect usage reader writer eraser archiver consumer owner superuser);
 my @strangers = qw(connect usage consumer); # without a right on the store
 my @calls = read_calls(@roles);
-my $node = start_node('roles', "autovacuum = off\n");
+my $node = start_node('roles', "autovacuum = off\npg_eventstore.test_database = on\n");
 my %about = (store => 'shop.events', archive => 'shop.events_archive', sequence => 'shop.events_position_seq',
   other => 'shop.other', source => 'public.source');
 
@@ -164,7 +164,7 @@ $locker->quit;
 $node->safe_psql('postgres', 'ALTER TABLE shop.events_archive OWNER TO consumer; GRANT ALL ON shop.events_archive TO owner');
 foreach my $role (qw(owner superuser))
 {
-  my @changing = grep { $calls[$_]{object} =~ /archive|retention|drop_store/ && $is_function{ $calls[$_]{object} } && $calls[$_]{expect}{reader} eq '42501' } @all;
+  my @changing = grep { $calls[$_]{object} =~ /archive|retention|drop_store|empty_store/ && $is_function{ $calls[$_]{object} } && $calls[$_]{expect}{reader} eq '42501' } @all;
   my %result = run_calls($role, \%about, @changing);
   my @wrong = grep { ($result{$_}{state} // '') ne '42501' } @changing;
   ok(@changing && !@wrong, "$role: an archive of another owner is not changed")

@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 my @roles = qw(connect usage reader writer eraser archiver consumer owner superuser);
-my $node = start_node('attacks', "autovacuum = off\nwal_level = logical\nlog_statement = none\nmax_worker_processes = 20\nrestart_after_crash = on\n");
+my $node = start_node('attacks', "autovacuum = off\npg_eventstore.test_database = on\nwal_level = logical\nlog_statement = none\nmax_worker_processes = 20\nrestart_after_crash = on\n");
 my @bugs;
 
 # mallory attacks, bob has a store beside hers, and mule is the role that a bite
@@ -102,13 +102,13 @@ my @own_tables = grep { $_ ne 'events' } members($node, 'r');
 my @trigger_functions = members($node, 't');
 
 # The calls on a store; appends once more by the executor, and an import to a store
-# of the superuser. What drops the store comes by itself.
+# of the superuser. What empties or drops the store comes by itself.
 my %is_function = map { $_ => 1 } members($node, 'fpv');
 my (@calls, @drops);
 foreach my $call (read_calls(@roles))
 {
   next if !$is_function{ $call->{object} };
-  push @{ $call->{object} eq 'drop_store' ? \@drops : \@calls }, $call;
+  push @{ $call->{object} =~ /^(drop|empty)_store$/ ? \@drops : \@calls }, $call;
 }
 push @calls, { object => 'import_events', sql => q{SELECT * FROM eventstore.import_events(:'source', 'eventstore.events')}, expect => { owner => '42501' } };
 push @calls, map { { %$_, spi => 1 } } grep { $_->{object} =~ /^(append|import)/ } @calls;
@@ -366,7 +366,7 @@ none('every trap springs on its bait', map { $_->{name} } grep { $_->{bait} ne '
 is((counts())[1], 0, 'none has bitten yet');
 none('and none makes a view fail, for all who look', map { $traps[$_]{views} ne ($_ > 0 && $traps[ $_ - 1 ]{views}) ? "$traps[$_]{name}: $traps[$_]{views}" : () } 0 .. $#traps);
 
-# The calls, then those that drop the store.
+# The calls, then those that empty and drop the store.
 my @armed = grep { $_->{oid} } @traps;
 my @archiving = grep { $_->{object} =~ /archive|retention|^append|^read_events$/ } @calls;
 foreach my $trap (@armed)
@@ -378,7 +378,7 @@ cmp_ok($sprung, '>', @traps / 3, 'many sprang, with the rights of their owner');
 is(of_bob(), $bob_before, 'the store of bob is unchanged');
 ok(bob_is_heard(), 'and announced');
 my @last = map { my $trap = $_; map { { %$_, name => "$trap->{name}: ", first => variables($trap) } } @drops } @armed;
-none('drop_store() springs no trap', run_calls(call_commands(\@last, '', ''), \@last));
+none('empty_store() and drop_store() spring no trap', run_calls(call_commands(\@last, '', ''), \@last));
 
 script(join('', map { "DROP SCHEMA IF EXISTS $_->{schema} CASCADE;\n" } @traps), 'mallory');
 none('bob calls what he may', calls_of_bob());

@@ -58,7 +58,7 @@ ok 2 # skip no gnuplot
 ok 3 # skip no gnuplot
 ok 4 - an item # skipping is not what this does
 not ok 5 - bad
-not ok 6 - expected # TODO later
+not ok 6 - expected # todo later
 EOL
 tap: 2, no gnuplot
 tap: 1, test/tap/006_pooler.pl: pgbouncer is not installed
