@@ -7,7 +7,7 @@ AS 'MODULE_PATHNAME', 'pges_create_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_archive(regclass, text, text) IS
-'Creates the archive of a store: a table like that of the store, to which archive_events() moves old events. Archived events are as immutable as those of the store. Versions and positions continue after them. The readers return archived events if include_archived is true. A role that may read or erase events of the store may do so in the archive; see sync_archive() for privileges that are granted later. If the store already has an archive, the function only raises a notice.
+'Creates the archive of a store: a table like that of the store, to which archive_events() moves old events. Archived events are as immutable as those of the store. Versions and positions continue after them. The readers return archived events, too, unless include_archived is false. A role that may read or erase events of the store may do so in the archive; see sync_archive() for privileges that are granted later. If the store already has an archive, the function only raises a notice.
 store: NULL means the setting pg_eventstore.store.
 name: the name of the table, quoted like any SQL name. Without a schema, the table is created in the schema of the store. NULL means the name of the store followed by _archive. If a table with this name and the shape of an archive exists and belongs to the owner of the store, that table becomes the archive.
 tablespace: the tablespace of the table and its indexes; NULL means the default tablespace.

@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION eventstore.get_events_by_aggregate(
   max_count integer DEFAULT NULL,
   backwards boolean DEFAULT false,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_events_by_aggregate'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100 SUPPORT eventstore.read_support;
@@ -23,88 +23,93 @@ from_version, to_version: the first and last version wanted; NULL means no bound
 max_count: the maximum number of events; NULL means all.
 backwards: newest first.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
-Errors: 22004 if aggregate_id is NULL; 22023 if max_count is negative; 42P01, 42809 no such store.';
+include_archived: whether to return archived events, too; NULL means true.
+Errors: 22004 if aggregate_id is NULL; 22023 if max_count is negative; 42501 without SELECT on the store or, if included, its archive; 0A000 if a policy hides events of the store from the role and the archive is included; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.get_events_by_type(
   event_type text,
   start_date timestamptz DEFAULT NULL,
+  after_position bigint DEFAULT NULL,
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_events_by_type'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1000 SUPPORT eventstore.read_support;
 
-COMMENT ON FUNCTION eventstore.get_events_by_type(text, timestamptz, integer, regclass, boolean) IS
+COMMENT ON FUNCTION eventstore.get_events_by_type(text, timestamptz, bigint, integer, regclass, boolean) IS
 'Returns the events of one type, ordered by time, then position.
 start_date: only events that occurred at or after this time; NULL means all.
+after_position: the position of the last event received. The result continues after that event, also among events of the same time. 0 or NULL means from the start.
 max_count: the maximum number of events; NULL means all.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
-Errors: 22004 if event_type is NULL; 22023 if max_count is negative; 42P01, 42809 no such store.';
+include_archived: whether to return archived events, too; NULL means true.
+Errors: 22004 if event_type is NULL; 22023 if no event has the position after_position; others as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_events_by_aggregate_type(
   aggregate_type text,
   start_date timestamptz DEFAULT NULL,
+  after_position bigint DEFAULT NULL,
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_events_by_aggregate_type'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1000 SUPPORT eventstore.read_support;
 
-COMMENT ON FUNCTION eventstore.get_events_by_aggregate_type(text, timestamptz, integer, regclass, boolean) IS
+COMMENT ON FUNCTION eventstore.get_events_by_aggregate_type(text, timestamptz, bigint, integer, regclass, boolean) IS
 'Returns the events of all aggregates of one type, ordered by time, then position.
-start_date, max_count, store, include_archived, errors: as get_events_by_type().';
+start_date, after_position, max_count, store, include_archived, errors: as get_events_by_type().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_events_by_correlation_id(
   correlation_id text,
   start_date timestamptz DEFAULT NULL,
+  after_position bigint DEFAULT NULL,
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_events_by_correlation_id'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10 SUPPORT eventstore.read_support;
 
-COMMENT ON FUNCTION eventstore.get_events_by_correlation_id(text, timestamptz, integer, regclass, boolean) IS
+COMMENT ON FUNCTION eventstore.get_events_by_correlation_id(text, timestamptz, bigint, integer, regclass, boolean) IS
 'Returns the events with one correlation id, ordered by time, then position.
-start_date, max_count, store, include_archived, errors: as get_events_by_type().';
+start_date, after_position, max_count, store, include_archived, errors: as get_events_by_type().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_events_by_causation_id(
   causation_id text,
   start_date timestamptz DEFAULT NULL,
+  after_position bigint DEFAULT NULL,
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_events_by_causation_id'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 10 SUPPORT eventstore.read_support;
 
-COMMENT ON FUNCTION eventstore.get_events_by_causation_id(text, timestamptz, integer, regclass, boolean) IS
+COMMENT ON FUNCTION eventstore.get_events_by_causation_id(text, timestamptz, bigint, integer, regclass, boolean) IS
 'Returns the events that one event or command caused, ordered by time, then position.
-start_date, max_count, store, include_archived, errors: as get_events_by_type().';
+start_date, after_position, max_count, store, include_archived, errors: as get_events_by_type().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_latest_events(
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_latest_events'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 100 SUPPORT eventstore.read_support;
 
 COMMENT ON FUNCTION eventstore.get_latest_events(integer, regclass, boolean) IS
 'Returns the newest events of a store, in ascending order of position. To follow a store, use read_events() instead.
-max_count: the maximum number of events; NULL means the setting pg_eventstore.batch_size (100).
+max_count: the maximum number of events; NULL means all.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
-Errors: 22023 if max_count is negative; 42P01, 42809 no such store.';
+include_archived: whether to return archived events, too; NULL means true.
+Errors: as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_event(
   event_id text,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_get_event'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1;
@@ -112,8 +117,8 @@ LANGUAGE C STABLE PARALLEL SAFE ROWS 1;
 COMMENT ON FUNCTION eventstore.get_event(text, regclass, boolean) IS
 'Returns the event with this id, or no row if it does not exist.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
-Errors: 22004 if event_id is NULL; 42P01, 42809 no such store.';
+include_archived: whether to return archived events, too; NULL means true.
+Errors: 22004 if event_id is NULL; others as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.get_aggregate_version(
   aggregate_id text,
@@ -134,7 +139,7 @@ CREATE OR REPLACE FUNCTION eventstore.read_events(
   aggregate_types text[] DEFAULT NULL,
   backwards boolean DEFAULT false,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event
 AS 'MODULE_PATHNAME', 'pges_read_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT eventstore.read_support;
@@ -142,14 +147,14 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT eventstore.read_support;
 COMMENT ON FUNCTION eventstore.read_events(bigint, integer, text[], text[], boolean, regclass, boolean) IS
 'Returns the ordered log: the events after a position, up to the high-water mark, in the order of their positions. A reader that continues after the position of the last event it received sees every event once and in order.
 after_position: the position of the last event seen; 0, NULL or a negative position means the start of the log. With backwards, any position, before which to read; 0 or NULL means the end of the log.
-max_count: the maximum number of events; NULL means the setting pg_eventstore.batch_size (100).
+max_count: the maximum number of events; NULL means all.
 event_types, aggregate_types: only events of these types; NULL means all.
 backwards: newest first; then after_position is the lowest position seen.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
+include_archived: whether to return archived events, too; NULL means true.
 The function reads under a new snapshot at every isolation level. On a standby and on a logical subscriber, the mark is the position in eventstore.watermarks.
 If the server crashes, events whose transactions committed with synchronous_commit = off can be lost although the function has returned them; see the setting pg_eventstore.durable_reads.
-Errors: 22V01 if after_position is greater than any position that the store has given: it is a checkpoint of another store, or from before this store was restored. A standby or a logical subscriber raises no such error: the position may be still to come. 22023 if max_count is negative; 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; 42P01, 42809 no such store.';
+Errors: 22V01 if after_position is greater than any position that the store has given: it is a checkpoint of another store, or from before this store was restored. A standby or a logical subscriber raises no such error: the position may be still to come. 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; others as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.high_water_mark(store regclass DEFAULT NULL)
 RETURNS bigint
@@ -168,7 +173,7 @@ CREATE OR REPLACE FUNCTION eventstore.wait_for_events(
   event_types text[] DEFAULT NULL,
   aggregate_types text[] DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_wait_for_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -179,7 +184,7 @@ after_position: the position of the last event seen; 0, NULL or a negative posit
 timeout: the maximum time to wait; more than 60 seconds count as 60.
 event_types, aggregate_types: only events of these types; NULL means all. Each call looks at all events after after_position, each once. A reader with a filter therefore moves its checkpoint by next_checkpoint() before it waits.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
+include_archived: whether archived events count, too; NULL means true.
 Returns the high-water mark, or NULL if no event came before the timeout. Do not store the mark as a checkpoint; see next_checkpoint().
 Errors: 22004 if timeout is NULL; 22023 if timeout is negative; others as read_events().';
 
@@ -198,7 +203,7 @@ COMMENT ON FUNCTION eventstore.next_checkpoint(bigint, text[], text[], regclass,
 after_position: the checkpoint; the reader has processed all events up to there that pass the filter. 0, NULL or a negative position means the start of the log.
 event_types, aggregate_types: the filter; NULL means all events.
 store: NULL means the setting pg_eventstore.store.
-include_archived: also events that were moved to the archive.
+include_archived: whether archived events count, too; NULL means true.
 Returns after_position or a greater position. A crash of the server does not make the store give a position up to there again: the call flushes the WAL.
 Errors: as read_events().';
 

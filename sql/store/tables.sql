@@ -37,7 +37,7 @@ COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announc
 COMMENT ON COLUMN eventstore.stores.channel IS 'NOTIFY channel';
 COMMENT ON COLUMN eventstore.stores.owner IS 'role that owns the table';
 COMMENT ON COLUMN eventstore.stores.position_sequence IS 'sequence of the store''s positions; null if the default of the table''s column position was changed';
-COMMENT ON COLUMN eventstore.stores.estimated_events IS 'number of events according to the planner''s statistics; 0 before the first ANALYZE';
+COMMENT ON COLUMN eventstore.stores.estimated_events IS 'number of events in the table, without its archive, according to the planner''s statistics; 0 before the first ANALYZE';
 COMMENT ON COLUMN eventstore.stores.history IS
 'identity of the history of the store. A reader that keeps its checkpoint outside of this database keeps this text with it, and compares it when it starts: if it differs, the checkpoint means nothing here. The identity of a store that is created, restored from a dump, or copied with its database is new. It stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. Recovery to a point in time, and the promotion of a standby that has not received the last events, keep it, too, although the store gives the positions of the lost events again: then the timeline of the server is higher (pg_control_checkpoint()). A logical subscriber has an identity of its own';
 

@@ -35,18 +35,18 @@ CREATE OR REPLACE FUNCTION eventstore.export_events(
   after_position bigint DEFAULT 0,
   max_count integer DEFAULT NULL,
   store regclass DEFAULT NULL,
-  include_archived boolean DEFAULT false)
+  include_archived boolean DEFAULT true)
 RETURNS TABLE (
   "position" bigint,
   event jsonb)
 AS 'MODULE_PATHNAME', 'pges_export_events'
-LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1000;
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1000 SUPPORT eventstore.read_support;
 
 COMMENT ON FUNCTION eventstore.export_events(bigint, integer, regclass, boolean) IS
 'Returns the ordered log as JSON: each event as an object that import_events() and append() accept. Keys without a value are omitted. Times are in the session''s time zone.
 after_position: only events after this position; 0 or NULL means from the start.
-max_count: the maximum number of events; NULL means all up to the high-water mark.
+max_count: the maximum number of events; NULL means all.
 store: NULL means the setting pg_eventstore.store.
-include_archived: whether archived events are returned, too.
+include_archived: whether to return archived events, too; NULL means true.
 At every isolation level, reads under a new snapshot.
 Errors: as read_events().';

@@ -13,7 +13,6 @@
 
 /* The values of the settings; PostgreSQL maintains them. */
 char	   *pges_store_setting = NULL;
-int			pges_batch_size = 100;
 int			pges_max_aggregate_locks = 1000;
 int			pges_notifier_tick = 1;
 bool		pges_direct_append = true;
@@ -63,13 +62,6 @@ pges_guc_init(void)
 							   &pges_store_setting, "eventstore.events",
 							   PGC_USERSET, 0,
 							   check_store_setting, NULL, NULL);
-
-	/* the number of events that a reader returns without max_count */
-	DefineCustomIntVariable("pg_eventstore.batch_size",
-							"Sets the number of events in a batch.",
-							"Used by calls without max_count.",
-							&pges_batch_size, 100, 1, 1000000,
-							PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/* for readers whose writers commit asynchronously */
 	DefineCustomBoolVariable("pg_eventstore.durable_reads",

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 extern char *pges_store_setting;
-extern int	pges_batch_size;
 extern int	pges_max_aggregate_locks;
 extern int	pges_notifier_tick;
 extern bool pges_direct_append;

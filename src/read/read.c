@@ -7,8 +7,8 @@
  * stops the scan.  The functions are stable: they read under the snapshot of the query
  * that calls them.
  *
- * If the archive is included, the same statement reads the store and its archive as one
- * table, under one snapshot.  An event is in exactly one of the two.
+ * Unless the caller excludes the archive, the same statement reads the store and its
+ * archive as one table, under one snapshot.  An event is in exactly one of the two.
  */
 #include "postgres.h"
 
@@ -17,7 +17,6 @@
 #include "fmgr.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
 #include "base/sql_argument.h"
 #include "event/event.h"
 #include "read/read.h"
@@ -37,19 +36,34 @@
 static const PgesStatement by_aggregate = BY_AGGREGATE("ASC");
 static const PgesStatement by_aggregate_backwards = BY_AGGREGATE("DESC");
 
-/* A statement that reads the events with one value in one column, ordered by time. */
-#define BY_COLUMN(column) { \
+/*
+ * A statement that reads the events with one value in one column, ordered by time, from
+ * $3 on, or after the event of that time at position $4.
+ */
+#define BY_COLUMN(column, bound) { \
 	"SELECT " PGES_COLUMNS " FROM %1$s " \
-	"WHERE " column " OPERATOR(pg_catalog.=) $1 " \
-	"AND occurred_at OPERATOR(pg_catalog.>=) $2 " \
-	"ORDER BY occurred_at, position LIMIT $3", \
-	3, {TEXTOID, TIMESTAMPTZOID, INT8OID} \
+	"WHERE " column " OPERATOR(pg_catalog.=) $1 AND " bound \
+	"ORDER BY occurred_at, position LIMIT $2", \
+	4, {TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID} \
 }
+#define FROM_TIME "occurred_at OPERATOR(pg_catalog.>=) $3 "
+#define AFTER_EVENT "(occurred_at, position) OPERATOR(pg_catalog.>) ($3, $4) "
+#define BY_TIME(column) {BY_COLUMN(column, FROM_TIME), BY_COLUMN(column, AFTER_EVENT)}
 
-static const PgesStatement by_type = BY_COLUMN("event_type");
-static const PgesStatement by_aggregate_type = BY_COLUMN("aggregate_type");
-static const PgesStatement by_correlation_id = BY_COLUMN("correlation_id");
-static const PgesStatement by_causation_id = BY_COLUMN("causation_id");
+static const PgesStatement by_type[] = BY_TIME("event_type");
+static const PgesStatement by_aggregate_type[] = BY_TIME("aggregate_type");
+static const PgesStatement by_correlation_id[] = BY_TIME("correlation_id");
+static const PgesStatement by_causation_id[] = BY_TIME("causation_id");
+
+static const PgesStatement time_of_position = {
+	"SELECT occurred_at FROM %1$s WHERE position OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+static const PgesStatement all = {
+	"SELECT " PGES_COLUMNS " FROM %1$s ORDER BY position",
+	0
+};
 
 static const PgesStatement latest = {
 	"SELECT " PGES_COLUMNS " FROM "
@@ -97,7 +111,7 @@ return_events(FunctionCallInfo fcinfo, int store_arg, const PgesStatement *state
 {
 	const PgesStore *store = pges_store_argument(fcinfo, store_arg, AccessShareLock, ACL_SELECT);
 
-	return pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, store_arg + 1, false),
+	return pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, store_arg + 1, true),
 							  statement, params);
 }
 
@@ -113,25 +127,77 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
-	pges_add_max_count(&params, fcinfo, 3, 0);
+	pges_add_max_count(&params, fcinfo, 3);
 	return return_events(fcinfo, 5, backwards ? &by_aggregate_backwards : &by_aggregate, &params);
 }
 
 /*
+ * Return when the event at a position occurred; raise an error if there is none.  If the
+ * caller excludes the archive, the event may have been archived since it was read.
+ */
+static TimestampTz
+find_time(const PgesStore *store, int64 position, bool include_archived)
+{
+	PgesScope	scope = pges_scope_to_read(&store, include_archived);
+	Datum		value = Int64GetDatum(position);
+	TimestampTz time = 0;
+	bool		found;
+
+	SPI_connect();
+	(void) pges_run_statement(store, scope, &time_of_position, &value, NULL, true, NULL);
+	found = SPI_processed > 0;
+	if (found)
+		time = pges_found_int64(1, 0);
+	SPI_finish();
+	if (!found && !include_archived)
+		return find_time(store, position, true);
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"after_position\" must be the position of an event"),
+				 errdetail("There is no event at position " INT64_FORMAT " of store %s.",
+						   position, store->live.qualified_name),
+				 errhint("Pass the position of the last event received, or null to read from the start.")));
+	return time;
+}
+
+/*
+ * Add the place to read from in the order by time: after the event at the position, or
+ * the start date if that is later.  Return whether it is the event.  The time of the
+ * event is looked up rather than passed, because the times of some clients are rounded.
+ */
+static bool
+add_place(PgesParams *params, const PgesStore *store, bool include_archived,
+		  TimestampTz start, int64 after)
+{
+	TimestampTz time = after == 0 ? DT_NOBEGIN : find_time(store, after, include_archived);
+
+	pges_add_param(params, TimestampTzGetDatum(Max(start, time)), false);
+	pges_add_param(params, Int64GetDatum(after), false);
+	return after != 0 && time >= start;
+}
+
+/*
  * Return the events with one value in a text column.  The arguments are value,
- * start_date, max_count, store, include_archived.
+ * start_date, after_position, max_count, store, include_archived.
  */
 static Datum
-get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statement,
+get_events_by(FunctionCallInfo fcinfo, const PgesStatement *statements,
 			  const char *column)
 {
+	TimestampTz start = PG_ARGISNULL(1) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(1);
+	int64		after = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT64(2);
+	bool		include_archived = pges_bool_argument(fcinfo, 5, true);
 	PgesParams	params = {.n = 0};
+	const PgesStore *store;
+	bool		after_event;
 
 	add_text(&params, fcinfo, 0, column);
-	pges_add_param(&params, PG_ARGISNULL(1) ? TimestampTzGetDatum(DT_NOBEGIN) :
-				   PG_GETARG_DATUM(1), false);
-	pges_add_max_count(&params, fcinfo, 2, 0);
-	return return_events(fcinfo, 3, statement, &params);
+	pges_add_max_count(&params, fcinfo, 3);
+	store = pges_store_argument(fcinfo, 4, AccessShareLock, ACL_SELECT);
+	after_event = add_place(&params, store, include_archived, start, after);
+	return pges_return_events(fcinfo, store, include_archived,
+							  &statements[after_event ? 1 : 0], &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_type);
@@ -140,7 +206,7 @@ PG_FUNCTION_INFO_V1(pges_get_events_by_type);
 Datum
 pges_get_events_by_type(PG_FUNCTION_ARGS)
 {
-	return get_events_by(fcinfo, &by_type, "event_type");
+	return get_events_by(fcinfo, by_type, "event_type");
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate_type);
@@ -149,7 +215,7 @@ PG_FUNCTION_INFO_V1(pges_get_events_by_aggregate_type);
 Datum
 pges_get_events_by_aggregate_type(PG_FUNCTION_ARGS)
 {
-	return get_events_by(fcinfo, &by_aggregate_type, "aggregate_type");
+	return get_events_by(fcinfo, by_aggregate_type, "aggregate_type");
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_correlation_id);
@@ -158,7 +224,7 @@ PG_FUNCTION_INFO_V1(pges_get_events_by_correlation_id);
 Datum
 pges_get_events_by_correlation_id(PG_FUNCTION_ARGS)
 {
-	return get_events_by(fcinfo, &by_correlation_id, "correlation_id");
+	return get_events_by(fcinfo, by_correlation_id, "correlation_id");
 }
 
 PG_FUNCTION_INFO_V1(pges_get_events_by_causation_id);
@@ -167,7 +233,7 @@ PG_FUNCTION_INFO_V1(pges_get_events_by_causation_id);
 Datum
 pges_get_events_by_causation_id(PG_FUNCTION_ARGS)
 {
-	return get_events_by(fcinfo, &by_causation_id, "causation_id");
+	return get_events_by(fcinfo, by_causation_id, "causation_id");
 }
 
 PG_FUNCTION_INFO_V1(pges_get_latest_events);
@@ -178,8 +244,8 @@ pges_get_latest_events(PG_FUNCTION_ARGS)
 {
 	PgesParams	params = {.n = 0};
 
-	pges_add_max_count(&params, fcinfo, 0, pges_batch_size);
-	return return_events(fcinfo, 1, &latest, &params);
+	pges_add_max_count(&params, fcinfo, 0);
+	return return_events(fcinfo, 1, PG_ARGISNULL(0) ? &all : &latest, &params);
 }
 
 PG_FUNCTION_INFO_V1(pges_get_event);

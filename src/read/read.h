@@ -26,14 +26,16 @@ typedef struct PgesParams
 /* in read_log.c: parameters after, mark, limit */
 extern const PgesStatement *const pges_read_forwards;
 
+/* in read_support.c */
+extern double pges_rows_of_table(Oid relid);
+
 /* in reader.c */
 extern int64 pges_mark_to_read(const PgesStore *store);
 extern void pges_check_given(const PgesStore *store, int64 position);
 extern int64 pges_mark_after(const PgesStore *store, int64 after);
 extern void pges_flush_wal(void);
 extern void pges_add_param(PgesParams *params, Datum value, bool isnull);
-extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo,
-							   int arg, int32 if_null);
+extern void pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg);
 extern PgesScope pges_scope_to_read(const PgesStore **store, bool include_archived);
 extern Datum pges_return_events(FunctionCallInfo fcinfo,
 								const PgesStore *store, bool include_archived,

@@ -8,8 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -18,10 +16,8 @@
 #include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "base/guc.h"
 #include "base/sql_argument.h"
 #include "event/event.h"
 #include "notify/notify.h"
@@ -96,22 +92,15 @@ add_filters(PgesParams *params, FunctionCallInfo fcinfo, int arg)
 
 /*
  * Return whether the planner should choose how to read a number of positions with a
- * filter.  If the table was analyzed, the planner knows which types are rare, but not
- * which events came later.  So a reader that is nearly up to date reads by position.
+ * filter.  If the store or its archive was analyzed, the planner knows which types are
+ * rare, but not which events came later.  So a reader that is nearly up to date reads by
+ * position.
  */
 static bool
 is_worth_planning(const PgesStore *store, int64 positions)
 {
-	HeapTuple	tuple;
-	bool		analyzed;
-
-	if (positions < SHORT_RANGE)
-		return false;
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(store->live.relid));
-	analyzed = HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->reltuples > 0;
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return analyzed;
+	return positions >= SHORT_RANGE &&
+		(pges_rows_of_table(store->live.relid) > 0 || pges_rows_of_table(store->archive.relid) > 0);
 }
 
 /* Return the statement for these parameters, which reads up to a number of positions. */
@@ -138,10 +127,10 @@ pges_read_events(PG_FUNCTION_ARGS)
 
 	pges_add_param(&params, Int64GetDatum(start), false);
 	pges_add_param(&params, Int64GetDatum(mark), false);
-	pges_add_max_count(&params, fcinfo, 1, pges_batch_size);
+	pges_add_max_count(&params, fcinfo, 1);
 	add_filters(&params, fcinfo, 2);
 	PushActiveSnapshot(GetLatestSnapshot());
-	(void) pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, false),
+	(void) pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, true),
 							  is_backwards ? choose_statement(store, &backwards, &params, Min(start, mark)) :
 							  choose_statement(store, &forwards, &params, mark - start),
 							  &params);
@@ -275,7 +264,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	int64		after = checkpoint_argument(fcinfo, 0);
 	int64		timeout = timeout_argument(fcinfo, 1);
 	const PgesStore *store = pges_store_argument(fcinfo, 4, AccessShareLock, ACL_SELECT);
-	bool		include_archived = pges_bool_argument(fcinfo, 5, false);
+	bool		include_archived = pges_bool_argument(fcinfo, 5, true);
 	PgesParams	params = first_event_params(fcinfo, 2);
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int64		mark = pges_mark_after(store, after);

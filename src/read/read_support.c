@@ -1,76 +1,160 @@
 /*
  * read_support.c
  *		Estimates for the planner how many rows a function that reads events returns.
+ *
+ * The estimate is max_count, if that is given: exactly for the functions that read the
+ * log, and at most for the others, which have a further condition.  Without max_count, a
+ * function that reads the log returns as many rows as the store and its archive have
+ * after the position, according to the statistics.  Otherwise the rows that the function
+ * was declared with are the estimate.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
 #include "optimizer/optimizer.h"
 #include "utils/syscache.h"
 
 #include "base/guc.h"
+#include "read/read.h"
+#include "store/store.h"
 
-/*
- * Return the index of a function's argument "max_count", or -1 if it has none.  Set
- * *rows to its declared rows, and *batch to whether a null max_count means a batch.
- */
-static int
-find_max_count(Oid function, double *rows, bool *batch)
+/* A call of a function, as far as the planner knows it. */
+typedef struct Call
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	PlannerInfo *root;
+	List	   *args;
+	char	  **names;			/* of the arguments */
+	double		declared;		/* rows of the function */
+} Call;
+
+/* Describe the call of a request.  Return false if that is not possible. */
+static bool
+describe_call(const SupportRequestRows *request, Call *call)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(request->funcid));
 	Oid		   *types;
-	char	  **names;
 	char	   *modes;
-	int			n;
-	int			found = -1;
 
 	if (!HeapTupleIsValid(tuple))
-		return -1;
-	*rows = ((Form_pg_proc) GETSTRUCT(tuple))->prorows;
-	n = get_func_arg_info(tuple, &types, &names, &modes);
-	for (int i = 0; names && i < n; i++)
-	{
-		if (strcmp(names[i], "max_count") == 0)
-			found = i;
-	}
-	*batch = found == 0 || (names && strcmp(names[0], "after_position") == 0);
+		return false;
+	(void) get_func_arg_info(tuple, &types, &call->names, &modes);
+	call->declared = ((Form_pg_proc) GETSTRUCT(tuple))->prorows;
 	ReleaseSysCache(tuple);
-	return found;
+	if (!is_funcclause(request->node) || call->names == NULL)
+		return false;
+	call->root = request->root;
+	call->args = ((FuncExpr *) request->node)->args;
+	return true;
 }
 
 /*
- * Estimate the rows of a call.  Return false if that is not possible.  The estimate is at
- * most max_count, and exactly max_count if the call has no other condition, as calls of
- * get_latest_events() and read_events().
+ * Return whether the value of an argument is known, and set *value to the value.  An
+ * argument that is null, or that the function does not have, counts as if_null.
  */
 static bool
-estimate_rows(SupportRequestRows *request)
+find_value(const Call *call, const char *name, Datum if_null, Datum *value)
 {
-	List	   *args;
 	Node	   *node;
-	int			arg;
-	double		declared;
-	double		max_count;
-	bool		batch;
 
-	if (!is_funcclause(request->node))
-		return false;
-	args = ((FuncExpr *) request->node)->args;
-	arg = find_max_count(request->funcid, &declared, &batch);
-	if (arg < 0 || arg >= list_length(args))
-		return false;
-	node = estimate_expression_value(request->root, list_nth(args, arg));
-	if (!IsA(node, Const) || (((Const *) node)->constisnull && !batch))
-		return false;
-	max_count = ((Const *) node)->constisnull ? pges_batch_size :
-		DatumGetInt32(((Const *) node)->constvalue);
-	request->rows = Max(batch ? max_count : Min(max_count, declared), 1);
+	*value = if_null;
+	for (int i = 0; i < list_length(call->args); i++)
+	{
+		if (strcmp(call->names[i], name) != 0)
+			continue;
+		node = estimate_expression_value(call->root, list_nth(call->args, i));
+		if (IsA(node, Const) && !((Const *) node)->constisnull)
+			*value = ((Const *) node)->constvalue;
+		return IsA(node, Const);
+	}
 	return true;
+}
+
+/* Return the table of the setting pg_eventstore.store, or InvalidOid if there is none. */
+static Oid
+table_of_setting(void)
+{
+	char	   *schema;
+	char	   *table;
+
+	pges_parse_store_name(pges_store_setting, &schema, &table);
+	return RangeVarGetRelid(makeRangeVar(schema, table, -1), NoLock, true);
+}
+
+/* Return the rows of a table according to the statistics; 0 if they are not known. */
+double
+pges_rows_of_table(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	double		rows = 0;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		rows = Max(((Form_pg_class) GETSTRUCT(tuple))->reltuples, 0);
+		ReleaseSysCache(tuple);
+	}
+	return rows;
+}
+
+/* Return the rows of a store, and of its archive if that is included and known. */
+static double
+rows_of_store(Oid relid, bool include_archived)
+{
+	const PgesStore *store = pges_known_store(relid);
+
+	return pges_rows_of_table(relid) +
+		(include_archived && store ? pges_rows_of_table(store->archive.relid) : 0);
+}
+
+/* Estimate the rows of a call that reads the log, without max_count. */
+static double
+estimate_log(const Call *call)
+{
+	Datum		after;
+	Datum		backwards;
+	Datum		store;
+	Datum		include_archived;
+	double		total;
+	int64		position;
+
+	if (!find_value(call, "after_position", Int64GetDatum(0), &after) ||
+		!find_value(call, "backwards", BoolGetDatum(false), &backwards) ||
+		!find_value(call, "store", ObjectIdGetDatum(InvalidOid), &store) ||
+		!find_value(call, "include_archived", BoolGetDatum(true), &include_archived))
+		return call->declared;
+	if (!OidIsValid(DatumGetObjectId(store)))
+		store = ObjectIdGetDatum(table_of_setting());
+	total = rows_of_store(DatumGetObjectId(store), DatumGetBool(include_archived));
+	position = Max(DatumGetInt64(after), 0);
+	if (!DatumGetBool(backwards))
+		total -= position;
+	else if (position > 0)
+		total = Min(total, position);
+	return Max(total, call->declared);
+}
+
+/* Estimate the rows of a call. */
+static double
+estimate_rows(const Call *call)
+{
+	bool		is_log = strcmp(call->names[0], "after_position") == 0 ||
+		strcmp(call->names[0], "max_count") == 0;
+	Datum		value;
+	int32		max_count;
+
+	if (!find_value(call, "max_count", Int32GetDatum(-1), &value))
+		return call->declared;
+	max_count = DatumGetInt32(value);
+	if (max_count < 0)
+		return is_log ? estimate_log(call) : call->declared;
+	return Max(is_log ? max_count : Min(max_count, call->declared), 1);
 }
 
 PG_FUNCTION_INFO_V1(pges_read_support);
@@ -79,10 +163,11 @@ PG_FUNCTION_INFO_V1(pges_read_support);
 Datum
 pges_read_support(PG_FUNCTION_ARGS)
 {
-	Node	   *request = (Node *) PG_GETARG_POINTER(0);
+	SupportRequestRows *request = (SupportRequestRows *) PG_GETARG_POINTER(0);
+	Call		call;
 
-	if (IsA(request, SupportRequestRows) &&
-		estimate_rows((SupportRequestRows *) request))
-		PG_RETURN_POINTER(request);
-	PG_RETURN_POINTER(NULL);
+	if (!IsA(request, SupportRequestRows) || !describe_call(request, &call))
+		PG_RETURN_POINTER(NULL);
+	request->rows = estimate_rows(&call);
+	PG_RETURN_POINTER(request);
 }

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/inval.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "base/act_as.h"
@@ -161,20 +162,37 @@ pges_add_param(PgesParams *params, Datum value, bool isnull)
 }
 
 /*
- * Add the argument max_count as the bound of a LIMIT, or "if_null" if the argument is
- * null; an "if_null" of 0 is no bound.  Raise an error if the argument is negative.
+ * Add the argument max_count as the bound of a LIMIT.  Null is no bound, in every reader.
+ * Raise an error if the argument is negative.
  */
 void
-pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg, int32 if_null)
+pges_add_max_count(PgesParams *params, FunctionCallInfo fcinfo, int arg)
 {
-	int32		max_count = PG_ARGISNULL(arg) ? if_null : PG_GETARG_INT32(arg);
+	int32		max_count = PG_ARGISNULL(arg) ? 0 : PG_GETARG_INT32(arg);
 
 	if (max_count < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"max_count\" must not be negative"),
 				 errdetail("It is %d.", max_count)));
-	pges_add_param(params, Int64GetDatum(max_count), PG_ARGISNULL(arg) && if_null == 0);
+	pges_add_param(params, Int64GetDatum(max_count), PG_ARGISNULL(arg));
+}
+
+/*
+ * Raise an error if row security hides events of a store from the user.  The archive has
+ * no row security, so it would show the user what the policies of the store hide.
+ */
+static void
+check_row_security(const PgesStore *store)
+{
+	if (check_enable_rls(store->live.relid, InvalidOid, true) != RLS_ENABLED)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("row security of store %s does not cover its archive", store->live.qualified_name),
+			 errdetail("The policies of the store would not hide events in archive %s.",
+					   store->archive.qualified_name),
+			 errhint("Use row security only on stores without an archive. To read the store alone, set include_archived to false.")));
 }
 
 /*
@@ -195,6 +213,8 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 		return PGES_LIVE;
 	AcceptInvalidationMessages();
 	*store = pges_store_with_archive_locked((*store)->live.relid);
+	if (OidIsValid((*store)->archive.relid))
+		check_row_security(*store);
 	return pges_scope_of_all(*store);
 }
 

@@ -24,6 +24,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "nodes/params.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -153,6 +154,23 @@ report_renamed(const PgesStore *store)
 			 errhint("Retry the call.")));
 }
 
+/* Raise an error unless the user may use the schema of a table. */
+static void
+check_schema(Oid relid)
+{
+	Oid			schema = get_rel_namespace(relid);
+	char	   *name = get_namespace_name(schema);
+
+	if (name == NULL || pges_may_in_schema_compat(schema, ACL_USAGE))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for schema %s", quote_identifier(name)),
+			 errdetail("Table %s is in that schema.", pges_relation_name(relid)),
+			 errhint("Its owner can grant it: GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(name),
+					 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
 /*
  * Return the qualified name of a table of a store.  Raise an error if an archive was
  * dropped.  The name is looked up each time: while the caller waited for a lock, the
@@ -169,6 +187,7 @@ present_name(const PgesStore *store, Oid relid)
 				 errmsg("the archive of store %s was dropped concurrently",
 						store->live.qualified_name),
 				 errhint("Retry the call.")));
+	check_schema(relid);
 	return name;
 }
 

@@ -54,10 +54,11 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore export",
 												  ALLOCSET_DEFAULT_SIZES);
-	int64		left = DatumGetInt64(params->values[2]);
+	int64		left = params->nulls[2] ? PG_INT64_MAX : DatumGetInt64(params->values[2]);
 	int64		done = 0;
 	uint64		found = LOT;
 
+	params->nulls[2] = false;
 	SPI_connect();
 	while (found == LOT && done < left)
 	{
@@ -89,10 +90,10 @@ pges_export_events(PG_FUNCTION_ARGS)
 
 	pges_add_param(&params, Int64GetDatum(after), false);
 	pges_add_param(&params, Int64GetDatum(mark), false);
-	pges_add_max_count(&params, fcinfo, 1, PG_INT32_MAX);
+	pges_add_max_count(&params, fcinfo, 1);
 	InitMaterializedSRF(fcinfo, 0);
 	PushActiveSnapshot(GetLatestSnapshot());
-	scope = pges_scope_to_read(&store, pges_bool_argument(fcinfo, 3, false));
+	scope = pges_scope_to_read(&store, pges_bool_argument(fcinfo, 3, true));
 	pges_progress_begin(&progress, PGES_EXPORT, store->live.relid);
 	export_range((ReturnSetInfo *) fcinfo->resultinfo, store, scope, &params, &progress);
 	pges_progress_end(&progress);

@@ -76,7 +76,7 @@ page_statement(const Subscriber *subscriber)
 			return COLUMNS "eventstore.events WHERE position > $1 AND $3 IS NOT NULL "
 				"ORDER BY position LIMIT $2";
 		case ARCHIVED:
-			return COLUMNS "eventstore.read_events($1, $2, store => $3, include_archived => true)";
+			return COLUMNS "eventstore.read_events($1, $2, store => $3)";
 		default:
 			return COLUMNS "eventstore.read_events($1, $2, store => $3)";
 	}

@@ -39,41 +39,41 @@ INSERT INTO wanted VALUES
 ('read_support', 'internal', 'internal', 'immutable', 'safe', 'strict', 0),
 ('get_events_by_aggregate',
  'aggregate_id text, from_version integer DEFAULT 0, to_version integer DEFAULT NULL::integer, '
- 'max_count integer DEFAULT NULL::integer, backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'max_count integer DEFAULT NULL::integer, backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
 ('get_events_by_type',
- 'event_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'event_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, after_position bigint DEFAULT NULL::bigint, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
 ('get_events_by_aggregate_type',
- 'aggregate_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'aggregate_type text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, after_position bigint DEFAULT NULL::bigint, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1000),
 ('get_events_by_correlation_id',
- 'correlation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'correlation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, after_position bigint DEFAULT NULL::bigint, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
 ('get_events_by_causation_id',
- 'causation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, '
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'causation_id text, start_date timestamp with time zone DEFAULT NULL::timestamp with time zone, after_position bigint DEFAULT NULL::bigint, '
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 10),
 ('get_latest_events',
- 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 100),
 ('get_event',
- 'event_id text, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'event_id text, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'stable', 'safe', 'called on null', 1),
 ('get_aggregate_version',
  'aggregate_id text, store regclass DEFAULT NULL::regclass',
  'integer', 'stable', 'safe', 'called on null', 0),
 ('read_events',
  'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, event_types text[] DEFAULT NULL::text[], '
- 'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'SETOF eventstore.event', 'volatile', 'unsafe', 'called on null', 100),
 ('high_water_mark', 'store regclass DEFAULT NULL::regclass', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('wait_for_events',
  'after_position bigint DEFAULT 0, timeout interval DEFAULT ''00:00:10''::interval, event_types text[] DEFAULT NULL::text[], '
- 'aggregate_types text[] DEFAULT NULL::text[], store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'aggregate_types text[] DEFAULT NULL::text[], store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('next_checkpoint',
  'after_position bigint DEFAULT 0, event_types text[] DEFAULT NULL::text[], aggregate_types text[] DEFAULT NULL::text[], '
@@ -87,7 +87,7 @@ INSERT INTO wanted VALUES
  'events jsonb, store regclass DEFAULT NULL::regclass, OUT imported bigint, OUT present bigint',
  'record', 'volatile', 'unsafe', 'called on null', 0),
 ('export_events',
- 'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT false',
+ 'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
  'TABLE("position" bigint, event jsonb)', 'volatile', 'unsafe', 'called on null', 1000),
 ('reported_progress',
  'OUT pid integer, OUT store regclass, OUT work text, OUT done bigint, OUT skipped bigint, OUT started_at timestamp with time zone',
@@ -180,7 +180,7 @@ SELECT is_empty('SELECT name FROM actual WHERE prosecdef', 'no function is SECUR
 SELECT is_empty('SELECT name FROM actual WHERE proleakproof', 'no function claims to be leakproof');
 SELECT is_empty('SELECT name FROM actual WHERE proconfig IS NOT NULL', 'no function has settings of its own');
 SELECT set_eq($$SELECT name FROM actual WHERE prosupport <> 0$$,
-              $$SELECT name FROM wanted WHERE arguments LIKE '%max_count%' AND result = 'SETOF eventstore.event'$$,
+              $$SELECT name FROM wanted WHERE arguments LIKE '%include_archived%' AND arguments LIKE '%max_count%'$$,
               'the readers that take max_count have a support function');
 SELECT is((SELECT array_agg(DISTINCT prosupport::text) FROM actual WHERE prosupport <> 0),
           ARRAY['eventstore.read_support'], 'and it is read_support()');

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(116);
+SELECT plan(112);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -68,10 +68,10 @@ SELECT set_eq($$
     'function eventstore.get_aggregate_version(text,regclass)',
     'function eventstore.get_event(text,regclass,boolean)',
     'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass,boolean)',
-    'function eventstore.get_events_by_aggregate_type(text,timestamp with time zone,integer,regclass,boolean)',
-    'function eventstore.get_events_by_causation_id(text,timestamp with time zone,integer,regclass,boolean)',
-    'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,integer,regclass,boolean)',
-    'function eventstore.get_events_by_type(text,timestamp with time zone,integer,regclass,boolean)',
+    'function eventstore.get_events_by_aggregate_type(text,timestamp with time zone,bigint,integer,regclass,boolean)',
+    'function eventstore.get_events_by_causation_id(text,timestamp with time zone,bigint,integer,regclass,boolean)',
+    'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,bigint,integer,regclass,boolean)',
+    'function eventstore.get_events_by_type(text,timestamp with time zone,bigint,integer,regclass,boolean)',
     'function eventstore.get_latest_events(integer,regclass,boolean)',
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
@@ -358,8 +358,7 @@ SELECT eventstore.get_aggregate_version('load the module') AS loaded \gset
 SELECT results_eq($$
   SELECT name, vartype, context, boot_val, coalesce(min_val, '-'), coalesce(max_val, '-'), coalesce(unit, '-')
     FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' ORDER BY name$$,
-  $$VALUES ('pg_eventstore.batch_size', 'integer', 'user', '100', '1', '1000000', '-'),
-           ('pg_eventstore.direct_append', 'bool', 'user', 'on', '-', '-', '-'),
+  $$VALUES ('pg_eventstore.direct_append', 'bool', 'user', 'on', '-', '-', '-'),
            ('pg_eventstore.durable_reads', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
            ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
@@ -372,10 +371,9 @@ SELECT is_empty($$
 CREATE ROLE pgtap_nobody;
 SET LOCAL ROLE pgtap_nobody;
 SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set %s', s))
-  FROM unnest(ARRAY['batch_size = 1', 'batch_size = 1000000', 'direct_append = off', 'durable_reads = on',
-                    'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
+  FROM unnest(ARRAY['direct_append = off', 'durable_reads = on', 'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
 SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
-  FROM (VALUES ('batch_size = 0', '22023'), ('batch_size = 1000001', '22023'), ('max_aggregate_locks = 0', '42501'),
+  FROM (VALUES ('max_aggregate_locks = 0', '42501'),
                ('notifier_tick = 0', '55P02'),
                ('store = ''''', '22023'), ('store = ''a.b.c''', '22023'), ('store = ''"a''', '22023'),
                ('test_database = on', '22023'), ('no_such_setting = 1', '42602')) v(s, c);

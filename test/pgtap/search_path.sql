@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(84);
+SELECT plan(86);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -133,21 +133,23 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.set_retention('pgtap_victim.events', '1 day', 3)$$, ''),
   ($$SELECT pg_catalog.sum(events) FROM eventstore.apply_retention()$$, '2'),
   ($$SELECT pg_catalog.sum(events) FROM eventstore.apply_retention(dry_run => false)$$, '2'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(include_archived => true)$$, '10'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(event_types => '{T}', include_archived => true, backwards => true)$$, '10'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true)$$, '7'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_type('T', include_archived => true)$$, '10'),
-  ($$SELECT event_id FROM eventstore.get_event('one', include_archived => true)$$, 'one'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events()$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.read_events(event_types => '{T}', backwards => true)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a')$$, '7'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_type('T')$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_type('T', '2020-01-01Z', 1)$$, '9'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_latest_events()$$, '10'),
+  ($$SELECT event_id FROM eventstore.get_event('one')$$, 'one'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
   ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1, include_archived => true)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1)$$, '10'),
   ($$SELECT imported FROM eventstore.import_json('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
-  ($$SELECT present FROM eventstore.import_events('SELECT event FROM eventstore.export_events(include_archived => true)')$$, '12'),
+  ($$SELECT present FROM eventstore.import_events('SELECT event FROM eventstore.export_events()')$$, '12'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.progress$$, '0'),
   ($$SELECT eventstore.erase_aggregate('a', 'r')$$, '8'),
   ($$SELECT eventstore.redact_event('one', 'r', '3')$$, 'true'),
-  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true) WHERE eventstore.is_erased(metadata)$$, '8'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.get_events_by_aggregate('a') WHERE eventstore.is_erased(metadata)$$, '8'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.erasures WHERE store OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass$$, '2'),
   ($$SELECT DISTINCT store FROM eventstore.erasures WHERE reason OPERATOR(pg_catalog.=) 'r'$$, 'pgtap_victim.events'),

@@ -76,25 +76,29 @@ is($node->safe_psql('before', "SELECT count(*) FROM pg_extension WHERE extname =
 is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'before'), '0A000', 'no other schema will do');
 
 # Settings: of the server, of a database, of a session.
-$node->safe_psql('postgres', "SELECT eventstore.append_to_aggregate('many', array_fill('e'::text, ARRAY[300]), array_fill('1'::jsonb, ARRAY[300]))");
-is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '100', 'a batch has 100 events');
+$node->safe_psql('postgres', "SELECT eventstore.create_store(name, 'off') FROM unnest('{one.events,two.events}'::text[]) name");
+$node->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => store) FROM unnest('{one.events,two.events,two.events}'::regclass[]) store");
 # ALTER SYSTEM takes no setting of a module that is not loaded
 $session->run("LOAD 'pg_eventstore'");
-$session->run('ALTER SYSTEM SET pg_eventstore.batch_size = 25');
+$session->run("ALTER SYSTEM SET pg_eventstore.store = 'one.events'");
 is($session->state, '00000', 'ALTER SYSTEM takes the setting');
 $node->reload;
-$node->poll_query_until('postgres', "SELECT current_setting('pg_eventstore.batch_size', true) = '25'") or die 'the setting did not arrive';
-is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'ALTER SYSTEM changes that');
+$node->poll_query_until('postgres', "SELECT current_setting('pg_eventstore.store', true) = 'one.events'") or die 'the setting did not arrive';
+is($node->safe_psql('postgres', 'SELECT count(*) FROM eventstore.get_latest_events()'), '1', 'ALTER SYSTEM changes the store');
 for (1 .. 600) # each session hears of it by itself
 {
-  last if $session->run('SHOW pg_eventstore.batch_size') eq '25';
+  last if $session->run('SHOW pg_eventstore.store') eq 'one.events';
   select undef, undef, undef, 0.1;
 }
-is($session->run('SELECT count(*) FROM eventstore.get_latest_events()'), '25', 'in open sessions, too');
-is($session->run("SET pg_eventstore.batch_size = 7; SELECT count(*) FROM eventstore.get_latest_events()"), '7', 'SET overrides it');
-is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.batch_size = 0"), '22023', 'an impossible size is refused');
+is($session->run('SELECT count(*) FROM eventstore.get_latest_events()'), '1', 'in open sessions, too');
+is($session->run("SET pg_eventstore.store = 'two.events'; SELECT count(*) FROM eventstore.get_latest_events()"), '2', 'SET overrides it');
+is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.store = ''"), '22023', 'an impossible store is refused');
 is(sqlstate($node, "LOAD 'pg_eventstore'; SET pg_eventstore.no_such = 0"), '42602', 'and a setting that does not exist');
-$session->run('RESET pg_eventstore.batch_size; ALTER SYSTEM RESET pg_eventstore.batch_size');
+$session->run('RESET pg_eventstore.store');
+$session->run('ALTER SYSTEM RESET pg_eventstore.store');
+is($session->state, '00000', 'ALTER SYSTEM takes it back');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT current_setting('pg_eventstore.store', true) IS DISTINCT FROM 'one.events'") or die 'the setting did not go';
 $node->safe_psql('postgres', 'CREATE DATABASE "set"');
 $node->safe_psql('set', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('other.events')");
 $node->safe_psql('set', q{ALTER DATABASE "set" SET pg_eventstore.store = 'other.events'});

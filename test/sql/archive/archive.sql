@@ -12,7 +12,7 @@ SELECT count(*) FROM (SELECT eventstore.append_event('t-' || n % 2, to_jsonb(n),
 CREATE VIEW both_tables AS SELECT 'live' AS "where", * FROM events;
 
 -- there is none before it is made, and all is as without
-SELECT count(*) FROM eventstore.read_events(include_archived => true);
+SELECT count(*) FROM eventstore.read_events();
 SELECT count(*) FROM eventstore.archives WHERE store = 'events'::regclass;
 SELECT eventstore.archive_events(before_position => 11, dry_run => true);
 SELECT count(*) FROM eventstore.archives WHERE store = 'events'::regclass;
@@ -31,7 +31,7 @@ SELECT obj_description('events_archive'::regclass);
 -- it is no store
 SELECT count(*) FROM eventstore.stores WHERE store = 'events_archive'::regclass;
 SELECT eventstore.append_event('t', '1', store => 'events_archive');
-SELECT * FROM eventstore.read_events(store => 'events_archive', include_archived => true);
+SELECT * FROM eventstore.read_events(store => 'events_archive');
 
 -- what is there does not change by itself
 UPDATE events_archive SET data = '0';
@@ -66,28 +66,29 @@ DROP FUNCTION meddle;
 -- each reader: without and with the archive; moved events are the same
 CREATE TEMP TABLE calls AS SELECT * FROM (VALUES
   (1, 'get_events_by_aggregate(''a-1'''), (2, 'get_events_by_aggregate(''a-1'', 3, 5'), (3, 'get_events_by_aggregate(''a-1'', backwards => true, max_count => 8'),
-  (4, 'get_events_by_type(''t-1'''), (5, 'get_events_by_type(''t-1'', ''2026-01-05 00:00+00'', 4'), (6, 'get_events_by_aggregate_type(''T'', max_count => 12'),
+  (4, 'get_events_by_type(''t-1'''), (5, 'get_events_by_type(''t-1'', ''2026-01-05 00:00+00'', max_count => 4'), (6, 'get_events_by_aggregate_type(''T'', max_count => 12'),
   (7, 'get_events_by_correlation_id(''c'''), (8, 'get_events_by_causation_id(''d'', max_count => 3'), (9, 'get_latest_events(25'), (10, 'get_event(''e-3'''),
   (11, 'read_events(0, 5'), (12, 'read_events(8, 5'), (13, 'read_events(0, 5, ''{t-1}'', ''{T}'''), (14, 'read_events(13, 5, backwards => true'),
-  (15, 'read_events(13, 3, ''{t-0}'', backwards => true')) c (n, call);
+  (15, 'read_events(13, 3, ''{t-0}'', backwards => true'), (16, 'get_events_by_type(''t-1'', after_position => 7, max_count => 5'),
+  (17, 'get_events_by_correlation_id(''c'', ''2026-01-21 00:00+00'', 12'), (18, 'get_latest_events(NULL')) c (n, call);
 CREATE FUNCTION pg_temp.positions(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE result text;
 BEGIN
   EXECUTE 'SELECT string_agg(e.position::text, '','' ORDER BY e.ordinality) FROM eventstore.' || call || ') WITH ORDINALITY e' INTO result;
   RETURN result;
 END $$;
-SELECT n, call, pg_temp.positions(call) AS live, pg_temp.positions(call || ', include_archived => true') AS "all" FROM calls ORDER BY n;
-SELECT * FROM eventstore.get_event('e-3', include_archived => true);
+SELECT n, call, pg_temp.positions(call || ', include_archived => false') AS live, pg_temp.positions(call) AS "all" FROM calls ORDER BY n;
+SELECT * FROM eventstore.get_event('e-3');
 -- as through one table that never was archived, in every cut
 SELECT eventstore.create_store('reg_archive.whole', 'off');
 INSERT INTO whole SELECT position, event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata FROM both_tables ORDER BY position;
 SELECT setval('whole_position_seq', 33);
-SELECT n FROM calls WHERE pg_temp.positions(call || ', include_archived => true') IS DISTINCT FROM pg_temp.positions(call || ', store => ''whole''');
+SELECT n FROM calls WHERE pg_temp.positions(call) IS DISTINCT FROM pg_temp.positions(call || ', store => ''whole''');
 DO $$
 BEGIN
   FOR cut IN 11..35 LOOP
     PERFORM eventstore.archive_events(before_position => cut, max_count => 1);
-    IF (SELECT count(*) <> 0 FROM calls WHERE pg_temp.positions(call || ', include_archived => true') IS DISTINCT FROM pg_temp.positions(call || ', store => ''whole''')) THEN
+    IF (SELECT count(*) <> 0 FROM calls WHERE pg_temp.positions(call) IS DISTINCT FROM pg_temp.positions(call || ', store => ''whole''')) THEN
       RAISE EXCEPTION 'another answer at %', cut;
     END IF;
   END LOOP;
@@ -216,11 +217,11 @@ ROLLBACK;
 SET client_min_messages = warning;
 SELECT count(*), min(position) FROM many;
 SELECT count(DISTINCT xmin::text) FROM many_archive;
-SELECT count(*), count(DISTINCT position) FROM eventstore.read_events(max_count => 2000, include_archived => true);
+SELECT count(*), count(DISTINCT position) FROM eventstore.read_events(max_count => 2000);
 
 -- dropping it: what is left goes on without
 DROP TABLE many_archive;
-SELECT count(*), min(position) FROM eventstore.read_events(max_count => 2000, include_archived => true);
+SELECT count(*), min(position) FROM eventstore.read_events(max_count => 2000);
 SELECT eventstore.get_aggregate_version('a-0');
 SELECT eventstore.append_event('t', '1', 'a-0');
 -- another one, by another name, in another schema, which is linked whatever its name
@@ -231,17 +232,17 @@ SELECT eventstore.create_archive('many', 'other');
 SET client_min_messages = warning;
 SELECT eventstore.archive_events(before_position => 311);
 ALTER TABLE reg_archive_old."Odd Archive" RENAME TO renamed;
-SELECT count(*) FROM eventstore.read_events(max_count => 2000, include_archived => true);
+SELECT count(*) FROM eventstore.read_events(max_count => 2000);
 ALTER TABLE reg_archive_old.renamed SET SCHEMA reg_archive;
 ALTER TABLE many RENAME TO lots;
 SET pg_eventstore.store = 'reg_archive.lots';
-SELECT count(*) FROM eventstore.read_events(max_count => 2000, include_archived => true);
+SELECT count(*) FROM eventstore.read_events(max_count => 2000);
 SELECT store, archive FROM eventstore.archives WHERE store = 'lots'::regclass;
 SELECT eventstore.append_event('t', '1', 'a-0');
 -- wider columns, in the store first
 ALTER TABLE lots ALTER aggregate_id TYPE varchar(50) COLLATE "C";
 SELECT eventstore.append_event('t', '1', repeat('x', 40));
-SELECT aggregate_version FROM eventstore.get_events_by_aggregate(repeat('x', 40), include_archived => true);
+SELECT aggregate_version FROM eventstore.get_events_by_aggregate(repeat('x', 40));
 SELECT eventstore.archive_events(aggregate_ids => ARRAY[repeat('x', 40)]);
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE renamed ALTER aggregate_id TYPE varchar(50) COLLATE "C";

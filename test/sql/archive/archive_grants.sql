@@ -37,11 +37,11 @@ CREATE VIEW pg_temp.granted AS
 SELECT * FROM pg_temp.granted ORDER BY 1, 2;
 -- they read and erase there as before
 SET ROLE reg_ag_reader;
-SELECT eventstore.append_event('t', '4', 'a', 3), count(*) FROM eventstore.read_events(include_archived => true);
+SELECT eventstore.append_event('t', '4', 'a', 3), count(*) FROM eventstore.read_events();
 SET ROLE "reg_ag Column's reader";
 SELECT count(aggregate_version) FROM reg_archive_grants."Ev ents_archive";
 \set SHOW_CONTEXT never
-SELECT count(*) FROM eventstore.read_events(include_archived => true);
+SELECT count(*) FROM eventstore.read_events();
 \set SHOW_CONTEXT errors
 SET ROLE reg_ag_officer;
 SELECT eventstore.erase_aggregate('a', 'requested');
@@ -60,7 +60,7 @@ GRANT SELECT, INSERT, UPDATE (data, metadata) ON reg_archive_grants."Ev ents" TO
 SET ROLE reg_ag_late;
 SELECT eventstore.get_aggregate_version('a');
 \echo :LAST_ERROR_SQLSTATE
-SELECT count(*) FROM eventstore.read_events(include_archived => true);
+SELECT count(*) FROM eventstore.read_events();
 SELECT eventstore.append_event('t', '5', 'a');
 SET pg_eventstore.direct_append = off;
 SELECT eventstore.append_event('t', '5', 'a');
@@ -99,7 +99,7 @@ SELECT count(*) FROM (SELECT grantee, privileges FROM pg_temp.granted WHERE plac
   EXCEPT SELECT grantee, privileges FROM pg_temp.granted WHERE place <> 'reg_archive_grants."Ev ents"'::regclass) d WHERE privileges NOT LIKE '%INSERT%' AND privileges NOT LIKE '%DELETE%';
 SET ROLE reg_ag_heir;
 SELECT eventstore.archive_events(before_position => 5);
-SELECT count(*) FROM eventstore.read_events(include_archived => true);
+SELECT count(*) FROM eventstore.read_events();
 
 -- a store without one, a table that is none, a transaction that only reads
 SELECT eventstore.create_store('reg_archive_grants.without', 'off');

@@ -62,7 +62,7 @@ SELECT count(*) FROM reg_archive_guards.events;
 ALTER TABLE reg_archive_guards.events_archive DROP CONSTRAINT events_archive_check;
 SELECT eventstore.archive_events(before_position => 5);
 SELECT eventstore.append_event('t', '1', 'a');
-SELECT count(*), max(aggregate_version) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+SELECT count(*), max(aggregate_version) FROM eventstore.get_events_by_aggregate('a');
 
 -- errors tell what was going on, and not the statement
 \set SHOW_CONTEXT always
@@ -131,16 +131,16 @@ SET pg_eventstore.store = 'reg_archive_guards.events';
 -- a store is not its own archive, whatever its triggers say
 CREATE CONSTRAINT TRIGGER self AFTER DELETE ON reg_archive_guards.events FROM reg_archive_guards.events
   FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
-SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a');
 DROP TRIGGER self ON reg_archive_guards.events;
 -- it has one, and a table that is linked to it besides makes it ambiguous
 CREATE TABLE reg_archive_guards.other (LIKE reg_archive_guards.events_archive INCLUDING ALL);
 CREATE CONSTRAINT TRIGGER other AFTER DELETE ON reg_archive_guards.other FROM reg_archive_guards.events
   FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
-SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a');
 \echo :LAST_ERROR_SQLSTATE
 DROP TABLE reg_archive_guards.other;
-SELECT count(*) FROM eventstore.get_events_by_aggregate('a', include_archived => true);
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a');
 -- the function of the link is no other trigger
 CREATE TRIGGER t BEFORE INSERT ON reg_archive_guards.events FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store();
 SELECT eventstore.append_event('t', '1', store => 'reg_archive_guards.events');

@@ -25,7 +25,7 @@ SELECT t.oid::regclass AS table, coalesce(s.spcname, 'the default') AS tablespac
   FROM pg_class t JOIN pg_class c ON c.oid = t.oid OR c.oid IN (SELECT indexrelid FROM pg_index WHERE indrelid = t.oid) LEFT JOIN pg_tablespace s ON s.oid = c.reltablespace
  WHERE t.relnamespace = 'reg_archive_tablespace'::regnamespace AND t.relkind = 'r' GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT eventstore.append_event('t', '1', 'a', store => 'reg_archive_tablespace.mixed'), eventstore.archive_events('reg_archive_tablespace.mixed', before_position => 2);
-SELECT count(*) FROM eventstore.get_events_by_aggregate('a', store => 'reg_archive_tablespace.mixed', include_archived => true);
+SELECT count(*) FROM eventstore.get_events_by_aggregate('a', store => 'reg_archive_tablespace.mixed');
 SHOW default_tablespace;
 
 SELECT count(eventstore.drop_store(store, true)) FROM eventstore.stores WHERE store::text LIKE 'reg\_archive\_tablespace.%';

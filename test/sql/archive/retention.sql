@@ -53,7 +53,7 @@ SET client_min_messages = notice;
 CALL eventstore.archive_all();
 SET client_min_messages = warning;
 SELECT pg_temp.held();
-SELECT string_agg(coalesce(aggregate_id, '-') || coalesce(aggregate_version::text, ''), ' ' ORDER BY position) FROM eventstore.read_events(include_archived => true);
+SELECT string_agg(coalesce(aggregate_id, '-') || coalesce(aggregate_version::text, ''), ' ' ORDER BY position) FROM eventstore.read_events();
 
 -- no rules any more; the archive stays
 SELECT eventstore.set_retention('events');

@@ -62,7 +62,7 @@ SELECT eventstore.append_event('t', '1', store => 'reg_names_b.events');
 SELECT eventstore.archive_events('reg_names_b.events', before_position => 1);
 SELECT eventstore.erase_aggregate('a', 'why', store => 'reg_names_b.events');
 SELECT eventstore.advance_watermark('reg_names_b.events');
-SELECT * FROM eventstore.get_events_by_aggregate('a', store => 'reg_names_b.events', include_archived => true);
+SELECT * FROM eventstore.get_events_by_aggregate('a', store => 'reg_names_b.events');
 RESET ROLE;
 GRANT INSERT ON reg_names_a.events TO reg_names_role;
 SET ROLE reg_names_role;

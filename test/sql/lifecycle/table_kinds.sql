@@ -69,7 +69,7 @@ INSERT INTO reg_kinds.calls (call) VALUES
   ('import_events(''SELECT 1 AS event_type, 1 AS data'', %L)'), ('import_json(''[{"event_type": "t"}]'', %L)'),
   ('get_event(''e-1'', %L)'), ('get_events_by_aggregate(''a'', store => %L)'), ('get_events_by_type(''t'', store => %L)'),
   ('get_events_by_aggregate_type(''A'', store => %L)'), ('get_events_by_correlation_id(''c'', store => %L)'), ('get_events_by_causation_id(''c'', store => %L)'),
-  ('get_latest_events(1, %L)'), ('get_aggregate_version(''a'', %L)'), ('read_events(store => %L, include_archived => true)'), ('export_events(store => %L)'),
+  ('get_latest_events(1, %L)'), ('get_aggregate_version(''a'', %L)'), ('read_events(store => %L)'), ('export_events(store => %L)'),
   ('high_water_mark(%L)'), ('wait_for_events(0, ''0'', store => %L)'), ('advance_watermark(%L)'),
   ('create_archive(%L)'), ('sync_archive(%L)'), ('archive_limit(%L)'), ('archive_events(%L, before_position => 2, dry_run => true)'), ('archive_events(%L, before_position => 2)'),
   ('set_retention(%L, max_count_per_aggregate => 1)'), ('apply_retention(%L)'),
@@ -113,7 +113,7 @@ SELECT eventstore.create_archive('reg_kinds.model');
 SELECT eventstore.append_event('t', '1', 'a', store => 'reg_kinds.model');
 CREATE TABLE reg_kinds.of_archive () INHERITS (reg_kinds.model_archive);
 SELECT reg_kinds.outcome('SELECT eventstore.' || call) FROM unnest(ARRAY['append_event(''t'', ''1'', ''a'', store => ''reg_kinds.model'')', 'get_aggregate_version(''a'', ''reg_kinds.model'')',
-  'archive_events(''reg_kinds.model'', before_position => 2)', 'erase_aggregate(''a'', ''on request'', ''reg_kinds.model'')', 'read_events(store => ''reg_kinds.model'')']) call;
+  'archive_events(''reg_kinds.model'', before_position => 2)', 'erase_aggregate(''a'', ''on request'', ''reg_kinds.model'')', 'read_events(store => ''reg_kinds.model'')', 'read_events(store => ''reg_kinds.model'', include_archived => false)']) call;
 DROP TABLE reg_kinds.of_archive;
 SELECT eventstore.append_event('t', '1', 'a', store => 'reg_kinds.model');
 INSERT INTO pg_dist_partition VALUES ('reg_kinds.model_archive', 'h');

@@ -114,7 +114,7 @@ BEGIN
     IF round % 3 > 0 THEN
       checkpoint := eventstore.next_checkpoint(checkpoint, types);
     END IF;
-    page := ARRAY(SELECT position FROM eventstore.read_events(checkpoint, size, types, include_archived => true));
+    page := ARRAY(SELECT position FROM eventstore.read_events(checkpoint, size, types));
     seen := seen || page;
     checkpoint := coalesce(page[cardinality(page)], checkpoint);
   END LOOP;
@@ -123,10 +123,10 @@ END $$;
 SELECT pg_temp.follow('{c}', 1), pg_temp.follow('{a}', 2), pg_temp.follow('{d}', 2), pg_temp.follow(NULL, 3);
 
 -- wait_for_events returns for an event that passes
-SELECT eventstore.wait_for_events(0, '0', '{c}', include_archived => true), eventstore.wait_for_events(8, '0', '{c}', include_archived => true),
-       eventstore.wait_for_events(5, '0', '{a}', include_archived => true), eventstore.wait_for_events(4, '0', '{b}', include_archived => true);
-SELECT eventstore.wait_for_events(0, '0', NULL, '{order}', include_archived => true), eventstore.wait_for_events(0, '0', NULL, '{cart}', include_archived => true),
-       eventstore.wait_for_events(0, '0', '{a}', '{cart}', include_archived => true), eventstore.wait_for_events(0, '20 ms', '{}', include_archived => true);
+SELECT eventstore.wait_for_events(0, '0', '{c}'), eventstore.wait_for_events(8, '0', '{c}'),
+       eventstore.wait_for_events(5, '0', '{a}'), eventstore.wait_for_events(4, '0', '{b}');
+SELECT eventstore.wait_for_events(0, '0', NULL, '{order}'), eventstore.wait_for_events(0, '0', NULL, '{cart}'),
+       eventstore.wait_for_events(0, '0', '{a}', '{cart}'), eventstore.wait_for_events(0, '20 ms', '{}');
 SELECT eventstore.wait_for_events(0, '0', '{a}', include_archived => false);
 SET statement_timeout = '100ms';
 SELECT eventstore.wait_for_events(0, '1 hour', '{d}');

@@ -60,6 +60,12 @@ SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT * FROM pg_temp.scans('get_events_by_type(''t-7'')');
 SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT * FROM pg_temp.scans('get_events_by_type(''t-7'', ''2026-01-01 05:00:00+00'')');
+-- from the middle on: those of the time of the event at the position, which is looked up, and the next
+SELECT pg_stat_force_next_flush() AS flushed \gset
+SELECT events, used FROM pg_temp.scans('get_events_by_type(''t-7'', after_position => 18008)');
+SELECT pg_stat_force_next_flush() AS flushed \gset
+SELECT events, used LIKE 'events_position_key 1, idx_events_event_type %' AS index, substring(used from '[0-9]+$')::int < 100 AS bounded
+  FROM pg_temp.scans('get_events_by_type(''t-7'', after_position => 10008, max_count => 5)');
 SELECT pg_stat_force_next_flush() AS flushed \gset
 SELECT events, used LIKE 'idx_events_event_type %' AS index, substring(used from '[0-9]+$')::int < 100 AS bounded
   FROM pg_temp.scans('get_events_by_type(''t-7'', max_count => 5)');
@@ -186,9 +192,15 @@ EXPLAIN (COSTS OFF) EXECUTE version('a-7');
 PREPARE by_type(text, timestamptz, bigint) AS SELECT * FROM reg_plans.events
   WHERE event_type = $1 AND occurred_at >= $2 ORDER BY occurred_at, position LIMIT $3;
 EXPLAIN (COSTS OFF) EXECUTE by_type('t-7', '-infinity', 5);
+PREPARE after_by_type(text, bigint, timestamptz, bigint) AS SELECT * FROM reg_plans.events
+  WHERE event_type = $1 AND (occurred_at, position) > ($3, $4) ORDER BY occurred_at, position LIMIT $2;
+EXPLAIN (COSTS OFF) EXECUTE after_by_type('t-7', 5, '-infinity', 0);
 PREPARE by_aggregate_type(text, timestamptz, bigint) AS SELECT * FROM reg_plans.events
   WHERE aggregate_type = $1 AND occurred_at >= $2 ORDER BY occurred_at, position LIMIT $3;
 EXPLAIN (COSTS OFF) EXECUTE by_aggregate_type('T-7', '-infinity', 5);
+PREPARE after_by_aggregate_type(text, bigint, timestamptz, bigint) AS SELECT * FROM reg_plans.events
+  WHERE aggregate_type = $1 AND (occurred_at, position) > ($3, $4) ORDER BY occurred_at, position LIMIT $2;
+EXPLAIN (COSTS OFF) EXECUTE after_by_aggregate_type('T-7', 5, '-infinity', 0);
 PREPARE latest(bigint) AS SELECT * FROM (SELECT * FROM reg_plans.events ORDER BY position DESC LIMIT $1) e ORDER BY position;
 PREPARE by_id(text) AS SELECT * FROM reg_plans.events WHERE event_id = $1;
 EXPLAIN (COSTS OFF) EXECUTE by_id('e-7');
@@ -201,12 +213,12 @@ EXPLAIN (COSTS OFF) EXECUTE log_backwards(50, 100, 5);
 -- these need a sort, of the few events they find
 RESET enable_sort;
 EXPLAIN (COSTS OFF) EXECUTE latest(5);
-PREPARE by_correlation(text, timestamptz, bigint) AS SELECT * FROM reg_plans.events
-  WHERE correlation_id = $1 AND occurred_at >= $2 ORDER BY occurred_at, position LIMIT $3;
-EXPLAIN (COSTS OFF) EXECUTE by_correlation('c-7', '-infinity', 5);
-PREPARE by_causation(text, timestamptz, bigint) AS SELECT * FROM reg_plans.events
-  WHERE causation_id = $1 AND occurred_at >= $2 ORDER BY occurred_at, position LIMIT $3;
-EXPLAIN (COSTS OFF) EXECUTE by_causation('d-7', '-infinity', 5);
+PREPARE by_correlation(text, bigint, timestamptz, bigint) AS SELECT * FROM reg_plans.events
+  WHERE correlation_id = $1 AND (occurred_at, position) > ($3, $4) ORDER BY occurred_at, position LIMIT $2;
+EXPLAIN (COSTS OFF) EXECUTE by_correlation('c-7', 5, '-infinity', 0);
+PREPARE by_causation(text, bigint, timestamptz, bigint) AS SELECT * FROM reg_plans.events
+  WHERE causation_id = $1 AND (occurred_at, position) > ($3, $4) ORDER BY occurred_at, position LIMIT $2;
+EXPLAIN (COSTS OFF) EXECUTE by_causation('d-7', 5, '-infinity', 0);
 DEALLOCATE ALL;
 RESET ALL;
 SET client_min_messages = warning;

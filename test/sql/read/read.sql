@@ -63,8 +63,8 @@ SELECT count(*) FROM eventstore.get_events_by_aggregate(repeat('a', 1000));
 SELECT event_id, occurred_at, position FROM eventstore.get_events_by_type('even');
 SELECT event_id FROM eventstore.get_events_by_type('even', '2026-01-31 11:56:00+00');
 SELECT event_id FROM eventstore.get_events_by_type('even', '2026-01-31 11:56:00.000001+00');
-SELECT event_id FROM eventstore.get_events_by_type('even', '2026-01-31 11:56:00+00', 2);
-SELECT event_id FROM eventstore.get_events_by_type('even', NULL, 1);
+SELECT event_id FROM eventstore.get_events_by_type('even', '2026-01-31 11:56:00+00', max_count => 2);
+SELECT event_id FROM eventstore.get_events_by_type('even', NULL, NULL, 1);
 SELECT event_id FROM eventstore.get_events_by_type('even', max_count => 2);
 SELECT count(*) FROM eventstore.get_events_by_type('even', '-infinity');
 SELECT count(*) FROM eventstore.get_events_by_type('even', 'infinity');
@@ -75,7 +75,7 @@ SELECT count(*) FROM eventstore.get_events_by_type('nothing');
 SELECT event_id FROM eventstore.get_events_by_type('even', store => 'reg_read.other');
 
 SELECT array_agg(event_id) FROM eventstore.get_events_by_aggregate_type('A');
-SELECT array_agg(event_id) FROM eventstore.get_events_by_aggregate_type('A', '2026-01-31 11:57:00+00', 3);
+SELECT array_agg(event_id) FROM eventstore.get_events_by_aggregate_type('A', '2026-01-31 11:57:00+00', max_count => 3);
 SELECT * FROM eventstore.get_events_by_aggregate_type('A', max_count => -1);
 SELECT * FROM eventstore.get_events_by_aggregate_type(NULL);
 SELECT count(*) FROM eventstore.get_events_by_aggregate_type('B');
@@ -98,11 +98,7 @@ SELECT array_agg(event_id) FROM eventstore.get_latest_events(3);
 SELECT array_agg(event_id) FROM eventstore.get_latest_events();
 SELECT count(*) FROM eventstore.get_latest_events(0);
 SELECT * FROM eventstore.get_latest_events(-1);
-SET pg_eventstore.batch_size = 2;
-SELECT array_agg(event_id) FROM eventstore.get_latest_events();
 SELECT array_agg(event_id) FROM eventstore.get_latest_events(NULL);
-SELECT count(*) FROM eventstore.get_events_by_type('even');
-RESET pg_eventstore.batch_size;
 SELECT array_agg(event_id) FROM eventstore.get_latest_events(store => 'reg_read.other');
 
 -- get_aggregate_version
@@ -210,9 +206,6 @@ SELECT call, pg_temp.rows_of(call) FROM (VALUES
   ('get_event(''a'')'),
   ('get_events_by_aggregate(''a'', max_count => (SELECT 5))'),
   ('get_events_by_aggregate(''a'', max_count => (random() * 5)::int)')) c (call);
-SET pg_eventstore.batch_size = 30;
-SELECT pg_temp.rows_of('get_latest_events()');
-RESET pg_eventstore.batch_size;
 SET plan_cache_mode = force_custom_plan;
 PREPARE few(integer) AS SELECT * FROM eventstore.get_events_by_aggregate('a', max_count => $1);
 CREATE FUNCTION pg_temp.rows_of_few() RETURNS bigint LANGUAGE plpgsql AS $$

@@ -63,9 +63,7 @@ SELECT pg_temp.read('0', '2'), pg_temp.read('3', '1'), pg_temp.read('3', '100'),
 SELECT pg_temp.read('0', '0');
 SELECT * FROM eventstore.read_events(0, -1);
 \echo :LAST_ERROR_SQLSTATE
-SET pg_eventstore.batch_size = 4;
 SELECT pg_temp.read(), pg_temp.read('5', 'NULL'), pg_temp.read('backwards => true');
-RESET pg_eventstore.batch_size;
 
 -- backwards: newest first, from the end or from below a position
 SELECT pg_temp.read('0', 'backwards => true'), pg_temp.read('NULL', 'backwards => true');
@@ -94,9 +92,7 @@ SELECT pg_temp.read('event_types => ''{paid,placed}''', 'backwards => true'),
        pg_temp.read('14', 'aggregate_types => ''{order}''', 'backwards => true'),
        pg_temp.read('2', 'event_types => ''{placed}''', 'aggregate_types => ''{order}''', 'backwards => true');
 SELECT pg_temp.read('0', 'NULL', 'NULL', 'NULL', 'NULL', 'NULL');
-SET pg_eventstore.batch_size = 1;
-SELECT pg_temp.read('event_types => ''{paid,opened}'''), pg_temp.read('8', 'event_types => ''{paid,opened}''');
-RESET pg_eventstore.batch_size;
+SELECT pg_temp.read('0', '1', '''{paid,opened}'''), pg_temp.read('8', '1', '''{paid,opened}''');
 
 -- another store
 SELECT pg_temp.read('store => ''reg_log.other'''), pg_temp.read('1', 'store => ''reg_log.other'''), eventstore.high_water_mark('reg_log.other');
@@ -186,9 +182,6 @@ BEGIN
   RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
 END $$;
 SELECT call, pg_temp.rows_of(call) FROM (VALUES ('read_events()'), ('read_events(0, 7)')) c (call);
-SET pg_eventstore.batch_size = 30;
-SELECT pg_temp.rows_of('read_events()'), pg_temp.rows_of('read_events(5)');
-RESET pg_eventstore.batch_size;
 
 -- read-only transactions, and snapshots that were taken before
 BEGIN READ ONLY;

@@ -11,9 +11,9 @@ ANALYZE reg_replan.events, reg_replan.events_archive;
 EXPLAIN (COSTS OFF) SELECT * FROM reg_replan.events WHERE event_id = 'e-3';
 
 CREATE FUNCTION pg_temp.calls() RETURNS SETOF text LANGUAGE sql AS $$
-  VALUES ('get_aggregate_version(''a-3'')'), ('get_aggregate_version(''a-1'')'), ('get_event(''e-3'')'), ('get_event(''e-1'', include_archived => true)'),
+  VALUES ('get_aggregate_version(''a-3'')'), ('get_aggregate_version(''a-1'')'), ('get_event(''e-1'')'), ('get_event(''e-3'', include_archived => false)'),
          ('get_events_by_aggregate(''a-3'')'), ('get_events_by_aggregate(''a-3'', backwards => true)'), ('get_events_by_type(''t'')'),
-         ('get_events_by_aggregate_type(''T'')'), ('get_latest_events(2)'), ('read_events(0, 2)'), ('read_events(0, 2, include_archived => true)'),
+         ('get_events_by_aggregate_type(''T'')'), ('get_latest_events(2)'), ('read_events(0, 2)'), ('read_events(0, 2, include_archived => false)'), ('get_latest_events()'), ('get_events_by_type(''t'', after_position => 1)'),
          ('read_events(0, 2, event_types => ''{t}'')'), ('read_events(9, 2, backwards => true)'), ('export_events(0)'), ('wait_for_events(0, ''0'')'),
          ('append_event(''t'', ''1'', ''a-4'')'), ('append_event(''t'', ''4'', ''a-4'', event_id => ''e-4'', aggregate_type => ''T'', correlation_id => ''c-1'', causation_id => ''d-1'')'),
          ('erase_aggregate(''a-3'', ''on request'')'), ('redact_event(''e-3'', ''on request'')')

@@ -11,14 +11,15 @@ SELECT eventstore.archive_events(before_position => 11);
 CREATE VIEW reg_archive_others.places AS
   SELECT 'live' AS place, * FROM reg_archive_others.events UNION ALL SELECT 'archive', * FROM reg_archive_others.events_archive;
 
--- export: with and without the archive
+-- export: the archive, too, unless told otherwise
 SELECT count(*), min(position), max(position) FROM eventstore.export_events();
-SELECT count(*), min(position), max(position) FROM eventstore.export_events(include_archived => true);
-SELECT position, event FROM eventstore.export_events(9, 3, include_archived => true);
+SELECT count(*), min(position), max(position) FROM eventstore.export_events(include_archived => NULL);
+SELECT count(*), min(position), max(position) FROM eventstore.export_events(include_archived => false);
+SELECT position, event FROM eventstore.export_events(9, 3);
 
 -- import: what is in the archive is there already
 SELECT imported, present FROM eventstore.import_events('TABLE reg_archive_others.events_archive');
-SELECT imported, present FROM eventstore.import_events('SELECT event FROM eventstore.export_events(include_archived => true)');
+SELECT imported, present FROM eventstore.import_events('SELECT event FROM eventstore.export_events()');
 SELECT imported, present FROM eventstore.import_events($$
   SELECT 'e-' || n AS event_id, 'counted' AS event_type, timestamptz '2026-01-01Z' + n * interval '1 day' AS occurred_at,
          CASE WHEN n % 5 > 0 THEN 'agg-' || n % 2 END AS aggregate_id, to_jsonb(n) AS data
@@ -36,11 +37,27 @@ RESET pg_eventstore.max_aggregate_locks;
 SELECT place, count(*), min(position), max(position) FROM reg_archive_others.places GROUP BY 1 ORDER BY 1;
 SELECT aggregate_id, count(*), max(aggregate_version) FROM reg_archive_others.places WHERE aggregate_id IS NOT NULL GROUP BY 1 ORDER BY 1;
 
+-- the planner's estimates
+CREATE FUNCTION pg_temp.rows_of(call text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  plan json;
+BEGIN
+  EXECUTE 'EXPLAIN (FORMAT json) SELECT * FROM eventstore.' || call INTO plan;
+  RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+END $$;
+SELECT imported FROM eventstore.import_events('SELECT ''t'' AS event_type, 1 AS data FROM generate_series(1, 3000)');
+ANALYZE reg_archive_others.events, reg_archive_others.events_archive;
+SELECT call, pg_temp.rows_of(call) FROM unnest(ARRAY['export_events()', 'export_events(0, 7)', 'export_events(1000)', 'export_events(include_archived => false)',
+  'read_events()', 'read_events(include_archived => false)', 'get_latest_events()', 'get_latest_events(include_archived => false)', 'get_latest_events(NULL, NULL, NULL)']) call;
+
 -- erasing reaches the archive, and needs the privilege there, too
 CREATE ROLE reg_archive_others_officer;
 GRANT USAGE ON SCHEMA eventstore, reg_archive_others TO reg_archive_others_officer;
 GRANT SELECT, UPDATE (data, metadata) ON reg_archive_others.events TO reg_archive_others_officer;
 SET ROLE reg_archive_others_officer;
+-- so does an export
+SELECT count(*) FROM eventstore.export_events();
+SELECT count(*) FROM eventstore.export_events(include_archived => false);
 SELECT eventstore.erase_aggregate('agg-1', 'requested');
 RESET ROLE;
 GRANT SELECT, UPDATE (data, metadata) ON reg_archive_others.events_archive TO reg_archive_others_officer;
