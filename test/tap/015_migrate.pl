@@ -302,6 +302,12 @@ migrate_ok('a store with an archive to a store', qr/4 events imported, 0 were/, 
 migrate_ok('the same again', qr/0 events imported, 4 were/, "--source=$connstr", '--schema=migrate', '--source-table=unarchived', "--target=$connstr", "--table=$archived");
 migrate_ok('verify a store with an archive', qr/4 events compared, 0 differ/, '--verify', "--source=$connstr", '--schema=migrate', '--source-table=unarchived',
   "--target=$connstr", "--table=$archived");
+query("CREATE ROLE half LOGIN; GRANT USAGE ON SCHEMA eventstore, migrate TO half; GRANT SELECT ON migrate.$archived TO half");
+my $what_to_do = qr/permission denied for table ${archived}_archive.*hint: .*sync_archive\('migrate.$archived'\)/s;
+migrate_fails('a role that may not read the archive', $what_to_do, "--source=$connstr user=half", "--target=$dir/half.jsonl", @archived);
+migrate_fails('verify, by a role that may not read the archive', $what_to_do, '--verify', "--source=$connstr", '--schema=migrate', '--source-table=unarchived',
+  "--target=$connstr user=half", "--table=$archived");
+query("DROP OWNED BY half; DROP ROLE half");
 
 # What an open append hides from the log is not left out: it is waited for, and then it is an error.
 {

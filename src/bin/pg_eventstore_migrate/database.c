@@ -309,15 +309,6 @@ create_store_if_missing(const End *end, const char *widening)
 		run_command(end, psprintf("ALTER TABLE %s %s", store_name(end), widening));
 }
 
-/* Return the quoted name of the archive of an end's store; NULL if it has none. */
-char *
-archive_name(const End *end)
-{
-	return query_value(end, psprintf("SELECT archive FROM eventstore.archives"
-									 " WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
-									 store_literal(end)));
-}
-
 /* Return what identifies a store: the start of its server, its database and table. */
 static char *
 store_identity(const End *end)

@@ -81,7 +81,7 @@ begin_rows(CopyState *state)
 		query = psprintf("COPY (%s) TO STDOUT (FORMAT binary)", state->query);
 	else
 		query = psprintf("COPY (SELECT e.position, e.event::pg_catalog.text"
-						 " FROM eventstore.export_events('%lld', %d, %s, include_archived => true) e) TO STDOUT (FORMAT binary)",
+						 " FROM eventstore.export_events('%lld', %d, %s) e) TO STDOUT (FORMAT binary)",
 						 (long long) state->after, PAGE_EVENTS, state->store);
 	run_command(state->end, query);
 	pg_free(query);
@@ -151,6 +151,17 @@ estimate_rows(const End *end, const char *table)
 {
 	return query_number(end, psprintf("SELECT reltuples::pg_catalog.int8 FROM pg_catalog.pg_class"
 									  " WHERE oid = pg_catalog.to_regclass(%s)", sql_literal(end, table)));
+}
+
+/* Return the same for the events of a store and its archive. */
+static int64
+estimate_events(const End *end)
+{
+	char	   *archive = query_value(end, psprintf("SELECT archive FROM eventstore.archives"
+													" WHERE store = %s::pg_catalog.regclass AND archive IS NOT NULL",
+													store_literal(end)));
+
+	return estimate_rows(end, store_name(end)) + (archive ? estimate_rows(end, archive) : 0);
 }
 
 /* Return the quoted name of a foreign table, in the given schema or the usual one. */
@@ -227,12 +238,8 @@ fail_hidden_events(const CopyState *state, int64 last, const char *open_append)
 static int64
 last_position(const End *end)
 {
-	char	   *archive = archive_name(end);
-	int64		last = query_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", store_name(end)));
-
-	if (archive == NULL)
-		return last;
-	return Max(last, query_number(end, psprintf("SELECT pg_catalog.max(position) FROM %s", archive)));
+	return query_number(end, psprintf("SELECT position FROM eventstore.get_latest_events(1, %s)",
+									  store_literal(end)));
 }
 
 /*
@@ -298,7 +305,7 @@ set_up_store(Source *source, CopyState *state)
 		pg_fatal("the source and the target are the same store");
 	state->store = store_literal(end);
 	state->mark = wait_for_mark(state);
-	source->expected = estimate_rows(end, store_name(end));
+	source->expected = estimate_events(end);
 	source->unit = "position";
 	source->widening = widening_to_match(end);
 }

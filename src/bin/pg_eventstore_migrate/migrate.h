@@ -149,7 +149,6 @@ extern char *store_name(const End *end);
 extern char *sql_literal(const End *end, const char *text);
 extern char *store_literal(const End *end);
 extern bool store_exists(const End *end);
-extern char *archive_name(const End *end);
 extern bool same_store(const End *a, const End *b);
 
 /* file_source.c, database_source.c */

@@ -35,7 +35,8 @@
 /* The events of the store, archived or not. */
 #define STORED \
 	"SELECT *, position < pg_catalog.lag(position)" \
-	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early FROM (%3$s) kept"
+	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early" \
+	" FROM eventstore.get_latest_events(NULL, %3$s)"
 
 /* NAME, if the key differs. */
 #define DIFFERS(name) \
@@ -76,19 +77,6 @@
 	" IF pg_catalog.jsonb_typeof(e) <> 'object' THEN RAISE 'an event must be a JSON object'; END IF;" \
 	" END LOOP; EXCEPTION WHEN OTHERS THEN" \
 	" RAISE USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, COLUMN = at::pg_catalog.text; END$$"
-
-/* Return the query that reads a store, and its archive if it has one. */
-static char *
-query_of_store(const End *store)
-{
-	static const char columns[] = "SELECT position, event_id, event_type, occurred_at, correlation_id, causation_id,"
-		" aggregate_id, aggregate_type, aggregate_version, data, metadata FROM";
-	char	   *archive = archive_name(store);
-
-	if (archive == NULL)
-		return psprintf("%s %s", columns, store_name(store));
-	return psprintf("%s %s UNION ALL %s %s", columns, store_name(store), columns, archive);
-}
 
 /* Report the first differences, and return how many events differ. */
 static int64
@@ -139,7 +127,7 @@ compare_events(const Source *given, const End *store, bool given_is_source)
 {
 	/* an event that only the target has may be new, so it is no difference */
 	PGresult   *result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
-												   given_is_source ? "false" : "true", query_of_store(store)));
+												   given_is_source ? "false" : "true", store_literal(store)));
 
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		fail_comparison(given, store, result);
