@@ -152,7 +152,7 @@ SELECT p.oid, p.proname::text AS name,
   FROM pg_proc p
  WHERE p.pronamespace = 'eventstore'::regnamespace;
 
-SELECT plan(6 * (SELECT count(*)::integer FROM wanted) + 8);
+SELECT plan(6 * (SELECT count(*)::integer FROM wanted) + 9);
 
 -- all of them, and no overloads
 SELECT set_eq('SELECT name FROM actual', 'SELECT name FROM wanted', 'the functions are those listed here');
@@ -179,6 +179,9 @@ SELECT is((SELECT array_agg(format('%s%s', x.privilege_type, CASE WHEN x.is_gran
 SELECT is_empty('SELECT name FROM actual WHERE prosecdef', 'no function is SECURITY DEFINER');
 SELECT is_empty('SELECT name FROM actual WHERE proleakproof', 'no function claims to be leakproof');
 SELECT is_empty('SELECT name FROM actual WHERE proconfig IS NOT NULL', 'no function has settings of its own');
+SELECT is_empty($$SELECT name FROM wanted WHERE arguments LIKE '%include_archived%' AND arguments NOT LIKE '%include_archived boolean DEFAULT true%'
+                   OR arguments LIKE '%include_archived%' AND arguments LIKE '%max_count%' AND arguments NOT LIKE '%max_count integer DEFAULT NULL::integer%'$$,
+                'readers return archived events, and all of them, unless asked for less');
 SELECT set_eq($$SELECT name FROM actual WHERE prosupport <> 0$$,
               $$SELECT name FROM wanted WHERE arguments LIKE '%include_archived%' AND arguments LIKE '%max_count%'$$,
               'the readers that take max_count have a support function');
