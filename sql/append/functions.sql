@@ -13,7 +13,7 @@ expected_version: NULL means any version; 0 means that the aggregate has no even
 store: NULL means the setting pg_eventstore.store.
 Returns the aggregate''s new version; 0 for an empty array; NULL for events of no aggregate.
 A repeated call with the same event ids and the same content stores nothing and returns what the first call returned.
-Errors: 40V01 version conflict; 23505 event id exists with other content; 22023, 22004, 22P02, 22001 invalid events; 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
+Errors: 40V01 version conflict; 23505 event id exists with other content; 22023, 22004, 22P02, 22001 invalid events; 54000 an event that is too large; 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.append_event(
   event_type text,
@@ -83,3 +83,11 @@ expected_versions: an object of aggregate id to expected version, {"order-1": 3,
 store: NULL means the setting pg_eventstore.store.
 Returns one row for each event, in order; deduplicated is true if the event was already stored.
 Errors: as append_events().';
+
+CREATE OR REPLACE FUNCTION eventstore.check_insert() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_check_insert'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.check_insert() IS
+'Trigger function that holds plain INSERT, COPY and MERGE to the rules of the append functions. A row whose position comes from the store is a new event: its version must be the next of its aggregate, and its aggregate type that of the aggregate; what is left out is filled in. A row that brings its position is a restored event; only the owner of the store can insert one, and only the owner of an archive can insert into the archive.
+Errors: 42501 if another role brings a position, or inserts into the archive; 22023 if an id or type is empty, the time is infinite, the version is not the next or the aggregate has another type; 23505 if the store has an archive, and an id or version is taken; 54000 if the event is too large.';

@@ -44,7 +44,7 @@ aggregate_ids: only events of these aggregates. At least one condition must be g
 max_count: the maximum number of events to move; NULL means all.
 dry_run: if true, moves nothing.
 Returns the number of events that were moved, or would be moved.
-Errors: 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if a plain INSERT into the store has used an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if an event that was restored to the store, with its position, has an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,

@@ -29,7 +29,7 @@ reason: why the event is changed. The reason is recorded in eventstore.erasures,
 data, metadata: the new values; NULL means {"erased": true}.
 store: NULL means the setting pg_eventstore.store.
 Returns whether the event was changed. If the event already has the new values, the result is false and nothing is recorded.
-Errors: P0002 if the event does not exist; others as erase_aggregate().';
+Errors: P0002 if the event does not exist; 54000 if the new data and metadata are too large; others as erase_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.keep_erasures() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_keep_erasures'

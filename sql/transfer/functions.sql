@@ -13,7 +13,7 @@ source: a query, or the name of a table. A table with a column position is read 
 store: NULL means the setting pg_eventstore.store.
 Within each aggregate, versions must be consecutive; an event without a version gets the next version. Readers of the log do not get past the imported events until the transaction ends, so split a large import.
 Returns the number of imported events, and the number of events that were already stored.
-Errors: 42703, 42701, 42804 if a column is unknown or missing, occurs twice, or has a wrong type; 40V01 if another event has the version; 23505 if the event id exists with other content; 40001 if the named source was renamed during the call; 22023, 22004, 22P02, 22001, 22007 invalid events; 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
+Errors: 42703, 42701, 42804 if a column is unknown or missing, occurs twice, or has a wrong type; 40V01 if another event has the version; 23505 if the event id exists with other content; 40001 if the named source was renamed during the call; 22023, 22004, 22P02, 22001, 22007 invalid events; 54000 an event that is too large; 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.import_json(
   events jsonb,
@@ -49,4 +49,4 @@ max_count: the maximum number of events; NULL means all.
 store: NULL means the setting pg_eventstore.store.
 include_archived: whether to return archived events, too; NULL means true.
 At every isolation level, reads under a new snapshot.
-Errors: as read_events().';
+Errors: as read_events(); 54000 if an event that was stored without a check is too large. The context of an error names the position of the event.';

@@ -23,10 +23,9 @@
  *	5	Insert the events (insert.c).
  *
  * The unique indexes make the final decision.  A setting limits how many aggregates that
- * get events a transaction may lock, to protect the shared lock table.  Another session
- * may insert without these functions.  In both cases, step 5 may meet a duplicate key.  A
- * clearer error replaces that error (append_error.c), which is never suppressed.  So no
- * subtransaction is needed.
+ * get events a transaction may lock, to protect the shared lock table.  So step 5 may meet
+ * a duplicate key.  A clearer error replaces that error (append_error.c), which is never
+ * suppressed.  So no subtransaction is needed.
  *
  * The unique indexes of the store do not cover the archive.  So steps 2 and 3 look up
  * versions and ids in both tables, under one snapshot.  For keys that only an index would
@@ -34,6 +33,8 @@
  * in the store at the insert, the insert failed, or waited for the transaction that moved
  * the event.  If the event was moved before the insert, a snapshot taken after the insert
  * sees the event in the archive.
+ *
+ * The rows of plain INSERT and COPY go through these steps, too (check_insert.c).
  */
 #include "postgres.h"
 
@@ -153,7 +154,7 @@ check_type(PgesEvent *event, PgesAggregate *aggregate)
 				 errmsg("aggregate \"%s\" is of type \"%s\"",
 						text_to_cstring(aggregate->id),
 						text_to_cstring(aggregate->type)),
-				 errdetail("Key \"aggregate_type\" of event %d is \"%s\".", event->ordinal,
+				 errdetail("Key \"aggregate_type\" of %s is \"%s\".", pges_event_label(event),
 						   text_to_cstring(event->aggregate_type)),
 				 errhint("Aggregate ids are unique in a store, whatever the type.")));
 }
@@ -170,16 +171,25 @@ assign_version(PgesEvent *event, PgesAggregate *aggregate)
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("aggregate \"%s\" cannot have more events",
 						text_to_cstring(aggregate->id)),
-				 errdetail("Event %d would exceed version %d.", event->ordinal, PG_INT32_MAX)));
+				 errdetail("The version of %s would exceed %d.", pges_event_label(event), PG_INT32_MAX)));
 	event->version = ++aggregate->version;
 	if (event->given_version > 0 && event->given_version != event->version)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 err_generic_string(PG_DIAG_COLUMN_NAME, pges_column_name(PGES_AGGREGATE_VERSION)),
 				 errmsg("aggregate version of an event is not the next version"),
-				 errdetail("Key \"aggregate_version\" of event %d is %d, but the event would get version %d of aggregate \"%s\".",
-						   event->ordinal, event->given_version, event->version,
-						   text_to_cstring(aggregate->id))));
+				 errdetail("Key \"aggregate_version\" of %s is %d, but the event would get version %d of aggregate \"%s\".",
+						   pges_event_label(event), event->given_version, event->version,
+						   text_to_cstring(aggregate->id)),
+				 event->ordinal == 0 ? errhint("Leave out the version, and the store assigns it.") : 0));
+}
+
+/* Give an event the next version of its aggregate and its type; raise if it has others. */
+void
+pges_add_to_aggregate(PgesEvent *event, PgesAggregate *aggregate)
+{
+	check_type(event, aggregate);
+	assign_version(event, aggregate);
 }
 
 /* Set what the call does not give for the events: types, versions, ids, times. */
@@ -193,12 +203,7 @@ complete_events(PgesBatch *batch)
 		CHECK_FOR_INTERRUPTS();
 		batch->current = event->ordinal;
 		if (event->aggregate_id)
-		{
-			PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
-
-			check_type(event, aggregate);
-			assign_version(event, aggregate);
-		}
+			pges_add_to_aggregate(event, &batch->aggregates[event->aggregate]);
 		if (!event->event_id_given)
 			event->event_id = pges_make_event_id();
 		if (!event->occurred_at_given)

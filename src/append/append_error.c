@@ -110,7 +110,7 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("event id \"%s\" already exists in store %s",
 					text_to_cstring(event->event_id), store->live.qualified_name),
-			 errdetail("Key \"event_id\" of event %d: %s", event->ordinal, detail),
+			 errdetail("Key \"event_id\" of %s: %s", pges_event_label(event), detail),
 			 errhint("Give every event an id of its own; repeat a call only with the same ids and the same content."),
 			 errstore(store)));
 }

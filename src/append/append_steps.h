@@ -11,12 +11,16 @@
 #include "store/store.h"
 #include "table/table.h"
 
+/* in append.c */
+extern void pges_add_to_aggregate(PgesEvent *event, PgesAggregate *aggregate);
+
 /* in look_up.c */
 extern const PgesStatement pges_version_statement;
 extern void pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch);
 
 /* in insert.c */
 extern void pges_insert_events(const PgesStore *store, PgesBatch *batch);
+extern bool pges_is_being_inserted(const PgesStore *store, const PgesEvent *event);
 
 /* in insert_direct.c */
 extern bool pges_direct_is_possible(const PgesStore *store);

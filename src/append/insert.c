@@ -37,6 +37,36 @@ static const PgesStatement insert_many_statement = {
 	JSONBARRAYOID, JSONBARRAYOID}
 };
 
+/*
+ * The batch whose INSERT is running, and its store; NULL for none.  The end of the
+ * statement restores the previous values, also after an error.
+ */
+static const PgesStore *inserting_to = NULL;
+static const PgesBatch *inserting = NULL;
+
+/* Return whether an event belongs to the batch whose INSERT is running. */
+bool
+pges_is_being_inserted(const PgesStore *store, const PgesEvent *event)
+{
+	int			low = 0;
+	int			high = inserting && inserting_to->live.relid == store->live.relid ?
+		inserting->nevents : 0;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		int64		position = inserting->events[middle].position;
+
+		if (position == event->position)
+			return true;
+		if (position < event->position)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
 /* Run the INSERT of a batch.  Raise an error unless it stores all events. */
 static void
 run_insert(const PgesStore *store, const PgesBatch *batch)
@@ -71,17 +101,26 @@ run_insert(const PgesStore *store, const PgesBatch *batch)
 void
 pges_insert_events(const PgesStore *store, PgesBatch *batch)
 {
+	const PgesStore *outer_store = inserting_to;
+	const PgesBatch *outer_batch = inserting;
+
 	PG_TRY();
 	{
+		inserting_to = store;
+		inserting = batch;
 		if (batch->direct)
 			pges_direct_insert(store, batch);
 		else
 			run_insert(store, batch);
+		inserting_to = outer_store;
+		inserting = outer_batch;
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
+		inserting_to = outer_store;
+		inserting = outer_batch;
 		MemoryContextSwitchTo(batch->context);
 		error = CopyErrorData();
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)

@@ -10,15 +10,15 @@
  * construction (plain.c).
  *
  * A plain store (plain.c) is a heap table that is no partition.  It has no row security,
- * no rules and no further columns.  It has no trigger on INSERT except the trigger that
- * makes it a store.  Its texts are compared by their bytes, and its index on the
+ * no rules and no further columns.  It has no trigger on INSERT except its own.  Its texts are compared by their bytes, and its index on the
  * versions is as create_store() makes it.  If it has an archive, the archive has such an
  * index, too.  The role must have the privileges on the whole of both tables.  All other
  * appends go through SPI, and so do all appends of a session with
  * session_replication_role = replica, in which the triggers do not fire.
  *
- * The trigger of the store is not fired: it does nothing for a table with the shape of a
- * store (store.c).
+ * The triggers of the store are not fired.  The one that makes the table a store does
+ * nothing for a table with the shape of a store (store.c).  The other one checks what an
+ * append has checked (check_insert.c).
  *
  * An append without the executor also bypasses what is called for each statement:
  *

@@ -1,6 +1,6 @@
 /*
  * look_up.c
- *		Looks up the versions and types of the aggregates of a batch: step 2 of an append.
+ *		Looks up the last events of the aggregates of a batch: step 2 of an append.
  *
  * For a plain store (insert_direct.c), a version is read from the index on aggregate and
  * version.  For any other store, a statement reads it.
@@ -12,6 +12,7 @@
 #include "access/relscan.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -32,19 +33,6 @@ const PgesStatement pges_version_statement = {
 	1, {TEXTOID}
 };
 
-/*
- * Finds the type of an aggregate whose last event has none.  The append functions store
- * no event without a type after an event with one, but INSERT may.  If no event has a
- * type, the statement reads all events of the aggregate.  So only an append that brings a
- * type runs it, the first such append to the aggregate.
- */
-static const PgesStatement type_statement = {
-	"SELECT aggregate_version, aggregate_type FROM %1$s "
-	"WHERE aggregate_id OPERATOR(pg_catalog.=) $1 AND aggregate_type IS NOT NULL "
-	"ORDER BY aggregate_version DESC LIMIT 1",
-	1, {TEXTOID}
-};
-
 /* A table in which versions are looked up. */
 typedef struct Lookup
 {
@@ -55,21 +43,22 @@ typedef struct Lookup
 	SysScanDesc scan;			/* NULL before the first look-up */
 } Lookup;
 
-/* Look up an aggregate's version and type by a statement; keep them if it has no row. */
+/* Look up an aggregate's last event by a statement; keep 0 and NULL if it has none. */
 static void
-look_up_by(const PgesStatement *statement, const PgesStore *store,
-		   const PgesBatch *batch, PgesAggregate *aggregate)
+look_up_by_statement(const PgesStore *store, const PgesBatch *batch, PgesAggregate *aggregate)
 {
 	Datum		id = PointerGetDatum(aggregate->id);
 
-	if (!pges_fetch_one_now(store, pges_scope_of_all(store), statement, &id))
+	if (!pges_fetch_one_now(store, pges_scope_of_all(store), &pges_version_statement, &id))
 		return;
-	aggregate->version = Max(aggregate->version, pges_found_int32(1));
+	aggregate->version = pges_found_int32(1);
 	aggregate->type = pges_found_text(batch->context, 2);
+	aggregate->position = PG_INT64_MAX; /* the user may not be allowed to read
+										 * it */
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Copy the version and type of an aggregate from the row of its last event. */
+/* Copy what an aggregate has so far from the row of its last event. */
 static void
 copy_version(const Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate,
 			 HeapTuple tuple)
@@ -82,6 +71,8 @@ copy_version(const Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggreg
 	aggregate->type = isnull ? NULL : DatumGetTextPCopy(type);
 	aggregate->version = DatumGetInt32(heap_getattr(tuple, lookup->attnums[PGES_AGGREGATE_VERSION],
 													desc, &isnull));
+	aggregate->position = DatumGetInt64(heap_getattr(tuple, lookup->attnums[PGES_POSITION],
+													 desc, &isnull));
 	MemoryContextSwitchTo(caller);
 }
 
@@ -103,14 +94,17 @@ least_version(const PgesBatch *batch, const PgesAggregate *aggregate)
 /*
  * Return the last event of an aggregate, or NULL if no event has version "least" or a
  * later version: the index is not read below "least".  The first call begins the scan.
+ * The index may have another collation and order than create_store() gives it.
  */
 static HeapTuple
 find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
 {
+	bool		descending = (lookup->index->rd_indoption[1] & INDOPTION_DESC) != 0;
 	ScanKeyData keys[2];
 
 	ScanKeyInit(&keys[0], lookup->attnums[PGES_AGGREGATE_ID], BTEqualStrategyNumber,
 				F_TEXTEQ, PointerGetDatum(aggregate->id));
+	keys[0].sk_collation = lookup->index->rd_indcollation[0];
 	ScanKeyInit(&keys[1], lookup->attnums[PGES_AGGREGATE_VERSION], BTGreaterEqualStrategyNumber,
 				F_INT4GE, Int32GetDatum(least));
 	if (lookup->scan == NULL)
@@ -122,7 +116,8 @@ find_last(Lookup *lookup, const PgesAggregate *aggregate, int32 least)
 		keys[1].sk_attno = 2;
 		index_rescan(lookup->scan->iscan, keys, 2, NULL, 0);
 	}
-	return systable_getnext_ordered(lookup->scan, BackwardScanDirection);
+	return systable_getnext_ordered(lookup->scan,
+									descending ? ForwardScanDirection : BackwardScanDirection);
 }
 
 /*
@@ -191,13 +186,9 @@ pges_look_up_aggregates(const PgesStore *store, PgesBatch *batch)
 {
 	if (batch->direct)
 		direct_versions(store, batch);
-	for (int i = 0; i < batch->naggregates; i++)
+	for (int i = 0; i < batch->naggregates && !batch->direct; i++)
 	{
-		PgesAggregate *aggregate = &batch->aggregates[i];
-
-		if (aggregate->id && !batch->direct)
-			look_up_by(&pges_version_statement, store, batch, aggregate);
-		if (aggregate->version > 0 && aggregate->type == NULL && aggregate->brings_type)
-			look_up_by(&type_statement, store, batch, aggregate);
+		if (batch->aggregates[i].id)
+			look_up_by_statement(store, batch, &batch->aggregates[i]);
 	}
 }

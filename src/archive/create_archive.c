@@ -123,7 +123,7 @@ create_archive_table(const PgesStore *store, Oid namespace, const char *table)
 						  "INCLUDING CONSTRAINTS INCLUDING INDEXES INCLUDING STATISTICS INCLUDING STORAGE)",
 						  archive, store->live.qualified_name));
 	pges_comment_on(psprintf("TABLE %s", archive), "the archived events of a store");
-	pges_create_immutability_triggers(archive);
+	pges_create_protecting_triggers(archive);
 	CommandCounterIncrement();
 	pges_copy_privileges(store, get_relname_relid(table, namespace), archive);
 }
@@ -155,7 +155,7 @@ reason_against(const PgesStore *store, Relation rel)
 		return "Its owner is not that of the store.";
 	if (!same_persistence)
 		return "It is temporary or unlogged, and the store is not.";
-	if (pges_is_store(rel) || pges_is_archive(rel))
+	if (pges_is_store(rel) || OidIsValid(pges_store_of_archive(rel)))
 		return "It is a store, or an archive already.";
 	if (form->relkind != RELKIND_RELATION || form->relispartition ||
 		find_inheritance_children(RelationGetRelid(rel), NoLock) != NIL ||
@@ -174,7 +174,7 @@ static void
 adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 {
 	Relation	rel = pges_open_table(relid);
-	bool		is_immutable = pges_is_immutable(rel);
+	bool		is_protected = pges_is_protected(rel);
 	const char *reason = reason_against(store, rel);
 
 	if (reason)
@@ -185,8 +185,8 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 				 errhint("Give another name for the archive of store %s.", store->live.qualified_name)));
 	pges_check_archive(rel);
 	relation_close(rel, NoLock);
-	if (!is_immutable)
-		pges_create_immutability_triggers(archive);
+	if (!is_protected)
+		pges_create_protecting_triggers(archive);
 	advance_sequence(store, archive);
 }
 

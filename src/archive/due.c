@@ -9,8 +9,8 @@
  * event does not meet the conditions or is not in the window.  The events of the span
  * before the cut are due.  Without a cut, the whole span is due.
  *
- * Versions follow the order of positions, unless a plain INSERT has put an event of a
- * lower version behind others.  So an event may have to stay because of an event in a
+ * Versions follow the order of positions, unless a restore has put an event of a lower
+ * version behind others.  So an event may have to stay because of an event in a
  * later window.  A pass reads all positions once.  If a pass has met such an event and
  * has moved others, another pass follows.
  */
@@ -142,7 +142,7 @@ report_refused(const PgesStore *store, const ErrorData *error)
 				 errmsg("an event of store %s is in archive %s already",
 						store->live.qualified_name, store->archive.qualified_name),
 				 error->detail ? errdetail("%s", error->detail) : 0,
-				 errhint("A plain INSERT into the store has used an id, a version or a position that the archive already has.")));
+				 errhint("An event that was restored to the store, with its position, has an id, a version or a position that the archive already has.")));
 	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
 		ereport(ERROR,
 				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),

@@ -375,6 +375,7 @@ Datum
 pges_redact_event(PG_FUNCTION_ARGS)
 {
 	PgesErasure erasure = {0};
+	PgesEvent	redacted = {0};
 
 	pges_require_argument(fcinfo, 0, "event_id");
 	erasure.event_id = PG_GETARG_TEXT_PP(0);
@@ -383,6 +384,10 @@ pges_redact_event(PG_FUNCTION_ARGS)
 	erasure.values[1] = JsonbPGetDatum(PG_ARGISNULL(2) ? pges_tombstone() : PG_GETARG_JSONB_P(2));
 	erasure.values[2] = JsonbPGetDatum(PG_ARGISNULL(3) ? pges_tombstone() : PG_GETARG_JSONB_P(3));
 	erasure.values_given = !PG_ARGISNULL(2) || !PG_ARGISNULL(3);
+	redacted.event_id = erasure.event_id;
+	redacted.data = DatumGetJsonbP(erasure.values[1]);
+	redacted.metadata = DatumGetJsonbP(erasure.values[2]);
+	pges_check_size(&redacted);
 	begin_erasure(&erasure, fcinfo, 4);
 	PG_RETURN_BOOL(erase(&erasure) > 0);
 }

@@ -44,17 +44,27 @@ pges_whole_number(const JsonbValue *value, int32 *number)
 										 NumericGetDatum(int64_to_numeric(*number))));
 }
 
+/* Return how an error names an event: by its number in the call, or by its id. */
+const char *
+pges_event_label(const PgesEvent *event)
+{
+	return event->ordinal > 0 ? psprintf("event %d", event->ordinal) :
+		psprintf("event \"%s\"", pges_shorten(text_to_cstring(event->event_id)));
+}
+
 /* Raise an error if the value of a key is an empty string; NULL passes. */
 static void
-check_not_empty(int ordinal, PgesColumn key, const text *value)
+check_not_empty(const PgesEvent *event, PgesColumn key)
 {
+	const text *value = *pges_event_pointer(event, key);
+
 	if (value && VARSIZE_ANY_EXHDR(value) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key \"%s\" of an event must not be empty",
 						pges_column_name(key)),
-				 errdetail("Key \"%s\" of event %d is an empty string.",
-						   pges_column_name(key), ordinal)));
+				 errdetail("Key \"%s\" of %s is an empty string.",
+						   pges_column_name(key), pges_event_label(event))));
 }
 
 /* Raise an error if a key that every event needs has no value. */
@@ -71,16 +81,16 @@ check_not_null(int ordinal, PgesColumn key, const void *value)
 }
 
 /* Raise an error if an event breaks a rule about a single event. */
-static void
-check_event(const PgesEvent *event)
+void
+pges_check_event(const PgesEvent *event)
 {
 	int			ordinal = event->ordinal;
 
 	check_not_null(ordinal, PGES_EVENT_TYPE, event->event_type);
 	check_not_null(ordinal, PGES_DATA, event->data);
-	check_not_empty(ordinal, PGES_EVENT_ID, event->event_id);
-	check_not_empty(ordinal, PGES_EVENT_TYPE, event->event_type);
-	check_not_empty(ordinal, PGES_AGGREGATE_ID, event->aggregate_id);
+	check_not_empty(event, PGES_EVENT_ID);
+	check_not_empty(event, PGES_EVENT_TYPE);
+	check_not_empty(event, PGES_AGGREGATE_ID);
 	if (event->given_version > 0 && event->aggregate_id == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -90,7 +100,8 @@ check_event(const PgesEvent *event)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key \"occurred_at\" of an event must be a finite time"),
-				 errdetail("Key \"occurred_at\" of event %d is infinite.", ordinal)));
+				 errdetail("Key \"occurred_at\" of %s is infinite.", pges_event_label(event))));
+	pges_check_size(event);
 }
 
 /* What a batch's events are sorted by: a column of type text. */
@@ -189,7 +200,7 @@ check_events(PgesBatch *batch)
 
 		CHECK_FOR_INTERRUPTS();
 		batch->current = event->ordinal;
-		check_event(event);
+		pges_check_event(event);
 		if (event->metadata && pges_is_json_null(event->metadata))
 			event->metadata = NULL;
 		event->event_id_given = event->event_id != NULL;
@@ -235,7 +246,6 @@ pges_batch_one_aggregate(PgesBatch *batch, text *id, bool expected_given,
 					 errmsg("events of one append must belong to one aggregate"),
 					 errdetail("Key \"aggregate_id\" of event %d differs from that of event 1.", i + 1),
 					 errhint("Use eventstore.append() for events of several aggregates.")));
-		aggregate->brings_type |= batch->events[i].aggregate_type != NULL;
 	}
 	if (expected_given && id == NULL && batch->nevents > 0)
 		ereport(ERROR,
@@ -353,7 +363,6 @@ pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 			aggregate->first_event = index[i];
 		}
 		aggregate->nevents++;
-		aggregate->brings_type |= event->aggregate_type != NULL;
 		event->aggregate = batch->naggregates - 1;
 	}
 	pfree(index);

@@ -87,10 +87,10 @@ typedef struct PgesAggregate
 	int32		expected;
 	int			nevents;
 	int			first_event;
-	bool		brings_type;	/* any of its events has a type */
 	/* filled in by the append */
-	int32		version;
-	text	   *type;			/* of the aggregate so far */
+	int32		version;		/* of its last event so far */
+	text	   *type;
+	int64		position;		/* PG_INT64_MAX: unknown */
 } PgesAggregate;
 
 typedef struct PgesBatch
@@ -110,6 +110,8 @@ typedef struct PgesBatch
 	bool		deduplicated;	/* the events were stored before */
 } PgesBatch;
 
+extern const char *pges_event_label(const PgesEvent *event);
+extern void pges_check_event(const PgesEvent *event);
 extern PgesBatch *pges_batch_create(int nevents);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
 									 bool expected_given, int32 expected);
@@ -130,6 +132,9 @@ extern PgesColumn pges_column_of_name(const char *name, int length);
 extern Datum pges_event_value(const PgesEvent *event, PgesColumn column,
 							  bool *isnull);
 extern Datum pges_column_array(const PgesBatch *batch, PgesColumn column);
+
+/* in event_size.c */
+extern void pges_check_size(const PgesEvent *event);
 
 /* in event_id.c */
 extern text *pges_make_event_id(void);

@@ -53,23 +53,36 @@ make_value(PgesColumn column, Datum value, JsonbValue *json)
 	}
 }
 
-/* Return an event as a JSON object, without its position and without null keys. */
+/*
+ * Return an event as a JSON object, without its position and without null keys.  Raise an
+ * error if it is so large that the object could not be shown.
+ */
 Jsonb *
 pges_event_json(HeapTuple row, TupleDesc desc)
 {
 	PgesJsonBuilder builder = {0};
+	PgesEvent	event = {0};
+	Datum		values[PGES_NUM_COLUMNS];
+	bool		nulls[PGES_NUM_COLUMNS];
 
+	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
+	{
+		values[column] = SPI_getbinval(row, desc, column + 1, &nulls[column]);
+		if (nulls[column] || pges_columns[column].offset == 0)
+			continue;
+		values[column] = PointerGetDatum(PG_DETOAST_DATUM(values[column]));
+		*pges_event_pointer(&event, column) = DatumGetPointer(values[column]);
+	}
+	pges_check_size(&event);
 	pges_json_push_compat(&builder, WJB_BEGIN_OBJECT, NULL);
 	for (PgesColumn column = PGES_EVENT_ID; column < PGES_NUM_COLUMNS; column++)
 	{
 		JsonbValue	json;
-		bool		isnull;
-		Datum		value = SPI_getbinval(row, desc, column + 1, &isnull);
 
-		if (isnull)
+		if (nulls[column])
 			continue;
 		add_key(&builder, column);
-		make_value(column, value, &json);
+		make_value(column, values[column], &json);
 		pges_json_push_compat(&builder, WJB_VALUE, &json);
 	}
 	pges_json_push_compat(&builder, WJB_END_OBJECT, NULL);

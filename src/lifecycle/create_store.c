@@ -109,7 +109,7 @@ restore_defaults(const PgesNewStore *store, Oid relid)
 typedef struct ExistingTable
 {
 	bool		is_store;
-	bool		is_immutable;
+	bool		is_protected;
 	bool		has_default;
 } ExistingTable;
 
@@ -136,7 +136,7 @@ inspect_table(Oid relid)
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	table.is_store = pges_is_store(rel);
-	table.is_immutable = pges_is_immutable(rel);
+	table.is_protected = pges_is_protected(rel);
 	table.has_default = TupleDescAttr(RelationGetDescr(rel),
 									  get_attnum(relid, "position") - 1)->atthasdef;
 	relation_close(rel, AccessShareLock);
@@ -155,8 +155,8 @@ make_store_of_table(const PgesNewStore *store, Oid relid)
 
 	if (!table.has_default)
 		restore_defaults(store, relid);
-	if (!table.is_immutable)
-		pges_create_immutability_triggers(store->qualified_name);
+	if (!table.is_protected)
+		pges_create_protecting_triggers(store->qualified_name);
 	if (!table.is_store)
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
 								   store->notifications, store->channel);
@@ -188,7 +188,7 @@ is_complete(const PgesNewStore *store, Oid relid)
 	if (!OidIsValid(relid))
 		return false;
 	table = inspect_table(relid);
-	if (!table.is_store || !table.is_immutable || !table.has_default)
+	if (!table.is_store || !table.is_protected || !table.has_default)
 		return false;
 	(void) pges_store(relid);
 	ereport(NOTICE,
@@ -241,7 +241,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		pges_create_table(store);
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
 								   store->notifications, store->channel);
-		pges_create_immutability_triggers(store->qualified_name);
+		pges_create_protecting_triggers(store->qualified_name);
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);

@@ -44,7 +44,8 @@
  * must not release the lock: positions taken later in the transaction rely on it.
  *
  * The allocator is the default of column "position".  So a plain INSERT or COPY is as
- * safe as the append functions.
+ * safe as the append functions.  The trigger of the store on INSERT asks whether the
+ * position of a row came from there (pges_claim_position()).
  */
 #include "postgres.h"
 
@@ -75,6 +76,13 @@ typedef struct NestedPosition
 	struct NestedPosition *outer;
 } NestedPosition;
 
+/*
+ * How many positions of next_position() are remembered until rows claim them.  INSERT and
+ * COPY get the position of a row, and then insert it; the triggers of the row may insert
+ * others.
+ */
+#define MAX_UNCLAIMED 16
+
 /* What this backend knows of a store's sequence, and has taken from it. */
 typedef struct SequenceEntry
 {
@@ -86,6 +94,10 @@ typedef struct SequenceEntry
 	PgesAppended appended;		/* of the transaction guarded_in */
 	NestedPosition *nested;		/* last positions of its subtransactions, in
 								 * TopTransactionContext */
+	int64		unclaimed[MAX_UNCLAIMED];	/* positions that next_position()
+											 * has returned to it, the last
+											 * one last */
+	int			nunclaimed;
 } SequenceEntry;
 
 /* Lives as long as the backend.  An error leaves an entry with a lower mark. */
@@ -216,6 +228,7 @@ take_guard(SequenceEntry *entry)
 	entry->appended.position = 0;
 	entry->appended.next = appended;
 	entry->nested = NULL;
+	entry->nunclaimed = 0;
 	appended = &entry->appended;
 }
 
@@ -317,6 +330,35 @@ pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 	}
 }
 
+/* Remember a position that next_position() returns; forget the oldest if there are many. */
+static void
+note_unclaimed(SequenceEntry *entry, int64 position)
+{
+	if (entry->nunclaimed == MAX_UNCLAIMED)
+		memmove(entry->unclaimed, entry->unclaimed + 1,
+				sizeof(int64) * --entry->nunclaimed);
+	entry->unclaimed[entry->nunclaimed++] = position;
+}
+
+/*
+ * Return whether the current transaction got a position from next_position(), and has not
+ * claimed it before: a position serves for one row.
+ */
+bool
+pges_claim_position(const PgesStore *store, int64 position)
+{
+	SequenceEntry *entry = sequence_entry(store->sequence);
+	int			i = entry->guarded_in == pges_current_lxid_compat() ? entry->nunclaimed : 0;
+
+	while (--i >= 0 && entry->unclaimed[i] != position)
+		;
+	if (i < 0)
+		return false;
+	entry->nunclaimed--;
+	memmove(entry->unclaimed + i, entry->unclaimed + i + 1, sizeof(int64) * (entry->nunclaimed - i));
+	return true;
+}
+
 /*
  * Raise an error unless the user may take positions: the user needs INSERT on the
  * store, or USAGE on the sequence.
@@ -346,5 +388,6 @@ pges_next_position(PG_FUNCTION_ARGS)
 	relid = guarded ? entry->appended.store->live.relid : pges_table_of_sequence(sequence);
 	check_privileges(relid, sequence);
 	pges_allocate_positions(pges_store_of_sequence(relid, sequence), &position, 1);
+	note_unclaimed(entry, position);
 	PG_RETURN_INT64(position);
 }

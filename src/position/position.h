@@ -53,6 +53,7 @@ extern void pges_forget_appended(void);
 extern int64 pges_next_of_sequence(Oid sequence);
 extern bool pges_try_next_of_sequence(Oid sequence, int64 *next);
 extern bool pges_holds_guard(Oid sequence);
+extern bool pges_claim_position(const PgesStore *store, int64 position);
 extern int64 *pges_known_mark(Oid sequence);
 
 /* in high_water_mark.c */

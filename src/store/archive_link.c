@@ -116,18 +116,18 @@ pges_find_archive(Oid store, bool *is_new)
 	return archive;
 }
 
-/* Return whether a table is the archive of a store. */
-bool
-pges_is_archive(Relation rel)
+/* Return the store whose archive a table is, or InvalidOid. */
+Oid
+pges_store_of_archive(Relation rel)
 {
 	Oid			function = pges_function_oid("archive_of_store", 0, NULL);
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
 		if (rel->trigdesc->triggers[i].tgfoid == function)
-			return true;
+			return rel->trigdesc->triggers[i].tgconstrrelid;
 	}
-	return false;
+	return InvalidOid;
 }
 
 /* Create the trigger that links an archive to its store. */

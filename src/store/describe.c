@@ -84,18 +84,26 @@ pges_report_no_store(Oid relid)
 			 errhint("Create stores with eventstore.create_store().")));
 }
 
-/* Return whether a table has the triggers that keep its events immutable. */
+/*
+ * Return whether a table has the triggers that keep its events immutable, and that check
+ * the rows of INSERT.
+ */
 bool
-pges_is_immutable(Relation rel)
+pges_is_protected(Relation rel)
 {
-	Oid			function = pges_function_oid("refuse_change", 0, NULL);
-	int			missing = TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
+	Oid			refuse = pges_function_oid("refuse_change", 0, NULL);
+	Oid			check = pges_function_oid("check_insert", 0, NULL);
+	int			missing = TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE | TRIGGER_TYPE_TRUNCATE;
 
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
-		if (trigger->tgfoid != function || !TRIGGER_FOR_BEFORE(trigger->tgtype))
+		if (!TRIGGER_FOR_BEFORE(trigger->tgtype))
+			continue;
+		if (trigger->tgfoid == check && TRIGGER_FOR_ROW(trigger->tgtype))
+			missing &= ~(trigger->tgtype & TRIGGER_TYPE_INSERT);
+		if (trigger->tgfoid != refuse)
 			continue;
 		if (TRIGGER_FOR_ROW(trigger->tgtype))
 			missing &= ~(trigger->tgtype & (TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE));

@@ -32,19 +32,25 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "base/own_object.h"
 #include "event/event.h"
 #include "store/describe.h"
 #include "store/store.h"
 
-/* Return whether the store's own trigger is enabled, and no other fires on INSERT. */
+/*
+ * Return whether the store's own trigger is enabled, and no other fires on INSERT.  The
+ * trigger that checks the rows has nothing to do for an append.
+ */
 static bool
 has_plain_triggers(Relation rel, const char *own)
 {
+	Oid			check = pges_function_oid("check_insert", 0, NULL);
+
 	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
 	{
 		Trigger    *trigger = &rel->trigdesc->triggers[i];
 
-		if (!TRIGGER_FOR_INSERT(trigger->tgtype))
+		if (!TRIGGER_FOR_INSERT(trigger->tgtype) || trigger->tgfoid == check)
 			continue;
 		if (strcmp(trigger->tgname, own) != 0 ||
 			(trigger->tgenabled != TRIGGER_FIRES_ON_ORIGIN &&

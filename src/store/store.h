@@ -95,7 +95,7 @@ extern void pges_report_no_store(Oid relid);
 extern Oid	pges_append_trigger_function(void);
 extern Oid	pges_sequence_of_default(Node *expr);
 extern Oid	pges_position_index(Relation rel);
-extern bool pges_is_immutable(Relation rel);
+extern bool pges_is_protected(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
 extern PgesNotifications pges_mode_of_name(const char *name);
@@ -131,7 +131,7 @@ extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);
-extern bool pges_is_archive(Relation rel);
+extern Oid	pges_store_of_archive(Relation rel);
 extern void pges_create_link(const char *archive, const char *store);
 
 #endif							/* PGES_STORE_H */

@@ -105,8 +105,8 @@ pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *st
  * the table or partition.  A permitted statement fires its statement trigger once,
  * before all else.
  */
-static bool
-may_change(TriggerData *trigdata)
+bool
+pges_may_change(TriggerData *trigdata)
 {
 	Oid			relid = RelationGetRelid(trigdata->tg_relation);
 	bool		begins = TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event);
@@ -134,7 +134,7 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 						 CALLED_AS_TRIGGER(fcinfo) &&
 						 TRIGGER_FIRED_BEFORE(trigdata->tg_event), "stores",
 						 "eventstore.create_store() creates the triggers.");
-	if (may_change(trigdata))
+	if (pges_may_change(trigdata))
 		return PointerGetDatum(row_of(trigdata));
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -147,11 +147,13 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 }
 
 /*
- * Create the triggers that keep the events of a table immutable.  A statement on a
- * parent table fires only the row triggers of this table.
+ * Create the triggers that keep the events of a table immutable, and the trigger that
+ * checks the rows of INSERT (check_insert.c).  A statement on a parent table fires only the
+ * row triggers of this table.  Triggers fire in the order of their names, and the last one
+ * should see what the others have made of a row.
  */
 void
-pges_create_immutability_triggers(const char *table)
+pges_create_protecting_triggers(const char *table)
 {
 	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_immutable "
 						  "BEFORE UPDATE OR DELETE OR TRUNCATE ON %s "
@@ -165,4 +167,9 @@ pges_create_immutability_triggers(const char *table)
 					"refuses UPDATE, DELETE and TRUNCATE");
 	pges_comment_on(psprintf("TRIGGER eventstore_immutable_rows ON %s", table),
 					"refuses UPDATE, DELETE through a parent table");
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER zz_eventstore_check BEFORE INSERT ON %s "
+						  "FOR EACH ROW EXECUTE FUNCTION eventstore.check_insert()",
+						  table));
+	pges_comment_on(psprintf("TRIGGER zz_eventstore_check ON %s", table),
+					"holds plain INSERT and COPY to the rules of the append functions");
 }

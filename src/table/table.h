@@ -12,6 +12,7 @@
 
 #include "postgres.h"
 
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "tcop/dest.h"
 
@@ -66,7 +67,8 @@ extern text *pges_found_text(MemoryContext context, int column);
 extern int	pges_run_change(const PgesStore *store, PgesScope scope,
 							const PgesStatement *statement,
 							const Datum *values, const bool *nulls);
-extern void pges_create_immutability_triggers(const char *table);
+extern bool pges_may_change(TriggerData *trigdata);
+extern void pges_create_protecting_triggers(const char *table);
 
 /* in aggregate_lock.c */
 extern void pges_lock_aggregate(const PgesStore *store, const text *aggregate_id,

@@ -24,12 +24,35 @@
 
 #define LOT 1000				/* events that one statement reads */
 
+/* What the CONTEXT of an error shows about an export. */
+typedef struct ExportContext
+{
+	ErrorContextCallback callback;
+	const PgesStore *store;
+	int64		position;		/* of the event at hand */
+} ExportContext;
+
+/* Error context callback: name the event at hand. */
+static void
+export_context(void *arg)
+{
+	const ExportContext *context = arg;
+
+	errcontext("exporting the event at position " INT64_FORMAT " of store %s",
+			   context->position, context->store->live.qualified_name);
+}
+
 /* Add the events that SPI has found to the result set, and return the last position. */
 static Datum
-return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
+return_rows(ReturnSetInfo *rsinfo, const PgesStore *store, MemoryContext context)
 {
 	Datum		position = (Datum) 0;
+	ExportContext shown = {
+		.callback = {.callback = export_context,.arg = &shown,.previous = error_context_stack},
+		.store = store
+	};
 
+	error_context_stack = &shown.callback;
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	row = SPI_tuptable->vals[i];
@@ -39,11 +62,13 @@ return_rows(ReturnSetInfo *rsinfo, MemoryContext context)
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = position = SPI_getbinval(row, SPI_tuptable->tupdesc, PGES_POSITION + 1, &nulls[0]);
+		shown.position = DatumGetInt64(position);
 		values[1] = JsonbPGetDatum(pges_event_json(row, SPI_tuptable->tupdesc));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(caller);
 		MemoryContextReset(context);
 	}
+	error_context_stack = shown.callback.previous;
 	return position;
 }
 
@@ -66,7 +91,7 @@ export_range(ReturnSetInfo *rsinfo, const PgesStore *store, PgesScope scope, Pge
 		(void) pges_run_statement(store, scope, pges_read_forwards, params->values, params->nulls, true, NULL);
 		found = SPI_processed;
 		if (found > 0)
-			params->values[0] = return_rows(rsinfo, context);
+			params->values[0] = return_rows(rsinfo, store, context);
 		done += found;
 		pges_progress_update(progress, done, 0);
 		SPI_freetuptable(SPI_tuptable);

@@ -112,6 +112,7 @@ INSERT INTO wanted VALUES
 ('apply_default_store_options', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('after_append', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('refuse_change', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('check_insert', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('create_archive',
  'store regclass DEFAULT NULL::regclass, name text DEFAULT NULL::text, tablespace text DEFAULT NULL::text',
  'regclass', 'volatile', 'unsafe', 'called on null', 0),

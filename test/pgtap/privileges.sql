@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(212);
+SELECT plan(213);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -100,6 +100,8 @@ SELECT lives_ok(command, 'writer: ' || label) FROM appends;
 SELECT lives_ok(command, 'writer: ' || label) FROM checks;
 SELECT lives_ok(command, 'writer: ' || label) FROM reads;
 SELECT lives_ok($$INSERT INTO pgtap_stores.events (event_type, data) VALUES ('T', '1')$$, 'writer: INSERT');
+SELECT throws_ok($$INSERT INTO pgtap_stores.events (position, event_type, data) VALUES (1000, 'T', '1')$$, '42501',
+                 'permission denied to choose the position of an event of store pgtap_stores.events', 'writer: no position of its choice');
 SELECT lives_ok($$SELECT eventstore.next_position('pgtap_stores.events_position_seq')$$, 'writer: next_position');
 SELECT is(eventstore.get_aggregate_version('a'), 6, 'writer: all of it was appended');
 SELECT throws_ok(command, '42501', 'must be owner of table events', 'writer: no ' || label) FROM administration;

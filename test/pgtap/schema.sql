@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(112);
+SELECT plan(113);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -59,6 +59,7 @@ SELECT set_eq($$
     'function eventstore.archive_limit(regclass)',
     'function eventstore.archive_of_store()',
     'function eventstore.archive_options(regclass)',
+    'function eventstore.check_insert()',
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.drop_store(regclass,boolean)',
@@ -190,16 +191,19 @@ SELECT is(pg_get_indexdef(to_regclass('eventstore.' || i)), format('CREATE %s %s
                ('idx_events_occurred_at', 'INDEX', 'brin (occurred_at) WITH (autosummarize=''on'')'),
                ('idx_events_correlation_id', 'INDEX', 'btree (correlation_id) WHERE (correlation_id IS NOT NULL)'),
                ('idx_events_causation_id', 'INDEX', 'btree (causation_id) WHERE (causation_id IS NOT NULL)')) v(i, kind, def);
-SELECT triggers_are('eventstore', 'events', ARRAY['eventstore_append', 'eventstore_immutable', 'eventstore_immutable_rows']);
+SELECT triggers_are('eventstore', 'events', ARRAY['eventstore_append', 'eventstore_immutable', 'eventstore_immutable_rows', 'zz_eventstore_check']);
 SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass AND tgname = t)), d, t)
   FROM (VALUES ('eventstore_append',
                 'CREATE TRIGGER eventstore_append AFTER INSERT ON eventstore.events FOR EACH STATEMENT '
                 'EXECUTE FUNCTION eventstore.after_append(''worker'', ''eventstore_events'')'),
                ('eventstore_immutable',
                 'CREATE TRIGGER eventstore_immutable BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.events FOR EACH STATEMENT '
-                'EXECUTE FUNCTION eventstore.refuse_change()')) v(t, d);
+                'EXECUTE FUNCTION eventstore.refuse_change()'),
+               ('zz_eventstore_check',
+                'CREATE TRIGGER zz_eventstore_check BEFORE INSERT ON eventstore.events FOR EACH ROW '
+                'EXECUTE FUNCTION eventstore.check_insert()')) v(t, d);
 SELECT is((SELECT array_agg(tgenabled::text) FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass),
-          ARRAY['O', 'O', 'O'], 'the triggers are enabled');
+          ARRAY['O', 'O', 'O', 'O'], 'the triggers are enabled');
 
 -- what pg_dump carries of its options
 SELECT columns_are('eventstore', 'default_store_options', ARRAY['notifications', 'channel']);

@@ -35,7 +35,7 @@ DECLARE
 BEGIN
   FOREACH f IN ARRAY ARRAY['now() RETURNS timestamptz', 'clock_timestamp() RETURNS timestamptz', 'unnest(anyarray) RETURNS SETOF anyelement', 'nextval(regclass) RETURNS bigint',
                            'pg_get_userbyid(oid) RETURNS name', 'new_event_id() RETURNS varchar', 'next_position(regclass) RETURNS bigint',
-                           'after_append() RETURNS trigger', 'refuse_change() RETURNS trigger', 'count(bigint) RETURNS bigint',
+                           'after_append() RETURNS trigger', 'refuse_change() RETURNS trigger', 'check_insert() RETURNS trigger', 'count(bigint) RETURNS bigint',
                            'store_options(regclass) RETURNS record', 'jsonb(text) RETURNS jsonb', 'varchar(varchar, int, bool) RETURNS varchar'] LOOP
     EXECUTE format('CREATE FUNCTION pgtap_hostile.%s LANGUAGE plpgsql AS ''BEGIN PERFORM pgtap_hostile.trap(); END''', f);
   END LOOP;

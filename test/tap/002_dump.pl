@@ -169,6 +169,67 @@ is($node->safe_psql('altered', "SELECT count(*) FROM eventstore.events WHERE len
 is($node->safe_psql('altered', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'off', 'so is the mode');
 is($node->safe_psql('altered', "SELECT eventstore.append_event('e', '1', 'wide', 1)"), '2', 'and its aggregate goes on');
 
+# Stores that are half archived, and of which the rows are not in the order of
+# their versions: new events have taken the place of those that were moved.
+# Their positions come with them, so a restore may bring them in any order.
+$node->safe_psql('postgres', 'CREATE DATABASE halves');
+$node->safe_psql('halves', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.orders', 'off'); SELECT eventstore.set_notifications('eventstore.events', 'off')");
+for my $store ('eventstore.events', 'shop.orders')
+{
+  $node->safe_psql('halves', $_) for "SELECT eventstore.append_event('e', to_jsonb(i), 'a' || i % 3, store => '$store') FROM generate_series(1, 300) i",
+    "SELECT eventstore.archive_events('$store', before_position => 151)", "VACUUM $store",
+    "SELECT eventstore.append_event('e', to_jsonb(i), 'a' || i % 3, store => '$store') FROM generate_series(1, 150) i";
+  is($node->safe_psql('halves', "SELECT count(*) > 0 FROM (SELECT aggregate_version < lag(aggregate_version) OVER (PARTITION BY aggregate_id ORDER BY ctid) AS back FROM $store) o WHERE back"),
+    't', "$store has versions out of order");
+}
+
+# The versions and the sums of what stores and archives hold, and the version
+# and position that come next.
+sub halves_of
+{
+  my ($dbname) = @_;
+  return $node->safe_psql($dbname, join ';', map { my $s = $_;
+    (map { "SELECT '$_', count(*), min(aggregate_version), max(aggregate_version), sum(position * data::numeric) FROM $_" } $s, $s . '_archive'),
+    "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a1\", \"data\": 1}]', store => '$s')" } 'eventstore.events', 'shop.orders');
+}
+my %halves;
+my @dump = ('pg_dump', '-f');
+$node->command_ok([ @dump, "$dir/$_->[0]", @$_[1 .. $#$_], 'halves' ], "half archived stores are dumped: $_->[0]")
+  for [ 'halves', '-Fc' ], [ 'halves.copy' ], [ 'halves.inserts', '--inserts' ], [ 'halves.rows', '--rows-per-insert=7' ], [ 'halves.schema', '-s' ],
+  [ 'live.copy', '-a', '-t', 'shop.orders' ], [ 'archive.copy', '-a', '-t', 'shop.orders_archive' ],
+  [ 'live.inserts', '-a', '--inserts', '-t', 'shop.orders' ], [ 'archive.inserts', '-a', '--inserts', '-t', 'shop.orders_archive' ];
+my $halves = halves_of('halves');
+like($halves, qr/eventstore.events\|300\|.*eventstore.events_archive\|150\|.*shop.orders\|300\|/s, 'they are half archived');
+for my $how (
+  [ 'copy', [ @psql, '-f', "$dir/halves.copy" ] ],
+  [ 'inserts', [ @psql, '-f', "$dir/halves.inserts" ] ],
+  [ 'rows', [ @psql, '-1', '-f', "$dir/halves.rows" ] ],
+  [ 'serial', [ 'pg_restore', '-e', "$dir/halves" ] ],
+  [ 'parallel', [ 'pg_restore', '-e', '-j', '3', "$dir/halves" ] ],
+  [ 'sections', map { [ 'pg_restore', '-e', "--section=$_", "$dir/halves" ] } qw(pre-data data post-data) ])
+{
+  my ($name, @commands) = @$how;
+
+  $node->safe_psql('postgres', "CREATE DATABASE halves_$name");
+  $node->command_ok([ @$_, '-d', "halves_$name" ], "half archived stores are restored: $name") for @commands;
+  is(halves_of("halves_$name"), $halves, "half archived stores go on: $name");
+}
+# Into a store that is there, with its triggers and its link, either half first.
+for my $how ([ 'live', 'archive', 'copy' ], [ 'archive', 'live', 'copy' ], [ 'live', 'archive', 'inserts' ], [ 'archive', 'live', 'inserts' ])
+{
+  my ($first, $then, $format) = @$how;
+  my $dbname = "halves_${first}_$format";
+
+  $node->safe_psql('postgres', "CREATE DATABASE $dbname");
+  $node->command_ok([ @psql, '-d', $dbname, map { ('-f', "$dir/$_") } 'halves.schema', "$first.$format", "$then.$format" ], "the $first half comes first: $format");
+  is(join("\n", grep { /^shop/ } split /\n/, halves_of($dbname)), join("\n", grep { /^shop/ } split /\n/, $halves), "and all is there: $format");
+}
+# Only the owner of a store restores events.
+$node->safe_psql('halves_copy', "CREATE ROLE guest; GRANT USAGE ON SCHEMA eventstore, shop TO guest; GRANT ALL ON ALL TABLES IN SCHEMA shop TO guest; GRANT ALL ON ALL SEQUENCES IN SCHEMA shop TO guest; ALTER ROLE guest LOGIN");
+$node->command_fails_like([ @psql, '-U', 'guest', '-d', 'halves_copy', '-f', "$dir/$_->[0]" ], $_->[1], "another role cannot restore $_->[0]")
+  for [ 'live.copy', qr/permission denied to choose the position of an event of store shop.orders/ ], [ 'live.inserts', qr/permission denied to choose the position/ ],
+  [ 'archive.copy', qr/permission denied to insert events into archive shop.orders_archive/ ];
+
 # What else somebody put on a table is carried with a store of its own, and not
 # with the default store.
 $node->safe_psql('postgres', 'CREATE DATABASE dressed; CREATE DATABASE dressed2');

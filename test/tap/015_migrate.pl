@@ -343,6 +343,16 @@ query("DROP OWNED BY half; DROP ROLE half");
   migrate_fails('a position that no sequence gave', qr/events that its log does not show.*Position 1000000 was given by hand.*setval/s, "--source=$connstr", '--target=-', @name);
 }
 
+# An event that is too large to be exported, as nothing has checked it: its position is told.
+{
+  my ($name, @name) = new_store();
+  query("SELECT eventstore.create_store('migrate.$name', 'off');
+    ALTER TABLE migrate.$name DISABLE TRIGGER zz_eventstore_check;
+    INSERT INTO migrate.$name (event_id, event_type, data) SELECT 'small', 't', '1';
+    INSERT INTO migrate.$name (event_id, event_type, data) SELECT 'large', 't', jsonb_agg(1e131071) FROM generate_series(1, 4100)");
+  migrate_fails('an event that is too large', qr/position 2: an event must not be larger than 255 MB, or 500 MB as JSON text.*event "large"/s, "--source=$connstr", '--target=-', @name);
+}
+
 # A batch that is imported when the program ends by an error is canceled, or counted.
 {
   my ($name, @name) = new_store();

@@ -8,15 +8,28 @@
 #include "fe_utils/cancel.h"
 #include "fe_utils/string_utils.h"
 
+/* Return the position in an error's context, "exporting the event at position 7 of", or NULL. */
+static const char *
+position_in_context(const PGresult *result)
+{
+	static const char words[] = "exporting the event at position ";
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	const char *at = context ? strstr(context, words) : NULL;
+
+	return at ? pnstrdup(at + strlen(words), strspn(at + strlen(words), "-0123456789")) : NULL;
+}
+
 /* Report the error of a query, or of the connection, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)
 {
+	const char *position = position_in_context(result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-	pg_log_error("%s: %s", end->name, message ? message : PQerrorMessage(end->conn));
+	pg_log_error("%s: %s%s%s%s", end->name, position ? "position " : "", position ? position : "",
+				 position ? ": " : "", message ? message : PQerrorMessage(end->conn));
 	if (detail != NULL)
 		pg_log_error_detail("%s", detail);
 	if (hint != NULL)

@@ -56,7 +56,7 @@ SELECT eventstore.append_event('t', '{}', 'order', 3);
 COMMIT;
 SELECT array_agg(aggregate_version) FROM eventstore.get_events_by_aggregate('order');
 
--- an aggregate keeps its type, also when an event inserted without one came last
+-- an aggregate keeps its type, which an event that is inserted without one gets
 SELECT eventstore.append_event('t', '{}', 'typed', 0, 'User');
 INSERT INTO events (event_type, aggregate_id, aggregate_version, data) VALUES ('t', 'typed', 2, '{}');
 SELECT eventstore.append_event('t', '{}', 'typed', 2, 'Order');
@@ -81,7 +81,7 @@ INSERT INTO events (event_type, data, occurred_at) VALUES ('t', '{}', NULL);
 INSERT INTO events (event_type, data, position) VALUES ('t', '{}', 1);
 INSERT INTO events (event_type, data, aggregate_id) VALUES ('t', '{}', repeat('x', 37));
 \set VERBOSITY terse
-INSERT INTO events (event_type, data, aggregate_id) VALUES ('t', '{}', 'a');
+INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', NULL, 1);
 INSERT INTO events (event_type, data, aggregate_version) VALUES ('t', '{}', 1);
 INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', 'a', 0);
 INSERT INTO events (event_type, data, aggregate_id, aggregate_version) VALUES ('t', '{}', 'a', -1);

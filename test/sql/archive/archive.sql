@@ -254,8 +254,8 @@ ALTER TABLE renamed DROP CONSTRAINT "Odd Archive_position_key";
 SELECT eventstore.append_event('t', '1', 'a-0');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE renamed ADD UNIQUE (position);
--- what a plain INSERT has brought in spite of the archive
-INSERT INTO lots (event_id, event_type, data) SELECT event_id, 'again', '1' FROM renamed ORDER BY position LIMIT 1;
+-- what was restored in spite of the archive
+INSERT INTO lots (position, event_id, event_type, data) SELECT nextval(pg_get_serial_sequence('lots', 'position')), event_id, 'again', '1' FROM renamed ORDER BY position LIMIT 1;
 \set VERBOSITY terse
 SELECT eventstore.archive_events(before_position => 9999);
 \set VERBOSITY default

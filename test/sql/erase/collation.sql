@@ -55,6 +55,15 @@ SELECT store, eventstore.append_event('t', '1', 'D', store => store::regclass) A
 SET pg_eventstore.direct_append = off;
 SELECT store, eventstore.append_event('t', '1', 'E', store => store::regclass) AS "E", eventstore.append_event('t', '1', 'e', store => store::regclass) AS e
   FROM unnest('{reg_collation.icu,reg_collation.any_case,reg_collation.mixed,reg_collation.reversed}'::text[]) store;
+-- and by plain INSERT
+CREATE FUNCTION pg_temp.insert(store regclass, id text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE version integer;
+BEGIN
+  EXECUTE format('INSERT INTO %s (event_type, aggregate_id, data) VALUES (''t'', %L, ''1'') RETURNING aggregate_version', store, id) INTO version;
+  RETURN version;
+END $$;
+SELECT store, pg_temp.insert(store::regclass, 'F') AS "F", pg_temp.insert(store::regclass, 'f') AS f
+  FROM unnest('{reg_collation.icu,reg_collation.any_case,reg_collation.mixed,reg_collation.reversed}'::text[]) store;
 
 DROP OWNED BY reg_collation_user;
 DROP ROLE reg_collation_user;

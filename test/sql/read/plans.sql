@@ -96,9 +96,9 @@ ALTER TABLE reg_plans.log SET (autovacuum_enabled = off);
 SELECT count(*) FROM eventstore.read_events();
 SELECT count(*) FROM eventstore.read_events(backwards => true);
 SELECT eventstore.wait_for_events(0, '0') IS NULL AS none;
-INSERT INTO reg_plans.log (event_type, aggregate_type, aggregate_id, aggregate_version, data)
+INSERT INTO reg_plans.log (event_type, aggregate_type, aggregate_id, data)
 SELECT CASE WHEN n % 2000 = 0 THEN 'rare' ELSE 'common-' || n % 2 END, CASE WHEN n % 2000 = 1 THEN 'RARE' ELSE 'COMMON-' || n % 2 END,
-       'a-' || n % 200, n / 200 + 1, '{}'
+       CASE WHEN n % 2000 = 1 THEN 'rare-' || n ELSE 'a-' || n % 200 END, '{}'
   FROM generate_series(0, 19999) n;
 -- how many entries of indexes and rows of a table a call reads
 CREATE FUNCTION pg_temp.entries() RETURNS bigint LANGUAGE sql AS $$
