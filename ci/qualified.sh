@@ -5,7 +5,7 @@
 find src -name '*.c' ! -path 'src/bin/*' -print0 | xargs -0r perl -0777 -ne '
   my $string = qr/"(?:\\.|[^"\\])*"/;
   s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;
-  s{\berr(?:msg|detail|hint)\w*\s*(\((?:[^()"]|$string|(?1))*\))}{$& =~ tr/\n//cdr}ge;
+  s{\b(?:GUC_check_)?err(?:msg|detail|hint)\w*\s*(\((?:[^()"]|$string|(?1))*\))}{$& =~ tr/\n//cdr}ge;
   my %with = map { $_ => 1 } /(\w+) AS (?:MATERIALIZED )?\(/g;
   while (/$string(?:\s*(?:[A-Z_]+\s*)?$string)*/g)
   {

@@ -28,7 +28,7 @@
 #include "table/table.h"
 
 static const PgesStatement delete_all = {
-	"DELETE FROM %1$s", 0, {0}, .latest = true
+	"DELETE FROM %1$s", 0, {0},.latest = true
 };
 
 /* Raise an error unless the database is for tests. */
@@ -64,7 +64,8 @@ delete_events(const PgesStore *store)
 
 	/* a policy that hides events must raise an error, not hide them */
 	pges_set_locally("row_security", "off");
-	CommandCounterIncrement();	/* make earlier changes of this transaction visible */
+	/* make earlier changes of this transaction visible */
+	CommandCounterIncrement();
 	(void) pges_run_change(store, PGES_LIVE, &delete_all, NULL, NULL);
 	deleted = SPI_processed;
 	if (OidIsValid(store->archive.relid))
