@@ -115,7 +115,7 @@ AS 'MODULE_PATHNAME', 'pges_set_archive_hold'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.set_archive_hold(text, bigint, regclass) IS
-'Sets a hold on the archiving of a store: a transaction that begins after this one was committed archives no event after the position of the hold. Writes eventstore.archive_holds.
+'Sets a hold on the archiving of a store: a transaction that begins after this one was committed archives no event after the position of the hold. Writes eventstore.archive_holds. A hold is an agreement: every role that may read the store may change or remove it.
 name: the name of the hold, such as that of a reader of the log. If the hold exists, its position is changed.
 up_to_position: events up to this position may be archived; NULL removes the hold.
 store: NULL means the setting pg_eventstore.store.
