@@ -32,6 +32,7 @@ sub read_calls
 
 # The names of the extension's objects of some kinds, as pg_depend has them;
 # r table, v view, S sequence, c type, f function, p procedure, t trigger function.
+# Casts have no name.
 sub members
 {
   my ($node, $kinds) = @_;
@@ -52,7 +53,7 @@ sub members
        WHERE typelem = 0 AND COALESCE((SELECT relkind <> ALL ('{r,v,S}') FROM pg_class c WHERE c.oid = typrelid), true)
       UNION ALL
       SELECT pg_describe_object(classid, objid, 0), 'other'
-        FROM member WHERE classid <> ALL ('{pg_class,pg_proc,pg_type}'::regclass[]))
+        FROM member WHERE classid <> ALL ('{pg_class,pg_proc,pg_type,pg_cast}'::regclass[]))
     SELECT name FROM named WHERE kind = 'other' OR position(kind IN '$kinds') > 0 ORDER BY 1});
 }
 
