@@ -44,14 +44,6 @@ pges_whole_number(const JsonbValue *value, int32 *number)
 										 NumericGetDatum(int64_to_numeric(*number))));
 }
 
-/* Return how an error names an event: by its number in the call, or by its id. */
-const char *
-pges_event_label(const PgesEvent *event)
-{
-	return event->ordinal > 0 ? psprintf("event %d", event->ordinal) :
-		psprintf("event \"%s\"", pges_shorten(text_to_cstring(event->event_id)));
-}
-
 /* Raise an error if the value of a key is an empty string; NULL passes. */
 static void
 check_not_empty(const PgesEvent *event, PgesColumn key)

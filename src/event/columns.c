@@ -1,13 +1,16 @@
 /*
  * columns.c
- *		The columns of a table of events, and the values of an event in these columns.
+ *		The columns of a table of events, the values of an event in these columns, and the
+ *		words for an event in an error.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/text.h"
 #include "event/event.h"
 
 const PgesColumnShape pges_columns[PGES_NUM_COLUMNS] = {
@@ -95,4 +98,12 @@ pges_column_array(const PgesBatch *batch, PgesColumn column)
 	pfree(values);
 	pfree(nulls);
 	return PointerGetDatum(array);
+}
+
+/* Return how an error names an event: by its number in the call, or by its id. */
+const char *
+pges_event_label(const PgesEvent *event)
+{
+	return event->ordinal > 0 ? psprintf("event %d", event->ordinal) :
+		psprintf("event \"%s\"", pges_shorten(text_to_cstring(event->event_id)));
 }

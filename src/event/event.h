@@ -110,7 +110,6 @@ typedef struct PgesBatch
 	bool		deduplicated;	/* the events were stored before */
 } PgesBatch;
 
-extern const char *pges_event_label(const PgesEvent *event);
 extern void pges_check_event(const PgesEvent *event);
 extern PgesBatch *pges_batch_create(int nevents);
 extern void pges_batch_one_aggregate(PgesBatch *batch, text *id,
@@ -128,6 +127,7 @@ extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 /* in columns.c */
 extern const PgesColumnShape pges_columns[PGES_NUM_COLUMNS];
 extern const char *pges_column_name(PgesColumn column);
+extern const char *pges_event_label(const PgesEvent *event);
 extern PgesColumn pges_column_of_name(const char *name, int length);
 extern Datum pges_event_value(const PgesEvent *event, PgesColumn column,
 							  bool *isnull);
