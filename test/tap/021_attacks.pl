@@ -276,7 +276,7 @@ my %baits = (
   insert => q{INSERT INTO :store (event_type, data) VALUES ('bait', '1')},
   erase => q{SELECT eventstore.erase_aggregate('a', 'bait', :'store')},
   move => q{SELECT eventstore.archive_events(:'store', before_position => 5)},
-  read => q{SELECT * FROM eventstore.read_events(store => :'store')},
+  read => q{SELECT * FROM eventstore.read_events(store => :'store', include_archived => false)},
   look => q{SELECT * FROM :store},
   dig => q{SELECT * FROM :archive},
   place => q{INSERT INTO :store (position, event_id, event_type, aggregate_id, aggregate_version, data) VALUES (999999, 'x', 'e', 'x', 1, '1')},
