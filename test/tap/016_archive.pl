@@ -211,7 +211,7 @@ is(events('postgres', 'eventstore.moving', 1), $all, 'and all are still there');
 
 # Writers, archivers and readers at once: readers that page through store and
 # archive get each event once, in order, and versions have no holes.
-$node->safe_psql('postgres', "SELECT eventstore.create_store('busy', 'off'); SELECT eventstore.create_archive('eventstore.busy')");
+$node->safe_psql('postgres', "SELECT eventstore.create_store('eventstore.busy', 'off'); SELECT eventstore.create_archive('eventstore.busy')");
 $node->safe_psql('postgres', <<'EOS');
 CREATE TABLE seen (reader int, position bigint, event_id text, aggregate_id text, aggregate_version int);
 CREATE PROCEDURE follow(reader int) LANGUAGE plpgsql AS $$
