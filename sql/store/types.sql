@@ -35,3 +35,6 @@ COMMENT ON TYPE eventstore.regstore IS
 CREATE CAST (eventstore.regstore AS pg_catalog.regclass) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (eventstore.regstore AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (pg_catalog.regclass AS eventstore.regstore) WITHOUT FUNCTION AS ASSIGNMENT;
+COMMENT ON CAST (eventstore.regstore AS pg_catalog.regclass) IS 'joins with the stores of the views';
+COMMENT ON CAST (eventstore.regstore AS pg_catalog.oid) IS 'joins with the catalogs';
+COMMENT ON CAST (pg_catalog.regclass AS eventstore.regstore) IS 'records a store';

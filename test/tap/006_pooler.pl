@@ -74,7 +74,7 @@ is(pooled("SELECT count(*) FROM eventstore.get_events_by_aggregate('a')"), '1', 
 is(pooled("SELECT eventstore.get_aggregate_version('a', 'role.events')"), '1', 'the store is that of ALTER ROLE');
 is(pooled("SELECT eventstore.append_event('e', '1', 'a', 0)", 'connection'), '1', 'the same through another pool');
 is($node->safe_psql('postgres', "SELECT eventstore.get_aggregate_version('a', 'connection.events')"), '1', 'whose connections name a store');
-is(pooled("BEGIN; SET LOCAL pg_eventstore.store = 'events'; SELECT eventstore.append_event('e', '1', 'a', 0); COMMIT"), '1', 'a transaction may name another');
+is(pooled("BEGIN; SET LOCAL pg_eventstore.store = 'eventstore.events'; SELECT eventstore.append_event('e', '1', 'a', 0); COMMIT"), '1', 'a transaction may name another');
 is(pooled("SELECT eventstore.append_event('e', '1', 'a', 1)"), '2', 'which does not outlive it');
 is($node->safe_psql('postgres', "SELECT eventstore.get_aggregate_version('a')"), '1', 'the default store has that one event');
 is(pooled("SELECT eventstore.append_event('e', '1', 'a', 0)"), '40V01', 'a conflict is seen');
