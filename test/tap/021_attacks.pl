@@ -451,7 +451,7 @@ BEGIN
     EXECUTE format('CREATE VIEW evil_names.%I AS SELECT evil.yes()', r.relname);
   END LOOP;
   FOR r IN SELECT proname, replace(oidvectortypes(proargtypes), 'jsonb', 'text') AS args FROM pg_proc
-            WHERE pronamespace = 'eventstore'::regnamespace AND NOT 'internal'::regtype = ANY (proargtypes) LOOP
+            WHERE pronamespace = 'eventstore'::regnamespace AND NOT proargtypes::oid[] && '{internal,cstring}'::regtype[]::oid[] LOOP
     EXECUTE format('CREATE FUNCTION evil_names.%I(%s) RETURNS boolean LANGUAGE plpgsql AS $f$BEGIN PERFORM evil.bite(); RETURN NULL; END$f$', r.proname, r.args);
   END LOOP;
   FOR r IN SELECT unnest(common) AS type LOOP

@@ -74,7 +74,7 @@ for my $end ('COMMIT', "PREPARE TRANSACTION 'p'")
 my $checkpoint = $test->run("SELECT eventstore.high_water_mark('shop.orders')");
 cmp_ok($checkpoint, '>', 0, 'there is a checkpoint');
 is($test->run("SELECT count(*) FROM eventstore.read_events($checkpoint, store => 'shop.orders')"), '0', 'after it there is nothing');
-$test->start_sql("SELECT eventstore.wait_for_events($checkpoint, '30 s', 'shop.orders') > $checkpoint");
+$test->start_sql("SELECT eventstore.wait_for_events($checkpoint, '30 s', store => 'shop.orders') > $checkpoint");
 $writer->run("SELECT eventstore.append_event('e', '3', 'a', 0, store => 'shop.orders')");
 is($test->finish_sql, 't', 'a reader that waits is woken');
 is($test->run("SELECT position > $checkpoint, data FROM eventstore.read_events($checkpoint, store => 'shop.orders')"), 't|3', 'it gets the next event');
