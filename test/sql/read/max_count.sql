@@ -42,8 +42,9 @@ END $$;
 SELECT call, pg_temp.memory_of(call) AS bounded FROM calls ORDER BY n;
 -- and on disk what temp_file_limit permits
 SET temp_file_limit = '2MB';
+\set VERBOSITY sqlstate
 SELECT count(*) FROM eventstore.read_events();
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 RESET temp_file_limit;
 RESET work_mem;
 -- it can be cancelled
