@@ -38,7 +38,7 @@ SELECT count(*) FROM events;
 
 -- what is not too large can be exported, and imported again
 SELECT eventstore.append_event('t', long(E'"\u0001', 1000000), 'a', event_id => 'fits', metadata => '[1e131071, null, true, "", {}, []]');
-SELECT position, length(event::text), event -> 'metadata' -> 0 = '1e131071' AS same FROM eventstore.export_events() ORDER BY position;
+SELECT position, length((event - 'occurred_at')::text), event -> 'metadata' -> 0 = '1e131071' AS same FROM eventstore.export_events() ORDER BY position;
 SELECT eventstore.create_store('reg_event_size.copy', 'off');
 SELECT eventstore.import_events('SELECT event FROM eventstore.export_events()', 'copy');
 
