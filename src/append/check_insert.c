@@ -31,6 +31,7 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -73,7 +74,7 @@ row_context(void *arg)
  * makes it none: the constraints of the table reject the row.
  */
 static bool
-read_row(NewRow *row)
+read_inserted_row(NewRow *row)
 {
 	const AttrNumber *attnums = row->table->attnums;
 	PgesEvent  *event = &row->event;
@@ -186,6 +187,31 @@ is_version_taken(const NewRow *row, const PgesAggregate *aggregate)
 	return true;
 }
 
+/*
+ * Raise an error if a row does not fit its aggregate, and the user may not read the store.
+ * The errors that follow would tell the version and the type of any aggregate.
+ */
+static void
+check_blind_row(const NewRow *row, const PgesAggregate *aggregate)
+{
+	const PgesEvent *event = &row->event;
+	Oid			relid = row->table->relid;
+
+	if ((event->given_version == 0 || event->given_version - 1 == aggregate->version) &&
+		(event->aggregate_type == NULL || aggregate->type == NULL ||
+		 pges_text_equal(event->aggregate_type, aggregate->type)))
+		return;
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the version or type of an event does not fit its aggregate"),
+			 errdetail("The version or type of %s is not what store %s would assign. Without SELECT on the store, a role is not told more.",
+					   pges_event_label(event), row->store->live.qualified_name),
+			 errhint("Leave out columns \"aggregate_version\" and \"aggregate_type\".")));
+}
+
 /* Return the row with the version, type and position that its event has now. */
 static HeapTuple
 complete_row(const NewRow *row)
@@ -239,6 +265,7 @@ add_to_aggregate(NewRow *row)
 	pges_look_up_aggregates(row->store, &batch);
 	if (!batch.direct)
 		SPI_finish();
+	check_blind_row(row, &aggregate);
 	if (is_version_taken(row, &aggregate))
 		return row->tuple;
 	if (event->position <= aggregate.position)
@@ -302,7 +329,7 @@ pges_check_insert(PG_FUNCTION_ARGS)
 	row.table = row.store->live.relid == RelationGetRelid(trigdata->tg_relation) ?
 		&row.store->live : &row.store->archive;
 	row.desc = RelationGetDescr(trigdata->tg_relation);
-	if (!read_row(&row))
+	if (!read_inserted_row(&row))
 		return PointerGetDatum(result);
 	row.callback.previous = error_context_stack;
 	error_context_stack = &row.callback;

@@ -112,11 +112,15 @@ RESET ROLE;
 -- with the right to insert only, also of some columns
 CREATE ROLE reg_insert_blind;
 GRANT USAGE ON SCHEMA eventstore, reg_insert TO reg_insert_blind;
-GRANT INSERT (event_type, aggregate_id, aggregate_type, data) ON events TO reg_insert_blind;
+GRANT INSERT (event_type, aggregate_id, aggregate_type, aggregate_version, data) ON events TO reg_insert_blind;
 SET ROLE reg_insert_blind;
 INSERT INTO events (event_type, aggregate_id, data) VALUES ('blind', 'a', '1'), ('blind', NULL, '1'), ('blind', 'blind', '1');
 INSERT INTO events (event_type, aggregate_id, aggregate_type, data) VALUES ('blind', 'blind', 'B', '1'), ('blind', 'blind', NULL, '2');
 SELECT public.reg_insert_error($$INSERT INTO reg_insert.events (event_type, aggregate_id, aggregate_type, data) VALUES ('blind', 'blind', 'C', '1')$$) ~ '^22023' AS refused;
+-- an error tells such a role neither the version nor the type of an aggregate
+SELECT public.reg_insert_error(format($$INSERT INTO reg_insert.events (event_type, aggregate_id, %s, data) VALUES ('blind', 'blind', %s, '1')$$, c, v)) ~ 'does not fit' AS hidden,
+       public.reg_insert_error(format($$INSERT INTO reg_insert.events (event_type, aggregate_id, %s, data) VALUES ('blind', 'blind', %s, '1')$$, c, v)) ~ '"B"|version 3|version 4' AS told
+  FROM (VALUES ('aggregate_type', '''C'''), ('aggregate_version', '9'), ('aggregate_version', '2')) v(c, v);
 RESET ROLE;
 SELECT aggregate_id, aggregate_version, aggregate_type FROM events WHERE event_type = 'blind' ORDER BY position;
 
