@@ -33,7 +33,7 @@ static const PgesStatement delete_all = {
 
 /* Raise an error unless the database is for tests. */
 static void
-check_test_database(const PgesStore *store)
+require_test_database(const PgesStore *store)
 {
 	if (!pges_test_database)
 		ereport(ERROR,
@@ -91,7 +91,7 @@ pges_empty_store(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.empty_store()");
 	pges_require_argument(fcinfo, 0, "store");
 	store = pges_store_of_user(PG_GETARG_OID(0));
-	check_test_database(store);
+	require_test_database(store);
 	store = pges_lock_owned_store(store->live.relid, ShareRowExclusiveLock);
 	store = pges_store_with_archive_locked(store->live.relid);
 	pges_check_archive_owner(store);

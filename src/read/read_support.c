@@ -79,7 +79,7 @@ find_value(const Call *call, const char *name, Datum if_null, Datum *value)
 
 /* Return the table of the setting pg_eventstore.store, or InvalidOid if there is none. */
 static Oid
-table_of_setting(void)
+default_table(void)
 {
 	char	   *schema;
 	char	   *table;
@@ -130,7 +130,7 @@ estimate_log(const Call *call)
 		!find_value(call, "include_archived", BoolGetDatum(true), &include_archived))
 		return call->declared;
 	if (!OidIsValid(DatumGetObjectId(store)))
-		store = ObjectIdGetDatum(table_of_setting());
+		store = ObjectIdGetDatum(default_table());
 	total = rows_of_store(DatumGetObjectId(store), DatumGetBool(include_archived));
 	position = Max(DatumGetInt64(after), 0);
 	if (!DatumGetBool(backwards))

@@ -21,8 +21,9 @@
 #include "libpq/pqformat.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/varlena.h"
+
+#include "base/text.h"
 
 #define NO_TABLE "-"
 
@@ -36,15 +37,13 @@ table_of_name(const char *name)
 							NoLock, true);
 }
 
-/* Return the name of a table, with its schema. */
-static char *
+/* Return the name of a table, with its schema, or the word for none. */
+static const char *
 name_of_table(Oid relid)
 {
-	char	   *table = OidIsValid(relid) ? get_rel_name(relid) : NULL;
+	const char *name = pges_relation_name(relid);
 
-	if (table == NULL)
-		return pstrdup(NO_TABLE);
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), table);
+	return name ? name : NO_TABLE;
 }
 
 PG_FUNCTION_INFO_V1(pges_regstore_in);
@@ -62,7 +61,7 @@ PG_FUNCTION_INFO_V1(pges_regstore_out);
 Datum
 pges_regstore_out(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_CSTRING(name_of_table(PG_GETARG_OID(0)));
+	PG_RETURN_CSTRING(pstrdup(name_of_table(PG_GETARG_OID(0))));
 }
 
 PG_FUNCTION_INFO_V1(pges_regstore_recv);
@@ -83,7 +82,7 @@ PG_FUNCTION_INFO_V1(pges_regstore_send);
 Datum
 pges_regstore_send(PG_FUNCTION_ARGS)
 {
-	char	   *name = name_of_table(PG_GETARG_OID(0));
+	const char *name = name_of_table(PG_GETARG_OID(0));
 	StringInfoData buffer;
 
 	pq_begintypsend(&buffer);
