@@ -22,11 +22,13 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "archive/archive_steps.h"
 #include "base/act_as.h"
@@ -141,6 +143,50 @@ advance_sequence(const PgesStore *store, const char *archive)
 						 pges_next_of_sequence(store->sequence)), false, 0);
 }
 
+/*
+ * Query: return the first event of table %1$s that does not come before the events of
+ * store %2$s, and what it has in common with one of them.
+ */
+static const char overlap[] =
+"SELECT a.position, a.event_id, s.position, "
+"CASE WHEN a.event_id OPERATOR(pg_catalog.=) s.event_id COLLATE pg_catalog.\"C\" THEN 'the same id' "
+"WHEN a.position OPERATOR(pg_catalog.=) s.position THEN 'the same position' "
+"ELSE pg_catalog.format('version %%s of the same aggregate, \"%%s\", and the table has version %%s', "
+"s.aggregate_version, s.aggregate_id, a.aggregate_version) END "
+"FROM %1$s a JOIN LATERAL ("
+"(SELECT * FROM %2$s i WHERE i.event_id OPERATOR(pg_catalog.=) a.event_id COLLATE pg_catalog.\"C\") UNION ALL "
+"(SELECT * FROM %2$s p WHERE p.position OPERATOR(pg_catalog.=) a.position) UNION ALL "
+"(SELECT * FROM %2$s v WHERE v.aggregate_id OPERATOR(pg_catalog.=) a.aggregate_id COLLATE pg_catalog.\"C\" "
+"AND v.aggregate_version OPERATOR(pg_catalog.<=) a.aggregate_version "
+"ORDER BY v.aggregate_version USING OPERATOR(pg_catalog.<) LIMIT 1)) s ON true "
+"ORDER BY a.position USING OPERATOR(pg_catalog.<) LIMIT 1";
+
+/*
+ * Raise an error if events of a table that becomes an archive do not come before those
+ * of the store, and name the first.  Otherwise events would be read twice, or ids and
+ * versions would be given a second time.  The caller has locked both tables.
+ */
+static void
+check_no_overlap(const PgesStore *store, const char *archive)
+{
+	char	   *first[4] = {NULL};
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	(void) SPI_execute(psprintf(overlap, archive, store->live.qualified_name), true, 1);
+	PopActiveSnapshot();
+	if (SPI_processed == 0)
+		return;
+	for (int i = 0; i < lengthof(first); i++)
+		first[i] = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("table %s cannot be the archive of store %s, because their events overlap",
+					archive, store->live.qualified_name),
+			 errdetail("The first is the event with id \"%s\" at position %s of the table: the event at position %s of the store has %s.",
+					   first[1], first[0], first[2], first[3]),
+			 errhint("An archive holds what came before the events of its store. Give another name for the archive, or delete from the table what the store has.")));
+}
+
 /* Return why a table cannot be the archive of a store, or NULL if it can be. */
 static const char *
 reason_against(const PgesStore *store, Relation rel)
@@ -185,6 +231,9 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 				 errhint("Give another name for the archive of store %s.", store->live.qualified_name)));
 	pges_check_archive(rel);
 	relation_close(rel, NoLock);
+	LockRelationOid(relid, ShareRowExclusiveLock);	/* as the triggers will,
+													 * too */
+	check_no_overlap(store, archive);
 	if (!is_protected)
 		pges_create_protecting_triggers(archive);
 	advance_sequence(store, archive);
