@@ -16,6 +16,9 @@ CREATE TABLE eventstore.erasures (
 );
 CREATE TRIGGER keep_erasures BEFORE UPDATE OR DELETE OR TRUNCATE ON eventstore.erasures
   FOR EACH STATEMENT EXECUTE FUNCTION eventstore.keep_erasures();
+CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.erasures
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('keep');
+ALTER TABLE eventstore.erasures ENABLE REPLICA TRIGGER receive_row;
 SELECT pg_catalog.pg_extension_config_dump('eventstore.erasures', '');
 
 COMMENT ON TABLE eventstore.erasures IS
@@ -32,3 +35,4 @@ COMMENT ON COLUMN eventstore.erasures.events IS 'number of events that were chan
 COMMENT ON COLUMN eventstore.erasures.values_given IS 'whether the call of redact_event() gave new values';
 COMMENT ON COLUMN eventstore.erasures.reason IS 'the reason that the caller gave';
 COMMENT ON TRIGGER keep_erasures ON eventstore.erasures IS 'rejects UPDATE, DELETE and TRUNCATE';
+COMMENT ON TRIGGER receive_row ON eventstore.erasures IS 'takes the rows that a subscription brings';

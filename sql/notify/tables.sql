@@ -4,10 +4,14 @@ CREATE TABLE eventstore.notifier_status (
   failed_starts integer NOT NULL DEFAULT 0,
   last_error text,
   last_error_at timestamptz,
-  next_start_at timestamptz
+  next_start_at timestamptz,
+  is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row)
 ) WITH (fillfactor = 20);
 
 INSERT INTO eventstore.notifier_status DEFAULT VALUES;
+CREATE TRIGGER receive_row BEFORE INSERT OR UPDATE OR DELETE ON eventstore.notifier_status
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('ignore');
+ALTER TABLE eventstore.notifier_status ENABLE REPLICA TRIGGER receive_row;
 
 COMMENT ON TABLE eventstore.notifier_status IS
 'The failures of the notifier. View notifier shows them with its state.';
@@ -15,6 +19,8 @@ COMMENT ON COLUMN eventstore.notifier_status.failed_starts IS 'number of failure
 COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'last error of a start or of the notifier itself; null if there was none';
 COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'time of the last error';
 COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before this time; null if any session may';
+COMMENT ON COLUMN eventstore.notifier_status.is_only_row IS 'true: there is one row';
+COMMENT ON TRIGGER receive_row ON eventstore.notifier_status IS 'ignores what a subscription brings';
 
 GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
 

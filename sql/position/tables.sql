@@ -6,6 +6,9 @@ CREATE TABLE eventstore.watermarks (
   updated_at timestamptz NOT NULL,
   announced bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 20);
+CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.watermarks
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');
+ALTER TABLE eventstore.watermarks ENABLE REPLICA TRIGGER receive_row;
 
 COMMENT ON TABLE eventstore.watermarks IS
 'The high-water mark of each store, as the notifier or advance_watermark() wrote it last. A snapshot that sees the row sees all events at or below the position.';
@@ -13,6 +16,7 @@ COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
 COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
 COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'time at which the row was written';
 COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 if it has announced none';
+COMMENT ON TRIGGER receive_row ON eventstore.watermarks IS 'takes the rows that a subscription brings';
 
 GRANT SELECT ON eventstore.watermarks TO PUBLIC;
 

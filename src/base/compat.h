@@ -8,7 +8,6 @@
 
 #include "postgres.h"
 
-#include "access/heapam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -67,19 +66,6 @@ pges_insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot,
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL, false);
 #else
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL);
-#endif
-}
-
-/* Replace a row of a table that has no index. */
-static inline void
-pges_heap_update_compat(Relation rel, ItemPointer tid, HeapTuple tuple)
-{
-#if PG_VERSION_NUM >= 160000
-	TU_UpdateIndexes update_indexes;
-
-	simple_heap_update(rel, tid, tuple, &update_indexes);
-#else
-	simple_heap_update(rel, tid, tuple);
 #endif
 }
 

@@ -2,10 +2,9 @@
  * worker_status.c
  *		Reads and writes the row that records the failures of a worker.
  *
- * The table has one row and no index.  Only a transaction that holds the start lock of
- * the worker writes (worker.c), so two transactions never change the row at the same
- * time.  The row is written by heap functions: no trigger fires, and no privilege is
- * needed.
+ * The table has one row.  Only a transaction that holds the start lock of the worker
+ * writes (worker.c), so two transactions never change the row at the same time.  The row
+ * is written like one of a catalog: no trigger fires, and no privilege is needed.
  *
  * A transaction that appends reads and writes the row while it commits.  So no function
  * here waits for a lock, or raises an error because of the state of the table.
@@ -13,9 +12,9 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -32,6 +31,7 @@ typedef enum StatusColumn
 	LAST_ERROR,
 	LAST_ERROR_AT,
 	NEXT_START_AT,
+	IS_ONLY_ROW,
 	NUM_COLUMNS
 } StatusColumn;
 
@@ -41,7 +41,8 @@ const PgesOwnTable pges_notifier_status = {
 		{"failed_starts", INT4OID},
 		{"last_error", TEXTOID},
 		{"last_error_at", TIMESTAMPTZOID},
-		{"next_start_at", TIMESTAMPTZOID}
+		{"next_start_at", TIMESTAMPTZOID},
+		{"is_only_row", BOOLOID}
 	}
 };
 
@@ -119,26 +120,35 @@ form_row(Relation rel, const PgesWorkerStatus *status)
 	values[LAST_ERROR_AT] = TimestampTzGetDatum(status->last_error_at);
 	nulls[NEXT_START_AT] = status->next_start_at == 0;
 	values[NEXT_START_AT] = TimestampTzGetDatum(status->next_start_at);
+	nulls[IS_ONLY_ROW] = false;
+	values[IS_ONLY_ROW] = BoolGetDatum(true);
 	return heap_form_tuple(desc, values, nulls);
+}
+
+/* Return whether a table has its primary key, and no further index. */
+static bool
+has_only_key(Relation rel)
+{
+	return OidIsValid(pges_primary_key_compat(rel)) && list_length(RelationGetIndexList(rel)) == 1;
 }
 
 /*
  * Write the row.  Return false if the table is locked, is not as expected, or has an
- * index: no index would be written to here.  The caller must hold the start lock until
- * its transaction ends.
+ * index of another's, which could run code here.  The caller must hold the start lock
+ * until its transaction ends.
  */
 bool
 pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
 {
 	Relation	rel = pges_try_open_own_table(table, RowExclusiveLock);
-	bool		writable = rel != NULL && !rel->rd_rel->relhasindex;
+	bool		writable = rel != NULL && has_only_key(rel);
 	Snapshot	held = RegisterSnapshot(GetLatestSnapshot());
 	HeapTuple	tuple = writable ? find_row(rel) : NULL;
 
 	if (HeapTupleIsValid(tuple))
-		pges_heap_update_compat(rel, &tuple->t_self, form_row(rel, status));
+		CatalogTupleUpdate(rel, &tuple->t_self, form_row(rel, status));
 	else if (writable)
-		simple_heap_insert(rel, form_row(rel, status));
+		CatalogTupleInsert(rel, form_row(rel, status));
 	UnregisterSnapshot(held);
 	if (rel)
 		table_close(rel, NoLock);

@@ -198,6 +198,77 @@ $publisher->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', stor
 same_log('shop.orders', 'one store of several', 'one');
 $subscriber->safe_psql('one', 'DROP SUBSCRIPTION one');
 
+# All tables, those of the extension among them, to a subscriber that has been in use:
+# both have archives, holds and watermarks of the same stores. The rows of the publisher
+# take the place of the subscriber's, but for the failures of the notifier.
+my @both = ('eventstore.events', 'shop.orders', 'shop.gone');
+for my $node ($publisher, $subscriber)
+{
+  $node->safe_psql('postgres', 'CREATE DATABASE everything');
+  $node->safe_psql('everything', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.orders'), eventstore.create_store('shop.gone', 'off')");
+  for my $store (@both)
+  {
+    $node->safe_psql('everything', <<"EOS");
+SELECT eventstore.create_archive('$store');
+SELECT eventstore.append_to_aggregate('a', '{e,e,e}', '{1,2,3}', event_ids => '{id-1,id-2,id-3}', store => '$store');
+SELECT eventstore.append_to_aggregate('b', '{e}', '{4}', store => '$store');
+SELECT eventstore.advance_watermark('$store');
+SELECT eventstore.set_archive_hold('a reader', 3, '$store'), eventstore.set_archive_hold('another', 3, '$store');
+SELECT eventstore.erase_aggregate('b', 'asked for', '$store');
+EOS
+  }
+}
+$publisher->safe_psql('everything', "SELECT eventstore.set_archive_hold('a reader', 4, '$_')") for @both;
+$publisher->safe_psql('everything', 'UPDATE eventstore.notifier_status SET failed_starts = 3');
+$subscriber->safe_psql('everything', <<'EOS');
+UPDATE eventstore.notifier_status SET failed_starts = 7;
+SELECT eventstore.create_store('own.events');
+SELECT eventstore.append_event('e', '1', store => 'own.events');
+ALTER TABLE eventstore.archive_holds DISABLE TRIGGER ALL; -- as a restore does
+ALTER TABLE eventstore.archive_holds ENABLE TRIGGER ALL;
+EOS
+$subscriber->safe_psql('everything', "ALTER TABLE $_ DISABLE TRIGGER USER; TRUNCATE $_; ALTER TABLE $_ ENABLE TRIGGER USER") for @both;
+my $erasures = $publisher->safe_psql('everything', 'COPY eventstore.erasures TO stdout');
+$subscriber->safe_psql('everything', "COPY eventstore.erasures FROM stdin;\n$erasures\n\\.\n");
+$publisher->safe_psql('everything', 'CREATE PUBLICATION everything FOR ALL TABLES');
+$subscriber->safe_psql('everything', "CREATE SUBSCRIPTION everything CONNECTION '" . $publisher->connstr . " dbname=everything' PUBLICATION everything");
+wait_for_copies('everything');
+
+# Whether both servers have the same of something.
+sub same_rows
+{
+  my ($query, $name) = @_;
+  $publisher->wait_for_catchup('everything');
+  is($subscriber->safe_psql('everything', $query), $publisher->safe_psql('everything', $query), "all tables: $name");
+  return;
+}
+my $marks = "SELECT store, position, announced FROM eventstore.watermarks WHERE store <> to_regclass('own.events') OR to_regclass('own.events') IS NULL ORDER BY store::text";
+my $holds = 'SELECT store, name, position FROM eventstore.archive_holds ORDER BY store::text, name';
+my $records = 'SELECT * FROM eventstore.erasures WHERE erasure_id IN (%s) ORDER BY 1';
+my $ids = join ',', map { "'$_'" } split /\n/, $publisher->safe_psql('everything', 'SELECT erasure_id FROM eventstore.erasures');
+same_rows($marks, 'the watermarks');
+same_rows($holds, 'the holds');
+same_rows(sprintf($records, $ids), 'the records of erasures');
+is($subscriber->safe_psql('everything', 'SELECT count(*) FROM eventstore.erasures'), 2 * @both, 'all tables: those of the subscriber are there, too');
+
+# What functions change on the publisher arrives, whatever they change.
+my @changes = ('SELECT eventstore.set_notifications(\'eventstore.events\', \'off\')', 'UPDATE eventstore.notifier_status SET failed_starts = 4',
+  "SELECT eventstore.drop_store('shop.gone', force => true)",
+  map { ("SELECT eventstore.append_event('e', '5', 'a', 3, event_id => 'id-5', store => '$_')", "SELECT eventstore.advance_watermark('$_')",
+      "SELECT eventstore.set_archive_hold('a reader', 5, '$_'), eventstore.set_archive_hold('another', NULL, '$_')", "SELECT eventstore.erase_aggregate('b', 'again', '$_')",
+      "SELECT eventstore.set_retention('$_', '1 year')", "SELECT eventstore.archive_events('$_', before_position => 3)") } @both[ 0, 1 ]);
+is(sqlstate($publisher, $_, dbname => 'everything'), '00000', "published: $_") for @changes;
+same_rows($marks, 'the watermarks go on');
+same_rows($holds, 'the holds go on');
+same_rows("SELECT 'eventstore.events', * FROM eventstore.read_events(store => 'eventstore.events', include_archived => true) UNION ALL SELECT 'shop.orders', * FROM eventstore.read_events(store => 'shop.orders', include_archived => true) ORDER BY 1, 2",
+  'the events go on');
+same_rows("SELECT position FROM ${_}_archive ORDER BY 1", "the archive of $_ goes on") for @both[ 0, 1 ];
+same_rows("SELECT count(*) FROM eventstore.erasures WHERE reason = 'again'", 'the records go on');
+is($subscriber->safe_psql('everything', 'SELECT failed_starts FROM eventstore.notifier_status'), '7', 'all tables: the status of the notifier is its own');
+is($subscriber->safe_psql('everything', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'worker', 'all tables: and so are the options of its stores');
+is($subscriber->safe_psql('everything', "SELECT eventstore.append_event('e', '1', store => 'own.events') IS NULL"), 't', 'all tables: a store of its own goes on');
+$subscriber->safe_psql('everything', 'DROP SUBSCRIPTION everything');
+
 # The subscriber takes over: its sequences are where they were made.  The
 # publisher has given positions that have no event, over which a reader has moved.
 my %checkpoint;

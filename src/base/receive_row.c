@@ -1,0 +1,59 @@
+/*
+ * receive_row.c
+ *		Takes the rows that a subscription brings to the extension's own tables.
+ *
+ * A publication FOR ALL TABLES includes the tables of the extension.  The subscriber has
+ * rows of its own in them, and a row with the same key would stop the subscription.  So
+ * each of these tables has a trigger, enabled as REPLICA, whose argument says which of
+ * the two rows stays:
+ *
+ *		replace		the new row
+ *		keep		the row that is there
+ *		ignore		the row that is there; what is changed on the publisher has
+ *					no meaning here
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "utils/rel.h"
+
+#include "base/compat.h"
+#include "base/sql_argument.h"
+
+/* Find and lock the row of a table that has the key of a new row. */
+static bool
+find_same_key(Relation rel, TupleTableSlot *row, TupleTableSlot *found)
+{
+	Oid			key = pges_primary_key_compat(rel);
+
+	return OidIsValid(key) && RelationFindReplTupleByIndex(rel, key, LockTupleExclusive, row, found);
+}
+
+PG_FUNCTION_INFO_V1(pges_receive_row);
+
+/* Trigger, before a change, for each row: decide which row stays. */
+Datum
+pges_receive_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleTableSlot *found;
+	const char *action;
+	bool		exists;
+
+	pges_require_trigger(fcinfo, "receive_row",
+						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
+						 TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) && trigdata->tg_trigger->tgnargs == 1,
+						 "the tables of the extension", NULL);
+	action = trigdata->tg_trigger->tgargs[0];
+	if (strcmp(action, "ignore") == 0)
+		return PointerGetDatum(NULL);
+	found = MakeSingleTupleTableSlot(RelationGetDescr(trigdata->tg_relation), &TTSOpsBufferHeapTuple);
+	exists = find_same_key(trigdata->tg_relation, trigdata->tg_trigslot, found);
+	if (exists && strcmp(action, "replace") == 0)
+		simple_heap_delete(trigdata->tg_relation, &found->tts_tid);
+	ExecDropSingleTupleTableSlot(found);
+	return PointerGetDatum(exists && strcmp(action, "keep") == 0 ? NULL : trigdata->tg_trigtuple);
+}
