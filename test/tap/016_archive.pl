@@ -155,6 +155,26 @@ $node->command_ok([ @psql, '-f', "$dir/two", '-d', 'two' ], 'psql');
 is($node->safe_psql('two', $archives), 'shop.orders|shop.orders_archive|1 year|5', 'the archive is that of the store');
 is(events('two', 'shop.orders', 1), events('source', 'shop.orders', 1), 'with all events');
 
+# So does a pattern that names both. Versions and ids go on from the archive, even of an
+# aggregate that is in the archive alone.
+$node->safe_psql('postgres', 'CREATE DATABASE carts; CREATE DATABASE carts2');
+$node->safe_psql('carts', <<'EOS');
+CREATE EXTENSION pg_eventstore;
+SELECT eventstore.create_store('shop.carts', 'off');
+SELECT eventstore.append_event('opened', '{}', 'cart-1', event_id => 'e-1', store => 'shop.carts');
+SELECT eventstore.archive_events('shop.carts', aggregate_ids => '{cart-1}');
+SELECT eventstore.set_retention('shop.carts', '1 year', 7);
+EOS
+$node->safe_psql('carts2', 'CREATE EXTENSION pg_eventstore; CREATE SCHEMA shop');
+$node->command_ok([ 'pg_dump', '-f', "$dir/carts", '-t', 'shop.carts*', 'carts' ], q{pg_dump -t 'shop.carts*'});
+$node->command_ok([ @psql, '-f', "$dir/carts", '-d', 'carts2' ], 'psql');
+is($node->safe_psql('carts2', "SELECT eventstore.get_aggregate_version('cart-1', 'shop.carts')"), '1', 'the version is that of the archive');
+is(sqlstate($node, "SELECT eventstore.append_event('opened', '{}', 'cart-1', 0, store => 'shop.carts')", dbname => 'carts2'), '40V01', 'version 0 is refused');
+is($node->safe_psql('carts2', q{SELECT position, aggregate_version, deduplicated FROM eventstore.append('[{"event_type": "opened", "aggregate_id": "cart-1", "event_id": "e-1", "data": {}}]', '{"cart-1": 0}', 'shop.carts')}),
+  '1|1|t', 'a repeated call is recognised');
+is(sqlstate($node, "SELECT eventstore.append_event('opened', '{}', 'cart-2', event_id => 'e-1', store => 'shop.carts')", dbname => 'carts2'), '23505', 'an id is not given twice');
+is($node->safe_psql('carts2', $archives), 'shop.carts|shop.carts_archive|1 year|7', 'and the rules are there');
+
 # DROP EXTENSION: refused while there is an archive; with CASCADE it stays, and
 # becomes an archive again.
 is(sqlstate($node, 'DROP EXTENSION pg_eventstore', dbname => 'plain'), '2BP01', 'an archive keeps the extension');
