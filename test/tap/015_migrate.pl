@@ -386,12 +386,14 @@ query("DROP OWNED BY half; DROP ROLE half");
 }
 migrate_fails('an empty object', qr/line 1: key "event_type" of an event must not be null/, \'{ }', '--source=-', "--target=$connstr", @store);
 
-# A new store is as wide as its source.
+# A new store is as wide as its source; one that is there stays as it is.
 query("SELECT eventstore.create_store('migrate.wide'); ALTER TABLE migrate.wide ALTER aggregate_id TYPE varchar(100) COLLATE \"C\", ALTER event_type TYPE varchar COLLATE \"C\"");
 query("SELECT eventstore.append_event(repeat('t', 300), '{}', repeat('a', 90), store => 'migrate.wide')");
 $node->safe_psql('postgres', 'CREATE DATABASE wide');
-migrate_fails('a wide store to the default one, which can be restored only as it is', qr/too long/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'));
+migrate_ok('a wide store to the default one, which comes with the extension', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'));
 migrate_ok('a wide store', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=other');
+$node->safe_psql('wide', "SELECT eventstore.create_store('eventstore.narrow')");
+migrate_fails('a wide store to one that is there', qr/too long/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=narrow');
 migrate_fails('a store of the same name', qr/has no store eventstore.wide.*--source-schema/s, "--source=$connstr", '--target=-', '--table=wide');
 
 # Nor what row security hides.

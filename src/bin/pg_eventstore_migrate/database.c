@@ -302,8 +302,8 @@ create_if_missing(const End *end, const char *sql, bool (*exists) (const End *en
 
 /*
  * Create the extension and the store if they are missing.  The columns of a new
- * store get the width that the source needs.  The default store, which the
- * extension creates, keeps its columns: a dump of it could not be restored plainly.
+ * store get the width that the source needs, also those of the default store, which
+ * comes with the extension.
  */
 void
 create_store_if_missing(const End *end, const char *widening)
@@ -311,7 +311,8 @@ create_store_if_missing(const End *end, const char *widening)
 	bool		made = false;
 
 	if (options.create_schema && !extension_exists(end))
-		create_if_missing(end, "CREATE EXTENSION pg_eventstore", extension_exists);
+		made = create_if_missing(end, "CREATE EXTENSION pg_eventstore", extension_exists) &&
+			store_exists(end);
 	if (!store_exists(end))
 		made = create_if_missing(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
 											   " create_schema_if_missing => %s)",
