@@ -52,11 +52,12 @@ mode: "worker" (a background worker sends a NOTIFY after commits), "commit" (one
 channel: the NOTIFY channel; NULL keeps the present channel.
 Errors: 42809 if the table is not a store; 42501 if the caller is not its owner; 22023 or 22004 for an invalid argument.';
 
-CREATE OR REPLACE FUNCTION eventstore.apply_default_store_options() RETURNS trigger
-AS 'MODULE_PATHNAME', 'pges_apply_default_store_options'
+CREATE OR REPLACE FUNCTION eventstore.before_ddl() RETURNS event_trigger
+AS 'MODULE_PATHNAME', 'pges_before_ddl'
 LANGUAGE C;
 
-COMMENT ON FUNCTION eventstore.apply_default_store_options() IS
-'Trigger function of eventstore.default_store_options, and of no other table: sets the inserted options on the default store.';
+COMMENT ON FUNCTION eventstore.before_ddl() IS
+'Function of the event trigger pg_eventstore_ddl. Before CREATE TABLE eventstore.events with the columns of a store, as in the restore of a dump, it drops the default store if that has never had an event. Before DROP EXTENSION pg_eventstore, it drops the default store. It rejects commands that rename or move schema eventstore, or tables and functions of the extension.
+Errors: 0A000 for a command that it rejects; 2BP01 if another object depends on a default store to be dropped.';
 
-REVOKE EXECUTE ON FUNCTION eventstore.apply_default_store_options() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION eventstore.before_ddl() FROM PUBLIC;

@@ -42,7 +42,7 @@ static const char ownership[] =
 "CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) o "
 "WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass "
 "AND d.refobjid OPERATOR(pg_catalog.=) $1 AND d.deptype OPERATOR(pg_catalog.=) 'e' "
-"AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type}')";
+"AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type,event trigger}')";
 
 /*
  * Query: return the commands that revoke what default privileges gave to other roles on

@@ -2,6 +2,10 @@
  * own_object.c
  *		Finds the extension's own functions, and opens and writes its own tables.
  *
+ * Schema, functions and tables are found by their names, which an event trigger keeps
+ * (ddl_trigger.c).  If a name was changed while event triggers were disabled, nothing
+ * works before it is changed back, and the errors say so.
+ *
  * C code reads the tables without checking a privilege, and trusts their contents.
  * So the tables belong to the bootstrap superuser, and no other role may write to
  * them, add triggers or change columns.  Only C code writes to them, as their owner
@@ -13,15 +17,21 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -30,30 +40,82 @@
 #include "base/ddl.h"
 #include "base/own_object.h"
 
-/* Return the OID of a function of the extension; InvalidOid if it is gone. */
+/* Return the name of the schema of the extension; NULL if there is no extension. */
+static char *
+extension_schema(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	Oid			schema = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("pg_eventstore"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		schema = ((Form_pg_extension) GETSTRUCT(tuple))->extnamespace;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return OidIsValid(schema) ? get_namespace_name(schema) : NULL;
+}
+
+/* Raise an error if the schema of the extension is not named eventstore any more. */
+void
+pges_check_schema(void)
+{
+	char	   *name = extension_schema();
+
+	if (name == NULL || strcmp(name, "eventstore") == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the schema of extension pg_eventstore was renamed from \"eventstore\" to \"%s\"", name),
+			 OidIsValid(get_namespace_oid("eventstore", true)) ?
+			 errdetail("There is another schema \"eventstore\".") : 0,
+			 errhint("A superuser can rename it: ALTER SCHEMA %s RENAME TO eventstore;", quote_identifier(name))));
+}
+
+/*
+ * Return the OID of a function of the extension; InvalidOid if the extension does not
+ * exist, or is being created.  Raise an error if the function has another name.
+ */
 Oid
 pges_function_oid(const char *name, int nargs, Oid *argtypes)
 {
 	oidvector  *args = buildoidvector(argtypes, nargs);
 	Oid			schema = get_namespace_oid("eventstore", true);
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+										   CStringGetDatum(name), PointerGetDatum(args),
+										   ObjectIdGetDatum(schema));
 
-	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
-						   CStringGetDatum(name), PointerGetDatum(args),
-						   ObjectIdGetDatum(schema));
+	if (OidIsValid(function) || creating_extension)
+		return function;
+	pges_check_schema();
+	if (OidIsValid(get_extension_oid("pg_eventstore", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("function eventstore.%s() of extension pg_eventstore is missing", name),
+				 errdetail("It was renamed, moved or dropped."),
+				 errhint("A superuser can give it its name again.")));
+	return InvalidOid;
 }
 
 /* Return the OID of a table, or InvalidOid; raise an error if none and not missing_ok. */
 Oid
 pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 {
-	Oid			schema = get_namespace_oid("eventstore", missing_ok);
+	Oid			schema = get_namespace_oid("eventstore", true);
 	Oid			relid = OidIsValid(schema) ? get_relname_relid(table->name, schema) : InvalidOid;
 
-	if (!OidIsValid(relid) && !missing_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table eventstore.%s does not exist", table->name)));
-	return relid;
+	if (OidIsValid(relid) || missing_ok)
+		return relid;
+	pges_check_schema();
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table eventstore.%s does not exist", table->name)));
+	return InvalidOid;			/* not reached */
 }
 
 /* Return the detail of how a table differs from what the C code expects, or NULL. */
@@ -79,10 +141,11 @@ difference(Relation rel, const PgesOwnTable *table)
 	return NULL;
 }
 
-/* Raise an error unless a table is as the C code expects. */
-void
-pges_check_own_table(Relation rel, const PgesOwnTable *table)
+/* Open a table; raise an error if it is missing or not as expected. */
+Relation
+pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 {
+	Relation	rel = table_open(pges_own_table_oid(table, false), mode);
 	const char *detail = difference(rel, table);
 
 	if (detail)
@@ -91,15 +154,6 @@ pges_check_own_table(Relation rel, const PgesOwnTable *table)
 				 errmsg("table eventstore.%s does not have the definition that extension pg_eventstore expects", table->name),
 				 errdetail("%s", detail),
 				 errhint("After an update of the extension, connect again. A superuser can put back what was changed by hand.")));
-}
-
-/* Open a table; raise an error if it is missing or not as expected. */
-Relation
-pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
-{
-	Relation	rel = table_open(pges_own_table_oid(table, false), mode);
-
-	pges_check_own_table(rel, table);
 	return rel;
 }
 

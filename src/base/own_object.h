@@ -25,9 +25,9 @@ typedef struct PgesOwnTable
 	PgesOwnColumn columns[8];
 } PgesOwnTable;
 
+extern void pges_check_schema(void);
 extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
-extern void pges_check_own_table(Relation rel, const PgesOwnTable *table);
 extern Relation pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,

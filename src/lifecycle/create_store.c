@@ -3,7 +3,8 @@
  *		Creates and drops stores.
  *
  * No other room calls the room "lifecycle": users and the install script call its SQL
- * functions.  The order of work is in create_store() and pges_drop_store().
+ * functions, and DDL commands call ddl_trigger.c.  The order of work is in create_store()
+ * and pges_drop_store().
  *
  * All names in DDL are quoted, and DDL runs with a safe search path (ddl.c).  So no
  * object of the caller can take the place of another.  But if a schema is renamed, a
@@ -34,6 +35,7 @@
 #include "base/compat.h"
 #include "base/ddl.h"
 #include "base/lock_tag.h"
+#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
 #include "erase/erase.h"
@@ -209,6 +211,14 @@ check_may_create_store(const PgesNewStore *store)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_DATABASE, get_database_name(MyDatabaseId));
 }
 
+/* Delete the rows of the extension's own tables that are about a store. */
+void
+pges_forget_store(Oid relid)
+{
+	pges_forget_watermark(relid);
+	pges_forget_holds(relid);
+}
+
 /* Create a store, or add the missing parts to an existing table, and return its OID. */
 static Oid
 create_store(const PgesNewStore *store, bool create_schema_if_missing)
@@ -245,8 +255,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);
-		pges_forget_watermark(relid);	/* of an earlier table with this OID */
-		pges_forget_holds(relid);
+		pges_forget_store(relid);	/* an earlier table with this OID */
 		pges_detach_erasures(relid);
 	}
 	pges_end_ddl(nestlevel);
@@ -265,6 +274,7 @@ pges_create_store(PG_FUNCTION_ARGS)
 	Oid			relid;
 
 	PreventCommandIfReadOnly("eventstore.create_store()");
+	pges_check_schema();
 	pges_parse_store_name(name, &store.schema, &store.table);
 	if (store.schema == NULL)	/* where CREATE TABLE creates */
 		store.schema = get_namespace_name(RangeVarGetCreationNamespace(makeRangeVar(NULL, store.table, -1)));
@@ -324,8 +334,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 		pges_set_locally("row_security", "off");
 		check_empty(store);
 	}
-	pges_forget_watermark(store->live.relid);
-	pges_forget_holds(store->live.relid);
+	pges_forget_store(store->live.relid);
 	as_owner = pges_act_as_owner(&caller, store);
 	if (OidIsValid(store->archive.relid))
 		pges_run_ddl(psprintf("DROP TABLE %s", store->archive.qualified_name));

@@ -34,5 +34,6 @@ extern void pges_create_append_trigger(const char *trigger, const char *table,
 /* in create_store.c */
 extern char *pges_channel_argument(FunctionCallInfo fcinfo, int arg);
 extern bool pges_has_events(const PgesStore *store);
+extern void pges_forget_store(Oid relid);
 
 #endif							/* PGES_LIFECYCLE_H */

@@ -16,6 +16,7 @@
 #include "utils/lsyscache.h"
 
 #include "base/guc.h"
+#include "base/own_object.h"
 #include "store/store.h"
 
 /* Callback of RangeVarGetRelidExtended(): check the privileges that "arg" points to. */
@@ -37,14 +38,16 @@ table_of_setting(LOCKMODE mode, AclMode privileges)
 	pges_parse_store_name(pges_store_setting, &schema, &table);
 	relid = RangeVarGetRelidExtended(makeRangeVar(schema, table, -1), mode, RVR_MISSING_OK,
 									 check_found, &privileges);
-	if (!OidIsValid(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("store \"%s\" does not exist", pges_store_setting),
-				 errdetail("It is named by the setting \"pg_eventstore.store\"."),
-				 schema ? errhint("Create it with eventstore.create_store().") :
-				 errhint("It was looked for along the search_path. Create it with eventstore.create_store(), or name its schema in the setting.")));
-	return relid;
+	if (OidIsValid(relid))
+		return relid;
+	pges_check_schema();
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("store \"%s\" does not exist", pges_store_setting),
+			 errdetail("It is named by the setting \"pg_eventstore.store\"."),
+			 schema ? errhint("Create it with eventstore.create_store().") :
+			 errhint("It was looked for along the search_path. Create it with eventstore.create_store(), or name its schema in the setting.")));
+	return InvalidOid;			/* not reached */
 }
 
 /*

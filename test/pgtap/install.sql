@@ -67,7 +67,7 @@ SELECT is(eventstore.advance_watermark(), 1::bigint, 'and advance the watermark'
 SELECT is(eventstore.erase_aggregate('a', 'request'), 1, 'and erase');
 SELECT lives_ok($$SELECT eventstore.set_notifications('eventstore.events', 'off')$$, 'and change its notifications');
 RESET ROLE;
-SELECT is((SELECT notifications FROM eventstore.default_store_options), 'off', 'which a dump carries');
+SELECT is((SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass), 'off', 'which its trigger has');
 SET LOCAL ROLE pgtap_installer;
 SELECT throws_ok($$SELECT eventstore.create_store('eventstore.second')$$, '42501', NULL, 'but not create stores in schema eventstore');
 GRANT SELECT, INSERT ON eventstore.events TO pgtap_other;

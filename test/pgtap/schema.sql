@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(113);
+SELECT plan(112);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,14 +24,12 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.archive_holds', 'eventstore.default_store_options', 'eventstore.erasures',
-                'eventstore.events', 'eventstore.events_position_seq'],
-          'pg_dump carries the events, their sequence, the options, the records of erasures and the holds');
+          ARRAY['eventstore.archive_holds', 'eventstore.erasures'],
+          'pg_dump carries the records of erasures and the holds');
 SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid '
-                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e'' '
-                'AND d.refclassid = ''pg_catalog.pg_extension''::pg_catalog.regclass AND x.extname <> ''pg_eventstore''))', '', '', '', ''],
+          ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d '
+                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', ''],
           'every row of them, but for those of tables that are gone, or that other extensions have');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
@@ -46,19 +44,20 @@ SELECT set_eq($$
     'cast from eventstore.regstore to oid',
     'cast from eventstore.regstore to regclass',
     'cast from regclass to eventstore.regstore',
+    'event trigger pg_eventstore_ddl',
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
     'function eventstore.append(jsonb,jsonb,regclass)',
     'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
     'function eventstore.append_events(jsonb,integer,regclass)',
     'function eventstore.append_to_aggregate(text,text[],jsonb[],integer,text,jsonb[],text[],timestamp with time zone[],text,text,regclass)',
-    'function eventstore.apply_default_store_options()',
     'function eventstore.apply_retention(regclass,boolean,integer)',
     'function eventstore.archive_all(regclass,bigint,timestamp with time zone,text[],text,integer)',
     'function eventstore.archive_events(regclass,bigint,timestamp with time zone,text[],integer,boolean)',
     'function eventstore.archive_limit(regclass)',
     'function eventstore.archive_of_store()',
     'function eventstore.archive_options(regclass)',
+    'function eventstore.before_ddl()',
     'function eventstore.check_insert()',
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
@@ -84,6 +83,7 @@ SELECT set_eq($$
     'function eventstore.next_position(regclass)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
+    'function eventstore.receive_row()',
     'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
     'function eventstore.regstore_in(cstring)',
@@ -97,12 +97,9 @@ SELECT set_eq($$
     'function eventstore.store_options(regclass)',
     'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
-    'sequence eventstore.events_position_seq',
     'sequence eventstore.history_seed',
     'table eventstore.archive_holds',
-    'table eventstore.default_store_options',
     'table eventstore.erasures',
-    'table eventstore.events',
     'table eventstore.notifier_status',
     'table eventstore.watermarks',
     'type eventstore.event',
@@ -116,8 +113,8 @@ SELECT set_eq($$
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
-    'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'v notifier',
-    'c event', 'r default_store_options', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
+    'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -126,8 +123,29 @@ SELECT is_empty($$
     FROM pg_depend d JOIN pg_extension e ON d.refobjid = e.oid,
          pg_identify_object(d.classid, d.objid, d.objsubid) o
    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'pg_eventstore'
-     AND o.schema IS DISTINCT FROM 'eventstore' AND o.type <> 'cast'$$, -- which has no schema
-  'every member is in schema eventstore, none in public');
+     AND o.schema IS DISTINCT FROM 'eventstore' AND o.type NOT IN ('cast', 'event trigger')$$,
+  'every member that has a schema is in schema eventstore, none in public');
+SELECT is((SELECT format('%s %s %s %s', evtevent, evtenabled, evtfoid::regprocedure, evtowner) FROM pg_event_trigger WHERE evtname = 'pg_eventstore_ddl'),
+          'ddl_command_start A eventstore.before_ddl() 10', 'the event trigger');
+
+-- every table of the extension that its functions change has a key, by which subscribers
+-- find rows, and a trigger that takes their rows where there are others already
+SELECT set_eq($$
+  SELECT c.oid::regclass::text FROM pg_class c JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+   WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')
+     AND c.relkind IN ('r', 'p', 'm')
+     AND c.relreplident = 'd'
+     AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
+     AND EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid = 'eventstore.receive_row()'::regprocedure AND t.tgenabled = 'R')$$,
+  $$SELECT o.identity FROM pg_depend d, pg_identify_object(d.classid, d.objid, d.objsubid) o
+     WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')
+       AND d.deptype = 'e' AND d.classid = 'pg_class'::regclass AND o.type NOT IN ('view', 'sequence')$$,
+  'every table of the extension can be replicated');
+SELECT is((SELECT string_agg(format('%s %s', tgrelid::regclass, pg_get_triggerdef(oid)), E'\n' ORDER BY tgrelid::regclass::text)
+             FROM pg_trigger WHERE tgfoid = 'eventstore.receive_row()'::regprocedure),
+          (SELECT string_agg(format('eventstore.%s CREATE TRIGGER receive_row BEFORE INSERT%s ON eventstore.%s FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row(%L)', t, e, t, a), E'\n' ORDER BY t)
+             FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace')) v(t, e, a)),
+          'which row stays in each');
 
 -- the event type
 SELECT is((SELECT array_agg(format('%s %s%s', attname, format_type(atttypid, atttypmod),
@@ -205,16 +223,6 @@ SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventst
 SELECT is((SELECT array_agg(tgenabled::text) FROM pg_trigger WHERE tgrelid = 'eventstore.events'::regclass),
           ARRAY['O', 'O', 'O', 'O'], 'the triggers are enabled');
 
--- what pg_dump carries of its options
-SELECT columns_are('eventstore', 'default_store_options', ARRAY['notifications', 'channel']);
-SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
-             FROM pg_attribute WHERE attrelid = 'eventstore.default_store_options'::regclass AND attnum > 0),
-          ARRAY['notifications text t', 'channel text t'], 'their types');
-SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.default_store_options'::regclass)),
-          'CREATE TRIGGER apply_options BEFORE INSERT ON eventstore.default_store_options FOR EACH ROW '
-          'EXECUTE FUNCTION eventstore.apply_default_store_options()', 'a row there is applied to the default store');
-SELECT ok(obj_description('eventstore.default_store_options'::regclass, 'pg_class') <> '', 'they have a comment');
-
 -- its sequence
 SELECT is((SELECT format('%s %s+%s..%s cache %s cycle %s', seqtypid::regtype, seqstart, seqincrement, seqmax, seqcache, seqcycle)
              FROM pg_sequence WHERE seqrelid = 'eventstore.events_position_seq'::regclass),
@@ -258,7 +266,7 @@ SELECT table_owner_is('eventstore', 'watermarks', (SELECT rolname FROM pg_roles 
 -- the state of the notifier
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.notifier_status'::regclass AND attnum > 0),
-          ARRAY['failed_starts integer t', 'last_error text f', 'last_error_at timestamp with time zone f', 'next_start_at timestamp with time zone f'],
+          ARRAY['failed_starts integer t', 'last_error text f', 'last_error_at timestamp with time zone f', 'next_start_at timestamp with time zone f', 'is_only_row boolean t'],
           'the columns of the status of the notifier');
 SELECT is((SELECT array_agg(attname ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.notifier'::regclass AND attnum > 0),
           ARRAY['state', 'pid', 'activity', 'failed_starts', 'last_error', 'last_error_at', 'next_start_at']::name[], 'the columns of the view of it');
@@ -277,7 +285,7 @@ SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, at
                 'store eventstore.regstore t', 'store_name text t', 'aggregate_id text f', 'event_id text f', 'events integer t', 'values_given boolean t', 'reason text t'],
           'the columns of the records of erasures');
 SELECT col_is_pk('eventstore', 'erasures', 'erasure_id', 'a record has an id');
-SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.erasures'::regclass)),
+SELECT is(pg_get_triggerdef((SELECT oid FROM pg_trigger WHERE tgrelid = 'eventstore.erasures'::regclass AND tgname = 'keep_erasures')),
           'CREATE TRIGGER keep_erasures BEFORE DELETE OR UPDATE OR TRUNCATE ON eventstore.erasures FOR EACH STATEMENT '
           'EXECUTE FUNCTION eventstore.keep_erasures()', 'nobody changes them');
 SELECT ok(obj_description('eventstore.erasures'::regclass, 'pg_class') <> '', 'they have a comment');
@@ -343,7 +351,7 @@ SELECT is_empty($$
 SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
 SELECT set_eq($$
   SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
-  ARRAY['archive_holds', 'archives', 'default_store_options', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'progress', 'stores', 'watermarks']
+  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'progress', 'stores', 'watermarks']
     || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
   'and its tables and views');
 SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'eventstore'::regnamespace AND proowner <> 10$$, 'and its functions');
@@ -354,7 +362,7 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'default_store_options SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
           'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
 -- the settings

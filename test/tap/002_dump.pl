@@ -15,7 +15,7 @@ my $dir = PostgreSQL::Test::Utils::tempdir;
 my @stores = ('eventstore.events', 'shop.orders', q{"Odd "" schema"."Odd 's.store"}, 'quiet.events');
 
 # A database with several stores in use.
-$node->safe_psql('postgres', 'CREATE ROLE writer; CREATE ROLE "the reader"; CREATE DATABASE source');
+$node->safe_psql('postgres', 'CREATE ROLE writer; CREATE ROLE keeper; CREATE ROLE "the reader"; CREATE DATABASE source');
 $node->safe_psql('source', <<'EOS');
 CREATE EXTENSION pg_eventstore;
 SELECT eventstore.create_store('shop.orders', 'commit', 'Shop channel');
@@ -27,6 +27,12 @@ GRANT SELECT, INSERT ON eventstore.events, shop.orders TO writer;
 GRANT SELECT ON shop.orders TO "the reader";
 ALTER TABLE shop.orders ALTER COLUMN aggregate_id TYPE varchar(255);
 CREATE INDEX by_customer ON shop.orders ((data ->> 'customer'));
+ALTER TABLE eventstore.events OWNER TO keeper;
+GRANT USAGE ON SCHEMA eventstore TO keeper;
+SET ROLE keeper;
+ALTER TABLE eventstore.events
+  ALTER event_id TYPE varchar COLLATE "C",
+  ALTER aggregate_id TYPE varchar(255) COLLATE "C";
 EOS
 for my $store (@stores)
 {
@@ -44,6 +50,7 @@ SELECT * FROM eventstore.append('[
   {"event_id": "retry-3", "event_type": "e", "data": {"x": 3}}]', '{"b": 0, "c": 0}', '$name');
 EOS
 }
+$node->safe_psql('source', "SELECT eventstore.append_event('e', '1', repeat('a', 255), event_id => repeat('i', 300))");
 
 # All that a restored database must have in common with the source.
 sub picture
@@ -63,7 +70,7 @@ EOS
 }
 my $source = picture('source');
 is(scalar(grep { /retry-3/ } @$source), scalar @stores, 'the source has events in every store');
-is(scalar(grep { /shop.orders.aggregate_id.character varying\(255\)/ } @$source), 1, 'and a widened column');
+is(scalar(grep { /aggregate_id.character varying\(255\)/ } @$source), 2, 'and widened columns');
 
 # The histories of the stores of all databases so far.
 my %histories;
@@ -98,7 +105,8 @@ sub goes_on
   }
 }
 
-# Restore a dump of the source to a new database, compare, go on.
+# Restore a dump of the source to a new database, compare, go on. The default store
+# is dumped as any other, with all that was changed in it.
 sub check_restore
 {
   my ($how, $dump, $restore) = @_;
@@ -137,6 +145,13 @@ goes_on('r_sections', 'restored over');
 $node->safe_psql('postgres', 'CREATE DATABASE r_copy TEMPLATE r_plain');
 new_histories('r_copy', 'copied');
 
+# Triggers off: in a data-only restore, and for the whole of a session.
+check_restore('triggers disabled', [],
+  [ [ 'pg_restore', '-e', '--schema-only', "$dir/custom" ], [ 'pg_restore', '-e', '--data-only', '--disable-triggers', "$dir/custom" ] ]);
+check_restore('parallel, triggers disabled', [],
+  [ [ 'pg_restore', '-e', '--schema-only', "$dir/directory" ], [ 'pg_restore', '-e', '-j', '2', '--data-only', '--disable-triggers', "$dir/directory" ] ]);
+check_restore('replica role', [], [ [ 'env', 'PGOPTIONS=-csession_replication_role=replica', @psql, '-f', "$dir/plain" ] ]);
+
 # --schema-only alone leaves empty stores that start from the beginning.
 $node->safe_psql('postgres', 'CREATE DATABASE empty');
 $node->command_ok([ @psql, '-f', "$dir/schema", '-d', 'empty' ], 'the schema alone is restored');
@@ -152,22 +167,21 @@ is($node->safe_psql('single', "SELECT notifications, channel FROM eventstore.sto
   'commit|Shop channel', 'with its options');
 is($node->safe_psql('single', "SELECT eventstore.append_event('e', '1', 'a', 3, store => 'shop.orders')"), '4', 'and its events');
 
-# The table of the default store belongs to the extension, so a dump has its
-# events and options but not its definition: a column that was widened is to be
-# widened again, between the sections.
-$node->safe_psql('source', <<'EOS');
-SELECT eventstore.set_notifications('eventstore.events', 'off');
-ALTER TABLE eventstore.events ALTER COLUMN event_id TYPE varchar(255);
-SELECT eventstore.append_event('e', '1', 'wide', event_id => repeat('x', 200));
-EOS
-$node->safe_psql('postgres', 'CREATE DATABASE altered');
-$node->command_ok([ 'pg_dump', '-Fc', '-f', "$dir/altered", 'source' ], 'an altered default store is dumped');
-$node->command_ok([ 'pg_restore', '-e', '--section=pre-data', '-d', 'altered', "$dir/altered" ], 'its definitions are restored');
-$node->safe_psql('altered', 'ALTER TABLE eventstore.events ALTER COLUMN event_id TYPE varchar(255)');
-$node->command_ok([ 'pg_restore', '-e', "--section=$_", '-d', 'altered', "$dir/altered" ], "then, with the column widened, its $_") for qw(data post-data);
-is($node->safe_psql('altered', "SELECT count(*) FROM eventstore.events WHERE length(event_id) = 200"), '1', 'the long id is there');
-is($node->safe_psql('altered', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'off', 'so is the mode');
-is($node->safe_psql('altered', "SELECT eventstore.append_event('e', '1', 'wide', 1)"), '2', 'and its aggregate goes on');
+# A default store that has had an event is not replaced by another table, nor is an
+# unused one by a table that can be no store.
+my @table = ('pg_restore', '-e', '--section=pre-data', '-n', 'eventstore', '-t', 'events', "$dir/custom", '-d');
+$node->safe_psql('postgres', 'CREATE DATABASE used');
+is(sqlstate($node, 'CREATE EXTENSION pg_eventstore; CREATE TABLE eventstore.events (position bigint)', dbname => 'used'), '42P07', 'an unused default store does not give way to any table');
+$node->command_ok([ @table, 'used' ], 'but to that of a store');
+is(sqlstate($node, 'CREATE TABLE IF NOT EXISTS eventstore.events (LIKE eventstore.events)', dbname => 'used'), '00000', 'IF NOT EXISTS finds it');
+$node->safe_psql('used', 'DROP TABLE eventstore.events; DROP EXTENSION pg_eventstore; CREATE EXTENSION pg_eventstore');
+$node->safe_psql('used', "SELECT eventstore.set_notifications('eventstore.events', 'off'); SELECT eventstore.append_event('mine', '1', 'a')");
+$node->command_fails([ @table, 'used' ], 'one that holds an event does not');
+$node->safe_psql('used', 'SELECT eventstore.create_archive(); SELECT eventstore.archive_events(before_position => 2)');
+$node->safe_psql('used', 'VACUUM eventstore.events');
+is($node->safe_psql('used', "SELECT pg_relation_size('eventstore.events')"), '0', 'nor does one without a page');
+$node->command_fails([ @table, 'used' ], 'whose events are archived');
+is($node->safe_psql('used', "SELECT eventstore.append_event('e', '1', 'a')"), '2', 'it keeps its archive');
 
 # Stores that are half archived, and of which the rows are not in the order of
 # their versions: new events have taken the place of those that were moved.
@@ -230,8 +244,29 @@ $node->command_fails_like([ @psql, '-U', 'guest', '-d', 'halves_copy', '-f', "$d
   for [ 'live.copy', qr/permission denied to choose the position of an event of store shop.orders/ ], [ 'live.inserts', qr/permission denied to choose the position/ ],
   [ 'archive.copy', qr/permission denied to insert events into archive shop.orders_archive/ ];
 
-# What else somebody put on a table is carried with a store of its own, and not
-# with the default store.
+# A default store that was renamed, moved, or both, is restored as it is.
+for my $change (
+  [ 'eventstore.renamed', 'ALTER TABLE eventstore.events RENAME TO renamed' ],
+  [ 'shop.events', 'CREATE SCHEMA shop; ALTER TABLE eventstore.events SET SCHEMA shop' ],
+  [ 'aaa.log', 'CREATE SCHEMA aaa; ALTER TABLE eventstore.events SET SCHEMA aaa; ALTER TABLE aaa.events RENAME TO log; ALTER SEQUENCE aaa.events_position_seq RENAME TO n; ALTER INDEX aaa.events_pkey RENAME TO k' ],
+  [ 'eventstore.log', 'ALTER TABLE eventstore.events RENAME TO log; ALTER SEQUENCE eventstore.events_position_seq RENAME TO n; ALTER TRIGGER eventstore_append ON eventstore.log RENAME TO t' ])
+{
+  my ($store, $sql) = @$change;
+  $node->safe_psql('postgres', 'CREATE DATABASE moved; CREATE DATABASE moved1; CREATE DATABASE moved2');
+  $node->safe_psql('moved', "CREATE EXTENSION pg_eventstore; SELECT eventstore.append_event('e', '1', 'a', 0), eventstore.append_event('e', '2', 'a', 1); $sql; SELECT eventstore.set_notifications('$store', 'off')");
+  my $what = "SELECT o.notifications, o.position_sequence, e.* FROM eventstore.store_options('$store') o, eventstore.read_events(store => '$store') e";
+  $node->command_ok([ 'pg_dump', '-Fd', '-f', "$dir/$store", 'moved' ], "$store is dumped");
+  $node->command_ok([ 'pg_restore', '-e', '-d', 'moved1', "$dir/$store" ], 'and restored');
+  $node->command_ok([ 'pg_restore', '-e', '-j', '2', '-d', 'moved2', "$dir/$store" ], 'also in parallel');
+  for my $dbname ('moved1', 'moved2')
+  {
+    is($node->safe_psql($dbname, $what), $node->safe_psql('moved', $what), "$dbname: with its events, sequence and mode");
+    is($node->safe_psql($dbname, "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\"}]', '{\"a\": 2}', '$store')"), '3|3', "$dbname: and goes on");
+  }
+  $node->safe_psql('postgres', 'DROP DATABASE moved; DROP DATABASE moved1; DROP DATABASE moved2');
+}
+
+# What else somebody put on a table is carried, with the default store as with any other.
 $node->safe_psql('postgres', 'CREATE DATABASE dressed; CREATE DATABASE dressed2');
 $node->safe_psql('dressed', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.orders')");
 for my $table ('eventstore.events', 'shop.orders')
@@ -271,20 +306,19 @@ my $dressing = 'security policy options comment column index constraint trigger 
 is(dressing('dressed', $_), $dressing, "$_ has it all") for 'eventstore.events', 'shop.orders';
 $node->command_ok([ 'pg_dump', '-f', "$dir/dressed", 'dressed' ], 'it is dumped');
 $node->command_ok([ @psql, '-f', "$dir/dressed", '-d', 'dressed2' ], 'and restored');
-is(dressing('dressed2', 'shop.orders'), $dressing, 'a store of its own has it all again');
-is(dressing('dressed2', 'eventstore.events'), 'grant', 'the default store has the grants alone');
+is(dressing('dressed2', $_), $dressing, "$_ has it all again") for 'eventstore.events', 'shop.orders';
 
-# Schema eventstore alone has the tables' rows, but not the extension that
-# makes the tables.
+# The default store alone, into a database that has the extension.
 $node->safe_psql('postgres', 'CREATE DATABASE alone');
-$node->command_ok([ 'pg_dump', '-n', 'eventstore', '-f', "$dir/alone", 'dressed' ], 'schema eventstore alone is dumped');
-$node->command_fails([ @psql, '-f', "$dir/alone", '-d', 'alone' ], 'which cannot be restored');
+$node->safe_psql('alone', 'CREATE EXTENSION pg_eventstore');
+$node->command_ok([ 'pg_dump', '-t', 'eventstore.events*', '-f', "$dir/alone", 'dressed' ], 'the default store alone is dumped');
+$node->command_ok([ @psql, '-f', "$dir/alone", '-d', 'alone' ], 'and restored');
+is(dressing('alone', 'eventstore.events'), $dressing, 'as it was');
 
 # The whole cluster.
 my $other = PostgreSQL::Test::Cluster->new('other');
 $other->init;
 $other->start;
-$node->safe_psql('postgres', 'DROP DATABASE altered');
 $node->safe_psql('source', <<'EOS');
 DROP EXTENSION pg_eventstore CASCADE;
 DROP SCHEMA eventstore, shop, quiet, "Odd "" schema" CASCADE;
@@ -313,7 +347,7 @@ is($node->safe_psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0, 
 $node->safe_psql('postgres', 'CREATE DATABASE tenant2 OWNER tenant');
 $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it');
 $node->command_ok([ 'pg_restore', '-e', '-d', 'tenant2', "$dir/tenant" ], 'which is restored');
-is($node->safe_psql('tenant2', 'SELECT notifications, owner FROM eventstore.stores ORDER BY 1'), "off|postgres\nworker|tenant", 'with its options and the owners, but that of the default store');
+is($node->safe_psql('tenant2', 'SELECT notifications, owner FROM eventstore.stores ORDER BY 1'), "off|tenant\nworker|tenant", 'with its options and the owners');
 is($node->psql('tenant2', "SELECT eventstore.append_event('e', '1', 'a', 1, store => 'mine.events')", @tenant), 0, 'and appends again');
 $node->stop;
 done_testing();

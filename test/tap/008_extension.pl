@@ -4,6 +4,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
+use PgesCalls;
 use PgesTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -75,6 +76,44 @@ like($why, qr/DETAIL:  The schema is not empty: it has table eventstore\.own\.\n
 is($node->safe_psql('before', "SELECT count(*) FROM pg_extension WHERE extname = 'pg_eventstore'"), '0', 'that leaves nothing behind');
 is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'before'), '0A000', 'no other schema will do');
 
+# The schema and the functions keep their names. If they were renamed with event triggers
+# off, every function that needs them says what is wrong, and how to repair it.
+$node->safe_psql('postgres', 'CREATE DATABASE names');
+$node->safe_psql('names', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.events'); SELECT eventstore.create_archive('shop.events')");
+my $open = session($node, 'names');
+$open->run("SELECT eventstore.append_event('e', '1', 'a', store => 'shop.events')");
+is(sqlstate($node, 'ALTER SCHEMA eventstore RENAME TO former', dbname => 'names'), '0A000', 'the schema is not renamed');
+$node->safe_psql('names', 'ALTER EVENT TRIGGER pg_eventstore_ddl DISABLE; ALTER SCHEMA eventstore RENAME TO former; ALTER EVENT TRIGGER pg_eventstore_ddl ENABLE ALWAYS');
+my %about = (store => 'shop.events', archive => 'shop.events_archive', sequence => 'shop.events_position_seq', other => 'shop.other', source => 'shop.events');
+my %is_function = map { $_ => 1 } members($node, 'fp');
+my %needs_nothing = map { $_ => 1 } qw(is_erased new_event_id read_support regstore_in regstore_out regstore_recv regstore_send reported_progress);
+foreach my $call (grep { $is_function{ $_->{object} } } read_calls(qw(connect usage reader writer eraser archiver consumer owner superuser)))
+{
+  next if $needs_nothing{ $call->{object} };
+  (my $sql = $call->{sql}) =~ s/eventstore\./former./g;
+  $sql =~ s/:'(\w+)'/'$about{$1}'/g;
+  my (undef, undef, $error) = $node->psql('names', $sql, extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+  like($error, qr/ERROR:  55000: .*was renamed from "eventstore" to "former".*^HINT:  .*ALTER SCHEMA former RENAME TO eventstore;/ms, "with the schema renamed: $sql");
+}
+$open->run("SELECT former.append_event('e', '1', 'a', store => 'shop.events')");
+is($open->state, '55000', 'a session that has used it says so, too');
+is(sqlstate($node, 'CREATE TABLE x (i int); ALTER TABLE x RENAME TO y; CREATE SCHEMA eventstore; DROP SCHEMA eventstore', dbname => 'names'), '00000', 'other commands go on');
+$node->safe_psql('names', 'ALTER SCHEMA former RENAME TO eventstore');
+is($open->run("SELECT eventstore.append_event('e', '1', 'a', store => 'shop.events')"), '2', 'repaired, it goes on');
+$node->safe_psql('names', 'ALTER EVENT TRIGGER pg_eventstore_ddl DISABLE; ALTER FUNCTION eventstore.after_append() RENAME TO x');
+like(($node->psql('names', "SELECT eventstore.append_event('e', '1')"))[2],
+  qr/function eventstore\.after_append\(\) of extension pg_eventstore is missing.*HINT:  A superuser can give it its name again/s, 'a function that was renamed is named');
+$open->quit;
+
+# The default store is dropped like any store.
+$node->safe_psql('postgres', 'CREATE DATABASE without');
+$node->safe_psql('without', "CREATE EXTENSION pg_eventstore; SELECT eventstore.append_event('e', '1')");
+is(sqlstate($node, "SELECT eventstore.drop_store('eventstore.events')", dbname => 'without'), '55006', 'but not while it holds events');
+is(sqlstate($node, "SELECT eventstore.drop_store('eventstore.events', force => true)", dbname => 'without'), '00000', 'unless by force');
+is(sqlstate($node, "SELECT eventstore.append_event('e', '1')", dbname => 'without'), '42P01', 'then there is none');
+is($node->safe_psql('without', "SELECT eventstore.create_store('eventstore.events'); SELECT eventstore.append_event('e', '1', 'a')"), "eventstore.events\n1", 'until it is created again');
+is(sqlstate($node, 'DROP EXTENSION pg_eventstore', dbname => 'without'), '00000', 'and dropped with the extension');
+
 # Settings: of the server, of a database, of a session.
 $node->safe_psql('postgres', "SELECT eventstore.create_store(name, 'off') FROM unnest('{one.events,two.events}'::text[]) name");
 $node->safe_psql('postgres', "SELECT eventstore.append_event('e', '1', store => store) FROM unnest('{one.events,two.events,two.events}'::regclass[]) store");
@@ -117,6 +156,7 @@ is(sqlstate($node, "SELECT eventstore.set_notifications('eventstore.renamed', 'c
 $node->safe_psql('set', q{ALTER TRIGGER eventstore_append ON eventstore.renamed RENAME TO other});
 is(sqlstate($node, "SELECT eventstore.set_notifications('eventstore.renamed', 'off')", dbname => 'set'), '00000', 'and with its trigger under another name');
 is($node->safe_psql('set', "SELECT notifications, channel FROM eventstore.stores WHERE store = 'eventstore.renamed'::regclass"), 'off|new', 'it has the options given last, and is one store');
+is(sqlstate($node, 'DROP EXTENSION pg_eventstore', dbname => 'set'), '2BP01', 'renamed, it keeps the extension as other stores do');
 
 # What the planner thinks of the readers.
 for my $name (sort grep { $_ ne 'get_aggregate_version' } keys %{ { readers('eventstore.events') } })

@@ -122,7 +122,7 @@ my %is_ours = (%is_function, map { $_ => 1 } members($node, 'v')); # the others'
 
 # Each object has its lines in the table.
 my %listed = map { $_->{object} => 1 } @calls;
-my @members = members($node, 'rvScfpt');
+my @members = members($node, 'rvScfpte');
 my %seen;
 is_deeply([ grep { $seen{$_}++ } @members ], [], 'no two objects have one name');
 is_deeply([ grep { !$listed{$_} } @members ], [], 'every object has a call');

@@ -30,8 +30,9 @@ sub read_calls
   return @calls;
 }
 
-# The names of the extension's objects of some kinds, as pg_depend has them;
-# r table, v view, S sequence, c type, f function, p procedure, t trigger function.
+# The names of the extension's objects of some kinds, as pg_depend has them, and of the
+# default store; r table, v view, S sequence, c type, f function, p procedure, t trigger
+# function, e event trigger and its function.
 # Casts have no name.
 sub members
 {
@@ -40,20 +41,25 @@ sub members
     WITH member AS (
       SELECT classid, objid FROM pg_depend
        WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')),
+         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_eventstore')
+      UNION ALL
+      SELECT 'pg_class'::regclass, unnest('{eventstore.events,eventstore.events_position_seq}'::regclass[])),
     named AS (
       SELECT relname AS name, relkind::text AS kind
         FROM member JOIN pg_class ON classid = 'pg_class'::regclass AND oid = objid
       UNION ALL
-      SELECT proname, CASE WHEN prorettype = 'trigger'::regtype THEN 't' ELSE prokind::text END
+      SELECT proname, CASE prorettype WHEN 'trigger'::regtype THEN 't' WHEN 'event_trigger'::regtype THEN 'e' ELSE prokind::text END
         FROM member JOIN pg_proc ON classid = 'pg_proc'::regclass AND oid = objid
       UNION ALL
       SELECT typname, 'c'
         FROM member JOIN pg_type t ON classid = 'pg_type'::regclass AND t.oid = objid
        WHERE typelem = 0 AND COALESCE((SELECT relkind <> ALL ('{r,v,S}') FROM pg_class c WHERE c.oid = typrelid), true)
       UNION ALL
+      SELECT evtname, 'e'
+        FROM member JOIN pg_event_trigger e ON classid = 'pg_event_trigger'::regclass AND e.oid = objid
+      UNION ALL
       SELECT pg_describe_object(classid, objid, 0), 'other'
-        FROM member WHERE classid <> ALL ('{pg_class,pg_proc,pg_type,pg_cast}'::regclass[]))
+        FROM member WHERE classid <> ALL ('{pg_class,pg_proc,pg_type,pg_cast,pg_event_trigger}'::regclass[]))
     SELECT name FROM named WHERE kind = 'other' OR position(kind IN '$kinds') > 0 ORDER BY 1});
 }
 

@@ -308,9 +308,14 @@ DROP TABLE reg_store.plain;
 SELECT count(*) FROM eventstore.stores WHERE store::text LIKE '%reg_store.plain%';
 SELECT eventstore.create_store('reg_store.plain');
 SELECT eventstore.append_event('t', '{}', 'x', 0, store => 'reg_store.plain');
--- the extension's own store stays
+-- the default store is a store like any other
+BEGIN;
 SELECT eventstore.drop_store('eventstore.events', true);
-\echo :LAST_ERROR_SQLSTATE
+SELECT eventstore.append_event('t', '{}');
+ROLLBACK;
+BEGIN;
+SELECT eventstore.drop_store('eventstore.events', true), eventstore.create_store('eventstore.events');
+ROLLBACK;
 -- only its owner drops or alters a store
 CREATE ROLE reg_store_user;
 GRANT USAGE ON SCHEMA eventstore TO reg_store_user;

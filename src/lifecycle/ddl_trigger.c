@@ -1,0 +1,373 @@
+/*
+ * ddl_trigger.c
+ *		The event trigger of the extension, which fires before DDL commands.
+ *
+ * The default store belongs to no extension, so pg_dump dumps it like any store, with
+ * all that was changed in it.  But before a restore creates its table, CREATE EXTENSION
+ * has created another one.  So an unused default store gives way to the table of a store
+ * that gets its name, or if the dumped store was renamed, to a sequence or an index with
+ * the name of one of its own.  DROP EXTENSION drops the default store first, because a
+ * store keeps the extension from being dropped.
+ *
+ * The C code finds the functions and tables of the extension, and schema eventstore, by
+ * their names.  So they may not be renamed or moved.
+ *
+ * The triggers on the rows that a subscription brings must be enabled as REPLICA
+ * (receive_row.c).  A restore with --disable-triggers enables them in another way, so
+ * they are put right when a subscription is created or altered.
+ *
+ * The trigger fires for each command of its tags, in any schema and by any role, and
+ * with the rights of that role.  So it looks at the parse tree first, and does nothing
+ * about a command that concerns no object of the extension.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/dependency.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
+#include "commands/event_trigger.h"
+#include "commands/extension.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_func.h"
+#include "storage/bufmgr.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/act_as.h"
+#include "base/compat.h"
+#include "base/ddl.h"
+#include "base/own_object.h"
+#include "event/event.h"
+#include "lifecycle/lifecycle.h"
+#include "position/position.h"
+#include "store/store.h"
+
+/* Query: return the commands that enable the triggers whose function is $1 as REPLICA. */
+static const char receivers[] =
+"SELECT pg_catalog.concat('ALTER TABLE ', t.tgrelid::pg_catalog.regclass, "
+"' ENABLE REPLICA TRIGGER ', pg_catalog.quote_ident(t.tgname), $2) "
+"FROM pg_catalog.pg_trigger t "
+"WHERE t.tgfoid OPERATOR(pg_catalog.=) $1 AND t.tgenabled OPERATOR(pg_catalog.<>) 'R'";
+
+/* Return the OID of the default store; InvalidOid if there is no table of its name. */
+static Oid
+default_store(void)
+{
+	Oid			schema = get_namespace_oid("eventstore", true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid("events", schema) : InvalidOid;
+
+	return get_rel_relkind(relid) == RELKIND_RELATION ? relid : InvalidOid;
+}
+
+/* Return whether a name says that it is in schema eventstore. */
+static bool
+is_in_schema(const RangeVar *name)
+{
+	return name->schemaname != NULL && strcmp(name->schemaname, "eventstore") == 0;
+}
+
+/* Return whether a list of column definitions has a column. */
+static bool
+defines_column(const List *elements, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, elements)
+	{
+		const ColumnDef *column = lfirst(lc);
+
+		if (IsA(column, ColumnDef) && strcmp(column->colname, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Return whether a list of column definitions has the columns of a store that cannot be
+ * null.  A dump of an older version may lack others.
+ */
+static bool
+defines_store(const List *elements)
+{
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		if (pges_columns[i].not_null && !defines_column(elements, pges_column_name(i)))
+			return false;
+	}
+	return true;
+}
+
+/* Return whether a table, not the default store, has these columns. */
+static bool
+is_like_store(const RangeVar *name)
+{
+	Oid			relid = RangeVarGetRelid(name, NoLock, true);
+
+	if (!OidIsValid(relid) || relid == default_store())
+		return false;
+	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
+	{
+		if (pges_columns[i].not_null && get_attnum(relid, pges_column_name(i)) == InvalidAttrNumber)
+			return false;
+	}
+	return true;
+}
+
+/* Return the name of a constraint that ALTER TABLE adds, or NULL. */
+static char *
+added_constraint(const AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		const AlterTableCmd *command = lfirst(lc);
+
+		if (command->subtype == AT_AddConstraint)
+			return castNode(Constraint, command->def)->conname;
+	}
+	return NULL;
+}
+
+/* Return the name of an index of a store that a command creates; NULL for another one. */
+static RangeVar *
+index_of_store(const RangeVar *table, char *index)
+{
+	if (index == NULL || !is_in_schema(table) || !is_like_store(table))
+		return NULL;
+	return makeRangeVar(table->schemaname, index, -1);
+}
+
+/* Return the name of a relation that a restore of a store creates; NULL for others. */
+static const RangeVar *
+created_part(Node *command)
+{
+	switch (nodeTag(command))
+	{
+		case T_CreateStmt:
+			{
+				const CreateStmt *create = (const CreateStmt *) command;
+
+				return !create->if_not_exists && defines_store(create->tableElts) ? create->relation : NULL;
+			}
+		case T_CreateSeqStmt:
+			{
+				const CreateSeqStmt *create = (const CreateSeqStmt *) command;
+
+				return create->if_not_exists ? NULL : create->sequence;
+			}
+		case T_IndexStmt:
+			{
+				const IndexStmt *create = (const IndexStmt *) command;
+
+				return create->if_not_exists ? NULL : index_of_store(create->relation, create->idxname);
+			}
+		case T_AlterTableStmt:
+			{
+				const AlterTableStmt *alter = (const AlterTableStmt *) command;
+
+				return index_of_store(alter->relation, added_constraint(alter));
+			}
+		default:
+			return NULL;
+	}
+}
+
+/* Return the table that has a sequence or an index, or that a table is. */
+static Oid
+table_of_part(Oid relid)
+{
+	Oid			table;
+	int32		column;
+
+	if (get_rel_relkind(relid) == RELKIND_INDEX)
+		return IndexGetRelation(relid, true);
+	if (sequenceIsOwned(relid, DEPENDENCY_AUTO, &table, &column))
+		return table;
+	return relid;
+}
+
+/* Return whether a store has never had an event.  Keep the lock if it has not. */
+static bool
+is_unused(Oid relid, LOCKMODE mode)
+{
+	Relation	rel = try_table_open(relid, mode);
+	List	   *sequences = getOwnedSequences(relid);
+	bool		unused;
+
+	if (rel == NULL)
+		return false;
+	unused = pges_is_store(rel) && RelationGetNumberOfBlocks(rel) == 0 &&
+		list_length(sequences) == 1 && pges_next_of_sequence(linitial_oid(sequences)) == 1;
+	table_close(rel, unused ? NoLock : mode);
+	return unused;
+}
+
+/* Drop the default store, whose lock the caller holds. */
+static void
+drop_default_store(Oid relid, DropBehavior behavior)
+{
+	ObjectAddress table;
+
+	pges_forget_store(relid);
+	ObjectAddressSet(table, RelationRelationId, relid);
+	performDeletion(&table, behavior, 0);
+}
+
+/*
+ * Drop the default store if it has never had an event, and the name of a new relation,
+ * which must include the schema, is that of the default store or of a part of it.  If the
+ * user may not drop it, the command fails because the name is taken.
+ */
+static void
+give_way(const RangeVar *created)
+{
+	Oid			store = default_store();
+	Oid			relid;
+
+	if (!OidIsValid(store) || !is_in_schema(created))
+		return;
+	relid = get_relname_relid(created->relname, get_rel_namespace(store));
+	if (!OidIsValid(relid) || table_of_part(relid) != store ||
+		!pges_owns_table_compat(store, GetUserId()) ||
+		!is_unused(store, AccessShareLock) || !is_unused(store, AccessExclusiveLock))
+		return;
+	ereport(NOTICE,
+			(errmsg("dropping the default store to make room for \"%s\"", created->relname),
+			 errdetail("It has never had an event.")));
+	drop_default_store(store, DROP_RESTRICT);
+}
+
+/* Return whether DROP EXTENSION names this extension. */
+static bool
+drops_extension(const DropStmt *drop)
+{
+	ListCell   *lc;
+
+	foreach(lc, drop->removeType == OBJECT_EXTENSION ? drop->objects : NIL)
+	{
+		if (strcmp(strVal(lfirst(lc)), "pg_eventstore") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Before DROP EXTENSION: drop the default store, if the user owns it. */
+static void
+drop_with_extension(DropBehavior behavior)
+{
+	Oid			store = default_store();
+	Relation	rel;
+	bool		is_store;
+
+	if (!OidIsValid(store) || !pges_owns_table_compat(store, GetUserId()))
+		return;
+	rel = try_table_open(store, AccessExclusiveLock);
+	if (rel == NULL)
+		return;
+	is_store = pges_is_store(rel);
+	table_close(rel, NoLock);
+	if (is_store)
+		drop_default_store(store, behavior);
+}
+
+/* Raise the error that an object must keep its name and its schema. */
+static void
+report_name(const char *object)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot rename or move %s", object),
+			 errdetail("Extension pg_eventstore finds its schema, functions and tables by their names, and dumps name them, too."),
+			 errhint("Stores can have any name in any schema, see eventstore.create_store().")));
+}
+
+/*
+ * Raise an error if an object to be renamed or moved is schema eventstore, or a relation
+ * or function of the extension, or a column or trigger of one.  All of them belong to
+ * the bootstrap superuser, so no other role needs to be refused.
+ */
+static void
+check_keeps_name(ObjectType type, const RangeVar *relation, Node *object, const char *schema)
+{
+	Oid			extension = get_extension_oid("pg_eventstore", true);
+	ObjectAddress address = {0};
+
+	if (!OidIsValid(extension) || !has_privs_of_role(GetUserId(), BOOTSTRAP_SUPERUSERID))
+		return;
+	if (type == OBJECT_SCHEMA && schema && strcmp(schema, "eventstore") == 0)
+		report_name("schema eventstore");
+	if (relation)
+		ObjectAddressSet(address, RelationRelationId, RangeVarGetRelid(relation, NoLock, true));
+	else if (object && IsA(object, ObjectWithArgs))
+		ObjectAddressSet(address, ProcedureRelationId, LookupFuncWithArgs(type, (ObjectWithArgs *) object, true));
+	if (OidIsValid(address.objectId) && getExtensionOfObject(address.classId, address.objectId) == extension)
+		report_name(getObjectDescription(&address, false));
+}
+
+/* Before a subscription is created or altered: enable the triggers for its rows. */
+static void
+enable_receivers(void)
+{
+	PgesIdentity caller;
+	int			nestlevel;
+
+	pges_become(&caller, BOOTSTRAP_SUPERUSERID);
+	nestlevel = pges_begin_ddl();
+	pges_run_commands(receivers, pges_function_oid("receive_row", 0, NULL), "");
+	pges_end_ddl(nestlevel);
+	pges_become_again(&caller);
+}
+
+/* Do what is to be done before a command. */
+static void
+before_command(Node *command)
+{
+	const RangeVar *created = created_part(command);
+
+	if (created)
+		give_way(created);
+	else if (IsA(command, DropStmt) && drops_extension((DropStmt *) command))
+		drop_with_extension(((DropStmt *) command)->behavior);
+	else if (IsA(command, RenameStmt))
+	{
+		RenameStmt *rename = (RenameStmt *) command;
+
+		check_keeps_name(rename->renameType, rename->relation, rename->object, rename->subname);
+	}
+	else if (IsA(command, AlterObjectSchemaStmt))
+	{
+		AlterObjectSchemaStmt *move = (AlterObjectSchemaStmt *) command;
+
+		check_keeps_name(move->objectType, move->relation, move->object, NULL);
+	}
+	else if (IsA(command, CreateSubscriptionStmt) || IsA(command, AlterSubscriptionStmt))
+		enable_receivers();
+}
+
+PG_FUNCTION_INFO_V1(pges_before_ddl);
+
+/*
+ * SQL, event trigger: do what is to be done before a command.  Do nothing in pg_upgrade,
+ * and if the schema was renamed while event triggers were disabled.
+ */
+Datum
+pges_before_ddl(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function eventstore.before_ddl() is for the event trigger of pg_eventstore only")));
+	if (!IsBinaryUpgrade && OidIsValid(get_namespace_oid("eventstore", true)))
+		before_command(((EventTriggerData *) fcinfo->context)->parsetree);
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,95 @@
+-- what may not be renamed or moved, and what may
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+CREATE ROLE reg_names;
+CREATE SCHEMA reg_names AUTHORIZATION reg_names;
+
+-- the schema, the tables, their columns and triggers, the views and functions of the extension
+ALTER SCHEMA eventstore RENAME TO other;
+ALTER TABLE eventstore.watermarks RENAME TO other;
+ALTER TABLE eventstore.erasures SET SCHEMA reg_names;
+ALTER TABLE IF EXISTS eventstore.archive_holds RENAME name TO hold;
+ALTER TABLE ONLY eventstore.notifier_status RENAME CONSTRAINT notifier_status_pkey TO other;
+ALTER VIEW eventstore.stores RENAME TO other;
+ALTER TABLE eventstore.archives SET SCHEMA reg_names;
+ALTER FUNCTION eventstore.after_append() RENAME TO other;
+\set VERBOSITY sqlstate
+ALTER ROUTINE eventstore.create_store SET SCHEMA reg_names;
+ALTER PROCEDURE eventstore.archive_all RENAME TO other;
+\set VERBOSITY terse
+ALTER EXTENSION pg_eventstore SET SCHEMA reg_names;
+SELECT eventstore.get_aggregate_version('a');
+\set VERBOSITY default
+ALTER SCHEMA eventstore RENAME TO other;
+\echo :LAST_ERROR_SQLSTATE
+ALTER FUNCTION eventstore.new_event_id() SET SCHEMA reg_names;
+\set VERBOSITY terse
+
+-- what is not there, or no one of the extension's
+ALTER SCHEMA reg_no_such RENAME TO other;
+ALTER TABLE eventstore.no_such RENAME TO other;
+ALTER FUNCTION eventstore.no_such() RENAME TO other;
+ALTER FUNCTION eventstore.append_event() RENAME TO other;
+
+-- a role without rights there is told so, as ever
+\set VERBOSITY sqlstate
+SET ROLE reg_names;
+ALTER SCHEMA eventstore RENAME TO other;
+ALTER TABLE eventstore.watermarks RENAME TO other;
+ALTER FUNCTION eventstore.new_event_id() RENAME TO other;
+CREATE TABLE eventstore.events (i integer);
+CREATE SEQUENCE eventstore.events_position_seq;
+DROP EXTENSION pg_eventstore;
+CREATE SUBSCRIPTION reg_names CONNECTION 'dbname=none' PUBLICATION p;
+\set VERBOSITY terse
+-- and does what it likes with what is its own, by names like those of the extension
+CREATE TABLE reg_names.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE SEQUENCE reg_names.events_position_seq;
+ALTER TABLE reg_names.events ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
+CREATE UNIQUE INDEX events_position_key ON reg_names.events (position);
+CREATE TEMP TABLE events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE FUNCTION reg_names.after_append() RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ALTER FUNCTION reg_names.after_append() RENAME TO other;
+ALTER TABLE reg_names.events RENAME event_id TO id;
+ALTER TABLE reg_names.events RENAME TO watermarks;
+ALTER TABLE reg_names.watermarks SET SCHEMA public;
+ALTER SEQUENCE reg_names.events_position_seq RENAME TO other;
+RESET ROLE;
+ALTER TABLE reg_names.watermarks SET SCHEMA public;
+ALTER SCHEMA reg_names RENAME TO reg_names_other;
+
+-- a default store in use gives way to nothing
+BEGIN;
+SELECT eventstore.append_event('t', '{}') IS NULL AS appended;
+CREATE SEQUENCE eventstore.events_position_seq;
+ROLLBACK;
+SELECT to_regclass('eventstore.events') IS NOT NULL AS there;
+
+-- an unused one gives way to the table of a store, in this transaction only
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT eventstore.drop_store('eventstore.events', true), eventstore.create_store('eventstore.events');
+SELECT eventstore.set_archive_hold('h', 0), eventstore.advance_watermark();
+RESET client_min_messages;
+SAVEPOINT unused;
+CREATE VIEW reg_names_other.v AS SELECT * FROM eventstore.events;
+CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+CREATE TABLE IF NOT EXISTS eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE SEQUENCE IF NOT EXISTS eventstore.events_position_seq;
+SELECT count(*) FROM eventstore.stores WHERE store = 'eventstore.events'::regclass;
+CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+SELECT count(*) FROM eventstore.stores WHERE store = 'eventstore.events'::regclass;
+SELECT (SELECT count(*) FROM eventstore.archive_holds WHERE name = 'h') AS holds, to_regclass('eventstore.events_position_seq') AS sequence;
+CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
+  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK;
+
+SET client_min_messages = warning;
+DROP OWNED BY reg_names CASCADE;
+DROP ROLE reg_names;
