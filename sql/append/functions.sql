@@ -8,7 +8,8 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.append_events(jsonb, integer, regclass) IS
 'Appends the events of one aggregate, in order. Either all events are stored or none.
-events: an array of event objects, or one object. Keys: event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata. If an event has no key "data", all keys that are not in this list become the data.
+events: an array of event objects, or one object. Keys: event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata. If an event has no key "data", all keys that are not in this list become the data. A key that differs from one of them only in case, underscores, hyphens or blanks is an error.
+occurred_at: a time in ISO 8601, such as 2026-01-31T12:00:00Z, whatever the settings are; without a zone it is in UTC.
 expected_version: NULL means any version; 0 means that the aggregate has no event yet; n means that the aggregate is at version n.
 store: NULL means the setting pg_eventstore.store.
 Returns the aggregate''s new version; 0 for an empty array; NULL for events of no aggregate.

@@ -68,8 +68,7 @@ check_not_null(int ordinal, PgesColumn key, const void *value)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("key \"%s\" of an event must not be null",
 						pges_column_name(key)),
-				 errdetail("Event %d has no \"%s\".", ordinal,
-						   pges_column_name(key))));
+				 errdetail("Key \"%s\" of event %d is null.", pges_column_name(key), ordinal)));
 }
 
 /* Raise an error if an event breaks a rule about a single event. */

@@ -58,6 +58,47 @@ pges_column_of_name(const char *name, int length)
 	return column;
 }
 
+/* Move past characters that do not count when names are compared by pges_column_like(). */
+static const char *
+skip_separators(const char *at, const char *end)
+{
+	while (at < end && strchr("_- ", *at) != NULL && *at != '\0')
+		at++;
+	return at;
+}
+
+/* Return whether two names differ only in case, underscores, hyphens and blanks. */
+static bool
+is_like(const char *a, const char *a_end, const char *b, const char *b_end)
+{
+	for (;;)
+	{
+		a = skip_separators(a, a_end);
+		b = skip_separators(b, b_end);
+		if (a == a_end || b == b_end)
+			return a == a_end && b == b_end;
+		if (pg_ascii_tolower((unsigned char) *a++) != pg_ascii_tolower((unsigned char) *b++))
+			return false;
+	}
+}
+
+/*
+ * Return the column that a key of an event is meant to be, if it is the name of the column
+ * written in another way, as "aggregateId"; PGES_NUM_COLUMNS if there is none.  A position
+ * is no key of an event.
+ */
+PgesColumn
+pges_column_like(const char *name, int length)
+{
+	PgesColumn	column = PGES_EVENT_ID;
+
+	while (column < PGES_NUM_COLUMNS &&
+		   !is_like(name, name + length, pges_column_name(column),
+					pges_column_name(column) + strlen(pges_column_name(column))))
+		column++;
+	return column;
+}
+
 /* Return the value of a column of an event, and set *isnull. */
 Datum
 pges_event_value(const PgesEvent *event, PgesColumn column, bool *isnull)

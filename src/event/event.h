@@ -4,7 +4,8 @@
  *
  * Every way to append builds a batch.  The rooms store, table, append, read, archive,
  * erase, transfer and lifecycle use this room.  batch.c says which rules are checked
- * here; read_event() in read_json.c says how JSON becomes an event.
+ * here; read_event() in read_json.c says how JSON becomes an event, and read_time.c which
+ * texts are times.
  */
 #ifndef PGES_EVENT_H
 #define PGES_EVENT_H
@@ -124,11 +125,15 @@ extern int	pges_batch_json_count(Jsonb *events);
 extern void pges_batch_read_json(PgesBatch *batch, Jsonb *events);
 extern void pges_event_from_json(PgesEvent *event, Jsonb *json);
 
+/* in read_time.c */
+extern TimestampTz pges_read_time(int ordinal, const char *value, int length);
+
 /* in columns.c */
 extern const PgesColumnShape pges_columns[PGES_NUM_COLUMNS];
 extern const char *pges_column_name(PgesColumn column);
 extern const char *pges_event_label(const PgesEvent *event);
 extern PgesColumn pges_column_of_name(const char *name, int length);
+extern PgesColumn pges_column_like(const char *name, int length);
 extern Datum pges_event_value(const PgesEvent *event, PgesColumn column,
 							  bool *isnull);
 extern Datum pges_column_array(const PgesBatch *batch, PgesColumn column);

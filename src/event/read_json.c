@@ -87,45 +87,13 @@ version_of(int ordinal, const JsonbValue *value)
 	return version;
 }
 
-/*
- * Return the time of a key; raise an error if the value is no time.  The error of the
- * input function is replaced, never swallowed, so no subtransaction is needed.
- */
+/* Return the time of a key; raise an error if the value is no time. */
 static TimestampTz
 time_of(int ordinal, const JsonbValue *value)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *string;
-	volatile TimestampTz result = 0;
-
 	if (value->type != jbvString)
 		report_kind(ordinal, PGES_OCCURRED_AT, value, "a string");
-	string = pnstrdup(value->val.string.val, value->val.string.len);
-	PG_TRY();
-	{
-		result = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in,
-														 CStringGetDatum(string),
-														 ObjectIdGetDatum(InvalidOid),
-														 Int32GetDatum(-1)));
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("key \"occurred_at\" of an event must be a time"),
-				 errdetail("Key \"occurred_at\" of event %d: %s.", ordinal,
-						   error->message),
-				 errhint("Use ISO 8601, for example \"2026-01-31T12:00:00Z\".")));
-	}
-	PG_END_TRY();
-	return result;
+	return pges_read_time(ordinal, value->val.string.val, value->val.string.len);
 }
 
 /* Store the value of a key in its event; ignore a key that is no column. */
@@ -155,6 +123,28 @@ set_key(PgesEvent *event, PgesColumn key, JsonbValue *value)
 	}
 }
 
+/*
+ * Raise an error if an unknown key is a known one, written in another way.  As data, it
+ * would be stored for ever where nobody looks for it.
+ */
+static void
+check_unknown_key(int ordinal, const JsonbValue *key)
+{
+	PgesColumn	column = pges_column_like(key->val.string.val, key->val.string.len);
+	char	   *name;
+
+	if (column == PGES_NUM_COLUMNS)
+		return;
+	name = pges_shorten(pnstrdup(key->val.string.val, key->val.string.len));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("key \"%s\" of an event resembles key \"%s\"", name, pges_column_name(column)),
+			 errdetail("Key \"%s\" of event %d differs from \"%s\" only in case, underscores, hyphens or blanks.",
+					   name, ordinal, pges_column_name(column)),
+			 errhint("Write it \"%s\". If it is part of the data, put it inside \"data\".",
+					 pges_column_name(column))));
+}
+
 /* Return an object of all unknown keys of an event. */
 static Jsonb *
 flat_data(JsonbContainer *object)
@@ -181,6 +171,7 @@ flat_data(JsonbContainer *object)
 /*
  * Read one event.  Without a key "data", the unknown keys become the data.  With a key
  * "data", an unknown key raises an error; if was_stored, "position" is ignored instead.
+ * An unknown key that resembles a known one always raises an error.
  */
 static void
 read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
@@ -189,6 +180,7 @@ read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 	JsonbValue	key;
 	JsonbValue	value;
 	JsonbValue	stranger = {.type = jbvNull};
+	bool		has_type = false;
 
 	(void) JsonbIteratorNext(&it, &key, true);	/* WJB_BEGIN_OBJECT */
 	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
@@ -197,10 +189,18 @@ read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 
 		(void) JsonbIteratorNext(&it, &value, true);
 		set_key(event, column, &value);
+		has_type |= column == PGES_EVENT_TYPE;
+		if (column == PGES_NUM_COLUMNS)
+			check_unknown_key(event->ordinal, &key);
 		if (column == PGES_NUM_COLUMNS && stranger.type == jbvNull &&
 			!(was_stored && pges_column_of_name(key.val.string.val, key.val.string.len) == PGES_POSITION))
 			stranger = key;
 	}
+	if (!has_type)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an event needs the key \"%s\"", pges_column_name(PGES_EVENT_TYPE)),
+				 errdetail("Event %d does not have it.", event->ordinal)));
 	if (event->data == NULL)
 		event->data = flat_data(object);
 	else if (stranger.type != jbvNull)

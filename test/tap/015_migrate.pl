@@ -384,7 +384,41 @@ query("DROP OWNED BY half; DROP ROLE half");
   migrate_fails('verified in another order', qr/"u-1" differs: order/, \join("\n", @grown[ 1, 0 ]), '--verify', '--source=-', "--target=$connstr", @name);
   migrate_fails('verified with a version that is no whole number', qr/"u-4" differs: aggregate_version/, \($grown[4] =~ s/: 4,/: 4.4,/r), '--verify', '--source=-', "--target=$connstr", @name);
 }
-migrate_fails('an empty object', qr/line 1: key "event_type" of an event must not be null/, \'{ }', '--source=-', "--target=$connstr", @store);
+# Keys that are nearly known ones, and words as times, whichever way the events go to the server.
+for my $order ('in order', 'out of order')
+{
+  my @events = map { event('near', $_) } $order eq 'in order' ? (1, 2) : (2, 1);
+  my %wrong = (
+    'a key in camel case' => [ qr/key "aggregateId" of an event resembles key "aggregate_id".*hint: Write it "aggregate_id"/s, '{"event_type": "t", "aggregateId": "x", "total": 1}' ],
+    'a key with data' => [ qr/key "event-id" of an event resembles key "event_id"/, '{"event_type": "t", "event-id": "x", "data": 1}' ],
+    'an escaped key' => [ qr/key "aggregateId" of an event resembles/, '{"event_type": "t", "\\u0061ggregateId": "x"}' ],
+    'a word as time' => [ qr/key "occurred_at" of an event must be a time.*detail: Key "occurred_at" of event \d is "now"/s, '{"event_type": "t", "occurred_at": "now", "data": 1}' ],
+    'a date as people write it' => [ qr/key "occurred_at" of an event must be a time/, '{"event_type": "t", "occurred_at": "01/02/2024", "data": 1}' ]);
+
+  for my $name (sort keys %wrong)
+  {
+    my ($said, $event) = @{ $wrong{$name} };
+    migrate_fails("$name, $order", qr/standard input: line 4: $said/, \join("\n", @events, '', $event), '--source=-', "--target=$connstr", (new_store())[1, 2]);
+  }
+}
+{
+  my ($name, @name) = new_store();
+  migrate_ok('keys that are data', qr/1 events imported/, \'{"event_type": "t", "aggregate ids": 1, "posi\u0074ion": 5, "a_very_long_key_that_is_none_of_an_event": 2}', '--source=-', "--target=$connstr", @name);
+  is(query("SELECT data FROM migrate.$name"), '{"position": 5, "aggregate ids": 1, "a_very_long_key_that_is_none_of_an_event": 2}', 'keys that are data are stored');
+}
+# Each way to write a time that an import takes is the same time when the events are verified.
+{
+  my ($name, @name) = new_store();
+  my @times = ('2026-01-31T12:00:00,5Z', '2026-01-31T120000,25+053015', '1890-01-31T12:00:00+00:53:28', '1890-01-31T12:00:00+005328', '0044-03-15 12:00:00+005328 BC', '20260131 1200Z', '20260131', '12026-01-31 12:00', '2026-01-31T12:00:00.123456789Z');
+  my $file = file_of('times', map { qq({"event_type": "t", "event_id": "e$_", "occurred_at": "$times[$_]", "data": 1}) } 0 .. $#times);
+
+  migrate_ok('times in many forms', qr/9 events imported/, "--source=$file", "--target=$connstr", @name);
+  is(query("SELECT string_agg(to_char(occurred_at AT TIME ZONE 'UTC', 'FMYYYY-MM-DD HH24:MI:SS.US BC'), ', ' ORDER BY position) FROM migrate.$name WHERE position IN (2, 4, 5)"),
+    '2026-01-31 06:29:45.250000 AD, 1890-01-31 11:06:32.000000 AD, 44-03-15 11:06:32.000000 BC', 'they are what they say');
+  migrate_ok('the same again', qr/0 events imported, 9 were/, "--source=$file", "--target=$connstr", @name);
+  migrate_ok('and verified', qr/9 events compared, 0 differ/, '--verify', "--source=$file", "--target=$connstr", @name);
+}
+migrate_fails('an empty object', qr/line 1: an event needs the key "event_type"/, \'{ }', '--source=-', "--target=$connstr", @store);
 
 # A new store is as wide as its source; one that is there stays as it is.
 query("SELECT eventstore.create_store('migrate.wide'); ALTER TABLE migrate.wide ALTER aggregate_id TYPE varchar(100) COLLATE \"C\", ALTER event_type TYPE varchar COLLATE \"C\"");

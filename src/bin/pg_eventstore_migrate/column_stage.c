@@ -4,7 +4,8 @@
  *
  * This is the fast way: the server parses only the JSON of data and metadata, not
  * the object of the event.  All events of the batch must be plain: ids and types
- * have no escapes, and unknown keys appear only without the key "data".  A batch
+ * have no escapes, and unknown keys appear only without the key "data", have no
+ * escapes either and do not resemble known ones.  A batch
  * with any other event, or with an error, goes to the stage (stage.c).  There the
  * server parses the whole text, and reports the error.
  */
@@ -17,6 +18,13 @@ static const char *const text_keys[] = {
 };
 
 #define TEXT_KEYS lengthof(text_keys)
+
+/* All known keys, without what does not count when the server compares them loosely. */
+static const char *const squeezed_keys[] = {
+	"eventid", "eventtype", "occurredat", "correlationid", "causationid", "aggregateid",
+	"aggregatetype", "aggregateversion", "data", "metadata",
+};
+
 #define COLUMN_COUNT (1 + TEXT_KEYS + 3)
 
 /* A value in the text of an event; NULL is none. */
@@ -96,10 +104,39 @@ take_json(const Pair *pair, Value *value)
 	return true;
 }
 
-/* Take an unknown key and its value. */
+/*
+ * Return whether an unknown key is a known one written in another way, as "aggregateId".
+ * The server rejects such an event.
+ */
+static bool
+resembles_key(const Pair *pair)
+{
+	char		squeezed[sizeof("aggregateversion")];
+	size_t		length = 0;
+
+	for (const char *at = pair->key + 1; at < pair->key_end - 1; at++)
+	{
+		if (strchr("_- ", *at) != NULL)
+			continue;
+		if (length == sizeof(squeezed) - 1)
+			return false;
+		squeezed[length++] = pg_ascii_tolower((unsigned char) *at);
+	}
+	squeezed[length] = '\0';
+	for (int i = 0; i < (int) lengthof(squeezed_keys); i++)
+	{
+		if (strcmp(squeezed, squeezed_keys[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Take an unknown key and its value; false if the server may reject the key. */
 static bool
 take_other(const Pair *pair, Event *event)
 {
+	if (pair->escaped || resembles_key(pair))
+		return false;
 	appendPQExpBufferChar(event->others, event->others->len > 0 ? ',' : '{');
 	appendBinaryPQExpBuffer(event->others, pair->key, pair->value_end - pair->key);
 	return true;
@@ -145,8 +182,9 @@ take_apart(const Line *line, Event *event)
 	}
 	if (!at_object_end(&scan) || (event->data.text !=NULL && others->len > 0))
 		return false;
-	if (event->data.text == NULL && event->position.key != NULL)
-		take_other(&event->position, event);	/* is an unknown key, too */
+	if (event->data.text == NULL && event->position.key != NULL &&
+		!take_other(&event->position, event))	/* is an unknown key, too */
+		return false;
 	if (event->metadata.length == strlen("null") && memcmp(event->metadata.text, "null", 4) == 0)
 		event->metadata.text = NULL;
 	if (event->data.text == NULL)

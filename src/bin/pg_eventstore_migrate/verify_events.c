@@ -16,11 +16,19 @@
 
 #define DIFFERENCES "pg_temp.eventstore_migrate_differences"
 
+/*
+ * The time of an event, e.  An import also takes a comma before the fraction, and a zone
+ * with seconds but without colons, which PostgreSQL's parser does not.
+ */
+#define GIVEN_TIME \
+	"pg_catalog.regexp_replace(pg_catalog.replace(e ->> 'occurred_at', ',', '.')," \
+	" '([+-][0-9]{2})([0-9]{2})([0-9]{2})( BC)?$', E'\\\\1:\\\\2:\\\\3\\\\4')::pg_catalog.timestamptz"
+
 /* The given events, with a key "data" or not, as columns.  OFFSET: parse the JSON once. */
 #define GIVEN \
 	"SELECT line, e ->> 'event_id' AS event_id," \
 	" e ->> 'event_type' AS event_type," \
-	" (e ->> 'occurred_at')::pg_catalog.timestamptz AS occurred_at," \
+	" " GIVEN_TIME " AS occurred_at," \
 	" e ->> 'correlation_id' AS correlation_id," \
 	" e ->> 'causation_id' AS causation_id," \
 	" e ->> 'aggregate_id' AS aggregate_id," \
@@ -72,7 +80,7 @@
 	"DO $$DECLARE given record; e pg_catalog.jsonb; at pg_catalog.int8; BEGIN" \
 	" FOR given IN SELECT line, event FROM " STAGE " ORDER BY line LOOP" \
 	" at := given.line; e := given.event::pg_catalog.jsonb;" \
-	" PERFORM (e ->> 'occurred_at')::pg_catalog.timestamptz," \
+	" PERFORM " GIVEN_TIME "," \
 	" (e ->> 'aggregate_version')::pg_catalog.numeric;" \
 	" IF pg_catalog.jsonb_typeof(e) <> 'object' THEN RAISE 'an event must be a JSON object'; END IF;" \
 	" END LOOP; EXCEPTION WHEN OTHERS THEN" \
