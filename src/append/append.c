@@ -57,7 +57,7 @@
 static void
 check_length(const PgesStore *store, const PgesEvent *event, PgesColumn column)
 {
-	int			max_chars = store->max_chars[column];
+	int			max_chars = store->live.max_chars[column];
 	const text *value = max_chars == 0 ? NULL : *pges_event_pointer(event, column);
 	int			chars;
 

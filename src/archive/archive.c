@@ -241,6 +241,7 @@ begin_archiving(Oid relid)
 	pges_check_archive_owner(store);
 	pges_check_can_be_archived(store);
 	pges_require_archive(store);
+	pges_check_widths(store);
 	pges_check_archive_privilege(store, ACL_INSERT);
 	return store;
 }

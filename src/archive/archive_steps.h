@@ -49,6 +49,7 @@ extern int	pges_retention_rules(const PgesStore *store, int64 limit, PgesRule ru
 extern Oid	pges_create_archive_of(const PgesStore *store, const char *name,
 								   const char *tablespace, bool adopt);
 extern void pges_check_can_be_archived(const PgesStore *store);
+extern void pges_check_widths(const PgesStore *store);
 
 /* in archive_grant.c */
 extern void pges_copy_privileges(const PgesStore *store, Oid archive, const char *name);

@@ -67,6 +67,31 @@ pges_check_can_be_archived(const PgesStore *store)
 }
 
 /*
+ * Raise an error if a column of the archive of a store is narrower than that of the store.
+ * Some texts would not fit, and others would silently lose trailing blanks.
+ */
+void
+pges_check_widths(const PgesStore *store)
+{
+	for (PgesColumn column = 0; column < PGES_NUM_COLUMNS; column++)
+	{
+		int			wanted = store->live.max_chars[column];
+		int			width = store->archive.max_chars[column];
+		const char *name = pges_column_name(column);
+
+		if (width > 0 && (wanted == 0 || wanted > width))
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("archive %s is narrower than store %s",
+							store->archive.qualified_name, store->live.qualified_name),
+					 errdetail("Column \"%s\" of the archive takes at most %d characters.", name, width),
+					 errhint("The owner of the store can widen it: ALTER TABLE %s ALTER %s TYPE varchar%s COLLATE \"C\".",
+							 store->archive.qualified_name, name,
+							 wanted > 0 ? psprintf("(%d)", wanted) : "")));
+	}
+}
+
+/*
  * Move a new archive to a tablespace, if one is given, and its indexes to the
  * tablespace of the table.  If an index of the store has a tablespace of its own,
  * CREATE TABLE ... LIKE has put the index of the archive there.  This runs with the
@@ -280,6 +305,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	pges_create_link(name, store->live.qualified_name);
 	CacheInvalidateRelcacheByRelid(store->live.relid);
 	CommandCounterIncrement();
+	pges_check_widths(pges_store(store->live.relid));
 	pges_end_ddl(nestlevel);
 	if (as_owner)
 		pges_become_again(&caller);

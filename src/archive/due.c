@@ -143,14 +143,6 @@ report_refused(const PgesStore *store, const ErrorData *error)
 						store->live.qualified_name, store->archive.qualified_name),
 				 error->detail ? errdetail("%s", error->detail) : 0,
 				 errhint("An event that was restored to the store, with its position, has an id, a version or a position that the archive already has.")));
-	if (error->sqlerrcode == ERRCODE_STRING_DATA_RIGHT_TRUNCATION)
-		ereport(ERROR,
-				(errcode(ERRCODE_STRING_DATA_RIGHT_TRUNCATION),
-				 errmsg("an event of store %s is too long for archive %s",
-						store->live.qualified_name, store->archive.qualified_name),
-				 errdetail("The error was: %s.", error->message),
-				 errhint("The owner of the store can widen the columns of the archive as those of the store: ALTER TABLE %s ALTER ... TYPE ...",
-						 store->archive.qualified_name)));
 }
 
 /* Error context callback: name the store. */

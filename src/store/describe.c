@@ -131,6 +131,22 @@ report_shape(Relation rel, const char *difference)
 			 errdetail("%s", difference)));
 }
 
+/* Raise the error that a column of the right type rounds its values. */
+static void
+report_precision(Relation rel, Form_pg_attribute att)
+{
+	char	   *table = pges_relation_name(RelationGetRelid(rel));
+	char	   *type = format_type_be(att->atttypid);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("table %s does not have the shape of a store", table),
+			 errdetail("Column \"%s\" has type %s instead of %s.", NameStr(att->attname),
+					   format_type_with_typemod(att->atttypid, att->atttypmod), type),
+			 errhint("The owner of the table can change it: ALTER TABLE %s ALTER %s TYPE %s.",
+					 table, NameStr(att->attname), type)));
+}
+
 /* Return the attribute of a store's column; raise an error if there is none. */
 static Form_pg_attribute
 find_column(Relation rel, const PgesColumnShape *column)
@@ -168,7 +184,11 @@ pges_open_table(Oid relid)
 	return rel;
 }
 
-/* Raise an error for the first column of a table that differs from that of a store. */
+/*
+ * Raise an error for the first column of a table that differs from that of a store.  Only
+ * the widths of texts may differ, which an append checks.  A precision of times would
+ * round them, and a repeated call would not find its events.
+ */
 void
 pges_check_columns(Relation rel)
 {
@@ -182,6 +202,8 @@ pges_check_columns(Relation rel)
 									   column->name,
 									   format_type_be(att->atttypid),
 									   format_type_be(column->type)));
+		if (att->atttypmod != -1 && column->type != VARCHAROID)
+			report_precision(rel, att);
 		if (column->not_null && !att->attnotnull)
 			report_shape(rel, psprintf("Column \"%s\" allows null values.",
 									   column->name));
@@ -240,7 +262,12 @@ describe_table(Relation rel, PgesTable *table)
 	for (int i = 0; i < PGES_NUM_KEYS; i++)
 		table->indexes[i] = look_for_index(rel, i);
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-		table->attnums[i] = find_column(rel, &pges_columns[i])->attnum;
+	{
+		Form_pg_attribute att = find_column(rel, &pges_columns[i]);
+
+		table->attnums[i] = att->attnum;
+		table->max_chars[i] = att->atttypmod >= VARHDRSZ ? att->atttypmod - VARHDRSZ : 0;
+	}
 }
 
 /* Return the first key on which a table has no unique index; PGES_NUM_KEYS if none. */
@@ -446,13 +473,6 @@ pges_describe_store(Relation rel)
 	check_indexes(rel, &store->live);
 	for (int i = 0; i < PGES_NUM_KEYS; i++)
 		store->index_names[i] = get_rel_name(store->live.indexes[i]);
-	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), store->live.attnums[i] - 1);
-
-		if (att->atttypid == VARCHAROID && att->atttypmod >= VARHDRSZ)
-			store->max_chars[i] = att->atttypmod - VARHDRSZ;
-	}
 	describe_archive(store);
 	store->live.plain = pges_is_plain(rel, store);
 	store->only_own_check = pges_has_only_own_check(rel, store);

@@ -61,8 +61,8 @@ has_plain_triggers(Relation rel, const char *own)
 }
 
 /*
- * Return whether a table has only the columns of a store, rounds no time, and takes
- * texts as equal only if their bytes are.  Look-ups in the indexes compare bytes.
+ * Return whether a table has only the columns of a store, and takes texts as equal only
+ * if their bytes are.  Look-ups in the indexes compare bytes.
  */
 static bool
 has_plain_columns(Relation rel)
@@ -76,8 +76,6 @@ has_plain_columns(Relation rel)
 
 		if (att->attisdropped)
 			continue;
-		if (att->atttypid != VARCHAROID && att->atttypmod != -1)
-			return false;
 		if (OidIsValid(att->attcollation) && !get_collation_isdeterministic(att->attcollation))
 			return false;
 		live++;

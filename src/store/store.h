@@ -46,6 +46,7 @@ typedef struct PgesTable
 	char	   *qualified_name; /* quoted where needed */
 	Oid			indexes[PGES_NUM_KEYS]; /* InvalidOid: missing in an archive */
 	AttrNumber	attnums[PGES_NUM_COLUMNS];
+	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
 	bool		plain;			/* see insert_direct.c */
 } PgesTable;
 
@@ -63,7 +64,6 @@ typedef struct PgesStore
 	char	   *trigger;		/* name of the after_append() trigger */
 	PgesNotifications notifications;
 	char	   *channel;
-	int			max_chars[PGES_NUM_COLUMNS];	/* 0: no limit */
 	bool		only_own_check; /* see plain.c */
 } PgesStore;
 
