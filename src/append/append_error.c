@@ -21,7 +21,7 @@ version_json(int32 version)
 	return version < 0 ? "null" : psprintf("%d", version);
 }
 
-/* Return a version conflict as a JSON object, for programs. */
+/* Return a version conflict as a JSON object, for programs.  NULL is an unknown id. */
 static char *
 conflict_json(const char *aggregate_id, int32 expected, int32 actual)
 {
@@ -29,7 +29,10 @@ conflict_json(const char *aggregate_id, int32 expected, int32 actual)
 
 	initStringInfo(&json);
 	appendStringInfoString(&json, "{\"aggregate_id\": ");
-	escape_json(&json, aggregate_id);
+	if (aggregate_id)
+		escape_json(&json, aggregate_id);
+	else
+		appendStringInfoString(&json, "null");
 	appendStringInfo(&json, ", \"expected\": %s, \"actual\": %s}",
 					 version_json(expected), version_json(actual));
 	return json.data;
@@ -116,17 +119,40 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 }
 
 /*
+ * Return the event that has a duplicate key if the error has no detail, because the user
+ * may not read the key.  Return NULL if more than one event may have it.  An id that the
+ * store has made is no duplicate.
+ */
+static const PgesEvent *
+find_only_event(const PgesBatch *batch, bool by_version)
+{
+	const PgesEvent *found = NULL;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const PgesEvent *event = &batch->events[i];
+
+		if (by_version ? event->aggregate_id == NULL : !event->event_id_given)
+			continue;
+		if (found && !(by_version && event->aggregate == found->aggregate))
+			return NULL;
+		if (found == NULL)
+			found = event;
+	}
+	return found;
+}
+
+/*
  * Return the event whose key the detail of a duplicate key error names, or NULL: a
  * trigger may have inserted the row with the key.  The key is the version of the event or
- * its id.  If the user may not read the key, the error has no detail.  The event is then
- * known only in a batch of one aggregate, or of one event.
+ * its id.
  */
 static const PgesEvent *
 find_event(const PgesBatch *batch, const ErrorData *error, bool by_version)
 {
-	bool		is_only = (by_version ? batch->naggregates : batch->nevents) == 1;
-
 	Assert(batch->events != NULL);
+	if (error->detail == NULL)
+		return find_only_event(batch, by_version);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		const PgesEvent *event = &batch->events[i];
@@ -139,7 +165,7 @@ find_event(const PgesBatch *batch, const ErrorData *error, bool by_version)
 			psprintf("(aggregate_id, aggregate_version)=(%s, %d)",
 					 text_to_cstring(event->aggregate_id), event->version) :
 			psprintf("(event_id)=(%s)", text_to_cstring(event->event_id));
-		if (error->detail ? strstr(error->detail, key) != NULL : is_only)
+		if (strstr(error->detail, key) != NULL)
 			return event;
 		pfree(key);
 	}
@@ -163,15 +189,81 @@ report_position(const PgesStore *store, const ErrorData *error)
 }
 
 /*
+ * Raise the error that the id of an event exists, as only the index shows.  Row security
+ * is in force, and may hide the other event from the user.  The event is NULL if it is not
+ * known which one it is.
+ */
+static void
+report_secured_id(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 event ? errmsg("event id \"%s\" already exists in store %s",
+							text_to_cstring(event->event_id), store->live.qualified_name) :
+			 errmsg("an event id of the call already exists in store %s", store->live.qualified_name),
+			 event ? errdetail("Key \"event_id\" of %s: An event with this id is stored elsewhere, was stored concurrently, or is hidden from the current role by row security.",
+							   pges_event_label(event)) :
+			 errdetail("Which of the %d events has it is unknown. The other event was stored concurrently, or row security hides it from the current role.",
+					   batch->nevents),
+			 errhint("Give every event an id of its own. If this call repeats an earlier one, ask the owner of the store: its events may be hidden from the current role."),
+			 errstore(store)));
+}
+
+/* Raise the version conflict that only the index shows. */
+static void
+report_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
+{
+	const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
+	char	   *id = text_to_cstring(event->aggregate_id);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 errmsg("version conflict on aggregate \"%s\"", id),
+			 errdetail("Version %d was inserted into store %s concurrently.\n%s",
+					   event->version, store->live.qualified_name,
+					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
+			 aggregate->expected_given ?
+			 errhint("Read the aggregate again, decide again, and retry with its current version.") :
+			 event->given_version > 0 ?
+			 errhint("Retry the call: the stored event may be this event.") :
+			 errhint("Retry the call: no version was expected, so the events get the next versions."),
+			 errstore(store)));
+}
+
+/*
+ * Raise the version conflict that only the index shows.  Row security is in force, and may
+ * hide the other event from the user; then no retry helps.  The event is NULL if it is not
+ * known which one it is.
+ */
+static void
+report_secured_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
+{
+	const PgesAggregate *aggregate = event ? &batch->aggregates[event->aggregate] : NULL;
+	char	   *id = event ? text_to_cstring(event->aggregate_id) : NULL;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_VERSION_CONFLICT),
+			 event ? errmsg("version conflict on aggregate \"%s\"", id) :
+			 errmsg("version conflict on one of the aggregates of the call"),
+			 errdetail("A version was inserted into store %s concurrently, or row security hides its event from the current role.\n%s",
+					   store->live.qualified_name,
+					   conflict_json(id, aggregate && aggregate->expected_given ? aggregate->expected : -1, -1)),
+			 errhint("Read the aggregate again and retry. If that fails again, row security hides events of the aggregate: use another aggregate id, or ask the owner of the store."),
+			 errstore(store)));
+}
+
+/*
  * Replace a duplicate key error: raise an error in terms of events.  Return if the key
  * belongs to something else, such as a further unique index; the caller then raises the
- * original error.
+ * original error.  If "secured", row security is in force for the user, and hides the
+ * detail of the error, too.
  */
 void
 pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
-							 const ErrorData *error)
+							 const ErrorData *error, bool secured)
 {
-	const PgesEvent *event = NULL;
+	bool		by_version;
+	const PgesEvent *event;
 
 	if (error->constraint_name == NULL || error->table_name == NULL ||
 		error->schema_name == NULL ||
@@ -181,31 +273,20 @@ pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,
 
 	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_POSITION]) == 0)
 		report_position(store, error);
-	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_ID]) == 0 &&
-		(event = find_event(batch, error, false)) != NULL)
-	{
-		batch->current = event->ordinal;
+	by_version = strcmp(error->constraint_name, store->index_names[PGES_KEY_VERSION]) == 0;
+	if (!by_version && strcmp(error->constraint_name, store->index_names[PGES_KEY_ID]) != 0)
+		return;
+	event = find_event(batch, error, by_version);
+	if (event == NULL && (!secured || error->detail != NULL))
+		return;
+	batch->current = event ? event->ordinal : 0;
+	if (secured && by_version)
+		report_secured_version(store, batch, event);
+	else if (secured)
+		report_secured_id(store, batch, event);
+	else if (by_version)
+		report_version(store, batch, event);
+	else
 		pges_report_duplicate(store, event,
 							  "An event with this id is stored elsewhere, or was stored concurrently.");
-	}
-	if (strcmp(error->constraint_name, store->index_names[PGES_KEY_VERSION]) == 0 &&
-		(event = find_event(batch, error, true)) != NULL)
-	{
-		const PgesAggregate *aggregate = &batch->aggregates[event->aggregate];
-		char	   *id = text_to_cstring(event->aggregate_id);
-
-		batch->current = event->ordinal;
-		ereport(ERROR,
-				(errcode(ERRCODE_PGES_VERSION_CONFLICT),
-				 errmsg("version conflict on aggregate \"%s\"", id),
-				 errdetail("Version %d was inserted into store %s concurrently.\n%s",
-						   event->version, store->live.qualified_name,
-						   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
-				 aggregate->expected_given ?
-				 errhint("Read the aggregate again, decide again, and retry with its current version.") :
-				 event->given_version > 0 ?
-				 errhint("Retry the call: the stored event may be this event.") :
-				 errhint("Retry the call: no version was expected, so the events get the next versions."),
-				 errstore(store)));
-	}
 }

@@ -40,7 +40,7 @@ extern void pges_report_duplicate(const PgesStore *store,
 								  const PgesEvent *event, const char *detail);
 extern void pges_report_unique_violation(const PgesStore *store,
 										 PgesBatch *batch,
-										 const ErrorData *error);
+										 const ErrorData *error, bool secured);
 
 /* in repeated_call.c */
 extern bool pges_is_retry(const PgesStore *store, PgesBatch *batch);

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/rls.h"
 
 #include "append/append_steps.h"
 #include "event/event.h"
@@ -104,6 +105,10 @@ pges_insert_events(const PgesStore *store, PgesBatch *batch)
 	const PgesStore *outer_store = inserting_to;
 	const PgesBatch *outer_batch = inserting;
 
+	/* an error handler cannot read the catalogs */
+	bool		secured = !batch->direct &&
+		check_enable_rls(store->live.relid, InvalidOid, true) == RLS_ENABLED;
+
 	PG_TRY();
 	{
 		inserting_to = store;
@@ -126,7 +131,7 @@ pges_insert_events(const PgesStore *store, PgesBatch *batch)
 		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
 			PG_RE_THROW();
 		FlushErrorState();
-		pges_report_unique_violation(store, batch, error);
+		pges_report_unique_violation(store, batch, error, secured);
 		ReThrowError(error);
 	}
 	PG_END_TRY();
