@@ -9,7 +9,7 @@
 #include "fe_utils/string_utils.h"
 
 /* Return the position in an error's context, "exporting the event at position 7 of", or NULL. */
-static const char *
+const char *
 position_in_context(const PGresult *result)
 {
 	static const char words[] = "exporting the event at position ";
@@ -19,6 +19,19 @@ position_in_context(const PGresult *result)
 	return at ? pnstrdup(at + strlen(words), strspn(at + strlen(words), "-0123456789")) : NULL;
 }
 
+/*
+ * Return where in its text an event has an error: what precedes the line of an import in
+ * the context of the error, such as the place in JSON; NULL if there is nothing.
+ */
+static char *
+place_in_event(const PGresult *result)
+{
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	const char *event = context ? strstr(context, "\nimporting event ") : NULL;
+
+	return event ? pnstrdup(context, event - context) : NULL;
+}
+
 /* Report the error of a query, or of the connection, and end the program. */
 void
 fail_query(const End *end, const PGresult *result)
@@ -26,12 +39,15 @@ fail_query(const End *end, const PGresult *result)
 	const char *position = position_in_context(result);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *place = place_in_event(result);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
 	pg_log_error("%s: %s%s%s%s", end->name, position ? "position " : "", position ? position : "",
 				 position ? ": " : "", message ? message : PQerrorMessage(end->conn));
 	if (detail != NULL)
 		pg_log_error_detail("%s", detail);
+	if (place != NULL)
+		pg_log_error_detail("%s", place);
 	if (hint != NULL)
 		pg_log_error_hint("%s", hint);
 	exit(1);

@@ -89,9 +89,25 @@ begin_rows(CopyState *state)
 	state->page = 0;
 }
 
+/*
+ * End the running query.  If it failed, end the program.  If the error does not name the
+ * event, name the last event that was received: the rows that precede the error were sent.
+ */
+static void
+end_rows(const Source *source, CopyState *state)
+{
+	PGresult   *result = end_query(state->end);
+	End			place = *state->end;
+
+	if (state->after > PG_INT64_MIN && position_in_context(result) == NULL)
+		place.name = psprintf("%s: after %s %lld", place.name, source->unit, (long long) state->after);
+	PQclear(check_result(&place, result));
+	state->running = false;
+}
+
 /* Receive the next row of the running query; false if it has returned all its rows. */
 static bool
-receive_row(CopyState *state, Line *line)
+receive_row(const Source *source, CopyState *state, Line *line)
 {
 	int			length;
 	char	   *at;
@@ -105,8 +121,7 @@ receive_row(CopyState *state, Line *line)
 	stop_if_canceled();
 	if (length < 0)
 	{
-		PQclear(check_result(state->end, end_query(state->end)));
-		state->running = false;
+		end_rows(source, state);
 		return false;
 	}
 	at = state->row;
@@ -114,7 +129,7 @@ receive_row(CopyState *state, Line *line)
 	if (length >= 19 && memcmp(at, "PGCOPY\n\377\r\n\0", 11) == 0)
 		at += 19;				/* the header precedes the first row */
 	if (state->row + length - at < 2 || number_at(at, 2) != 2)
-		return receive_row(state, line);	/* the trailer */
+		return receive_row(source, state, line);	/* the trailer */
 	line->number = number_at(at + 6, 8);
 	line->length = number_at(at + 14, 4);
 	line->text = at + 18;
@@ -131,7 +146,7 @@ next_row(Source *source, Line *line)
 	{
 		if (!state->running)
 			begin_rows(state);
-		if (receive_row(state, line) && line->number <= state->mark)
+		if (receive_row(source, state, line) && line->number <= state->mark)
 		{
 			state->after = line->number;
 			state->page++;

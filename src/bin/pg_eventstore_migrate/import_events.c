@@ -108,15 +108,33 @@ number_in_context(const PGresult *result)
 	return digits > 0 ? pnstrdup(at + strlen(words), digits) : NULL;
 }
 
-/* Report why a batch was not imported, and end the program. */
+/* Return the key of an event of a stage that is at fault, for messages; "" if unknown. */
+static const char *
+key_at_fault(const End *target, const PGresult *result, const char *stage, const char *number)
+{
+	Line		line;
+
+	if (!lacks_character(result))
+		return "";
+	if (PQtransactionStatus(target->conn) != PQTRANS_IDLE)
+		run_command(target, "ROLLBACK");
+	line.text = query_value(target, psprintf("SELECT event FROM %s WHERE line = %s", stage, number));
+	if (line.text == NULL)
+		return "";
+	line.length = strlen(line.text);
+	return key_with_character(target, &line, ": key ");
+}
+
+/* Report why the events of a stage were not imported, and end the program. */
 static void
-fail_batch(const Import *import, const PGresult *result)
+fail_batch(const Import *import, const PGresult *result, const char *stage)
 {
 	End			place = *import->target;
 	const char *number = number_in_context(result);
 
 	if (number != NULL)
-		place.name = psprintf("%s: %s %s", import->source->name, import->source->unit, number);
+		place.name = psprintf("%s: %s %s%s", import->source->name, import->source->unit, number,
+							  key_at_fault(import->target, result, stage, number));
 	fail_query(&place, result);
 }
 
@@ -159,13 +177,12 @@ import_batch_as_text(const Import *import, Source *batch)
 {
 	PGresult   *error;
 
-	rewind_batch(batch);
-	fill_stage(import->target, batch, true, false);
+	fill_stage(import->target, batch, true);
 	error = import_query(import, "SELECT line, event FROM " STAGE);
 	if (error == NULL)
 		return true;
 	if (!is_order_error(import, error))
-		fail_batch(import, error);
+		fail_batch(import, error, STAGE);
 	PQclear(error);
 	return false;
 }
@@ -205,7 +222,7 @@ end_batch_import(Import *import, const Session *session)
 		if (error == NULL)
 			return true;
 		if (PQstatus(session->end.conn) == CONNECTION_BAD)
-			fail_batch(import, error);
+			fail_query(import->target, error);
 		PQclear(error);
 	}
 	return import_batch_as_text(import, session->batch);
@@ -254,7 +271,7 @@ import_ordered(const Import *import, const char *verb)
 		PGresult   *error = import_query(import, query);
 
 		if (error != NULL)
-			fail_batch(import, error);
+			fail_batch(import, error, ORDERED_STAGE);
 		pg_free(query);
 		progress_show(total - last + Min(done + options.batch_size, last));
 	}
@@ -271,12 +288,9 @@ stage_rest(const Import *import)
 
 		if (!session->full || &session->end == import->target)
 			continue;			/* the stage has that batch already */
-		rewind_batch(session->batch);
-		fill_stage(import->target, session->batch, false, false);
+		fill_stage(import->target, session->batch, false);
 	}
-	progress_begin(import->source, "brought to the server", import->source->events);
-	fill_stage(import->target, import->source, false, true);
-	progress_end();
+	fill_stage_with_all(import->target, import->source, "brought to the server");
 	if (!options.quiet)
 		pg_log_info("putting the events in order");
 	order_stage(import->target);

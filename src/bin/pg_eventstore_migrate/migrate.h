@@ -143,6 +143,7 @@ extern void run_command(const End *end, const char *sql);
 extern char *query_value(const End *end, const char *sql);
 extern int64 query_number(const End *end, const char *sql);
 extern PGresult *check_result(const End *end, PGresult *result);
+extern const char *position_in_context(const PGresult *result);
 extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
 extern void create_store_if_missing(const End *end, const char *widening);
 extern char *store_name(const End *end);
@@ -222,12 +223,15 @@ extern PGresult *end_copy(const End *end, PQExpBuffer rows);
 #define ORDERED_STAGE "pg_temp.eventstore_migrate_ordered"
 
 extern void create_stage(const End *end);
-extern void fill_stage(const End *end, Source *source, bool truncate, bool show);
+extern bool lacks_character(const PGresult *result);
+extern const char *key_with_character(const End *end, const Line *line, const char *prefix);
+extern void fill_stage(const End *end, Source *batch, bool truncate);
+extern void fill_stage_with_all(const End *end, Source *source, const char *verb);
 extern void order_stage(const End *end);
 
 /* column_stage.c */
 #define COLUMN_STAGE "pg_temp.eventstore_migrate_columns"
-#define COLUMN_STAGE_QUERY "SELECT line, event_id, event_type, occurred_at::pg_catalog.timestamptz," \
+#define COLUMN_STAGE_QUERY "SELECT line, event_id, event_type, occurred_at," \
 	" correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version," \
 	" data, metadata FROM " COLUMN_STAGE
 

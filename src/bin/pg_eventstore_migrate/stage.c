@@ -47,26 +47,114 @@ put_stage_row(PQExpBuffer rows, const Line *line)
 	put_text(rows, sent.text, sent.length);
 }
 
-/* Copy all events of a source to the stage; on failure end the program. */
+/*
+ * Return whether an error may say that the encoding of the database lacks a character.
+ * SQL_ASCII has no conversion for an escaped character, which is "not supported".
+ */
+bool
+lacks_character(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state != NULL && (strcmp(state, "22P05") == 0 || strcmp(state, "0A000") == 0);
+}
+
+/* Return whether a database can store all characters of some JSON, also escaped ones. */
+static bool
+can_store(const End *end, const char *json, size_t length)
+{
+	const Oid	type = 25;		/* text */
+	const int	bytes = (int) length;
+	const int	binary = 1;
+	size_t		plain = 0;
+	PGresult   *result;
+	bool		can;
+
+	while (plain < length && !IS_HIGHBIT_SET(json[plain]) && json[plain] != '\\')
+		plain++;
+	if (plain == length)
+		return true;
+	result = PQexecParams(end->conn, "SELECT 1 WHERE $1::pg_catalog.jsonb IS NULL", 1,
+						  &type, &json, &bytes, &binary, 0);
+	can = !lacks_character(result);
+	PQclear(result);
+	return can;
+}
+
+/* Return the first key with a character that a database cannot store, with a prefix. */
+const char *
+key_with_character(const End *end, const Line *line, const char *prefix)
+{
+	Scan		scan;
+	Pair		pair;
+
+	if (!begin_object(&scan, line))
+		return "";
+	while (next_pair(&scan, &pair))
+	{
+		if (!can_store(end, pair.key, pair.key_end - pair.key) ||
+			!can_store(end, pair.value, pair.value_end - pair.value))
+			return psprintf("%s%.*s", prefix, (int) (pair.key_end - pair.key), pair.key);
+	}
+	return "";
+}
+
+/*
+ * Report why a batch was not copied to the stage, and end the program.  If the database
+ * lacks a character, name the first event that has one: the error of a COPY names none.
+ */
+static void
+fail_copy(const End *end, Source *batch, const PGresult *error)
+{
+	End			place = *end;
+	Line		line;
+
+	rewind_batch(batch);
+	while (lacks_character(error) && batch->next(batch, &line))
+	{
+		if (can_store(end, line.text, line.length))
+			continue;
+		place.name = psprintf("%s: %s %lld%s", batch->name, batch->unit, (long long) line.number,
+							  key_with_character(end, &line, ": key "));
+		break;
+	}
+	fail_query(&place, error);
+}
+
+/* Copy a batch to the stage, perhaps instead of its rows; on failure end the program. */
 void
-fill_stage(const End *end, Source *source, bool truncate, bool show)
+fill_stage(const End *end, Source *batch, bool truncate)
 {
 	PQExpBuffer rows = begin_copy(end, STAGE, truncate);
 	Line		line;
 	PGresult   *error;
 
-	while (source->next(source, &line))
+	rewind_batch(batch);
+	while (batch->next(batch, &line))
 	{
 		stop_if_canceled();
 		put_stage_row(rows, &line);
 		if (rows->len >= COPY_PIECE)
 			send_rows(end, rows);
-		if (show && source->events % 1024 == 0)
-			progress_show(source->events);
 	}
 	error = end_copy(end, rows);
 	if (error != NULL)
-		fail_query(end, error);
+		fail_copy(end, batch, error);
+}
+
+/* Copy all events of a source to the stage, and show the progress. */
+void
+fill_stage_with_all(const End *end, Source *source, const char *verb)
+{
+	Source	   *batch = create_batch(source);
+
+	progress_begin(source, verb, source->events);
+	while (read_batch(batch))
+	{
+		fill_stage(end, batch, false);
+		progress_show(source->events);
+	}
+	progress_end();
 }
 
 /* Give events without a version that of the last one before them in the aggregate. */

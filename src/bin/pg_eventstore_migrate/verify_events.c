@@ -161,9 +161,7 @@ verify_events(void)
 	run_command(store, "SET row_security = off");
 	given = open_source(given_is_source ? &options.source : &options.target);
 	create_stage(store);
-	progress_begin(given, "read", 0);
-	fill_stage(store, given, false, true);
-	progress_end();
+	fill_stage_with_all(store, given, "read");
 	differences = compare_events(given, store, given_is_source);
 	if (!options.quiet)
 		pg_log_info("%lld events compared, %lld differ",
