@@ -26,13 +26,13 @@ SELECT position, event_id, aggregate_version FROM reg_import.target ORDER BY pos
 
 -- from a query, with values of other types
 SELECT * FROM eventstore.import_events($$
-  SELECT '018f0000-0000-7000-8000-00000000000' || n AS event_id, 'counted' AS event_type, timestamp '2024-02-01' + n * interval '1 day' AS occurred_at,
+  SELECT '018f0000-0000-7000-8000-00000000000' || n AS event_id, 'counted' AS event_type, (timestamp '2024-02-01' + n * interval '1 day') AT TIME ZONE 'UTC' AS occurred_at,
          'q' AS aggregate_id, n::bigint AS aggregate_version, json_build_object('n', n) AS data, NULL AS metadata
     FROM generate_series(1, 3) n$$);
 SELECT * FROM eventstore.import_events('SELECT gen_random_uuid() AS event_id, $q$x$q$::name AS event_type, 1.0 AS data');
 SELECT event_type, occurred_at, aggregate_version, data FROM eventstore.get_events_by_aggregate('q');
 -- a query without rows
-SELECT * FROM eventstore.import_events('SELECT 1 AS event_type WHERE false');
+SELECT * FROM eventstore.import_events('SELECT 1 AS event_type, 1 AS data WHERE false');
 
 -- from JSON, and from rows of it
 SELECT * FROM eventstore.import_json('[{"event_id": "j-1", "event_type": "t", "aggregate_id": "j", "n": 1}, {"event_id": "j-2", "event_type": "t", "aggregate_id": "j", "n": 2}]');
@@ -117,7 +117,7 @@ SELECT * FROM eventstore.import_events($$
   SELECT 'typed-1'::char(12) AS event_id, 'padded'::char(20) AS event_type, 'typed'::char(30) AS aggregate_id, 1.0 AS aggregate_version,
          '2026-02-01 12:00Z'::reg_import.moment AS occurred_at, 2.50 AS data
   UNION ALL SELECT 'typed-2', 'padded', 'typed', 2, '2026-02-01 12:00Z', 'NaN' WHERE false $$, 'reg_import.many');
-SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, date '2026-02-03' AS occurred_at, '{"a": 1}'::json AS data, 'typed-3'::name AS event_id $$, 'reg_import.many');
+SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, date '2026-02-03'::timestamptz AS occurred_at, '{"a": 1}'::json AS data, 'typed-3'::name AS event_id $$, 'reg_import.many');
 RESET DateStyle;
 SET TimeZone = 'UTC';
 SELECT '<' || event_id || '>' AS event_id, event_type, aggregate_id, occurred_at, data FROM reg_import.many WHERE event_id LIKE 'typed%' ORDER BY event_id;
@@ -223,14 +223,7 @@ SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS agg
 SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, ROW(1)::reg_import.number AS line, 1 AS data $$, 'reg_import.casts');
 SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, ROW(1)::reg_import.number AS occurred_at, 1 AS data $$, 'reg_import.casts');
 SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, ROW(1)::reg_import.number::integer AS aggregate_version, 1 AS data $$, 'reg_import.casts');
--- those of PostgreSQL do; JSON's null is refused by some versions, and null for others
-SELECT * FROM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, '2'::jsonb AS aggregate_version, 1 AS data $$, 'reg_import.casts');
-DO $do$
-BEGIN
-  PERFORM eventstore.import_events($$ SELECT 't' AS event_type, 'own' AS aggregate_id, 'null'::jsonb AS aggregate_version, 1 AS data $$, 'reg_import.casts');
-EXCEPTION WHEN invalid_parameter_value THEN NULL;
-END $do$;
-SELECT aggregate_id, aggregate_version FROM reg_import.casts WHERE aggregate_id = 'own' ORDER BY 2 LIMIT 2;
+SELECT aggregate_id, aggregate_version FROM reg_import.casts WHERE aggregate_id = 'own';
 
 -- the progress of this session's work, the outermost of it, seen from inside
 SELECT * FROM eventstore.progress;
