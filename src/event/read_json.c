@@ -209,7 +209,7 @@ read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 				 errmsg("an event with key \"data\" cannot have unknown keys"),
 				 errdetail("Event %d has the unknown key \"%s\".", event->ordinal,
 						   pges_shorten(pnstrdup(stranger.val.string.val, stranger.val.string.len))),
-				 errhint("Put it inside \"data\" or \"metadata\", or leave out the key \"data\" to make all unknown keys the data.")));
+				 errhint("Correct its spelling, or put it inside \"data\" or \"metadata\".")));
 }
 
 /* Raise the error that a JSON value is no event because it is not an object. */

@@ -131,20 +131,20 @@ report_shape(Relation rel, const char *difference)
 			 errdetail("%s", difference)));
 }
 
-/* Raise the error that a column of the right type rounds its values. */
+/* Raise the error that a column has another type than that of a store, or rounds its values. */
 static void
-report_precision(Relation rel, Form_pg_attribute att)
+report_type(Relation rel, Form_pg_attribute att, const PgesColumnShape *column)
 {
 	char	   *table = pges_relation_name(RelationGetRelid(rel));
-	char	   *type = format_type_be(att->atttypid);
+	char	   *type = format_type_be(column->type);
 
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("table %s does not have the shape of a store", table),
 			 errdetail("Column \"%s\" has type %s instead of %s.", NameStr(att->attname),
 					   format_type_with_typemod(att->atttypid, att->atttypmod), type),
-			 errhint("The owner of the table can change it: ALTER TABLE %s ALTER %s TYPE %s.",
-					 table, NameStr(att->attname), type)));
+			 errhint("If it is to be a store, its owner can change it: ALTER TABLE %s ALTER %s TYPE %s%s.",
+					 table, NameStr(att->attname), type, column->type == VARCHAROID ? " COLLATE \"C\"" : "")));
 }
 
 /* Return the attribute of a store's column; raise an error if there is none. */
@@ -197,13 +197,8 @@ pges_check_columns(Relation rel)
 		const PgesColumnShape *column = &pges_columns[i];
 		Form_pg_attribute att = find_column(rel, column);
 
-		if (att->atttypid != column->type)
-			report_shape(rel, psprintf("Column \"%s\" has type %s instead of %s.",
-									   column->name,
-									   format_type_be(att->atttypid),
-									   format_type_be(column->type)));
-		if (att->atttypmod != -1 && column->type != VARCHAROID)
-			report_precision(rel, att);
+		if (att->atttypid != column->type || (att->atttypmod != -1 && column->type != VARCHAROID))
+			report_type(rel, att, column);
 		if (column->not_null && !att->attnotnull)
 			report_shape(rel, psprintf("Column \"%s\" allows null values.",
 									   column->name));

@@ -131,7 +131,7 @@ migrate_ok('the same again', qr/0 events imported, 4 were there already/, "--sou
 migrate_ok('verify', qr/4 events compared, 0 differ/, '--verify', "--source=$file", "--target=$connstr", @store);
 
 my $exported = "$dir/exported.jsonl";
-my $out = migrate_ok('store to file', qr/4 events exported/, "--source=$connstr", "--target=$exported", @store);
+my $out = migrate_ok('store to file', qr/4 events exported to "\Q$exported\E"/, "--source=$connstr", "--target=$exported", @store);
 is($out, '', 'nothing is written to the standard output');
 is(migrate_ok('store to standard output', qr/4 events exported/, "--source=$connstr", '--target=-', @store),
   slurp_file($exported), 'the standard output gets the same');
@@ -428,6 +428,9 @@ migrate_ok('a wide store to the default one, which comes with the extension', qr
 migrate_ok('a wide store', qr/1 events imported/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=other');
 $node->safe_psql('wide', "SELECT eventstore.create_store('eventstore.narrow')");
 migrate_fails('a wide store to one that is there', qr/too long/, "--source=$connstr", '--source-schema=migrate', '--source-table=wide', '--target=' . $node->connstr('wide'), '--table=narrow');
+$node->safe_psql('postgres', 'CREATE DATABASE wide2');
+my $long = 'order-7f0d2bb6-6d43-4b6e-9d0e-0c5a4d1c9a10';
+migrate_ok('long ids from a file', qr/1 events imported/, \qq({"event_type": "t", "aggregate_id": "$long", "data": 1}), '--source=-', '--target=' . $node->connstr('wide2'), @$_) for [], [ '--table=other' ];
 migrate_fails('a store of the same name', qr/has no store eventstore.wide.*--source-schema/s, "--source=$connstr", '--target=-', '--table=wide');
 
 # Nor what row security hides.
@@ -484,7 +487,7 @@ my %bad = (
   'no time' => [ '{"event_type": "t", "occurred_at": "yesterdy", "data": 1}', qr/occurred_at.*yesterdy/s ],
   'a version' => [ '{"event_type": "t", "aggregate_id": "b", "aggregate_version": -1, "data": 1}', qr/aggregate_version/ ],
   'an unknown key' => [ '{"event_type": "t", "data": 1, "colour": 1}', qr/colour/ ],
-  'too long' => [ '{"event_type": "t", "aggregate_id": "' . 'x' x 37 . '", "data": 1}', qr/too long.*aggregate_id/s ],
+  'too long' => [ '{"event_type": "t", "aggregate_id": "' . 'x' x 256 . '", "data": 1}', qr/too long.*aggregate_id/s ],
   'a hole' => [ event('g', 2), qr/aggregate_version|version/ ],
   'another type' => [ '{"event_type": "t", "aggregate_id": "ok", "aggregate_type": "Other", "data": 1}', qr/type/ ],
   'other content' => [ event('ok', 1, '"data": 7'), qr/ok-1/ ],
@@ -513,7 +516,7 @@ my ($dry, @dry) = new_store();
 migrate_ok('dry run', qr/10 events would be imported, 0 are there already/, \join("\n", @mixed), '--source=-', '--dry-run', "--target=$connstr", @dry);
 is(query("SELECT to_regclass('migrate.$dry') IS NULL"), 't', 'the store is not made');
 migrate_fails('dry run of bad input', qr/line 4: key "event_type"/, "--source=$path", '--dry-run', "--target=$connstr", @dry);
-migrate_ok('dry run of an export', qr/4 events read/, "--source=$connstr", '--dry-run', "--target=$dir/dry.jsonl", @store);
+migrate_ok('dry run of an export', qr/4 events would be exported/, "--source=$connstr", '--dry-run', "--target=$dir/dry.jsonl", @store);
 ok(!-e "$dir/dry.jsonl", 'no file is written');
 
 # Verify finds each difference.

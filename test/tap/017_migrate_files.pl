@@ -230,7 +230,7 @@ for my $target ("$dir/folder", "$dir/folder/")
   ends('a directory', 1, qr/could not open file "\S+folder\/?" for writing: Is a directory/, command('', $program, $nowhere, "--target=$target"));
 }
 ends('a directory, dry', 1, qr/folder" for writing: Is a directory/, command('', $program, $nowhere, '--dry-run', "--target=$dir/folder"));
-ends('a dry run', 0, qr/1 events read/, command('', $program, $from, '--dry-run', "--target=$dir/dry.jsonl"));
+ends('a dry run', 0, qr/1 events would be exported/, command('', $program, $from, '--dry-run', "--target=$dir/dry.jsonl"));
 is(join(' ', glob("$dir/dry*")), '', 'a dry run: nothing stays');
 ends('a dry run with no directory', 1, qr/for writing: No such file/, command('', $program, $from, '--dry-run', "--target=$dir/none/x.jsonl"));
 ends('a directory as source', 1, qr/folder" for reading: Is a directory/, command('', $program, "--source=$dir/folder", $to));

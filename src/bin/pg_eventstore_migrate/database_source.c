@@ -340,7 +340,7 @@ set_up_foreign_tables(Source *source, CopyState *state, SourceFormat format)
 		psprintf(MESSAGE_DB_QUERY, messages);
 	source->expected = estimate_rows(end, messages);
 	source->unit = emmett ? "event" : "global position";
-	source->widening = "ALTER aggregate_id TYPE varchar(255) COLLATE \"C\"";
+	source->widening = WIDE_AGGREGATE_ID;
 }
 
 /* Open an end as a source.  If a database has no store, end the program. */

@@ -198,6 +198,7 @@ open_file_source(const char *path)
 	state->capacity = 2 * PIECE;
 	state->buffer = pg_malloc(state->capacity);
 	source->unit = "line";
+	source->widening = WIDE_AGGREGATE_ID;
 	source->next = next_line;
 	source->state = state;
 	return source;

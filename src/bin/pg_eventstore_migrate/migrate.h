@@ -84,6 +84,9 @@ typedef struct Line
 	size_t		length;
 } Line;
 
+/* How to alter a new store for events that have prefixed or composed aggregate ids. */
+#define WIDE_AGGREGATE_ID "ALTER aggregate_id TYPE varchar(255) COLLATE \"C\""
+
 typedef struct Source
 {
 	const char *name;			/* for messages */

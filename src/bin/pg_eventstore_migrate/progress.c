@@ -215,8 +215,8 @@ progress_report_total(const Counts *counts)
 	if (options.quiet)
 		return;
 	if (options.target.is_file)
-		pg_log_info("%lld events %s in %.1f s", (long long) counts->imported,
-					options.dry_run ? "read" : "exported", seconds);
+		pg_log_info("%lld events %s to \"%s\", in %.1f s", (long long) counts->imported,
+					options.dry_run ? "would be exported" : "exported", options.target.name, seconds);
 	else
 		pg_log_info("%lld events %s, %lld %s already, in %.1f s", (long long) counts->imported,
 					options.dry_run ? "would be imported" : "imported",
