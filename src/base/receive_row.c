@@ -11,6 +11,9 @@
  *		keep		the row that is there
  *		ignore		the row that is there; what is changed on the publisher has
  *					no meaning here
+ *
+ * A restore with --disable-triggers enables the triggers in the ordinary way, in which
+ * they fire for every session.  So they do nothing unless the session is a replica.
  */
 #include "postgres.h"
 
@@ -29,7 +32,15 @@ find_same_key(Relation rel, TupleTableSlot *row, TupleTableSlot *found)
 {
 	Oid			key = pges_primary_key_compat(rel);
 
+	slot_getallattrs(row);		/* the row of a statement is not deformed yet */
 	return OidIsValid(key) && RelationFindReplTupleByIndex(rel, key, LockTupleExclusive, row, found);
+}
+
+/* Return the row that a change writes or deletes. */
+static HeapTuple
+changed_row(const TriggerData *trigdata)
+{
+	return TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
 }
 
 PG_FUNCTION_INFO_V1(pges_receive_row);
@@ -47,6 +58,8 @@ pges_receive_row(PG_FUNCTION_ARGS)
 						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
 						 TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) && trigdata->tg_trigger->tgnargs == 1,
 						 "the tables of the extension", NULL);
+	if (SessionReplicationRole != SESSION_REPLICATION_ROLE_REPLICA)
+		return PointerGetDatum(changed_row(trigdata));
 	action = trigdata->tg_trigger->tgargs[0];
 	if (strcmp(action, "ignore") == 0)
 		return PointerGetDatum(NULL);

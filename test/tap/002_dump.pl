@@ -48,6 +48,8 @@ SELECT * FROM eventstore.append('[
   {"event_id": "retry-1", "event_type": "e", "aggregate_id": "b", "data": {"x": 1}},
   {"event_id": "retry-2", "event_type": "e", "aggregate_id": "c", "data": {"x": 2}},
   {"event_id": "retry-3", "event_type": "e", "data": {"x": 3}}]', '{"b": 0, "c": 0}', '$name');
+SELECT eventstore.append_event('e', '{"name": "Ann"}', 'd', event_id => 'personal', store => '$name');
+SELECT eventstore.redact_event('personal', 'asked for', store => '$name');
 EOS
 }
 $node->safe_psql('source', "SELECT eventstore.append_event('e', '1', repeat('a', 255), event_id => repeat('i', 300))");
@@ -59,6 +61,7 @@ sub picture
   my $picture = $node->safe_psql($dbname, <<'EOS');
 SELECT store, notifications, channel, owner, position_sequence FROM eventstore.stores ORDER BY store::text;
 SELECT last_value, is_called FROM eventstore.events_position_seq;
+SELECT * FROM eventstore.erasures ORDER BY erasure_id;
 SELECT c.oid::regclass, relacl FROM pg_class c WHERE oid IN (SELECT store FROM eventstore.stores) ORDER BY c.oid::regclass::text;
 SELECT indexdef FROM pg_indexes WHERE schemaname IN ('eventstore', 'shop', 'quiet', 'Odd " schema') ORDER BY 1;
 SELECT tgrelid::regclass, tgname, tgtype, tgenabled, tgargs FROM pg_trigger
@@ -100,6 +103,7 @@ sub goes_on
       "t\nt\nt", "$how: $store recognises a retry");
     is($node->safe_psql($dbname, "SELECT position, aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"a\", \"data\": 1}]', '{\"a\": 3}', '$name')"),
       "$next|4", "$how: $store continues positions and versions");
+    is(sqlstate($node, "SELECT eventstore.redact_event('personal', 'again', store => '$name')", dbname => $dbname), '00000', "$how: $store erases");
     is(sqlstate($node, "UPDATE $store SET data = '0'", dbname => $dbname), '0A000', "$how: $store refuses UPDATE");
     is(sqlstate($node, "TRUNCATE $store", dbname => $dbname), '0A000', "$how: $store refuses TRUNCATE");
   }
@@ -150,7 +154,7 @@ check_restore('triggers disabled', [],
   [ [ 'pg_restore', '-e', '--schema-only', "$dir/custom" ], [ 'pg_restore', '-e', '--data-only', '--disable-triggers', "$dir/custom" ] ]);
 check_restore('parallel, triggers disabled', [],
   [ [ 'pg_restore', '-e', '--schema-only', "$dir/directory" ], [ 'pg_restore', '-e', '-j', '2', '--data-only', '--disable-triggers', "$dir/directory" ] ]);
-check_restore('replica role', [], [ [ 'env', 'PGOPTIONS=-csession_replication_role=replica', @psql, '-f', "$dir/plain" ] ]);
+check_restore('replica role', [], [ [ 'env', 'PGOPTIONS=-csession_replication_role=replica', @psql, '-f', "$dir/inserts" ] ]);
 
 # --schema-only alone leaves empty stores that start from the beginning.
 $node->safe_psql('postgres', 'CREATE DATABASE empty');
