@@ -37,6 +37,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_func.h"
+#include "parser/parse_type.h"
 #include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
@@ -75,9 +76,9 @@ is_in_schema(const RangeVar *name)
 	return name->schemaname != NULL && strcmp(name->schemaname, "eventstore") == 0;
 }
 
-/* Return whether a list of column definitions has a column. */
-static bool
-defines_column(const List *elements, const char *name)
+/* Return the type of a column in a list of definitions; InvalidOid if there is none. */
+static Oid
+defined_type(const List *elements, const char *name)
 {
 	ListCell   *lc;
 
@@ -86,21 +87,22 @@ defines_column(const List *elements, const char *name)
 		const ColumnDef *column = lfirst(lc);
 
 		if (IsA(column, ColumnDef) && strcmp(column->colname, name) == 0)
-			return true;
+			return column->typeName ? LookupTypeNameOid(NULL, column->typeName, true) : InvalidOid;
 	}
-	return false;
+	return InvalidOid;
 }
 
 /*
  * Return whether a list of column definitions has the columns of a store that cannot be
- * null.  A dump of an older version may lack others.
+ * null, with their types.  A dump of an older version may lack others.
  */
 static bool
 defines_store(const List *elements)
 {
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		if (pges_columns[i].not_null && !defines_column(elements, pges_column_name(i)))
+		if (pges_columns[i].not_null &&
+			defined_type(elements, pges_column_name(i)) != pges_columns[i].type)
 			return false;
 	}
 	return true;
@@ -116,7 +118,10 @@ is_like_store(const RangeVar *name)
 		return false;
 	for (int i = 0; i < PGES_NUM_COLUMNS; i++)
 	{
-		if (pges_columns[i].not_null && get_attnum(relid, pges_column_name(i)) == InvalidAttrNumber)
+		AttrNumber	attnum = get_attnum(relid, pges_column_name(i));
+
+		if (pges_columns[i].not_null &&
+			(attnum == InvalidAttrNumber || get_atttype(relid, attnum) != pges_columns[i].type))
 			return false;
 	}
 	return true;
@@ -147,7 +152,10 @@ index_of_store(const RangeVar *table, char *index)
 	return makeRangeVar(table->schemaname, index, -1);
 }
 
-/* Return the name of a relation that a restore of a store creates; NULL for others. */
+/*
+ * Return the name of a relation that a restore of a store creates; NULL for others.  A
+ * dump gives all options of a sequence.
+ */
 static const RangeVar *
 created_part(Node *command)
 {
@@ -157,13 +165,14 @@ created_part(Node *command)
 			{
 				const CreateStmt *create = (const CreateStmt *) command;
 
-				return !create->if_not_exists && defines_store(create->tableElts) ? create->relation : NULL;
+				return !create->if_not_exists && is_in_schema(create->relation) &&
+					defines_store(create->tableElts) ? create->relation : NULL;
 			}
 		case T_CreateSeqStmt:
 			{
 				const CreateSeqStmt *create = (const CreateSeqStmt *) command;
 
-				return create->if_not_exists ? NULL : create->sequence;
+				return create->if_not_exists || create->options == NIL ? NULL : create->sequence;
 			}
 		case T_IndexStmt:
 			{

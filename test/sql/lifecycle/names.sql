@@ -43,13 +43,13 @@ DROP EXTENSION pg_eventstore;
 CREATE SUBSCRIPTION reg_names CONNECTION 'dbname=none' PUBLICATION p;
 \set VERBOSITY terse
 -- and does what it likes with what is its own, by names like those of the extension
-CREATE TABLE reg_names.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TABLE reg_names.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 CREATE SEQUENCE reg_names.events_position_seq;
 ALTER TABLE reg_names.events ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
 CREATE UNIQUE INDEX events_position_key ON reg_names.events (position);
-CREATE TEMP TABLE events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TEMP TABLE events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 CREATE FUNCTION reg_names.after_append() RETURNS integer LANGUAGE sql AS 'SELECT 1';
 ALTER FUNCTION reg_names.after_append() RENAME TO other;
 ALTER TABLE reg_names.events RENAME event_id TO id;
@@ -67,6 +67,21 @@ CREATE SEQUENCE eventstore.events_position_seq;
 ROLLBACK;
 SELECT to_regclass('eventstore.events') IS NOT NULL AS there;
 
+-- nor does an unused one to another sequence, or to a table with the names of its columns only
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT eventstore.drop_store('eventstore.events', true), eventstore.create_store('eventstore.events');
+RESET client_min_messages;
+SAVEPOINT unused;
+CREATE TABLE eventstore.events (position bigserial PRIMARY KEY, event_id uuid NOT NULL, event_type text NOT NULL,
+  occurred_at timestamptz NOT NULL, data jsonb NOT NULL);
+ROLLBACK TO unused;
+CREATE SEQUENCE eventstore.events_position_seq;
+ROLLBACK TO unused;
+CREATE TABLE eventstore.other (position bigint, event_id uuid, event_type text, occurred_at timestamptz, data jsonb);
+ALTER TABLE eventstore.other ADD CONSTRAINT events_pkey PRIMARY KEY (event_id);
+ROLLBACK;
+
 -- an unused one gives way to the table of a store, in this transaction only
 BEGIN;
 SET LOCAL client_min_messages = warning;
@@ -75,19 +90,19 @@ SELECT eventstore.set_archive_hold('h', 0), eventstore.advance_watermark();
 RESET client_min_messages;
 SAVEPOINT unused;
 CREATE VIEW reg_names_other.v AS SELECT * FROM eventstore.events;
-CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 ROLLBACK TO unused;
-CREATE TABLE IF NOT EXISTS eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TABLE IF NOT EXISTS eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 CREATE SEQUENCE IF NOT EXISTS eventstore.events_position_seq;
 SELECT count(*) FROM eventstore.stores WHERE store = 'eventstore.events'::regclass;
-CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 SELECT count(*) FROM eventstore.stores WHERE store = 'eventstore.events'::regclass;
 SELECT (SELECT count(*) FROM eventstore.archive_holds WHERE name = 'h') AS holds, to_regclass('eventstore.events_position_seq') AS sequence;
-CREATE TABLE eventstore.events (position bigint, event_id text, event_type text, occurred_at timestamptz, correlation_id text,
-  causation_id text, aggregate_id text, aggregate_type text, aggregate_version integer, data jsonb, metadata jsonb);
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 ROLLBACK;
 
 SET client_min_messages = warning;
