@@ -4,10 +4,10 @@
  *
  * The default store belongs to no extension, so pg_dump dumps it like any store, with
  * all that was changed in it.  But before a restore creates its table, CREATE EXTENSION
- * has created another one.  So an unused default store gives way to the table of a store
- * that gets its name, or if the dumped store was renamed, to a sequence or an index with
- * the name of one of its own.  DROP EXTENSION drops the default store first, because a
- * store keeps the extension from being dropped.
+ * has created another one.  So an unused default store and its archive give way to the
+ * table of a store that gets their name, or if the dumped store was renamed, to a sequence
+ * or an index with the name of one of their own.  DROP EXTENSION drops both first, because
+ * a store keeps the extension from being dropped.
  *
  * The C code finds the functions and tables of the extension, and schema eventstore, by
  * their names.  So they may not be renamed or moved.
@@ -40,8 +40,10 @@
 #include "parser/parse_type.h"
 #include "storage/bufmgr.h"
 #include "utils/acl.h"
+#include "utils/catcache.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/act_as.h"
 #include "base/compat.h"
@@ -195,59 +197,124 @@ created_part(Node *command)
 static Oid
 table_of_part(Oid relid)
 {
+	char		relkind = get_rel_relkind(relid);
 	Oid			table;
 	int32		column;
 
-	if (get_rel_relkind(relid) == RELKIND_INDEX)
+	if (relkind == RELKIND_INDEX)
 		return IndexGetRelation(relid, true);
-	if (sequenceIsOwned(relid, DEPENDENCY_AUTO, &table, &column))
+	if (relkind == RELKIND_SEQUENCE && sequenceIsOwned(relid, DEPENDENCY_AUTO, &table, &column))
 		return table;
 	return relid;
 }
 
-/* Return whether a store has never had an event.  Keep the lock if it has not. */
+/* Return the archive of a store, or InvalidOid. */
+static Oid
+archive_of(Oid store)
+{
+	bool		is_new;
+
+	return pges_find_archive(store, &is_new);
+}
+
+/* Return whether the user owns a table. */
 static bool
-is_unused(Oid relid, LOCKMODE mode)
+is_owner(Oid relid)
+{
+	return pges_owns_table_compat(relid, GetUserId());
+}
+
+/*
+ * Return whether a store or an archive is a table of the user without a page.  Keep the
+ * lock if so.
+ */
+static bool
+has_no_page(Oid relid, LOCKMODE mode)
 {
 	Relation	rel = try_table_open(relid, mode);
-	List	   *sequences = getOwnedSequences(relid);
-	bool		unused;
+	bool		result;
 
 	if (rel == NULL)
 		return false;
-	unused = pges_is_store(rel) && RelationGetNumberOfBlocks(rel) == 0 &&
-		list_length(sequences) == 1 && pges_next_of_sequence(linitial_oid(sequences)) == 1;
-	table_close(rel, unused ? NoLock : mode);
-	return unused;
+	result = is_owner(relid) &&
+		rel->rd_rel->relkind == RELKIND_RELATION && RelationGetNumberOfBlocks(rel) == 0 &&
+		(pges_is_store(rel) || OidIsValid(pges_store_of_archive(rel)));
+	table_close(rel, result ? NoLock : mode);
+	return result;
 }
 
-/* Drop the default store, whose lock the caller holds. */
+/*
+ * Return whether a store without events is published, or gets or has got the events of
+ * another server.  A publication of all tables, or of a schema, includes another table of
+ * its name, too.
+ */
+static bool
+is_replicated(Oid relid)
+{
+	CatCList   *publications = SearchSysCacheList1(PUBLICATIONRELMAP, ObjectIdGetDatum(relid));
+	bool		is_published = publications->n_members > 0;
+	PgesWatermark watermark;
+
+	ReleaseSysCacheList(publications);
+	return is_published || pges_is_subscribed(relid) ||
+		(pges_read_watermark(relid, true, &watermark) && watermark.position > 0);
+}
+
+/* Return whether a store and its archive have never had an event.  Keep the locks if so. */
+static bool
+is_unused(Oid relid, LOCKMODE mode)
+{
+	List	   *sequences;
+	Oid			archive;
+
+	if (!has_no_page(relid, mode))
+		return false;
+	sequences = getOwnedSequences(relid);
+	if (list_length(sequences) != 1 || pges_next_of_sequence(linitial_oid(sequences)) != 1 ||
+		is_replicated(relid))
+		return false;
+	archive = archive_of(relid);
+	return !OidIsValid(archive) || has_no_page(archive, mode);
+}
+
+/* Drop a table. */
 static void
-drop_default_store(Oid relid, DropBehavior behavior)
+drop_table(Oid relid, DropBehavior behavior)
 {
 	ObjectAddress table;
 
-	pges_forget_store(relid);
 	ObjectAddressSet(table, RelationRelationId, relid);
 	performDeletion(&table, behavior, 0);
 }
 
+/* Drop the default store, whose lock the caller holds, and its archive. */
+static void
+drop_default_store(Oid relid, DropBehavior behavior)
+{
+	Oid			archive = archive_of(relid);
+
+	pges_forget_store(relid);
+	if (OidIsValid(archive))
+		drop_table(archive, behavior);
+	drop_table(relid, behavior);
+}
+
 /*
  * Drop the default store if it has never had an event, and the name of a new relation,
- * which must include the schema, is that of the default store or of a part of it.  If the
- * user may not drop it, the command fails because the name is taken.
+ * which must include the schema, is that of the default store, of its archive or of a part
+ * of these.  If the user may not drop them, the command fails because the name is taken.
  */
 static void
 give_way(const RangeVar *created)
 {
 	Oid			store = default_store();
-	Oid			relid;
+	Oid			table;
 
 	if (!OidIsValid(store) || !is_in_schema(created))
 		return;
-	relid = get_relname_relid(created->relname, get_rel_namespace(store));
-	if (!OidIsValid(relid) || table_of_part(relid) != store ||
-		!pges_owns_table_compat(store, GetUserId()) ||
+	table = table_of_part(get_relname_relid(created->relname, get_rel_namespace(store)));
+	if (!OidIsValid(table) || (table != store && table != archive_of(store)) ||
+		!is_owner(store) ||
 		!is_unused(store, AccessShareLock) || !is_unused(store, AccessExclusiveLock))
 		return;
 	ereport(NOTICE,
@@ -270,22 +337,27 @@ drops_extension(const DropStmt *drop)
 	return false;
 }
 
-/* Before DROP EXTENSION: drop the default store, if the user owns it. */
+/*
+ * Before DROP EXTENSION: drop the default store and its archive, if the user owns them.
+ * Without its link, the archive would be left as a table with a part of the events.
+ */
 static void
 drop_with_extension(DropBehavior behavior)
 {
 	Oid			store = default_store();
 	Relation	rel;
+	Oid			archive;
 	bool		is_store;
 
-	if (!OidIsValid(store) || !pges_owns_table_compat(store, GetUserId()))
+	if (!OidIsValid(store) || !is_owner(store))
 		return;
 	rel = try_table_open(store, AccessExclusiveLock);
 	if (rel == NULL)
 		return;
 	is_store = pges_is_store(rel);
 	table_close(rel, NoLock);
-	if (is_store)
+	archive = archive_of(store);
+	if (is_store && (!OidIsValid(archive) || is_owner(archive)))
 		drop_default_store(store, behavior);
 }
 

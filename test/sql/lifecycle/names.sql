@@ -105,6 +105,67 @@ CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_typ
   causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 ROLLBACK;
 
+-- one without events is in use all the same if it is published, gets the events of another
+-- server, has got them, or has events in its archive only; an empty archive goes with it
+BEGIN;
+SET LOCAL client_min_messages = error;
+SELECT eventstore.drop_store('eventstore.events', true), eventstore.create_store('eventstore.events');
+SAVEPOINT unused;
+CREATE PUBLICATION reg_names FOR TABLE eventstore.events;
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+INSERT INTO pg_subscription_rel SELECT 1, 'eventstore.events'::regclass, 'r';
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+INSERT INTO eventstore.watermarks VALUES ('eventstore.events', 5, now());
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+SELECT eventstore.create_archive();
+INSERT INTO eventstore.events_archive SELECT 1, 'reg_names-1', 'e', now(), NULL, NULL, 'a', NULL, 1, '{}';
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+SELECT eventstore.create_archive();
+ALTER TABLE eventstore.events_archive OWNER TO reg_names;
+ALTER TABLE eventstore.events OWNER TO reg_names;
+ALTER TABLE eventstore.events_archive OWNER TO CURRENT_USER;
+GRANT USAGE, CREATE ON SCHEMA eventstore TO reg_names;
+SET ROLE reg_names;
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+SELECT eventstore.set_retention('eventstore.events', '1 year');
+CREATE VIEW reg_names_other.v AS SELECT * FROM eventstore.events_archive;
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+SELECT eventstore.set_retention('eventstore.events', '1 year');
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+SELECT to_regclass('eventstore.events_archive') AS archive, (SELECT count(*) FROM eventstore.stores WHERE store = 'eventstore.events'::regclass) AS stores;
+ROLLBACK TO unused;
+SELECT eventstore.set_retention('eventstore.events', '1 year');
+CREATE TABLE eventstore.events_archive (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+SELECT to_regclass('eventstore.events') AS store;
+ROLLBACK;
+
+-- DROP EXTENSION drops the default store with its archive
+BEGIN;
+SET LOCAL client_min_messages = warning;
+SELECT eventstore.drop_store('eventstore.events', true), eventstore.create_store('eventstore.events'), eventstore.create_archive();
+INSERT INTO eventstore.events_archive SELECT 1, 'reg_names-1', 'e', now(), NULL, NULL, 'a', NULL, 1, '{}';
+SAVEPOINT archived;
+CREATE VIEW reg_names_other.v AS SELECT * FROM eventstore.events_archive;
+DROP EXTENSION pg_eventstore;
+ROLLBACK TO archived;
+DROP EXTENSION pg_eventstore CASCADE;
+SELECT to_regclass('eventstore.events') AS store, to_regclass('eventstore.events_archive') AS archive;
+ROLLBACK;
+
 SET client_min_messages = warning;
 DROP OWNED BY reg_names CASCADE;
 DROP ROLE reg_names;
