@@ -57,7 +57,7 @@ AS 'MODULE_PATHNAME', 'pges_before_ddl'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.before_ddl() IS
-'Function of the event trigger pg_eventstore_ddl. Before CREATE TABLE eventstore.events with the columns of a store, as in the restore of a dump, it drops the default store and its archive, if the store has never had an event and is not replicated. Before DROP EXTENSION pg_eventstore, it drops both. It rejects commands that rename or move schema eventstore, or tables and functions of the extension.
+'Function of the event trigger pg_eventstore_ddl. Before CREATE TABLE eventstore.events with the columns of a store, as in the restore of a dump, it drops the default store and its archive, if the store has never had an event and is not replicated. Before DROP EXTENSION pg_eventstore, it drops both. It rejects commands that rename or move schema eventstore, or tables, functions and types of the extension, or that give the schema to a role that is no superuser.
 Errors: 0A000 for a command that it rejects; 2BP01 if another object depends on a default store to be dropped.';
 
 REVOKE EXECUTE ON FUNCTION eventstore.before_ddl() FROM PUBLIC;

@@ -9,8 +9,9 @@
  * or an index with the name of one of their own.  DROP EXTENSION drops both first, because
  * a store keeps the extension from being dropped.
  *
- * The C code finds the functions and tables of the extension, and schema eventstore, by
- * their names.  So they may not be renamed or moved.
+ * The C code finds the functions, tables and types of the extension, and schema
+ * eventstore, by their names.  So they may not be renamed or moved.  The schema must
+ * belong to a superuser, or else the extension cannot be created in it by a restore.
  *
  * The triggers on the rows that a subscription brings must be enabled as REPLICA
  * (receive_row.c).  A restore with --disable-triggers enables them in another way, so
@@ -368,14 +369,36 @@ report_name(const char *object)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot rename or move %s", object),
-			 errdetail("Extension pg_eventstore finds its schema, functions and tables by their names, and dumps name them, too."),
+			 errdetail("Extension pg_eventstore finds its schema, functions, tables and types by their names, and dumps name them, too."),
 			 errhint("Stores can have any name in any schema, see eventstore.create_store().")));
 }
 
+/* Return the address of a type. */
+static ObjectAddress
+address_of_type(Oid type)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, TypeRelationId, type);
+	return address;
+}
+
+/* Return the address of the table that a relation is or belongs to, or of its type. */
+static ObjectAddress
+address_of_relation(const RangeVar *name)
+{
+	ObjectAddress address;
+	Oid			relid = table_of_part(RangeVarGetRelid(name, NoLock, true));
+
+	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+		return address_of_type(get_rel_type_id(relid));
+	ObjectAddressSet(address, RelationRelationId, relid);
+	return address;
+}
+
 /*
- * Raise an error if an object to be renamed or moved is schema eventstore, or a relation
- * or function of the extension, or a column or trigger of one.  All of them belong to
- * the bootstrap superuser, so no other role needs to be refused.
+ * Raise an error if an object to be renamed or moved is schema eventstore, or a relation,
+ * type or function of the extension, or a column, index or trigger of one.
  */
 static void
 check_keeps_name(ObjectType type, const RangeVar *relation, Node *object, const char *schema)
@@ -383,16 +406,36 @@ check_keeps_name(ObjectType type, const RangeVar *relation, Node *object, const 
 	Oid			extension = get_extension_oid("pg_eventstore", true);
 	ObjectAddress address = {0};
 
-	if (!OidIsValid(extension) || !has_privs_of_role(GetUserId(), BOOTSTRAP_SUPERUSERID))
+	if (!OidIsValid(extension))
 		return;
 	if (type == OBJECT_SCHEMA && schema && strcmp(schema, "eventstore") == 0)
 		report_name("schema eventstore");
 	if (relation)
-		ObjectAddressSet(address, RelationRelationId, RangeVarGetRelid(relation, NoLock, true));
+		address = address_of_relation(relation);
+	else if (type == OBJECT_TYPE)
+		address = address_of_type(LookupTypeNameOid(NULL, makeTypeNameFromNameList(castNode(List, object)), true));
 	else if (object && IsA(object, ObjectWithArgs))
 		ObjectAddressSet(address, ProcedureRelationId, LookupFuncWithArgs(type, (ObjectWithArgs *) object, true));
 	if (OidIsValid(address.objectId) && getExtensionOfObject(address.classId, address.objectId) == extension)
 		report_name(getObjectDescription(&address, false));
+}
+
+/* Raise an error if schema eventstore is to be given to a role that is no superuser. */
+static void
+check_schema_owner(const AlterOwnerStmt *alter)
+{
+	Oid			owner;
+
+	if (alter->objectType != OBJECT_SCHEMA || strcmp(strVal(alter->object), "eventstore") != 0 ||
+		!OidIsValid(get_extension_oid("pg_eventstore", true)))
+		return;
+	owner = get_rolespec_oid(alter->newowner, true);
+	if (OidIsValid(owner) && !superuser_arg(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("schema eventstore must belong to a superuser"),
+				 errdetail("Otherwise extension pg_eventstore could not be created in it, and a dump not be restored."),
+				 errhint("Grant USAGE on the schema. Other roles can have stores in any other schema.")));
 }
 
 /* Before a subscription is created or altered: enable the triggers for its rows. */
@@ -431,6 +474,8 @@ before_command(Node *command)
 
 		check_keeps_name(move->objectType, move->relation, move->object, NULL);
 	}
+	else if (IsA(command, AlterOwnerStmt))
+		check_schema_owner((AlterOwnerStmt *) command);
 	else if (IsA(command, CreateSubscriptionStmt) || IsA(command, AlterSubscriptionStmt))
 		enable_receivers();
 }

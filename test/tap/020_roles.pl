@@ -189,7 +189,7 @@ my @changes = (
   'CREATE TABLE shop.x AS SELECT * FROM eventstore.erasures');
 my $changes = join "\n", map { my $i = $_; "BEGIN;\n" . ($changes[$i] =~ s/;/\\;/gr) . ";\n\\echo $i|:SQLSTATE\nROLLBACK;" } 0 .. $#changes;
 my %got = map { /^(\d+)\|(\w+)$/ ? ($1 => $2) : () } split /\n/, run_as('owner', $changes);
-my @wrong = grep { ($got{$_} // '') ne '42501' } 0 .. $#changes;
+my @wrong = grep { ($got{$_} // '') !~ ($changes[$_] =~ /RENAME TO|SET SCHEMA|^ALTER SCHEMA/ ? qr/^(0A000|42501)$/ : qr/^42501$/) } 0 .. $#changes;
 ok(!@wrong, 'the owner of a store changes nothing of the extension') or diag(join "\n", map { ($got{$_} // 'no result') . ": $changes[$_]" } @wrong);
 is($node->safe_psql('postgres', q{
   SELECT string_agg(DISTINCT pg_get_userbyid(owner), ', ') FROM (

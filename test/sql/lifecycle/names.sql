@@ -17,10 +17,30 @@ ALTER FUNCTION eventstore.after_append() RENAME TO other;
 ALTER ROUTINE eventstore.create_store SET SCHEMA reg_names;
 ALTER PROCEDURE eventstore.archive_all RENAME TO other;
 \set VERBOSITY terse
+ALTER TYPE eventstore.event RENAME TO other;
+ALTER TYPE eventstore.event RENAME ATTRIBUTE data TO other;
+ALTER TYPE eventstore.regstore SET SCHEMA reg_names;
+ALTER INDEX eventstore.watermarks_pkey RENAME TO other;
+ALTER TRIGGER keep_erasures ON eventstore.erasures RENAME TO other;
+-- given to another role, they keep their names all the same
+BEGIN;
+ALTER FUNCTION eventstore.new_event_id() OWNER TO reg_names;
+GRANT USAGE, CREATE ON SCHEMA eventstore TO reg_names;
+SET ROLE reg_names;
+ALTER FUNCTION eventstore.new_event_id() RENAME TO other;
+ROLLBACK;
+-- the schema belongs to a superuser
+ALTER SCHEMA eventstore OWNER TO reg_names;
+ALTER SCHEMA eventstore OWNER TO CURRENT_USER;
+ALTER SCHEMA reg_names OWNER TO CURRENT_USER;
+ALTER SCHEMA reg_names OWNER TO reg_names;
+ALTER SCHEMA eventstore OWNER TO reg_no_such;
 ALTER EXTENSION pg_eventstore SET SCHEMA reg_names;
 SELECT eventstore.get_aggregate_version('a');
 \set VERBOSITY default
 ALTER SCHEMA eventstore RENAME TO other;
+\echo :LAST_ERROR_SQLSTATE
+ALTER SCHEMA eventstore OWNER TO reg_names;
 \echo :LAST_ERROR_SQLSTATE
 ALTER FUNCTION eventstore.new_event_id() SET SCHEMA reg_names;
 \set VERBOSITY terse
@@ -31,7 +51,7 @@ ALTER TABLE eventstore.no_such RENAME TO other;
 ALTER FUNCTION eventstore.no_such() RENAME TO other;
 ALTER FUNCTION eventstore.append_event() RENAME TO other;
 
--- a role without rights there is told so, as ever
+-- a role without rights there cannot, either
 \set VERBOSITY sqlstate
 SET ROLE reg_names;
 ALTER SCHEMA eventstore RENAME TO other;
@@ -52,12 +72,17 @@ CREATE TEMP TABLE events (position bigint, event_id varchar(36), event_type varc
   causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 CREATE FUNCTION reg_names.after_append() RETURNS integer LANGUAGE sql AS 'SELECT 1';
 ALTER FUNCTION reg_names.after_append() RENAME TO other;
+CREATE TYPE reg_names.event AS (data integer);
+ALTER TYPE reg_names.event RENAME ATTRIBUTE data TO other;
+ALTER TYPE reg_names.event RENAME TO kind;
+ALTER TYPE reg_names.kind SET SCHEMA public;
 ALTER TABLE reg_names.events RENAME event_id TO id;
 ALTER TABLE reg_names.events RENAME TO watermarks;
 ALTER TABLE reg_names.watermarks SET SCHEMA public;
 ALTER SEQUENCE reg_names.events_position_seq RENAME TO other;
 RESET ROLE;
 ALTER TABLE reg_names.watermarks SET SCHEMA public;
+ALTER TYPE reg_names.kind SET SCHEMA public;
 ALTER SCHEMA reg_names RENAME TO reg_names_other;
 
 -- a default store in use gives way to nothing
@@ -167,5 +192,6 @@ SELECT to_regclass('eventstore.events') AS store, to_regclass('eventstore.events
 ROLLBACK;
 
 SET client_min_messages = warning;
+DROP TYPE public.kind;
 DROP OWNED BY reg_names CASCADE;
 DROP ROLE reg_names;
