@@ -27,7 +27,8 @@ CREATE TYPE eventstore.regstore (
   OUTPUT = eventstore.regstore_out,
   RECEIVE = eventstore.regstore_recv,
   SEND = eventstore.regstore_send,
-  LIKE = pg_catalog.regclass
+  LIKE = pg_catalog.regclass,
+  CATEGORY = 'N'
 );
 COMMENT ON TYPE eventstore.regstore IS
 'A store in a record about it. Like regclass, it follows renames, and can be compared with a regclass. Unlike that, it is printed as - when the table does not exist any more, and the name of a table that does not exist is read as -.';

@@ -15,6 +15,10 @@ SELECT r.reason, s.store, s.notifications, a.archive
 SELECT reason FROM records WHERE store = 'users'::regclass;
 SELECT reason, to_regclass(store_name) = store AS same FROM records;
 SELECT reason FROM records JOIN pg_class c ON c.oid = store WHERE relname = 'orders';
+SELECT reason, notifications FROM records JOIN eventstore.stores USING (store) ORDER BY 1;
+SELECT reason, archive FROM eventstore.archives NATURAL JOIN records;
+SELECT store FROM records UNION SELECT store FROM eventstore.archives WHERE archive = 'users_archive'::regclass ORDER BY 1;
+SELECT reason FROM records WHERE store IN ('users'::regclass, 'orders'::regclass) ORDER BY 1;
 
 -- renamed and moved: the record follows, and keeps the name of its time
 CREATE SCHEMA reg_records_2;
