@@ -353,5 +353,17 @@ $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tena
 $node->command_ok([ 'pg_restore', '-e', '-d', 'tenant2', "$dir/tenant" ], 'which is restored');
 is($node->safe_psql('tenant2', 'SELECT notifications, owner FROM eventstore.stores ORDER BY 1'), "off|tenant\nworker|tenant", 'with its options and the owners');
 is($node->psql('tenant2', "SELECT eventstore.append_event('e', '1', 'a', 1, store => 'mine.events')", @tenant), 0, 'and appends again');
+
+# Or it restores the dump itself, after a superuser has prepared the database.
+$node->safe_psql('tenant', "SELECT eventstore.erase_aggregate('a', 'asked for', 'mine.events'), eventstore.set_archive_hold('a reader', 0, 'mine.events')", @tenant);
+$node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it again');
+$node->safe_psql('postgres', 'CREATE DATABASE tenant3 OWNER tenant');
+$node->safe_psql('tenant3', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE, CREATE ON SCHEMA eventstore TO tenant');
+$node->command_checks_all([ 'pg_restore', '-U', 'tenant', '-d', 'tenant3', "$dir/tenant" ], 1, [qr/^$/],
+  [ qr/schema "eventstore" already exists/, qr/permission denied for table archive_holds/, qr/permission denied for table erasures/ ],
+  'the owner of a database restores the dump');
+$node->command_ok([ 'pg_restore', '-e', '--data-only', '-n', 'eventstore', '-t', 'archive_holds', '-t', 'erasures', '-d', 'tenant3', "$dir/tenant" ], 'and a superuser the rest');
+my $rest = "SELECT store, notifications, owner FROM eventstore.stores ORDER BY 1; TABLE eventstore.erasures; TABLE eventstore.archive_holds; SELECT * FROM eventstore.read_events() ";
+is($node->safe_psql('tenant3', $rest), $node->safe_psql('tenant', $rest), 'all is there');
 $node->stop;
 done_testing();
