@@ -245,8 +245,8 @@ has_no_page(Oid relid, LOCKMODE mode)
 }
 
 /*
- * Return whether a store without events is published, or gets or has got the events of
- * another server.  A publication of all tables, or of a schema, includes another table of
+ * Return whether a store or an archive without events is published, or gets or has got the
+ * events of another server.  A publication of all tables, or of a schema, includes another table of
  * its name, too.
  */
 static bool
@@ -275,7 +275,7 @@ is_unused(Oid relid, LOCKMODE mode)
 		is_replicated(relid))
 		return false;
 	archive = archive_of(relid);
-	return !OidIsValid(archive) || has_no_page(archive, mode);
+	return !OidIsValid(archive) || (has_no_page(archive, mode) && !is_replicated(archive));
 }
 
 /* Drop a table. */

@@ -149,6 +149,11 @@ CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_typ
   causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
 ROLLBACK TO unused;
 SELECT eventstore.create_archive();
+CREATE PUBLICATION reg_names FOR TABLE eventstore.events_archive;
+CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
+  causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
+ROLLBACK TO unused;
+SELECT eventstore.create_archive();
 INSERT INTO eventstore.events_archive SELECT 1, 'reg_names-1', 'e', now(), NULL, NULL, 'a', NULL, 1, '{}';
 CREATE TABLE eventstore.events (position bigint, event_id varchar(36), event_type varchar(255), occurred_at timestamptz, correlation_id varchar(36),
   causation_id varchar(36), aggregate_id varchar(36), aggregate_type varchar(255), aggregate_version integer, data jsonb, metadata jsonb);
