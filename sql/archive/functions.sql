@@ -7,7 +7,7 @@ AS 'MODULE_PATHNAME', 'pges_create_archive'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_archive(regclass, text, text) IS
-'Creates the archive of a store: a table like that of the store, to which archive_events() moves old events. Archived events are as immutable as those of the store. Versions and positions continue after them. The readers return archived events, too, unless include_archived is false. A role that may read or erase events of the store may do so in the archive; see sync_archive() for privileges that are granted later. If the store already has an archive, the function only raises a notice.
+'Creates the archive of a store: a table like that of the store, to which archive_events() moves old events. Archived events are as immutable as those of the store. Versions and positions continue after them. The readers return archived events, too, unless include_archived is false. A role that may read or erase events of the store may do so in the archive; see sync_archive() for privileges that are granted later. If the store already has an archive, the function only raises a notice. If the archive of the store is missing, because its table was dropped or not restored, the function links the restored table, or creates an empty archive with a warning.
 store: NULL means the setting pg_eventstore.store.
 name: the name of the table, quoted like any SQL name. Without a schema, the table is created in the schema of the store. NULL means the name of the store followed by _archive. If a table with this name and the shape of an archive exists and belongs to the owner of the store, that table becomes the archive.
 tablespace: the tablespace of the table and its indexes; NULL means the default tablespace.
@@ -22,7 +22,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.sync_archive(regclass) IS
 'Grants SELECT and UPDATE on the archive of a store, or on its columns, to the roles that have these privileges on the store, and revokes them from all other roles. Other privileges do not change. Call this function after GRANT or REVOKE on the store. After ALTER TABLE ... OWNER TO on the store, first change the owner of the archive, too.
 store: NULL means the setting pg_eventstore.store.
-Errors: 42P01 if the store has no archive; 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 42P01 if the store has no archive; 55000 if its archive is missing, see create_archive(); 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_events(
   store regclass DEFAULT NULL,
@@ -44,7 +44,7 @@ aggregate_ids: only events of these aggregates. At least one condition must be g
 max_count: the maximum number of events to move; NULL means all.
 dry_run: if true, moves nothing.
 Returns the number of events that were moved, or would be moved.
-Errors: 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if an event that was restored to the store, with its position, has an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55000 if the archive of the store is missing, see create_archive(); 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if an event that was restored to the store, with its position, has an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,
@@ -88,7 +88,7 @@ store: the store.
 max_age: events that occurred longer ago than this interval are due, such as 2 years; at most 5000 years. NULL means no such rule.
 max_count_per_aggregate: this number of the newest events of each aggregate stays, all older events are due; NULL means no such rule.
 If a rule is given and there is no archive, creates the archive as create_archive() does.
-Errors: 22004 if store is NULL; 22023 if an age or a count is not above zero, or an age is too great; 0A000 as create_archive(); 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 22004 if store is NULL; 55000 if the archive of the store is missing, see create_archive(); 22023 if an age or a count is not above zero, or an age is too great; 0A000 as create_archive(); 42501 if the caller is not the owner of the store, or if the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
   store regclass DEFAULT NULL,

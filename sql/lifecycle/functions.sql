@@ -9,14 +9,14 @@ AS 'MODULE_PATHNAME', 'pges_create_store'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_store(text, text, text, boolean, text[]) IS
-'Creates a store: an events table with its sequence, indexes and triggers. If the store already exists, the function only raises a notice.
+'Creates a store: an events table with its sequence, indexes and triggers. If the store already exists, the function only raises a notice. If a table with this name exists that has the shape of a store, the function adds the missing triggers and defaults; if it is no store yet, and a table of the same owner beside it has the default name and the shape of its archive, that table becomes its archive.
 name: the name of the table, quoted like any SQL name. Without a schema, the table is created where CREATE TABLE creates it, in the first schema of the search_path.
 notifications: "worker" (a background worker sends a NOTIFY after commits), "commit" (one NOTIFY per appending transaction, sent at commit) or "off".
 channel: the NOTIFY channel; NULL means schema_table.
 create_schema_if_missing: whether a missing schema is created.
 indexes: the further indexes of a new store. Every store has indexes on event_id, on aggregate_id and aggregate_version, and on position. Each further index serves one kind of read and slows down every append. The choices are: event_type, aggregate_type, correlation_id and causation_id, each for the get_events_by_...() function on that column; occurred_at, for your own queries by time; event_type_position and aggregate_type_position, for read_events() of rare types. NULL means all but the last two. Without its index, a read scans the whole store.
 Returns the store.
-Errors: 42809 if a table with this name has another shape, with the first difference; 3F000 if the schema is missing and create_schema_if_missing is false, or if the search_path has no schema to create in; 42501 without the privilege to create; 42602, 42622, 22023 or 22004 for an invalid argument.';
+Errors: 42809 if a table with this name has another shape, with the first difference; 23505 if the events of its former archive do not come before its own; 3F000 if the schema is missing and create_schema_if_missing is false, or if the search_path has no schema to create in; 42501 without the privilege to create; 42602, 42622, 22023 or 22004 for an invalid argument.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_store(store regclass, force boolean DEFAULT false)
 RETURNS void

@@ -35,4 +35,4 @@ AS 'MODULE_PATHNAME', 'pges_after_append'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.after_append() IS
-'Trigger function that makes a table a store. After an INSERT or COPY, it raises an error if the table has lost the shape of a store. Its arguments are the store''s options: notification mode and channel.';
+'Trigger function that makes a table a store. After an INSERT or COPY, it raises an error if the table has lost the shape of a store. Its arguments are the store''s options: notification mode, channel, and ''archive'' if the store has an archive.';

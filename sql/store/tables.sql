@@ -25,7 +25,7 @@ SELECT c.oid::pg_catalog.regclass AS store,
        LATERAL eventstore.store_options(c.oid::pg_catalog.regclass) o
  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
    AND t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
-   AND t.tgnargs OPERATOR(pg_catalog.=) 2::smallint
+   AND t.tgnargs OPERATOR(pg_catalog.=) ANY ('{2,3}'::smallint[])
    AND t.tgtype OPERATOR(pg_catalog.=) 4::smallint -- after INSERT, for each statement
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
    AND t.tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid;

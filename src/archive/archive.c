@@ -227,6 +227,7 @@ begin_archiving(Oid relid)
 	LockRelationOid(relid, AccessShareLock);
 	check_may_archive(pges_store(relid));
 	store = pges_lock_archiving(relid);
+	pges_require_link(store);
 	if (!OidIsValid(store->archive.relid))
 	{
 		check_may_create(store);
@@ -267,6 +268,7 @@ pges_archive_events(PG_FUNCTION_ARGS)
 	bool		dry_run = pges_bool_argument(fcinfo, 5, false);
 	PgesRule	rule;
 
+	pges_require_link(store);
 	if (no_conditions(fcinfo, 1))
 		report_no_condition("Give one or more of before_position, before_time and aggregate_ids, or use eventstore.apply_retention().");
 	if (!dry_run)
@@ -291,8 +293,10 @@ pges_apply_retention(PG_FUNCTION_ARGS)
 	bool		dry_run = pges_bool_argument(fcinfo, 1, true);
 	int64		left = pges_count_argument(fcinfo, 2, "max_count", PG_INT64_MAX);
 	PgesRule	rules[2];
-	int			n = pges_retention_rules(store, archive_limit(store), rules);
+	int			n;
 
+	pges_require_link(store);
+	n = pges_retention_rules(store, archive_limit(store), rules);
 	InitMaterializedSRF(fcinfo, 0);
 	if (n > 0 && !dry_run)
 	{

@@ -97,6 +97,7 @@ pges_sync_archive(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.sync_archive()");
 	store = pges_store_argument(fcinfo, 0, AccessShareLock, ACL_NO_RIGHTS);
 	store = pges_lock_archiving(store->live.relid);
+	pges_require_link(store);
 	check_has_archive(store);
 	pges_check_archive_owner(store);
 	as_owner = pges_act_as_owner(&caller, store);

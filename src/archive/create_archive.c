@@ -30,6 +30,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "archive/archive.h"
 #include "archive/archive_steps.h"
 #include "base/act_as.h"
 #include "base/compat.h"
@@ -302,7 +303,13 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 		adopt_archive(store, present, name);
 	else
 		create_archive_table(store, namespace, table);
+	if (!OidIsValid(present) && store->wants_archive)
+		ereport(WARNING,
+				(errmsg("the new archive of store %s is empty", store->live.qualified_name),
+				 errdetail("The versions and ids of the events that were in its former archive can be given again.")));
 	pges_create_link(name, store->live.qualified_name);
+	pges_create_append_trigger(store->trigger, store->live.qualified_name,
+							   store->notifications, store->channel, true);
 	CacheInvalidateRelcacheByRelid(store->live.relid);
 	CommandCounterIncrement();
 	pges_check_widths(pges_store(store->live.relid));
@@ -337,6 +344,39 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	else
 		table = makeObjectName(store->live.table, NULL, "archive");
 	return create_archive(store, schema ? schema : store->live.schema, table, tablespace, adopt);
+}
+
+/*
+ * If a table beside a new store has the default name and the columns of its archive, and
+ * has the same owner, make that table the archive.  So DROP EXTENSION, which drops all
+ * triggers, does not make the archived events unknown.  Leave alone a table that serves
+ * another purpose; raise an error if a table that looks like the archive cannot be it.
+ */
+void
+pges_adopt_former_archive(Oid relid)
+{
+	const PgesStore *store = pges_store(relid);
+	char	   *table = makeObjectName(store->live.table, NULL, "archive");
+	Oid			present = get_relname_relid(table, get_rel_namespace(relid));
+	Relation	rel;
+	bool		is_former;
+
+	if (OidIsValid(store->archive.relid) || get_rel_relkind(present) != RELKIND_RELATION ||
+		pges_owner_of(present) != store->live.owner)
+		return;
+	rel = try_relation_open(present, AccessShareLock);
+	if (rel == NULL)
+		return;
+	is_former = pges_has_columns(rel) && reason_against(store, rel) == NULL;
+	relation_close(rel, AccessShareLock);
+	if (!is_former)
+		return;
+	store = pges_lock_archiving(relid);
+	(void) pges_create_archive_of(store, NULL, NULL, true);
+	ereport(NOTICE,
+			(errmsg("made table %s the archive of store %s again", pges_relation_name(present),
+					store->live.qualified_name),
+			 errhint("Set the rules of the retention again with eventstore.set_retention().")));
 }
 
 /* Return a text argument, or NULL if it is null. */

@@ -142,6 +142,7 @@ pges_set_retention(PG_FUNCTION_ARGS)
 	max_age = age_argument(fcinfo, 1);
 	max_count = pges_count_argument(fcinfo, 2, "max_count_per_aggregate", 0);
 	store = pges_lock_archiving(relid);
+	pges_require_link(store);
 	pges_check_can_be_archived(store);
 	if (!OidIsValid(store->archive.relid) && max_age == NULL && max_count == 0)
 		PG_RETURN_VOID();

@@ -154,6 +154,7 @@ static void
 make_store_of_table(const PgesNewStore *store, Oid relid)
 {
 	ExistingTable table = inspect_table(relid);
+	bool		is_new;
 
 	if (!table.has_default)
 		restore_defaults(store, relid);
@@ -161,8 +162,11 @@ make_store_of_table(const PgesNewStore *store, Oid relid)
 		pges_create_protecting_triggers(store->qualified_name);
 	if (!table.is_store)
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
-								   store->notifications, store->channel);
+								   store->notifications, store->channel,
+								   OidIsValid(pges_find_archive(relid, &is_new)));
 	(void) pges_store(relid);
+	if (!table.is_store)
+		pges_adopt_former_archive(relid);
 }
 
 /*
@@ -250,7 +254,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		ensure_schema(store, create_schema_if_missing);
 		pges_create_table(store);
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
-								   store->notifications, store->channel);
+								   store->notifications, store->channel, false);
 		pges_create_protecting_triggers(store->qualified_name);
 		CommandCounterIncrement();
 		relid = existing_table(store);
@@ -325,7 +329,7 @@ pges_drop_store(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.drop_store()");
 	pges_require_argument(fcinfo, 0, "store");
 	store = pges_lock_owned_store(PG_GETARG_OID(0), AccessExclusiveLock);
-	store = pges_store_with_archive_locked(store->live.relid);
+	store = pges_lock_any_archive(store->live.relid);
 	pges_check_archive_owner(store);
 	nestlevel = pges_begin_ddl();
 	if (!force)

@@ -186,17 +186,3 @@ pges_create_table(const PgesNewStore *store)
 	pges_comment_on(psprintf("TABLE %s", store->qualified_name), "a store of events");
 	create_sequence(store);
 }
-
-/* Create or replace the trigger that makes a table a store. */
-void
-pges_create_append_trigger(const char *trigger, const char *table,
-						   PgesNotifications notifications, const char *channel)
-{
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
-						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s)",
-						  quote_identifier(trigger), table,
-						  quote_literal_cstr(pges_notifications_name(notifications)),
-						  quote_literal_cstr(channel)));
-	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
-					"makes the table a store, and announces new events");
-}

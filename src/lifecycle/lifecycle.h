@@ -27,10 +27,6 @@ extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_set_defaults(const PgesNewStore *store, const char *sequence);
 extern void pges_create_table(const PgesNewStore *store);
 
-extern void pges_create_append_trigger(const char *trigger, const char *table,
-									   PgesNotifications notifications,
-									   const char *channel);
-
 /* in create_store.c */
 extern char *pges_channel_argument(FunctionCallInfo fcinfo, int arg);
 extern bool pges_has_events(const PgesStore *store);

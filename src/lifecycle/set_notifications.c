@@ -49,7 +49,8 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	channel = PG_ARGISNULL(2) ? store->channel : pges_channel_argument(fcinfo, 2);
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
-	pges_create_append_trigger(store->trigger, store->live.qualified_name, mode, channel);
+	pges_create_append_trigger(store->trigger, store->live.qualified_name, mode, channel,
+							   store->wants_archive);
 	pges_end_ddl(nestlevel);
 	if (as_owner)
 		pges_become_again(&caller);

@@ -13,6 +13,13 @@
  * creation requires the privilege TRIGGER on both tables, as for any trigger.  If the
  * trigger fires, in empty_store(), it does nothing.  From the store, the link is found by
  * its entry in pg_depend, which has an index.
+ *
+ * The link can be lost without the store: DROP TABLE drops the archive, and a dump of the
+ * store alone leaves it behind.  Then the versions and ids of the archived events would be
+ * given again.  So the trigger eventstore_append of a store with an archive has a third
+ * argument, which create_archive() sets and nothing removes.  Without the link, such a
+ * store refuses all work (pges_require_link()) until create_archive() links a table.  The
+ * argument does not name the archive, so renames do not matter.
  */
 #include "postgres.h"
 

@@ -67,7 +67,7 @@ append_trigger(Relation rel)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		if (trigger->tgfoid == function && trigger->tgnargs == 2 &&
+		if (trigger->tgfoid == function && (trigger->tgnargs == 2 || trigger->tgnargs == 3) &&
 			trigger->tgtype == TRIGGER_TYPE_INSERT)
 			return trigger;
 	}
@@ -147,9 +147,9 @@ report_type(Relation rel, Form_pg_attribute att, const PgesColumnShape *column)
 					 table, NameStr(att->attname), type, column->type == VARCHAROID ? " COLLATE \"C\"" : "")));
 }
 
-/* Return the attribute of a store's column; raise an error if there is none. */
+/* Return the attribute of a store's column, or NULL. */
 static Form_pg_attribute
-find_column(Relation rel, const PgesColumnShape *column)
+look_for_column(Relation rel, const PgesColumnShape *column)
 {
 	TupleDesc	desc = RelationGetDescr(rel);
 
@@ -161,8 +161,34 @@ find_column(Relation rel, const PgesColumnShape *column)
 			strcmp(NameStr(att->attname), column->name) == 0)
 			return att;
 	}
-	report_shape(rel, psprintf("Column \"%s\" is missing.", column->name));
-	return NULL;				/* not reached */
+	return NULL;
+}
+
+/* Return the attribute of a store's column; raise an error if there is none. */
+static Form_pg_attribute
+find_column(Relation rel, const PgesColumnShape *column)
+{
+	Form_pg_attribute att = look_for_column(rel, column);
+
+	if (att == NULL)
+		report_shape(rel, psprintf("Column \"%s\" is missing.", column->name));
+	return att;
+}
+
+/* Return whether a table has the columns of a store, with their types. */
+bool
+pges_has_columns(Relation rel)
+{
+	bool		same = true;
+
+	for (int i = 0; same && i < PGES_NUM_COLUMNS; i++)
+	{
+		const PgesColumnShape *column = &pges_columns[i];
+		Form_pg_attribute att = look_for_column(rel, column);
+
+		same = att && att->atttypid == column->type && (att->attnotnull || !column->not_null);
+	}
+	return same;
 }
 
 /* Open a table to describe it; raise an error if it is gone or not a table. */
@@ -459,6 +485,7 @@ pges_describe_store(Relation rel)
 	store->trigger = pstrdup(trigger->tgname);
 	store->notifications = pges_parse_notifications(trigger->tgargs[0]);
 	store->channel = pstrdup(trigger->tgargs[1]);
+	store->wants_archive = trigger->tgnargs == 3;
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_insert_rules(rel);

@@ -34,6 +34,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -283,12 +284,29 @@ pges_store_of_sequence(Oid relid, Oid sequence)
 }
 
 /*
+ * Raise an error if a store has lost its archive.  The versions and ids of the archived
+ * events are not known then, and would be given again.
+ */
+void
+pges_require_link(const PgesStore *store)
+{
+	if (!store->wants_archive || OidIsValid(store->archive.relid))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the archive of store %s is missing", store->live.qualified_name),
+			 errdetail("The versions and ids of its archived events are not known."),
+			 errhint("Restore the table of the archive, and link it with eventstore.create_archive(%s, name => ...). If the archived events are gone for good, the same function creates an empty archive.",
+					 quote_literal_cstr(store->live.qualified_name))));
+}
+
+/*
  * Lock the archive of a store, if there is one, and return the description of the store.
  * The archive then keeps its name, and stays the archive, until the transaction ends.  If
  * another session is dropping the archive, wait for it; then the store has no archive.
  */
 const PgesStore *
-pges_store_with_archive_locked(Oid relid)
+pges_lock_any_archive(Oid relid)
 {
 	const PgesStore *store = pges_store(relid);
 	Oid			held = InvalidOid;
@@ -303,9 +321,20 @@ pges_store_with_archive_locked(Oid relid)
 	return store;
 }
 
+/* Do the same, and raise an error if the store has lost its archive. */
+const PgesStore *
+pges_store_with_archive_locked(Oid relid)
+{
+	const PgesStore *store = pges_lock_any_archive(relid);
+
+	pges_require_link(store);
+	return store;
+}
+
 /*
  * Acquire the lock with which only one transaction at a time archives events of a store
- * or changes its archive.  Return the store as it is then, with its archive locked.
+ * or changes its archive.  Return the store as it is then, with its archive locked if it
+ * has one.
  */
 const PgesStore *
 pges_lock_archiving(Oid relid)
@@ -315,7 +344,7 @@ pges_lock_archiving(Oid relid)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 	AcceptInvalidationMessages();
-	return pges_store_with_archive_locked(relid);
+	return pges_lock_any_archive(relid);
 }
 
 /*

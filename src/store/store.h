@@ -59,6 +59,8 @@ typedef struct PgesStore
 	PgesTable	live;
 	PgesTable	archive;
 	bool		archive_complete;	/* pges_check_archive() passes */
+	bool		wants_archive;	/* unusable without its archive, see
+								 * archive_link.c */
 	Oid			sequence;		/* of the positions */
 	char	   *index_names[PGES_NUM_KEYS];
 	char	   *trigger;		/* name of the after_append() trigger */
@@ -78,6 +80,8 @@ typedef struct PgesStoreOptions
 extern void pges_store_init(void);
 extern const PgesStore *pges_store(Oid relid);
 extern const PgesStore *pges_known_store(Oid relid);
+extern void pges_require_link(const PgesStore *store);
+extern const PgesStore *pges_lock_any_archive(Oid relid);
 extern const PgesStore *pges_store_with_archive_locked(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
 extern const PgesStore *pges_open_for_change(Oid relid);
@@ -96,6 +100,7 @@ extern Oid	pges_append_trigger_function(void);
 extern Oid	pges_sequence_of_default(Node *expr);
 extern Oid	pges_position_index(Relation rel);
 extern bool pges_is_protected(Relation rel);
+extern bool pges_has_columns(Relation rel);
 extern void pges_check_columns(Relation rel);
 extern void pges_check_archive(Relation rel);
 extern PgesNotifications pges_mode_of_name(const char *name);
@@ -128,6 +133,9 @@ extern void pges_check_archive_owner(const PgesStore *store);
 /* in store_options.c */
 extern bool pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2]);
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
+extern void pges_create_append_trigger(const char *trigger, const char *table,
+									   PgesNotifications notifications,
+									   const char *channel, bool wants_archive);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);

@@ -1,6 +1,6 @@
 /*
  * store_options.c
- *		Returns the options of stores and archives, for their views.
+ *		Reads and writes the options of stores and archives.
  *
  * The options are arguments of triggers.  They are read from the catalogs without a lock
  * on the table.  The views show all stores, so a session that locks one of the stores
@@ -24,12 +24,13 @@
 #include "utils/rel.h"
 
 #include "base/compat.h"
+#include "base/ddl.h"
 #include "base/own_object.h"
 #include "base/text.h"
 #include "event/event.h"
 #include "store/store.h"
 
-/* Copy the two arguments of a trigger, each of which ends with a zero byte. */
+/* Copy the first two arguments of a trigger, each of which ends with a zero byte. */
 static void
 copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 {
@@ -42,8 +43,8 @@ copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 }
 
 /*
- * Copy the two arguments of the trigger of a table with a function; return false if there
- * is none.  "type" is its tgtype, or -1 for any.
+ * Copy the first two arguments of the trigger of a table with a function; return false if
+ * there is none.  "type" is its tgtype, or -1 for any.
  */
 bool
 pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2])
@@ -61,7 +62,7 @@ pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		found = trigger->tgfoid == function && trigger->tgnargs == 2 &&
+		found = trigger->tgfoid == function && trigger->tgnargs >= 2 &&
 			(type == -1 || trigger->tgtype == type);
 		if (found)
 			copy_arguments(tuple, RelationGetDescr(triggers), arguments);
@@ -117,6 +118,24 @@ pges_find_options(Oid relid, PgesStoreOptions *options)
 	options->channel = arguments[1];
 	options->sequence = find_default_sequence(relid);
 	return true;
+}
+
+/*
+ * Create or replace the trigger that makes a table a store.  A third argument says that
+ * the store has an archive, see archive_link.c.
+ */
+void
+pges_create_append_trigger(const char *trigger, const char *table,
+						   PgesNotifications notifications, const char *channel,
+						   bool wants_archive)
+{
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
+						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s%s)",
+						  quote_identifier(trigger), table,
+						  quote_literal_cstr(pges_notifications_name(notifications)),
+						  quote_literal_cstr(channel), wants_archive ? ", 'archive'" : ""));
+	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
+					"makes the table a store, and announces new events");
 }
 
 /* Return the row that is the result of a function. */

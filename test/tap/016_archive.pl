@@ -84,6 +84,19 @@ for my $way ([ plain => [ [ 'pg_dump', '-f', "$dir/plain", 'source' ], [ @psql, 
   is($node->safe_psql($dbname, "SELECT has_table_privilege('reader', 'shop.orders_archive', 'SELECT')"), 't', "$dbname: who may read the store may read the archive");
 }
 
+# A dump of the store without its archive, over the store and elsewhere: versions are not
+# given again.
+$node->command_ok([ 'pg_dump', '--clean', '--if-exists', '-t', 'shop.orders', '-f', "$dir/alone", 'plain' ], 'a store is dumped without its archive');
+$node->safe_psql('postgres', 'CREATE DATABASE alone');
+$node->safe_psql('alone', 'CREATE EXTENSION pg_eventstore; CREATE SCHEMA shop');
+my $append = "SELECT eventstore.append_event('e', '7', 'a', store => 'shop.orders')";
+for my $dbname ('plain', 'alone')
+{
+  $node->command_ok([ @psql, '-f', "$dir/alone", '-d', $dbname ], "$dbname: and restored");
+  is(sqlstate($node, $append, dbname => $dbname), '55000', "$dbname: the store misses its archive");
+}
+is($node->safe_psql('plain', "SELECT eventstore.create_archive('shop.orders'); $append"), "shop.orders_archive\n5", 'it is linked again');
+
 # A database whose owner is no superuser.
 $node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE ROLE clerk LOGIN; CREATE DATABASE tenant OWNER tenant; CREATE DATABASE tenant2 OWNER tenant');
 my @tenant = (extra_params => [ '-U', 'tenant' ]);
@@ -180,10 +193,10 @@ is($node->safe_psql('carts2', $archives), 'shop.carts|shop.carts_archive|1 year|
 is(sqlstate($node, 'DROP EXTENSION pg_eventstore', dbname => 'plain'), '2BP01', 'an archive keeps the extension');
 my $before = events('plain', 'shop.orders', 1);
 $node->safe_psql('plain', 'DROP EXTENSION pg_eventstore CASCADE; ALTER SCHEMA eventstore RENAME TO former; CREATE EXTENSION pg_eventstore');
-$node->safe_psql('plain', "SELECT eventstore.create_store('shop.orders', 'off'), eventstore.create_archive('shop.orders')");
+$node->safe_psql('plain', "SELECT eventstore.create_store('shop.orders', 'off')");
 is(events('plain', 'shop.orders', 1), $before, 'after DROP EXTENSION CASCADE the archive is taken again');
 is(sqlstate($node, 'DELETE FROM shop.orders_archive', dbname => 'plain'), '0A000', 'and immutable again');
-is($node->safe_psql('plain', "SELECT eventstore.append_event('e', '9', 'a', 4, store => 'shop.orders')"), '5', 'and versions go on');
+is($node->safe_psql('plain', "SELECT eventstore.append_event('e', '9', 'a', 5, store => 'shop.orders')"), '6', 'and versions go on');
 
 # On a standby the readers work, and nothing is moved.
 $node->safe_psql('postgres', <<'EOS');
