@@ -120,3 +120,11 @@ name: the name of the hold, such as that of a reader of the log. If the hold exi
 up_to_position: events up to this position may be archived; NULL removes the hold.
 store: NULL means the setting pg_eventstore.store.
 Errors: 22004 if name is NULL; 22V01 if up_to_position is greater than any position that the store has given, as read_events(); 42501 without SELECT on the store; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has written the hold since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+
+CREATE OR REPLACE FUNCTION eventstore.skip_lost_hold() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_skip_lost_hold'
+LANGUAGE C;
+
+COMMENT ON FUNCTION eventstore.skip_lost_hold() IS
+'Trigger function of table archive_holds: skips rows about stores that do not exist, as a restore without these stores brings them.';
+REVOKE EXECUTE ON FUNCTION eventstore.skip_lost_hold() FROM PUBLIC;

@@ -5,6 +5,9 @@
  * A hold is a name and a position.  Events up to the position may be archived, events
  * after it may not.  A role that may read a store may set a hold, for example for a
  * reader of the log that has not read the later events yet.
+ *
+ * The store is of type regstore: a dump may contain holds, but not their stores, and an
+ * unknown name must not end the restore of all holds.  A trigger lets such a row fall away.
  */
 #include "postgres.h"
 
@@ -13,6 +16,7 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/fmgroids.h"
@@ -29,7 +33,7 @@
 #define HOLDS_POSITION 3
 
 static const PgesOwnTable archive_holds = {
-	"archive_holds", 3, {{"store", REGCLASSOID}, {"name", TEXTOID}, {"position", INT8OID}}
+	"archive_holds", 3, {{"store", InvalidOid}, {"name", TEXTOID}, {"position", INT8OID}}
 };
 
 /* Return the lowest position of the holds of a store, or PG_INT64_MAX for none. */
@@ -63,7 +67,7 @@ pges_lowest_hold(Oid store)
 static void
 write_holds(const char *statement, int nargs, Oid store, Datum name, Datum position)
 {
-	Oid			types[] = {OIDOID, TEXTOID, INT8OID};
+	Oid			types[] = {REGCLASSOID, TEXTOID, INT8OID};
 	Datum		values[] = {ObjectIdGetDatum(store), name, position};
 
 	(void) pges_write_own_table(&archive_holds, statement, nargs, types, values, NULL);
@@ -75,6 +79,30 @@ pges_forget_holds(Oid store)
 {
 	write_holds("DELETE FROM eventstore.archive_holds WHERE store OPERATOR(pg_catalog.=) $1",
 				1, store, (Datum) 0, (Datum) 0);
+}
+
+PG_FUNCTION_INFO_V1(pges_skip_lost_hold);
+
+/* Trigger, before INSERT, for each row: let a hold fall away whose store does not exist. */
+Datum
+pges_skip_lost_hold(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	bool		isnull;
+	Datum		store;
+
+	pges_require_trigger(fcinfo, "skip_lost_hold",
+						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
+						 TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) &&
+						 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
+						 RelationGetRelid(trigdata->tg_relation) == pges_own_table_oid(&archive_holds, true),
+						 "table eventstore.archive_holds", NULL);
+	store = heap_getattr(trigdata->tg_trigtuple, HOLDS_STORE, RelationGetDescr(trigdata->tg_relation), &isnull);
+	if (isnull || OidIsValid(DatumGetObjectId(store)))
+		return PointerGetDatum(trigdata->tg_trigtuple);
+	ereport(NOTICE,
+			(errmsg("skipping a hold of a store that does not exist")));
+	return PointerGetDatum(NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_set_archive_hold);

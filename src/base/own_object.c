@@ -133,7 +133,8 @@ difference(Relation rel, const PgesOwnTable *table)
 		const PgesOwnColumn *column = &table->columns[i];
 		Form_pg_attribute att = i < desc->natts ? TupleDescAttr(desc, i) : NULL;
 
-		if (att == NULL || att->attisdropped || att->atttypid != column->type ||
+		if (att == NULL || att->attisdropped ||
+			(OidIsValid(column->type) && att->atttypid != column->type) ||
 			strcmp(NameStr(att->attname), column->name) != 0)
 			return psprintf("Its column %d is not \"%s\", as this version of the library expects.",
 							i + 1, column->name);

@@ -14,7 +14,7 @@
 typedef struct PgesOwnColumn
 {
 	const char *name;
-	Oid			type;
+	Oid			type;			/* InvalidOid: a type of the extension */
 } PgesOwnColumn;
 
 /* A table in schema eventstore, and its first columns. */

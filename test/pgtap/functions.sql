@@ -109,6 +109,7 @@ INSERT INTO wanted VALUES
  'boolean', 'volatile', 'unsafe', 'called on null', 0),
 ('is_erased', 'metadata jsonb', 'boolean', 'immutable', 'safe', 'called on null', 0),
 ('keep_erasures', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
+('skip_lost_hold', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('before_ddl', '', 'event_trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('receive_row', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('after_append', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
@@ -174,7 +175,7 @@ SELECT ok(length(obj_description(a.oid, 'pg_proc')) >= 40, w.name || ': has a co
 -- PUBLIC is role 0; what the functions touch is guarded by its own privileges
 SELECT is((SELECT array_agg(format('%s%s', x.privilege_type, CASE WHEN x.is_grantable THEN '*' END))
              FROM aclexplode(coalesce(a.proacl, acldefault('f', a.proowner))) x WHERE x.grantee = 0),
-          CASE WHEN w.name NOT IN ('before_ddl', 'keep_erasures', 'receive_row') THEN ARRAY['EXECUTE'] END,
+          CASE WHEN w.name NOT IN ('before_ddl', 'keep_erasures', 'receive_row', 'skip_lost_hold') THEN ARRAY['EXECUTE'] END,
           w.name || ': PUBLIC may execute it, unless it is a trigger of a table of ours')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
 

@@ -94,6 +94,7 @@ SELECT set_eq($$
     'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
+    'function eventstore.skip_lost_hold()',
     'function eventstore.store_options(regclass)',
     'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
@@ -299,7 +300,7 @@ SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, at
           ARRAY['store regclass f', 'archive regclass f', 'max_age interval f', 'max_count_per_aggregate integer f'], 'the columns of the view of archives');
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.archive_holds'::regclass AND attnum > 0),
-          ARRAY['store regclass t', 'name text t', 'position bigint t'], 'the columns of what holds back');
+          ARRAY['store eventstore.regstore t', 'name text t', 'position bigint t'], 'the columns of what holds back');
 SELECT col_is_pk('eventstore', 'archive_holds', ARRAY['store', 'name'], 'each name holds a store back once');
 SELECT ok(obj_description(format('eventstore.%s', t)::regclass, 'pg_class') <> '', t || ' has a comment')
   FROM unnest(ARRAY['archives', 'archive_holds']) t;

@@ -2,6 +2,13 @@
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 CREATE SCHEMA reg_hold;
+-- holds of stores that a dump does not contain fall away
+INSERT INTO eventstore.archive_holds VALUES ('reg_hold.lost', 'h', 0), ('reg_hold.lost_too', 'h', 0);
+COPY eventstore.archive_holds FROM stdin;
+reg_hold.lost	h	1
+reg_hold.lost_too	h	1
+\.
+SELECT count(*) FROM eventstore.archive_holds WHERE name = 'h';
 CREATE ROLE reg_hold_owner;
 CREATE ROLE reg_hold_reader;
 CREATE ROLE reg_hold_operator;
