@@ -94,7 +94,9 @@ pges_may_erase(const PgesTable *table)
 
 /*
  * Raise the error that the user lacks a privilege on an archive.  The hint has the
- * command with which the owner grants it; if is_copied, also sync_archive().
+ * command with which the owner grants it; if is_copied, also sync_archive().  If the
+ * archive has another owner than the store, raise the error that says so: only its owner
+ * could grant the privilege, and sync_archive() would not.
  */
 static void
 report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
@@ -104,6 +106,7 @@ report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
 	char	   *sync = psprintf("SELECT eventstore.sync_archive(%s);",
 								quote_literal_cstr(store->live.qualified_name));
 
+	pges_check_archive_owner(store);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for table %s", store->archive.table),

@@ -110,6 +110,14 @@ BEGIN READ ONLY;
 SELECT eventstore.sync_archive();
 ROLLBACK;
 
+-- who gets the store gets the archive by a command that the error names
+BEGIN;
+RESET ROLE;
+ALTER TABLE reg_archive_grants."Ev ents" OWNER TO reg_ag_heir;
+ALTER TABLE reg_archive_grants."Ev ents_archive" OWNER TO reg_ag_late;
+SET ROLE reg_ag_heir;
+SELECT count(*) FROM eventstore.read_events();
+ROLLBACK;
 SELECT eventstore.drop_store('reg_archive_grants."Ev ents"', true), eventstore.drop_store('reg_archive_grants.without');
 RESET ROLE;
 DROP VIEW pg_temp.granted;
