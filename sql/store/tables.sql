@@ -50,8 +50,9 @@ SELECT t.tgconstrrelid::pg_catalog.regclass AS store,
        CASE WHEN o.max_age OPERATOR(pg_catalog.~)
             '^(\d{1,4} years? ?)?(\d\d? mons? ?)?(\d{1,7} days? ?)?(\d{1,8}:[0-5]\d:[0-5]\d(\.\d{1,6})?)?$'
             THEN o.max_age::interval END AS max_age,
-       CASE WHEN o.max_count_per_aggregate OPERATOR(pg_catalog.~) '^\d{1,9}$'
-            THEN o.max_count_per_aggregate::integer END AS max_count_per_aggregate
+       CASE WHEN o.max_count_per_aggregate OPERATOR(pg_catalog.~) '^\d{1,10}$'
+            THEN CASE WHEN o.max_count_per_aggregate::bigint OPERATOR(pg_catalog.<=) 2147483647::bigint
+                      THEN o.max_count_per_aggregate::integer END END AS max_count_per_aggregate
   FROM pg_catalog.pg_trigger t,
        LATERAL eventstore.archive_options(t.tgrelid::pg_catalog.regclass) o
  WHERE t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.archive_of_store()'::pg_catalog.regprocedure

@@ -8,7 +8,8 @@
  *		CREATE TRIGGER eventstore_retention BEFORE TRUNCATE ON archive
  *			FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change('1 year', '100')
  *
- * An empty argument means that there is no such rule.
+ * An empty argument means that there is no such rule.  The trigger is found by its function
+ * and its number of arguments, whatever its name.
  */
 #include "postgres.h"
 
@@ -28,15 +29,25 @@
 /* The longest max_age, in years.  A timestamp can be that old. */
 #define MAX_AGE_YEARS 5000
 
+/*
+ * Read the arguments of the trigger of an archive that carries the rules, age and count.
+ * Return the name of the trigger, or NULL if there is none.
+ */
+static char *
+find_rules(const PgesStore *store, char *arguments[2])
+{
+	return pges_find_trigger_arguments(store->archive.relid, pges_function_oid("refuse_change", 0, NULL),
+									   -1, arguments);
+}
+
 /* Set "rules" to the retention rules of a store; return their number. */
 int
 pges_retention_rules(const PgesStore *store, int64 limit, PgesRule rules[2])
 {
-	char	   *arguments[2];	/* age and count, as the trigger has them */
+	char	   *arguments[2];
 	int			n = 0;
 
-	if (!pges_find_trigger_arguments(store->archive.relid, pges_function_oid("refuse_change", 0, NULL),
-									 -1, arguments))
+	if (find_rules(store, arguments) == NULL)
 		return 0;
 	if (arguments[0][0] != '\0')
 	{
@@ -104,6 +115,9 @@ static void
 write_retention(const PgesStore *store, const Interval *max_age, int64 max_count)
 {
 	const char *archive = store->archive.qualified_name;
+	char	   *arguments[2];
+	const char *present = find_rules(store, arguments);
+	const char *trigger = quote_identifier(present ? present : "eventstore_retention");
 	PgesIdentity caller;
 	bool		as_owner;
 	int			nestlevel;
@@ -115,10 +129,10 @@ write_retention(const PgesStore *store, const Interval *max_age, int64 max_count
 	nestlevel = pges_begin_ddl();
 	age = max_age ? age_text(max_age) : "";
 	count = max_count > 0 ? psprintf(INT64_FORMAT, max_count) : "";
-	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER eventstore_retention BEFORE TRUNCATE ON %s "
+	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s BEFORE TRUNCATE ON %s "
 						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change(%s, %s)",
-						  archive, quote_literal_cstr(age), quote_literal_cstr(count)));
-	pges_comment_on(psprintf("TRIGGER eventstore_retention ON %s", archive),
+						  trigger, archive, quote_literal_cstr(age), quote_literal_cstr(count)));
+	pges_comment_on(psprintf("TRIGGER %s ON %s", trigger, archive),
 					"carries the rules of set_retention(), and refuses TRUNCATE");
 	pges_end_ddl(nestlevel);
 	if (as_owner)

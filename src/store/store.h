@@ -131,7 +131,7 @@ extern void pges_check_archive_privilege(const PgesStore *store, AclMode privile
 extern void pges_check_archive_owner(const PgesStore *store);
 
 /* in store_options.c */
-extern bool pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2]);
+extern char *pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2]);
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
 extern void pges_create_append_trigger(const char *trigger, const char *table,
 									   PgesNotifications notifications,

@@ -43,17 +43,17 @@ copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 }
 
 /*
- * Copy the first two arguments of the trigger of a table with a function; return false if
- * there is none.  "type" is its tgtype, or -1 for any.
+ * Copy the first two arguments of the trigger of a table with a function, and return the
+ * name of the trigger; NULL if there is none.  "type" is its tgtype, or -1 for any.
  */
-bool
+char *
 pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2])
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tuple;
-	bool		found = false;
+	char	   *found = NULL;
 
 	ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(relid));
@@ -62,10 +62,12 @@ pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments
 	{
 		Form_pg_trigger trigger = (Form_pg_trigger) GETSTRUCT(tuple);
 
-		found = trigger->tgfoid == function && trigger->tgnargs >= 2 &&
-			(type == -1 || trigger->tgtype == type);
-		if (found)
+		if (trigger->tgfoid == function && trigger->tgnargs >= 2 &&
+			(type == -1 || trigger->tgtype == type))
+		{
 			copy_arguments(tuple, RelationGetDescr(triggers), arguments);
+			found = pstrdup(NameStr(trigger->tgname));
+		}
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);

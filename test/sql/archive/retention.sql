@@ -92,6 +92,12 @@ SELECT * FROM eventstore.archives WHERE store = 'events'::regclass;
 SELECT * FROM eventstore.apply_retention();
 \echo :LAST_ERROR_SQLSTATE
 TRUNCATE events_archive;
+-- the trigger of the rules may be renamed; the greatest number is one
+ALTER TRIGGER eventstore_retention ON events_archive RENAME TO "my Rules";
+SELECT eventstore.set_retention('events', NULL, 2147483647);
+SELECT max_age, max_count_per_aggregate FROM eventstore.archives WHERE store = 'events'::regclass;
+SELECT * FROM eventstore.apply_retention();
+SELECT tgname FROM pg_trigger WHERE tgrelid = 'events_archive'::regclass AND tgnargs = 2;
 SELECT eventstore.set_retention('events');
 SELECT eventstore.set_retention('events', max_count_per_aggregate => 0);
 \echo :LAST_ERROR_SQLSTATE
