@@ -10,4 +10,4 @@ AS 'MODULE_PATHNAME', 'pges_is_erased'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 
 COMMENT ON FUNCTION eventstore.is_erased(jsonb) IS
-'Returns whether an event is erased, judged by its metadata: true for {"erased": true}, which erase_aggregate() and redact_event() store. False for NULL and all other values. Reads no table, and no long metadata.';
+'Returns whether an event is erased, judged by its metadata: true for {"erased": true}, which erase_aggregate() and redact_event() store. False for NULL and all other values. After redact_event() with metadata but without data, call it with the data of the event. Reads no table, and no long metadata.';

@@ -8,7 +8,8 @@
  * the first call returned, and stores nothing.  Content that the call left to the store
  * (time, position, version, aggregate type) is not compared.  The data and metadata of
  * an erased event are not compared either: the first call was answered before the
- * erasure, and the retry gets the same answer.  The stored events may all be in the
+ * erasure, and the retry gets the same answer.  Metadata that redact_event() was given
+ * are compared, and then the data, too.  The stored events may all be in the
  * archive.
  *
  * An import that is started again repeats many calls, of which the last was not finished.
@@ -83,27 +84,34 @@ same_json(PgesColumn column, Jsonb *wanted)
 	return compareJsonbContainers(&DatumGetJsonbP(value)->root, &wanted->root) == 0;
 }
 
-/* Return whether the data and metadata of the stored event were erased. */
+/*
+ * Return whether the data and metadata of the stored event were erased.  The tombstone in
+ * one of them is not enough, as an application may store such metadata itself.
+ */
 static bool
-is_erased(void)
+is_erased(const PgesStore *store, const PgesEvent *event)
 {
-	bool		isnull;
-	Datum		metadata = stored_value(PGES_METADATA, &isnull);
+	bool		no_data;
+	bool		no_metadata;
+	Datum		data = stored_value(PGES_DATA, &no_data);
+	Datum		metadata = stored_value(PGES_METADATA, &no_metadata);
 
-	return !isnull && pges_is_tombstone(metadata);
+	return !no_metadata && pges_is_tombstone(metadata) &&
+		((!no_data && pges_is_tombstone(data)) ||
+		 pges_was_redacted(store->live.relid, event->event_id));
 }
 
 /* Return the first column in which the stored event differs, or PGES_NUM_COLUMNS. */
 static PgesColumn
-first_difference(const PgesEvent *event)
+first_difference(const PgesStore *store, const PgesEvent *event)
 {
 	if (!same_text(PGES_AGGREGATE_ID, event->aggregate_id))
 		return PGES_AGGREGATE_ID;
 	if (!same_text(PGES_EVENT_TYPE, event->event_type))
 		return PGES_EVENT_TYPE;
-	if (!same_json(PGES_DATA, event->data) && !is_erased())
+	if (!same_json(PGES_DATA, event->data) && !is_erased(store, event))
 		return PGES_DATA;
-	if (!same_json(PGES_METADATA, event->metadata) && !is_erased())
+	if (!same_json(PGES_METADATA, event->metadata) && !is_erased(store, event))
 		return PGES_METADATA;
 	if (!same_text(PGES_CORRELATION_ID, event->correlation_id))
 		return PGES_CORRELATION_ID;
@@ -131,7 +139,7 @@ find_stored_event(const PgesStore *store, PgesEvent *event)
 		return false;
 	event->version = pges_found_int32(PGES_AGGREGATE_VERSION + 1);
 	event->position = pges_found_int64(PGES_POSITION + 1, 0);
-	difference = first_difference(event);
+	difference = first_difference(store, event);
 	if (difference != PGES_NUM_COLUMNS)
 		pges_report_duplicate(store, event,
 							  psprintf("The event at position " INT64_FORMAT " has the same id but a different \"%s\".",

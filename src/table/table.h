@@ -78,5 +78,6 @@ extern void pges_lock_aggregates(const PgesStore *store, PgesBatch *batch);
 /* in tombstone.c */
 extern Jsonb *pges_tombstone(void);
 extern bool pges_is_tombstone(Datum json);
+extern bool pges_was_redacted(Oid store, const text *event_id);
 
 #endif							/* PGES_TABLE_H */

@@ -1,15 +1,45 @@
 /*
  * tombstone.c
  *		The tombstone: the JSON in place of the data and metadata of an erased event.
+ *
+ * An application may store such JSON itself.  The tombstone in both columns is taken for an
+ * erasure.  If redact_event() was given data, the tombstone is in the metadata only, and
+ * the record of the call tells such an event from one of an application.
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
+#include "base/own_object.h"
 #include "table/table.h"
+
+#define ERASURES_STORE 5
+#define ERASURES_EVENT_ID 8
+
+static const PgesOwnTable erasures = {
+	"erasures", 8,
+	{
+		{"erasure_id", VARCHAROID},
+		{"erased_at", TIMESTAMPTZOID},
+		{"erased_by", NAMEOID},
+		{"session_role", NAMEOID},
+		{"store", InvalidOid},
+		{"store_name", TEXTOID},
+		{"aggregate_id", TEXTOID},
+		{"event_id", TEXTOID}
+	}
+};
 
 /* Return the tombstone. */
 Jsonb *
@@ -38,6 +68,26 @@ pges_is_tombstone(Datum json)
 {
 	return toast_raw_datum_size(json) == tombstone_size() &&
 		compareJsonbContainers(&DatumGetJsonbP(json)->root, &pges_tombstone()->root) == 0;
+}
+
+/* Return whether there is a record that an event of a store was redacted. */
+bool
+pges_was_redacted(Oid store, const text *event_id)
+{
+	Relation	rel = pges_open_own_table(&erasures, AccessShareLock);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	bool		found;
+
+	ScanKeyInit(&keys[0], ERASURES_STORE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(store));
+	ScanKeyInit(&keys[1], ERASURES_EVENT_ID, BTEqualStrategyNumber, F_TEXTEQ, PointerGetDatum(event_id));
+	scan = systable_beginscan(rel, InvalidOid, false, snapshot, lengthof(keys), keys);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return found;
 }
 
 PG_FUNCTION_INFO_V1(pges_is_erased);

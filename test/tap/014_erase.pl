@@ -49,7 +49,10 @@ is($subscriber->safe_psql('postgres', "SELECT data FROM eventstore.get_events_by
 is($subscriber->safe_psql('postgres', $events), $node->safe_psql('postgres', $events), 'and all that the publisher has');
 is($subscriber->safe_psql('postgres', $records), '', 'but no records');
 is(sqlstate($subscriber, "UPDATE eventstore.events SET data = '1'"), '0A000', 'where events are immutable');
-is($subscriber->safe_psql('postgres', "SELECT eventstore.append_event('e', '{\"name\": \"Bea\"}', 'b', event_id => 'b-1', metadata => '{\"ip\": \"10.0.0.1\"}')"), '1', 'and a retry is recognised');
+is($subscriber->safe_psql('postgres', "SELECT eventstore.append_to_aggregate('a', '{e,e}', ARRAY['{\"name\": \"Ann Q. Needle\"}', '{\"name\": \"Ann Q. Needle\"}']::jsonb[], event_ids => '{a-1,a-2}')"), '2', 'and a retry is recognised');
+my $retry = "SELECT eventstore.append_event('e', '{\"name\": \"Bea\"}', 'b', event_id => 'b-1', metadata => '{\"ip\": \"10.0.0.1\"}')";
+is($node->safe_psql('postgres', $retry), '1', 'that of a redacted event where its record is');
+is(sqlstate($subscriber, $retry), '23505', 'but not where there is none');
 $subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION erase');
 $subscriber->stop;
 

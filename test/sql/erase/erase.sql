@@ -106,6 +106,18 @@ SELECT eventstore.append_event('renamed', '{"name": "Ann"}', 'user-1', 0, event_
 SELECT eventstore.append_event('returned', '{"name": "Fay"}', 'user-1', 3, event_id => 'u-4', correlation_id => 'other');
 SELECT eventstore.append_event('returned', '{"name": "Fay"}', 'user-9', 0, event_id => 'u-4');
 SELECT eventstore.append_event('returned', '{"name": "Fay"}', 'user-1', 4, event_id => 'u-4');
+-- so is the data of an event whose own metadata look like those of an erased one
+SELECT eventstore.create_store('reg_erase.own', 'off');
+SELECT eventstore.append_event('t', '{"n": 1}', 'o', metadata => '{"erased": true}', event_id => 'o-1', store => 'reg_erase.own');
+SELECT eventstore.append_event('t', '{"n": 1}', 'o', metadata => '{"erased": true}', event_id => 'o-1', store => 'reg_erase.own');
+SELECT eventstore.append_event('t', '{"n": 2}', 'o', metadata => '{"erased": true}', event_id => 'o-1', store => 'reg_erase.own');
+SELECT eventstore.append_event('t', '{"n": 1}', 'o', event_id => 'o-1', store => 'reg_erase.own');
+-- a record tells that redact_event() has put the metadata there
+BEGIN;
+SELECT eventstore.redact_event('o-1', 'r', '{"n": 3}', store => 'reg_erase.own');
+SELECT eventstore.append_event('t', '{"n": 2}', 'o', event_id => 'o-1', store => 'reg_erase.own');
+ROLLBACK;
+SELECT eventstore.drop_store('reg_erase.own', true);
 -- so is what was redacted to other values
 BEGIN;
 SELECT eventstore.redact_event('u-4', 'r', '{"name": "Z"}', '{}');
