@@ -11,7 +11,9 @@
  *
  * A row that brings its position is a restored event, as from a dump.  Only the owner of the
  * store may restore events.  A dump brings the events of an aggregate in any order, some of
- * them perhaps to the archive.  So a restored event must only be an event by itself.
+ * them perhaps to the archive.  So a restored event must only be an event by itself.  If the
+ * store has an archive, no index covers both tables, so the trigger rejects an id, a position
+ * or a version that the other table has.
  *
  * The rows of the append functions have been checked (pges_is_being_inserted()).  The
  * trigger does not fire for what logical replication brings.
@@ -125,29 +127,75 @@ check_may_restore(const NewRow *row)
 			 errhint("Leave out column \"position\", or use an append function. Only the owner of the store can restore events with their positions.")));
 }
 
-/* Return whether a table has an event with the id, or with the aggregate and version, of a row. */
+/* Make the scan keys that find an event by a unique index; return their number. */
+static int
+make_keys(const PgesTable *table, PgesKey key, const PgesEvent *event, Oid collation, ScanKeyData keys[2])
+{
+	if (key == PGES_KEY_POSITION)
+	{
+		ScanKeyInit(&keys[0], table->attnums[PGES_POSITION], BTEqualStrategyNumber, F_INT8EQ,
+					Int64GetDatum(event->position));
+		return 1;
+	}
+	ScanKeyInit(&keys[0], table->attnums[key == PGES_KEY_ID ? PGES_EVENT_ID : PGES_AGGREGATE_ID],
+				BTEqualStrategyNumber, F_TEXTEQ,
+				PointerGetDatum(key == PGES_KEY_ID ? event->event_id : event->aggregate_id));
+	keys[0].sk_collation = collation;
+	ScanKeyInit(&keys[1], table->attnums[PGES_AGGREGATE_VERSION], BTEqualStrategyNumber,
+				F_INT4EQ, Int32GetDatum(event->given_version));
+	return key == PGES_KEY_ID ? 1 : 2;
+}
+
+/* Return whether a table has an event with a key of a row: id, position, or version. */
 static bool
 is_key_in(const PgesTable *table, PgesKey key, const PgesEvent *event, Snapshot snapshot)
 {
 	Relation	rel = table_open(table->relid, AccessShareLock);
 	Relation	index = index_open(table->indexes[key], AccessShareLock);
 	ScanKeyData keys[2];
-	int			nkeys = key == PGES_KEY_ID ? 1 : 2;
+	int			nkeys = make_keys(table, key, event, index->rd_indcollation[0], keys);
 	SysScanDesc scan;
 	bool		found;
 
-	ScanKeyInit(&keys[0], table->attnums[key == PGES_KEY_ID ? PGES_EVENT_ID : PGES_AGGREGATE_ID],
-				BTEqualStrategyNumber, F_TEXTEQ,
-				PointerGetDatum(key == PGES_KEY_ID ? event->event_id : event->aggregate_id));
-	keys[0].sk_collation = index->rd_indcollation[0];
-	ScanKeyInit(&keys[1], table->attnums[PGES_AGGREGATE_VERSION], BTEqualStrategyNumber,
-				F_INT4EQ, Int32GetDatum(event->given_version));
 	scan = systable_beginscan_ordered(rel, index, snapshot, nkeys, keys);
 	found = HeapTupleIsValid(systable_getnext_ordered(scan, ForwardScanDirection));
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+/*
+ * Raise an error if a store and its archive would both have a restored event, or its
+ * position or version.  Readers would return it twice.
+ */
+static void
+check_not_in_other_table(const NewRow *row)
+{
+	const PgesStore *store = row->store;
+	const PgesTable *other = row->table == &store->live ? &store->archive : &store->live;
+	static const char *const key_names[PGES_NUM_KEYS] = {
+		[PGES_KEY_ID] = "id",[PGES_KEY_VERSION] = "version",[PGES_KEY_POSITION] = "position"
+	};
+	Snapshot	snapshot;
+
+	if (!OidIsValid(other->relid))
+		return;
+	pges_require_archive(store);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	for (PgesKey key = 0; key < PGES_NUM_KEYS; key++)
+	{
+		if ((key != PGES_KEY_VERSION || (row->event.aggregate_id && row->event.given_version > 0)) &&
+			is_key_in(other, key, &row->event, snapshot))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNIQUE_VIOLATION),
+					 errmsg("%s has the %s of %s already", other->qualified_name, key_names[key],
+							pges_event_label(&row->event)),
+					 errdetail("An event is in store %s or in its archive, not in both.",
+							   store->live.qualified_name),
+					 errhint("Restore only the events that neither table has.")));
+	}
+	UnregisterSnapshot(snapshot);
 }
 
 /* Return whether the store, or its archive if there is one, has the key of a row. */
@@ -285,6 +333,7 @@ check_row(NewRow *row)
 	if (row->table != &row->store->live || !pges_claim_position(row->store, row->event.position))
 	{
 		check_may_restore(row);
+		check_not_in_other_table(row);
 		return row->tuple;
 	}
 	if (OidIsValid(row->store->archive.relid))

@@ -108,6 +108,22 @@ SELECT setval('restored_position_seq', (SELECT max(position) FROM restored)) = (
 SELECT eventstore.append_event('t', '{}', 'order', 4, store => 'restored');
 SELECT eventstore.drop_store('restored', true);
 
+-- what the owner restores is compared with the other table: id, position and version
+SELECT eventstore.create_store('reg_raw_insert.halves', 'off');
+SELECT eventstore.append_to_aggregate('a', '{t,t,t,t}', '{1,2,3,4}', event_ids => '{a-1,a-2,a-3,a-4}', store => 'halves');
+SELECT eventstore.archive_events('halves', before_position => 3);
+\set VERBOSITY terse
+INSERT INTO halves SELECT * FROM halves_archive;
+INSERT INTO halves_archive SELECT * FROM halves;
+INSERT INTO halves (position, event_id, event_type, data) VALUES (9, 'a-1', 't', '1');
+INSERT INTO halves (position, event_id, event_type, data) VALUES (2, 'b-1', 't', '1');
+INSERT INTO halves (position, event_id, event_type, aggregate_id, aggregate_version, data) VALUES (9, 'b-1', 't', 'a', 1, '1');
+\set VERBOSITY default
+INSERT INTO halves (position, event_id, event_type, aggregate_id, aggregate_version, data) VALUES (9, 'b-1', 't', 'a', 2, '1') ON CONFLICT DO NOTHING;
+INSERT INTO halves (position, event_id, event_type, aggregate_id, aggregate_version, data) VALUES (9, 'b-1', 't', 'b', 1, '1');
+SELECT count(*), count(DISTINCT event_id) FROM eventstore.read_events(max_count => 100, store => 'halves');
+SELECT eventstore.drop_store('halves', true);
+
 RESET search_path;
 RESET pg_eventstore.store;
 SELECT eventstore.drop_store('reg_raw_insert.events', force => true);

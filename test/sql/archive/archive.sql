@@ -256,7 +256,9 @@ SELECT eventstore.append_event('t', '1', 'a-0');
 \echo :LAST_ERROR_SQLSTATE
 ALTER TABLE renamed ADD UNIQUE (position);
 -- what was restored in spite of the archive
+ALTER TABLE lots DISABLE TRIGGER USER;
 INSERT INTO lots (position, event_id, event_type, data) SELECT nextval(pg_get_serial_sequence('lots', 'position')), event_id, 'again', '1' FROM renamed ORDER BY position LIMIT 1;
+ALTER TABLE lots ENABLE TRIGGER USER;
 \set VERBOSITY terse
 SELECT eventstore.archive_events(before_position => 9999);
 \set VERBOSITY default
