@@ -44,7 +44,7 @@ aggregate_ids: only events of these aggregates. At least one condition must be g
 max_count: the maximum number of events to move; NULL means all.
 dry_run: if true, moves nothing.
 Returns the number of events that were moved, or would be moved.
-Errors: 55000 if the archive of the store is missing, see create_archive(); 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if an event that was restored to the store without its triggers, or by a subscription, has an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55000 if the archive of the store is missing, see create_archive(), or if a subscription fills the store or its archive; 22023 without a condition, or if max_count is not above zero; 42501 without SELECT and DELETE on the store and INSERT on the archive, or if the archive and the store have different owners; 42P01 if the store has no archive and the caller does not own the store; 23505 if an event that was restored to the store without its triggers, or by a subscription, has an id, version or position that the archive has; 0A000 as create_archive(); 55P03 if there is no archive yet and other transactions use the store; 42P07 if a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,
@@ -62,7 +62,7 @@ store, before_position, before_time, aggregate_ids: as for archive_events().
 aggregate_query: a query that returns one column, the ids of the aggregates to archive, in place of aggregate_ids, since CALL takes no subqueries. It runs once, before the first batch, as SQL with the caller''s rights: never accept it from an untrusted person. The ids are kept in memory.
 Without a condition, the rules of set_retention() determine which events to move.
 batch_size: the number of events that each batch looks at; NULL means 10000.
-Errors: as archive_events(); 22023 if aggregate_query returns more than one column, or aggregate_ids is given, too; 42P11, 0A000 if it is no query that only reads; 2D000 in a transaction block.';
+Errors: as archive_events(); 22023 if aggregate_query returns more than one column, or aggregate_ids is given, too; 42P11 if it is no query; 25006 if the query, or a function in it, writes; 2D000 in a transaction block.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_limit(store regclass DEFAULT NULL)
 RETURNS bigint

@@ -35,6 +35,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -42,6 +43,7 @@
 #include "archive/archive.h"
 #include "archive/archive_steps.h"
 #include "base/compat.h"
+#include "base/ddl.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
 #include "position/position.h"
@@ -75,11 +77,18 @@ pges_archive_limit(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(archive_limit(pges_readable_store_argument(fcinfo, 0)));
 }
 
+/* Error context callback: name the argument. */
+static void
+query_context(void *arg)
+{
+	errcontext("running argument \"aggregate_query\" of eventstore.archive_all()");
+}
+
 /* Return a cursor on a query that returns one column; raise an error for any other. */
 static Portal
 open_query_of_ids(const char *query)
 {
-	SPIParseOpenOptions options = {.read_only = true};
+	SPIParseOpenOptions options = {.read_only = false};
 	Portal		portal = SPI_cursor_parse_open(NULL, query, &options);
 
 	if (portal->tupDesc->natts != 1)
@@ -93,7 +102,8 @@ open_query_of_ids(const char *query)
 /*
  * Return the aggregate ids that a query of the user returns, as an array of text.  It runs
  * with the user's rights, apart from any statement that may change events, and once: later
- * batches move events that it may read.  The portal is pinned, because code in the query
+ * batches move events that it may read.  The transaction is read-only meanwhile, so neither
+ * the query nor a function in it writes.  The portal is pinned, because code in the query
  * could close it.
  */
 static Datum
@@ -101,8 +111,12 @@ ids_of_query(const char *query)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ArrayBuildState *ids = initArrayResult(TEXTOID, caller, true);
+	ErrorContextCallback callback = {.callback = query_context,.previous = error_context_stack};
+	int			nestlevel = NewGUCNestLevel();
 	Portal		portal;
 
+	error_context_stack = &callback;
+	pges_set_locally("transaction_read_only", "on");
 	SPI_connect();
 	portal = open_query_of_ids(query);
 	PinPortal(portal);
@@ -121,6 +135,8 @@ ids_of_query(const char *query)
 	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	SPI_finish();
+	AtEOXact_GUC(false, nestlevel);
+	error_context_stack = callback.previous;
 	return makeArrayResult(ids, caller);
 }
 
@@ -211,6 +227,22 @@ check_may_create(const PgesStore *store)
 }
 
 /*
+ * Raise an error if a subscription fills a store or its archive: it brings what the
+ * publisher archives, and would find the keys taken.
+ */
+static void
+check_not_subscribed(const PgesStore *store)
+{
+	if (pges_is_subscribed(store->live.relid) ||
+		(OidIsValid(store->archive.relid) && pges_is_subscribed(store->archive.relid)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot archive events of store %s", store->live.qualified_name),
+				 errdetail("A subscription fills the store or its archive."),
+				 errhint("Archive events on the publisher, or drop the subscription first.")));
+}
+
+/*
  * Lock a store for archiving, create its archive if there is none, and return the
  * description of the store.  Raise an error if the user may not archive, or if the
  * archive cannot take the events of the store.  If this transaction has created the
@@ -228,6 +260,7 @@ begin_archiving(Oid relid)
 	check_may_archive(pges_store(relid));
 	store = pges_lock_archiving(relid);
 	pges_require_link(store);
+	check_not_subscribed(store);
 	if (!OidIsValid(store->archive.relid))
 	{
 		check_may_create(store);

@@ -263,6 +263,9 @@ same_rows($holds, 'the holds go on');
 same_rows("SELECT 'eventstore.events', * FROM eventstore.read_events(store => 'eventstore.events', include_archived => true) UNION ALL SELECT 'shop.orders', * FROM eventstore.read_events(store => 'shop.orders', include_archived => true) ORDER BY 1, 2",
   'the events go on');
 same_rows("SELECT position FROM ${_}_archive ORDER BY 1", "the archive of $_ goes on") for @both[ 0, 1 ];
+is(sqlstate($subscriber, $_, dbname => 'everything'), '55000', "subscribed: $_")
+  for "SELECT eventstore.archive_events('shop.orders', before_position => 4)", "CALL eventstore.archive_all('shop.orders', before_position => 4)",
+  "SELECT eventstore.set_retention('shop.orders', '1 day'); SELECT * FROM eventstore.apply_retention('shop.orders', dry_run => false)";
 same_rows("SELECT count(*) FROM eventstore.erasures WHERE reason = 'again'", 'the records go on');
 is($subscriber->safe_psql('everything', 'SELECT failed_starts FROM eventstore.notifier_status'), '7', 'all tables: the status of the notifier is its own');
 is($subscriber->safe_psql('everything', "SELECT notifications FROM eventstore.stores WHERE store = 'eventstore.events'::regclass"), 'worker', 'all tables: and so are the options of its stores');

@@ -84,6 +84,15 @@ RESET ROLE;
 SELECT eventstore.sync_archive();
 -- the owner makes it by the way
 SELECT eventstore.archive_events(before_position => 9);
+-- the query reads only, also by a function
+SET client_min_messages = warning;
+CREATE TABLE reg_query.calls (id text);
+CREATE FUNCTION reg_query.note() RETURNS text LANGUAGE sql AS $$ INSERT INTO reg_query.calls VALUES ('c') RETURNING id $$;
+CALL eventstore.archive_all(aggregate_query => 'SELECT reg_query.note()');
+CALL eventstore.archive_all(aggregate_query => 'INSERT INTO reg_query.calls VALUES (''d'') RETURNING id');
+SELECT count(*) FROM reg_query.calls;
+CALL eventstore.archive_all(aggregate_query => 'SELECT id FROM reg_query.calls');
+INSERT INTO reg_query.calls VALUES ('e');
 
 RESET search_path;
 RESET pg_eventstore.store;
