@@ -26,6 +26,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -35,7 +36,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
@@ -43,7 +43,6 @@
 #include "archive/archive.h"
 #include "archive/archive_steps.h"
 #include "base/compat.h"
-#include "base/ddl.h"
 #include "base/progress.h"
 #include "base/sql_argument.h"
 #include "position/position.h"
@@ -103,7 +102,8 @@ open_query_of_ids(const char *query)
  * Return the aggregate ids that a query of the user returns, as an array of text.  It runs
  * with the user's rights, apart from any statement that may change events, and once: later
  * batches move events that it may read.  The transaction is read-only meanwhile, so neither
- * the query nor a function in it writes.  The portal is pinned, because code in the query
+ * the query nor a function in it writes; after an error, the abort of the transaction or
+ * subtransaction restores XactReadOnly.  The portal is pinned, because code in the query
  * could close it.
  */
 static Datum
@@ -112,11 +112,11 @@ ids_of_query(const char *query)
 	MemoryContext caller = CurrentMemoryContext;
 	ArrayBuildState *ids = initArrayResult(TEXTOID, caller, true);
 	ErrorContextCallback callback = {.callback = query_context,.previous = error_context_stack};
-	int			nestlevel = NewGUCNestLevel();
+	bool		read_only = XactReadOnly;
 	Portal		portal;
 
 	error_context_stack = &callback;
-	pges_set_locally("transaction_read_only", "on");
+	XactReadOnly = true;
 	SPI_connect();
 	portal = open_query_of_ids(query);
 	PinPortal(portal);
@@ -135,7 +135,7 @@ ids_of_query(const char *query)
 	UnpinPortal(portal);
 	SPI_cursor_close(portal);
 	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
+	XactReadOnly = read_only;
 	error_context_stack = callback.previous;
 	return makeArrayResult(ids, caller);
 }

@@ -35,7 +35,7 @@ logged('duplicate event', "SELECT eventstore.append_event('shut', '{}', 'door-1'
   "CONTEXT:  appending 1 event $door");
 logged('wrong type', q{SELECT eventstore.append_to_aggregate('door-1', '{a,b}', '{1,2}', aggregate_type => 'Window')}, '22023',
   "CONTEXT:  appending event 1 of 2 $door");
-logged('bad event', q{SELECT eventstore.append_events('[{"event_type": "shut"}, {"aggregate_id": "door-1"}]')}, '22004',
+logged('bad event', q{SELECT eventstore.append_events('[{"event_type": "shut"}, {"aggregate_id": "door-1"}]')}, '22023',
   'CONTEXT:  appending event 2 of 2 to store eventstore.events');
 logged('several aggregates', q{SELECT eventstore.append('[{"event_type": "shut", "aggregate_id": "door-2"}]', '{"door-1": 9}')}, '40V01',
   'CONTEXT:  appending 1 event to store eventstore.events');
