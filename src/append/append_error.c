@@ -209,7 +209,10 @@ report_secured_id(const PgesStore *store, const PgesBatch *batch, const PgesEven
 			 errstore(store)));
 }
 
-/* Raise the version conflict that only the index shows. */
+/*
+ * Raise the version conflict that only the index shows.  A trigger of the owner that fires
+ * before the row is inserted may have appended to the same aggregate.
+ */
 static void
 report_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
 {
@@ -222,6 +225,8 @@ report_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *
 			 errdetail("Version %d was inserted into store %s concurrently.\n%s",
 					   event->version, store->live.qualified_name,
 					   conflict_json(id, aggregate->expected_given ? aggregate->expected : -1, -1)),
+			 store->has_trigger_before ?
+			 errhint("Read the aggregate again and retry. If that fails again, a BEFORE INSERT trigger of the store appends to the same aggregate: its owner can make it an AFTER INSERT trigger.") :
 			 aggregate->expected_given ?
 			 errhint("Read the aggregate again, decide again, and retry with its current version.") :
 			 event->given_version > 0 ?

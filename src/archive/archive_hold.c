@@ -19,6 +19,7 @@
 #include "commands/trigger.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -30,6 +31,7 @@
 #include "store/store.h"
 
 #define HOLDS_STORE 1
+#define HOLDS_NAME 2
 #define HOLDS_POSITION 3
 
 static const PgesOwnTable archive_holds = {
@@ -88,8 +90,10 @@ Datum
 pges_skip_lost_hold(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
 	bool		isnull;
 	Datum		store;
+	Datum		name;
 
 	pges_require_trigger(fcinfo, "skip_lost_hold",
 						 CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_BEFORE(trigdata->tg_event) &&
@@ -97,11 +101,14 @@ pges_skip_lost_hold(PG_FUNCTION_ARGS)
 						 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) &&
 						 RelationGetRelid(trigdata->tg_relation) == pges_own_table_oid(&archive_holds, true),
 						 "table eventstore.archive_holds", NULL);
-	store = heap_getattr(trigdata->tg_trigtuple, HOLDS_STORE, RelationGetDescr(trigdata->tg_relation), &isnull);
+	desc = RelationGetDescr(trigdata->tg_relation);
+	store = heap_getattr(trigdata->tg_trigtuple, HOLDS_STORE, desc, &isnull);
 	if (isnull || OidIsValid(DatumGetObjectId(store)))
 		return PointerGetDatum(trigdata->tg_trigtuple);
-	ereport(NOTICE,
-			(errmsg("skipping a hold of a store that does not exist")));
+	name = heap_getattr(trigdata->tg_trigtuple, HOLDS_NAME, desc, &isnull);
+	ereport(WARNING,
+			(errmsg("skipping archive hold \"%s\" of a store that does not exist",
+					isnull ? "" : TextDatumGetCString(name))));
 	return PointerGetDatum(NULL);
 }
 

@@ -346,11 +346,22 @@ pges_create_archive_of(const PgesStore *store, const char *name, const char *tab
 	return create_archive(store, schema ? schema : store->live.schema, table, tablespace, adopt);
 }
 
+/* Warn that a table that may be the former archive of a store is not made its archive. */
+static void
+warn_not_adopted(const PgesStore *store, Oid relid, const char *reason)
+{
+	ereport(WARNING,
+			(errmsg("table %s does not become the archive of store %s", pges_relation_name(relid),
+					store->live.qualified_name),
+			 errdetail("%s", reason),
+			 errhint("If it is the former archive, make it fit and call eventstore.create_archive() before the next append. Otherwise versions and ids of archived events are given again.")));
+}
+
 /*
  * If a table beside a new store has the default name and the columns of its archive, and
  * has the same owner, make that table the archive.  So DROP EXTENSION, which drops all
- * triggers, does not make the archived events unknown.  Leave alone a table that serves
- * another purpose; raise an error if a table that looks like the archive cannot be it.
+ * triggers, does not make the archived events unknown.  Leave alone a table with other
+ * columns; raise an error if events of the table overlap with those of the store.
  */
 void
 pges_adopt_former_archive(Oid relid)
@@ -359,18 +370,27 @@ pges_adopt_former_archive(Oid relid)
 	char	   *table = makeObjectName(store->live.table, NULL, "archive");
 	Oid			present = get_relname_relid(table, get_rel_namespace(relid));
 	Relation	rel;
-	bool		is_former;
+	const char *reason;
 
-	if (OidIsValid(store->archive.relid) || get_rel_relkind(present) != RELKIND_RELATION ||
-		pges_owner_of(present) != store->live.owner)
+	if (OidIsValid(store->archive.relid) || get_rel_relkind(present) != RELKIND_RELATION)
 		return;
+	if (pges_owner_of(present) != store->live.owner)
+	{
+		warn_not_adopted(store, present, "Its owner is not that of the store.");
+		return;
+	}
 	rel = try_relation_open(present, AccessShareLock);
 	if (rel == NULL)
 		return;
-	is_former = pges_has_columns(rel) && reason_against(store, rel) == NULL;
-	relation_close(rel, AccessShareLock);
-	if (!is_former)
+	reason = reason_against(store, rel);
+	if (!pges_has_columns(rel) || reason)
+	{
+		if (pges_has_columns(rel))
+			warn_not_adopted(store, present, reason);
+		relation_close(rel, AccessShareLock);
 		return;
+	}
+	relation_close(rel, AccessShareLock);
 	store = pges_lock_archiving(relid);
 	(void) pges_create_archive_of(store, NULL, NULL, true);
 	ereport(NOTICE,

@@ -497,6 +497,7 @@ pges_describe_store(Relation rel)
 		store->index_names[i] = get_rel_name(store->live.indexes[i]);
 	describe_archive(store);
 	store->live.plain = pges_is_plain(rel, store);
+	store->has_trigger_before = pges_has_trigger_before_insert(rel);
 	store->only_own_check = pges_has_only_own_check(rel, store);
 	return store;
 }

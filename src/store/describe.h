@@ -13,6 +13,7 @@
 
 /* in plain.c */
 extern bool pges_has_plain_index(Oid indexid);
+extern bool pges_has_trigger_before_insert(Relation rel);
 extern bool pges_is_plain(Relation rel, const PgesStore *store);
 extern bool pges_has_only_own_check(Relation rel, const PgesStore *store);
 

@@ -37,6 +37,23 @@
 #include "store/describe.h"
 #include "store/store.h"
 
+/* Return whether a trigger other than that of the extension fires before each new row. */
+bool
+pges_has_trigger_before_insert(Relation rel)
+{
+	Oid			check = pges_function_oid("check_insert", 0, NULL);
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) && TRIGGER_FOR_BEFORE(trigger->tgtype) &&
+			TRIGGER_FOR_ROW(trigger->tgtype) && trigger->tgfoid != check)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Return whether the store's own trigger is enabled, and no other fires on INSERT.  The
  * trigger that checks the rows has nothing to do for an append.

@@ -67,6 +67,7 @@ typedef struct PgesStore
 	PgesNotifications notifications;
 	char	   *channel;
 	bool		only_own_check; /* see plain.c */
+	bool		has_trigger_before; /* one of the owner, before each new row */
 } PgesStore;
 
 /* The options of a store that can be read even if the table has lost its shape. */

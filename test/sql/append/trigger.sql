@@ -188,3 +188,24 @@ SELECT eventstore.drop_store('reg_trigger.events', force => true);
 DROP TABLE reg_trigger.totals, reg_trigger.log;
 DROP SCHEMA reg_trigger CASCADE;
 DROP ROLE reg_trigger_user;
+
+-- one that appends to the aggregate whose event is about to be inserted: no retry helps
+RESET ROLE;
+SELECT eventstore.create_store('reg_trigger.nested');
+CREATE FUNCTION reg_trigger.nest() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.event_type = 'outer' THEN
+    PERFORM eventstore.append_event('inner', '{}', NEW.aggregate_id, store => 'reg_trigger.nested');
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER nest BEFORE INSERT ON reg_trigger.nested FOR EACH ROW EXECUTE FUNCTION reg_trigger.nest();
+\set SHOW_CONTEXT never
+SELECT eventstore.append_event('outer', '{}', 'n', store => 'reg_trigger.nested');
+SELECT eventstore.append_event('outer', '{}', 'n', 0, store => 'reg_trigger.nested');
+\set SHOW_CONTEXT errors
+-- what the hint says
+DROP TRIGGER nest ON reg_trigger.nested;
+CREATE TRIGGER nest AFTER INSERT ON reg_trigger.nested FOR EACH ROW EXECUTE FUNCTION reg_trigger.nest();
+SELECT eventstore.append_event('outer', '{}', 'n', store => 'reg_trigger.nested');
+SELECT eventstore.get_aggregate_version('n', 'reg_trigger.nested');
