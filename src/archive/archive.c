@@ -11,6 +11,7 @@
  *	-	the high-water mark, because no event can appear at or below the mark later
  *	-	the position that the notifier has announced, in mode worker
  *	-	the positions of the holds of the store (rows of eventstore.archive_holds)
+ *	-	the checkpoints of the subscriptions to the store
  *
  * Only the oldest events of an aggregate move, without a gap: an event stays if an
  * event of its aggregate with a lower version stays, see due.c.
@@ -48,6 +49,7 @@
 #include "position/position.h"
 #include "read/read.h"
 #include "store/store.h"
+#include "subscription/subscription.h"
 
 /* Events that one statement looks at, unless archive_all() is given a batch size. */
 #define BATCH 10000
@@ -59,6 +61,7 @@ archive_limit(const PgesStore *store)
 	int64		limit = Min(pges_mark_to_read(store), pges_lowest_hold(store->live.relid));
 	PgesWatermark watermark;
 
+	limit = Min(limit, pges_lowest_checkpoint(store->live.relid));
 	if (store->notifications == PGES_NOTIFY_WORKER)
 	{
 		(void) pges_read_watermark(store->live.relid, true, &watermark);

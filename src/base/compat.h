@@ -113,6 +113,17 @@ pges_may_create_schemas_compat(void)
 #endif
 }
 
+/* Raise an error unless the user may give objects to a role. */
+static inline void
+pges_check_may_give_compat(Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	check_can_set_role(GetUserId(), role);
+#else
+	check_is_member_of_role(GetUserId(), role);
+#endif
+}
+
 /* Return the status of the n-th process, counted from 1; NULL if there is none. */
 static inline const PgBackendStatus *
 pges_backend_status_compat(int n)

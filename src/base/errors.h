@@ -12,5 +12,6 @@
 
 /* Class 22 (data exception): drivers do not retry or reconnect. */
 #define ERRCODE_PGES_BEYOND_LOG			MAKE_SQLSTATE('2','2','V','0','1')
+#define ERRCODE_PGES_LEASE_LOST			MAKE_SQLSTATE('2','2','V','0','2')
 
 #endif							/* PGES_ERRORS_H */

@@ -17,6 +17,7 @@
 #define PGES_LOCK_NOTIFIER	0x454E
 #define PGES_LOCK_WATERMARK	0x4557
 #define PGES_LOCK_ARCHIVE	0x4541
+#define PGES_LOCK_CONSUMER	0x4554
 
 /*
  * Acquire a lock until the top transaction ends; return false if it is not free and

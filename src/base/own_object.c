@@ -34,6 +34,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "base/act_as.h"
@@ -179,6 +180,58 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 	pges_become_again(&caller);
 	table_close(rel, NoLock);
 	return written;
+}
+
+/*
+ * Make the plan of a statement, and keep it.  The caller is the owner of the table, in a
+ * nest level of settings that ends after the execution.  The plan is made while the
+ * table may be empty, and must use an index when the table has grown.
+ */
+static void
+plan_own_statement(PgesOwnStatement *statement)
+{
+	SPIPlanPtr	plan;
+
+	pges_set_locally("enable_seqscan", "off");
+	plan = SPI_prepare_cursor(statement->sql, statement->nparams, statement->types,
+							  CURSOR_OPT_GENERIC_PLAN);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
+	SPI_keepplan(plan);
+	statement->plan = plan;
+}
+
+/*
+ * Run a statement on a table as the owner of the table, under the latest snapshot at
+ * every isolation level, and return the number of rows.  Rows that the statement returns
+ * are in SPI_tuptable; SPI must be connected.  "nulls" may be NULL.
+ *
+ * If another transaction changes a row after the snapshot was taken, a statement that
+ * changes or locks this row waits, and in REPEATABLE READ raises a serialization failure.
+ */
+uint64
+pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
+{
+	Relation	rel = pges_open_own_table(statement->table,
+										  statement->read_only ? AccessShareLock : RowExclusiveLock);
+	PgesIdentity caller;
+	char		flags[PGES_OWN_MAX_PARAMS];
+
+	for (int i = 0; i < statement->nparams; i++)
+		flags[i] = nulls && nulls[i] ? 'n' : ' ';
+	pges_become(&caller, rel->rd_rel->relowner);
+	if (statement->plan && !SPI_plan_is_valid(statement->plan))
+	{
+		SPI_freeplan(statement->plan);
+		statement->plan = NULL;
+	}
+	if (statement->plan == NULL)
+		plan_own_statement(statement);
+	(void) SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), flags,
+								GetLatestSnapshot(), InvalidSnapshot, statement->read_only, true, 0);
+	pges_become_again(&caller);
+	table_close(rel, NoLock);
+	return SPI_processed;
 }
 
 /*

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
@@ -25,6 +26,22 @@ typedef struct PgesOwnTable
 	PgesOwnColumn columns[8];
 } PgesOwnTable;
 
+#define PGES_OWN_MAX_PARAMS 20
+
+/*
+ * A statement on a table of the extension, and its saved plan, which lives as long as
+ * the backend.  All names in the text must be qualified.
+ */
+typedef struct PgesOwnStatement
+{
+	const PgesOwnTable *table;
+	bool		read_only;
+	const char *sql;
+	int			nparams;
+	Oid			types[PGES_OWN_MAX_PARAMS];
+	SPIPlanPtr	plan;			/* NULL before the first execution */
+} PgesOwnStatement;
+
 extern void pges_check_schema(void);
 extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
 extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
@@ -32,5 +49,8 @@ extern Relation pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode
 extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);
+
+extern uint64 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values,
+									 const bool *nulls);
 
 #endif							/* PGES_OWN_OBJECT_H */

@@ -52,6 +52,15 @@ pges_count_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if
 	return PG_GETARG_INT32(arg);
 }
 
+/* Return an interval in seconds; a month counts as 30 days. */
+double
+pges_interval_seconds(const Interval *interval)
+{
+	double		days = interval->day + (double) interval->month * DAYS_PER_MONTH;
+
+	return interval->time / (double) USECS_PER_SEC + days * SECS_PER_DAY;
+}
+
 /* Return a text argument; raise an error if the argument is null. */
 char *
 pges_text_argument(FunctionCallInfo fcinfo, int arg, const char *name)

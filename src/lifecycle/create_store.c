@@ -42,6 +42,7 @@
 #include "lifecycle/lifecycle.h"
 #include "position/position.h"
 #include "store/store.h"
+#include "subscription/subscription.h"
 #include "table/table.h"
 
 static const PgesStatement any_event = {
@@ -221,6 +222,7 @@ pges_forget_store(Oid relid)
 {
 	pges_forget_watermark(relid);
 	pges_forget_holds(relid);
+	pges_forget_subscriptions(relid);
 }
 
 /* Create a store, or add the missing parts to an existing table, and return its OID. */

@@ -25,6 +25,7 @@
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"
 #include "store/store.h"
+#include "subscription/subscription.h"
 #include "table/table.h"
 
 static const PgesStatement delete_all = {
@@ -97,5 +98,6 @@ pges_empty_store(PG_FUNCTION_ARGS)
 	pges_check_archive_owner(store);
 	deleted = delete_events(store);
 	pges_forget_holds(store->live.relid);
+	pges_forget_parked(store->live.relid);
 	PG_RETURN_INT64(deleted);
 }

@@ -2,8 +2,8 @@
  * read.h
  *		Door of the room "read": what functions that read events share.
  *
- * The room has the SQL functions that return events.  The rooms "archive" and "transfer"
- * call this door.  The head of reader.c has the protocol of a read.
+ * The room has the SQL functions that return events.  The rooms "subscription",
+ * "archive" and "transfer" call this door.  The head of reader.c has the protocol of a read.
  */
 #ifndef PGES_READ_H
 #define PGES_READ_H
@@ -23,8 +23,15 @@ typedef struct PgesParams
 	int			n;
 } PgesParams;
 
-/* in read_log.c: parameters after, mark, limit */
+#define PGES_MAX_WAIT_MS 60000	/* of functions that wait for events */
+#define PGES_MAX_NAP_MS 20		/* between two reads of the mark */
+
+/* in read_log.c: parameters after, mark, limit; with filters also the two arrays of types */
 extern const PgesStatement *const pges_read_forwards;
+extern const PgesStatement *pges_statement_forwards(const PgesStore *store,
+													const PgesParams *params,
+													int64 positions);
+extern void pges_nap(long ms);
 
 /* in read_support.c */
 extern double pges_rows_of_table(Oid relid);

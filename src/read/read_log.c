@@ -26,8 +26,6 @@
 #include "store/store.h"
 #include "table/table.h"
 
-#define MAX_WAIT_MS 60000		/* of wait_for_events() */
-#define MAX_NAP_MS 20			/* between two reads of the mark */
 #define SHORT_RANGE 1000		/* fewer positions are read by position */
 
 /* Reads a range of positions; 1: after, or backwards before, 2: mark, 3: limit */
@@ -111,6 +109,13 @@ choose_statement(const PgesStore *store, const RangeStatements *statements,
 	if (params->n == statements->unfiltered.nparams)
 		return &statements->unfiltered;
 	return is_worth_planning(store, positions) ? &statements->by_plan : &statements->by_position;
+}
+
+/* Return the statement that reads the log forwards with these parameters. */
+const PgesStatement *
+pges_statement_forwards(const PgesStore *store, const PgesParams *params, int64 positions)
+{
+	return choose_statement(store, &forwards, params, positions);
 }
 
 PG_FUNCTION_INFO_V1(pges_read_events);
@@ -235,19 +240,25 @@ pges_next_checkpoint(PG_FUNCTION_ARGS)
 static int64
 timeout_argument(FunctionCallInfo fcinfo, int arg)
 {
-	Interval   *timeout;
-	double		days;
 	double		seconds;
 
 	pges_require_argument(fcinfo, arg, "timeout");
-	timeout = PG_GETARG_INTERVAL_P(arg);
-	days = timeout->day + (double) timeout->month * DAYS_PER_MONTH;
-	seconds = timeout->time / (double) USECS_PER_SEC + days * SECS_PER_DAY;
+	seconds = pges_interval_seconds(PG_GETARG_INTERVAL_P(arg));
 	if (seconds < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"timeout\" must not be negative")));
-	return Min(seconds * 1000, MAX_WAIT_MS);
+	return Min(seconds * 1000, PGES_MAX_WAIT_MS);
+}
+
+/* Sleep for a time in ms; a cancellation of the query ends the call. */
+void
+pges_nap(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
 }
 
 PG_FUNCTION_INFO_V1(pges_wait_for_events);
@@ -269,7 +280,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout);
 	int64		mark = pges_mark_after(store, after);
 
-	for (int nap = 1;; nap = Min(nap * 2, MAX_NAP_MS))
+	for (int nap = 1;; nap = Min(nap * 2, PGES_MAX_NAP_MS))
 	{
 		long		left;
 
@@ -282,10 +293,7 @@ pges_wait_for_events(PG_FUNCTION_ARGS)
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
 		if (left <= 0)
 			PG_RETURN_NULL();
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(nap, left), PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		pges_nap(Min(nap, left));
 		mark = pges_high_water_mark(store);
 		if (mark > after)
 			mark = pges_mark_to_read(store);

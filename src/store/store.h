@@ -118,6 +118,7 @@ extern bool pges_is_known_to_pass(const PgesStore *store, const TupleTableSlot *
 /* in store_argument.c */
 extern const PgesStore *pges_store_argument(FunctionCallInfo fcinfo, int arg,
 											LOCKMODE mode, AclMode privileges);
+extern const PgesStore *pges_lock_store(Oid relid, LOCKMODE mode, AclMode privileges);
 extern const PgesStore *pges_store_of_user(Oid relid);
 extern const PgesStore *pges_lock_owned_store(Oid relid, LOCKMODE mode);
 extern const PgesStore *pges_readable_store_argument(FunctionCallInfo fcinfo, int arg);

@@ -69,6 +69,14 @@ lock_table(Oid relid, LOCKMODE mode, AclMode privileges)
 		pges_check_may_use(relid, privileges);
 }
 
+/* Lock and return a store as pges_store_argument() does. */
+const PgesStore *
+pges_lock_store(Oid relid, LOCKMODE mode, AclMode privileges)
+{
+	lock_table(relid, mode, privileges);
+	return pges_store(relid);
+}
+
 /*
  * Return the store of a function's argument; if that is null, the store of the setting.
  * Raise an error unless the user owns the store or has one of the privileges.  The store
@@ -79,8 +87,7 @@ pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode pri
 {
 	if (PG_ARGISNULL(arg))
 		return pges_store(table_of_setting(mode, privileges));
-	lock_table(PG_GETARG_OID(arg), mode, privileges);
-	return pges_store(PG_GETARG_OID(arg));
+	return pges_lock_store(PG_GETARG_OID(arg), mode, privileges);
 }
 
 /* Raise an error unless the user owns a store, and then return its description. */

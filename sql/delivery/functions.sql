@@ -1,0 +1,106 @@
+CREATE OR REPLACE FUNCTION eventstore.poll(
+  subscription text,
+  max_count integer DEFAULT 100,
+  consumer text DEFAULT NULL,
+  wait interval DEFAULT '0',
+  ack bigint DEFAULT NULL)
+RETURNS TABLE (
+  delivery bigint,
+  attempt integer,
+  partition integer,
+  "position" bigint,
+  event_id varchar,
+  event_type varchar,
+  occurred_at timestamptz,
+  correlation_id varchar,
+  causation_id varchar,
+  aggregate_id varchar,
+  aggregate_type varchar,
+  aggregate_version integer,
+  data jsonb,
+  metadata jsonb)
+AS 'MODULE_PATHNAME', 'pges_poll'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+
+COMMENT ON FUNCTION eventstore.poll(text, integer, text, interval, bigint) IS
+'Delivers the next events of a subscription, in the order of their positions. The delivery belongs to the consumer until it is acknowledged by ack(), refused by nack() or park(), given back by release(), or its lease ends. Until then no other consumer gets events of its partitions. If the transaction is rolled back, nothing was delivered.
+subscription: the name of the subscription.
+max_count: the maximum number of events, more than 0; NULL means 100.
+consumer: a name that the client gives itself, up to 255 characters. Consumers with different names share the partitions. A consumer that polls again without an acknowledgement gets the same events again at once, with a new delivery; the earlier one is then void. Without a name, each call is a consumer of its own.
+wait: if there is nothing to deliver, wait until there is, at most this time; more than 60 seconds count as 60.
+ack: a delivery that is acknowledged first, as by ack().
+Returns the events, in each row with the delivery, how often the event was delivered, and the partition. Returns no row if there is nothing to deliver, if all partitions with events belong to other consumers, or if the subscription is paused.
+A client that has done its work in the transaction of the call and calls ack() there has its effects exactly once.
+Errors: 42704 no such subscription; 22V02 if ack is not an outstanding delivery; 22023 for an invalid argument; 22V01 if a checkpoint is beyond the log, as read_events(); 42501 if the caller is not a member of the owner, or without SELECT on the store or its archive; 0A000 if row security of the store applies to the caller; 42P01 if the store was dropped; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction changes the same partition at the same time; 25006 on a standby or in a read-only transaction.';
+
+CREATE OR REPLACE FUNCTION eventstore.ack(
+  subscription text,
+  delivery bigint,
+  up_to_position bigint DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pges_ack'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.ack(text, bigint, bigint) IS
+'Acknowledges the events of a delivery: they are done with.
+subscription, delivery: as poll() returned them.
+up_to_position: only the events of the delivery up to this position; the others stay with the consumer. A position before the first event acknowledges nothing. NULL means all.
+Errors: 22V02 if the delivery is not outstanding: it was acknowledged before, or its events were given out again after its lease ended, or by reset_subscription(). Nothing is changed then. 22023 if up_to_position is after the last event of the delivery; 22004 if subscription or delivery is NULL; 42704 no such subscription; 42501 if the caller is not a member of the owner; 40001 as poll(); 25006 on a standby or in a read-only transaction.';
+
+CREATE OR REPLACE FUNCTION eventstore.nack(
+  subscription text,
+  delivery bigint,
+  at_position bigint,
+  reason text DEFAULT NULL,
+  retry_after interval DEFAULT NULL)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'pges_nack'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.nack(text, bigint, bigint, text, interval) IS
+'Says that an event of a delivery failed. The events of the delivery before it are acknowledged. The delivery ends: its partition waits for the backoff, and other partitions with later events are free at once. If the event has failed max_attempts times, it is parked, or its partition is stopped, as on_exhausted says.
+at_position: the event that failed.
+reason: why it failed; shown in the views.
+retry_after: the pause before the next attempt, at most 1 day; NULL means the backoff of the subscription.
+Returns the time of the next attempt, or NULL if the event was parked or its partition was stopped. An event that replay_parked() gave out is parked again.
+Errors: 22023 if at_position is not that of an event of the delivery, or retry_after is negative or too long; 22V02 and others as ack(); 42501 without SELECT on the store.';
+
+CREATE OR REPLACE FUNCTION eventstore.park(
+  subscription text,
+  delivery bigint,
+  at_position bigint,
+  reason text DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'pges_park'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.park(text, bigint, bigint, text) IS
+'Sets an event of a delivery aside at once, without further attempts. The events of the delivery before it are acknowledged, and the delivery ends. Unless on_exhausted is "skip", later events of its aggregate are parked behind it.
+at_position: the event; reason: why it is parked; shown in view parked_events.
+Errors: as nack().';
+
+CREATE OR REPLACE FUNCTION eventstore.extend_lease(
+  subscription text,
+  delivery bigint,
+  lease interval DEFAULT NULL)
+RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'pges_extend_lease'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.extend_lease(text, bigint, interval) IS
+'Lets the lease of a delivery end later: the given time from now, also if it has ended and no other consumer has the events yet.
+lease: more than 0 and at most 1 day; NULL means the lease of the subscription.
+Returns the time at which the lease ends.
+Errors: 22023 for an invalid lease; others as ack().';
+
+CREATE OR REPLACE FUNCTION eventstore.release(
+  subscription text,
+  consumer text)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'pges_release'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.release(text, text) IS
+'Gives back the delivery of a consumer that shuts down, and forgets the consumer: its partitions are free at once, and the delivery does not count as an attempt.
+Returns the number of partitions that were given back; 0 if the consumer had no delivery.
+Errors: 22004 if an argument is NULL; 42704, 42501, 40001, 25006 as ack().';

@@ -1,0 +1,318 @@
+-- The definitions of subscriptions. Only the extension writes these tables.
+CREATE TABLE eventstore.subscription_definitions (
+  subscription text COLLATE "C" PRIMARY KEY,
+  owner name NOT NULL,
+  event_types text[],
+  aggregate_types text[],
+  partitions integer NOT NULL,
+  next_partitions integer,
+  lease interval NOT NULL,
+  max_attempts integer NOT NULL,
+  backoff interval NOT NULL,
+  on_exhausted text NOT NULL,
+  paused boolean NOT NULL DEFAULT false,
+  store eventstore.regstore NOT NULL,
+  created_at timestamptz NOT NULL
+);
+CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_definitions
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');
+ALTER TABLE eventstore.subscription_definitions ENABLE REPLICA TRIGGER receive_row;
+SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_definitions', '');
+
+COMMENT ON TABLE eventstore.subscription_definitions IS
+'The subscriptions, as create_subscription() and alter_subscription() defined them. View subscriptions shows them with their progress.';
+COMMENT ON COLUMN eventstore.subscription_definitions.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscription_definitions.owner IS 'name of the role whose members may use the subscription';
+COMMENT ON COLUMN eventstore.subscription_definitions.event_types IS 'types of the events that are delivered; null for all';
+COMMENT ON COLUMN eventstore.subscription_definitions.aggregate_types IS 'types of the aggregates whose events are delivered; null for all';
+COMMENT ON COLUMN eventstore.subscription_definitions.partitions IS 'number of partitions';
+COMMENT ON COLUMN eventstore.subscription_definitions.next_partitions IS 'number of partitions from the time at which no delivery is outstanding; null if no change is pending';
+COMMENT ON COLUMN eventstore.subscription_definitions.lease IS 'time for which a delivery belongs to its consumer';
+COMMENT ON COLUMN eventstore.subscription_definitions.max_attempts IS 'number of deliveries of an event before it is exhausted';
+COMMENT ON COLUMN eventstore.subscription_definitions.backoff IS 'pause after the first failure of an event; doubles with each failure';
+COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what becomes of an event after max_attempts: park, skip or stop';
+COMMENT ON COLUMN eventstore.subscription_definitions.paused IS 'whether the subscription delivers nothing until resume_subscription() is called';
+COMMENT ON COLUMN eventstore.subscription_definitions.store IS 'the store, by its present name; - if the store was dropped, or not restored';
+COMMENT ON COLUMN eventstore.subscription_definitions.created_at IS 'time at which the subscription was created';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that a subscription brings';
+
+-- The progress: one row for each partition. Each poll and acknowledgement updates a row,
+-- so no index covers a column that changes, and the pages keep room for new versions.
+CREATE TABLE eventstore.subscription_progress (
+  subscription text COLLATE "C",
+  partition integer,
+  first_slot integer NOT NULL,
+  last_slot integer NOT NULL,
+  checkpoint bigint NOT NULL,
+  floors bigint[],
+  delivery bigint,
+  consumer text COLLATE "C",
+  lease_until timestamptz,
+  delivered integer NOT NULL DEFAULT 0,
+  delivered_to bigint NOT NULL DEFAULT 0,
+  scanned_to bigint NOT NULL DEFAULT 0,
+  replaying boolean NOT NULL DEFAULT false,
+  attempt integer NOT NULL DEFAULT 0,
+  suspect_to bigint NOT NULL DEFAULT 0,
+  retry_at timestamptz,
+  stopped boolean NOT NULL DEFAULT false,
+  last_delivery bigint,
+  last_error text,
+  last_error_at timestamptz,
+  PRIMARY KEY (subscription, partition)
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
+CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_progress
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');
+ALTER TABLE eventstore.subscription_progress ENABLE REPLICA TRIGGER receive_row;
+SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_progress', '');
+
+COMMENT ON TABLE eventstore.subscription_progress IS
+'The progress of each partition of each subscription. View subscription_partitions shows it.';
+COMMENT ON COLUMN eventstore.subscription_progress.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscription_progress.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN eventstore.subscription_progress.first_slot IS 'first of the 1024 slots that belong to the partition';
+COMMENT ON COLUMN eventstore.subscription_progress.last_slot IS 'last of the slots that belong to the partition';
+COMMENT ON COLUMN eventstore.subscription_progress.checkpoint IS 'every event of the partition at or below this position is done with';
+COMMENT ON COLUMN eventstore.subscription_progress.floors IS 'slots whose checkpoint is higher, after a change of the number of partitions: first slot, last slot and position of each; null for none';
+COMMENT ON COLUMN eventstore.subscription_progress.delivery IS 'token of the outstanding delivery; null if there is none';
+COMMENT ON COLUMN eventstore.subscription_progress.consumer IS 'consumer that has the delivery; null for one without a name';
+COMMENT ON COLUMN eventstore.subscription_progress.lease_until IS 'time at which the lease of the delivery ends';
+COMMENT ON COLUMN eventstore.subscription_progress.delivered IS 'number of events of the partition in the last delivery';
+COMMENT ON COLUMN eventstore.subscription_progress.delivered_to IS 'position of the last event of the partition in the delivery';
+COMMENT ON COLUMN eventstore.subscription_progress.scanned_to IS 'position up to which all events of the partition are in the delivery';
+COMMENT ON COLUMN eventstore.subscription_progress.replaying IS 'whether the delivery has parked events, see replay_parked()';
+COMMENT ON COLUMN eventstore.subscription_progress.attempt IS 'how often the first event after the checkpoint was delivered';
+COMMENT ON COLUMN eventstore.subscription_progress.suspect_to IS 'events up to this position are delivered one at a time, because a delivery that had them was lost';
+COMMENT ON COLUMN eventstore.subscription_progress.retry_at IS 'time before which nothing is delivered, after a failure; null for none';
+COMMENT ON COLUMN eventstore.subscription_progress.stopped IS 'whether the partition was stopped by an exhausted event';
+COMMENT ON COLUMN eventstore.subscription_progress.last_delivery IS 'token of the last delivery that was acknowledged';
+COMMENT ON COLUMN eventstore.subscription_progress.last_error IS 'reason of the last failure';
+COMMENT ON COLUMN eventstore.subscription_progress.last_error_at IS 'time of the last failure';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_progress IS 'takes the rows that a subscription brings';
+
+-- When each named consumer polled last. Written by a poll that delivers, or that finds
+-- the partitions taken by others, at most four times in a lease.
+CREATE TABLE eventstore.subscription_consumers (
+  subscription text COLLATE "C",
+  consumer text COLLATE "C",
+  seen_at timestamptz NOT NULL,
+  PRIMARY KEY (subscription, consumer)
+) WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+CREATE TRIGGER receive_row BEFORE INSERT OR UPDATE OR DELETE ON eventstore.subscription_consumers
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('ignore');
+ALTER TABLE eventstore.subscription_consumers ENABLE REPLICA TRIGGER receive_row;
+
+COMMENT ON TABLE eventstore.subscription_consumers IS
+'The named consumers of each subscription, and when they polled last. A dump does not contain the rows.';
+COMMENT ON COLUMN eventstore.subscription_consumers.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscription_consumers.consumer IS 'name that the consumer gave itself';
+COMMENT ON COLUMN eventstore.subscription_consumers.seen_at IS 'time of a poll; written at most four times in a lease';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_consumers IS 'ignores what a subscription brings';
+
+-- The parked events.
+CREATE TABLE eventstore.subscription_parked (
+  subscription text COLLATE "C",
+  position bigint,
+  slot integer NOT NULL,
+  aggregate_id text COLLATE "C",
+  blocks boolean NOT NULL,
+  behind boolean NOT NULL,
+  replay boolean NOT NULL DEFAULT false,
+  delivery bigint,
+  attempts integer NOT NULL DEFAULT 0,
+  reason text,
+  parked_at timestamptz NOT NULL,
+  PRIMARY KEY (subscription, position)
+);
+CREATE INDEX subscription_parked_aggregate ON eventstore.subscription_parked (subscription, aggregate_id, position);
+CREATE INDEX subscription_parked_replay ON eventstore.subscription_parked (subscription, slot) WHERE replay;
+CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_parked
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');
+ALTER TABLE eventstore.subscription_parked ENABLE REPLICA TRIGGER receive_row;
+SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_parked', '');
+
+COMMENT ON TABLE eventstore.subscription_parked IS
+'The events that each subscription has set aside. View parked_events shows them with the events.';
+COMMENT ON COLUMN eventstore.subscription_parked.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscription_parked.position IS 'position of the event';
+COMMENT ON COLUMN eventstore.subscription_parked.slot IS 'slot of the event, from 0 to 1023';
+COMMENT ON COLUMN eventstore.subscription_parked.aggregate_id IS 'aggregate of the event; null for none';
+COMMENT ON COLUMN eventstore.subscription_parked.blocks IS 'whether later events of the aggregate are parked, too';
+COMMENT ON COLUMN eventstore.subscription_parked.behind IS 'whether the event is parked because an earlier one of its aggregate is';
+COMMENT ON COLUMN eventstore.subscription_parked.replay IS 'whether the event is to be delivered again';
+COMMENT ON COLUMN eventstore.subscription_parked.delivery IS 'token of the last delivery of the parked event';
+COMMENT ON COLUMN eventstore.subscription_parked.attempts IS 'number of deliveries of the event before it was parked, or since replay_parked()';
+COMMENT ON COLUMN eventstore.subscription_parked.reason IS 'why the event was parked';
+COMMENT ON COLUMN eventstore.subscription_parked.parked_at IS 'time at which the event was parked';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_parked IS 'takes the rows that a subscription brings';
+
+REVOKE ALL ON eventstore.subscription_definitions, eventstore.subscription_progress,
+  eventstore.subscription_consumers, eventstore.subscription_parked FROM PUBLIC;
+
+-- The mark of a store is read only for roles that may read the store, and the time of the
+-- first event that is not done with by one look into the log.
+CREATE VIEW eventstore.subscriptions AS
+SELECT d.subscription AS name,
+       d.store,
+       d.owner,
+       d.event_types,
+       d.aggregate_types,
+       d.partitions,
+       d.next_partitions,
+       d.lease,
+       d.max_attempts,
+       d.backoff,
+       d.on_exhausted,
+       d.paused,
+       p.stopped,
+       p.checkpoint,
+       CASE WHEN f.first_at IS NULL AND m.mark IS NOT NULL THEN 0::bigint
+            ELSE m.mark OPERATOR(pg_catalog.-) p.checkpoint END AS lag,
+       CASE WHEN f.first_at IS NULL AND m.mark IS NOT NULL THEN 0::double precision
+            ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) f.first_at) END AS lag_seconds,
+       p.in_flight,
+       (SELECT pg_catalog.count(*) FROM (
+          SELECT c.consumer FROM eventstore.subscription_consumers c
+           WHERE c.subscription OPERATOR(pg_catalog.=) d.subscription
+             AND c.seen_at OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) d.lease)
+           UNION
+          SELECT COALESCE(s.consumer, s.delivery::text COLLATE "C") FROM eventstore.subscription_progress s
+           WHERE s.subscription OPERATOR(pg_catalog.=) d.subscription
+             AND s.delivery IS NOT NULL AND s.lease_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()) a) AS consumers,
+       p.oldest_lease,
+       (SELECT pg_catalog.count(*) FROM eventstore.subscription_parked k
+         WHERE k.subscription OPERATOR(pg_catalog.=) d.subscription) AS parked,
+       CASE WHEN m.mark IS NOT NULL THEN l.last_error END AS last_error,
+       l.last_error_at,
+       d.created_at
+  FROM eventstore.subscription_definitions d
+ CROSS JOIN LATERAL (
+       SELECT pg_catalog.min(s.checkpoint) AS checkpoint,
+              pg_catalog.count(*) FILTER (WHERE s.stopped) AS stopped,
+              COALESCE(pg_catalog.sum(s.delivered) FILTER (WHERE s.delivery IS NOT NULL), 0) AS in_flight,
+              pg_catalog.min(s.lease_until) FILTER (WHERE s.delivery IS NOT NULL) AS oldest_lease
+         FROM eventstore.subscription_progress s
+        WHERE s.subscription OPERATOR(pg_catalog.=) d.subscription) p
+  LEFT JOIN LATERAL (
+       SELECT s.last_error, s.last_error_at
+         FROM eventstore.subscription_progress s
+        WHERE s.subscription OPERATOR(pg_catalog.=) d.subscription AND s.last_error_at IS NOT NULL
+        ORDER BY s.last_error_at DESC LIMIT 1) l ON true
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT')
+                   THEN eventstore.high_water_mark(d.store) END AS mark
+       OFFSET 0) m
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN m.mark OPERATOR(pg_catalog.>) p.checkpoint THEN (
+                SELECT e.occurred_at
+                  FROM eventstore.read_events(p.checkpoint, 1,
+                         CASE WHEN (m.mark OPERATOR(pg_catalog.-) p.checkpoint) OPERATOR(pg_catalog.<) 1000 THEN d.event_types END,
+                         CASE WHEN (m.mark OPERATOR(pg_catalog.-) p.checkpoint) OPERATOR(pg_catalog.<) 1000 THEN d.aggregate_types END,
+                         false, d.store) e) END AS first_at
+       OFFSET 0) f;
+
+COMMENT ON VIEW eventstore.subscriptions IS
+'The subscriptions and their progress. Columns lag, lag_seconds and last_error are null for roles without SELECT on the store.';
+COMMENT ON COLUMN eventstore.subscriptions.name IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscriptions.store IS 'the store; - if it was dropped';
+COMMENT ON COLUMN eventstore.subscriptions.owner IS 'role whose members may use the subscription';
+COMMENT ON COLUMN eventstore.subscriptions.event_types IS 'types of the events that are delivered; null for all';
+COMMENT ON COLUMN eventstore.subscriptions.aggregate_types IS 'types of the aggregates whose events are delivered; null for all';
+COMMENT ON COLUMN eventstore.subscriptions.partitions IS 'number of partitions';
+COMMENT ON COLUMN eventstore.subscriptions.next_partitions IS 'number of partitions from the time at which no delivery is outstanding; null if no change is pending';
+COMMENT ON COLUMN eventstore.subscriptions.lease IS 'time for which a delivery belongs to its consumer';
+COMMENT ON COLUMN eventstore.subscriptions.max_attempts IS 'number of deliveries of an event before it is exhausted';
+COMMENT ON COLUMN eventstore.subscriptions.backoff IS 'pause after the first failure of an event';
+COMMENT ON COLUMN eventstore.subscriptions.on_exhausted IS 'what becomes of an exhausted event: park, skip or stop';
+COMMENT ON COLUMN eventstore.subscriptions.paused IS 'whether the subscription is paused';
+COMMENT ON COLUMN eventstore.subscriptions.stopped IS 'number of partitions that an exhausted event has stopped';
+COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint of its partitions: every event at or below it is done with';
+COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the checkpoint to the high-water mark; 0 if no event is left to be done with. Not all of these positions have events of the subscription';
+COMMENT ON COLUMN eventstore.subscriptions.lag_seconds IS 'age of the first event after the checkpoint, in seconds; 0 if none is left. More than 1000 positions behind, it counts events of all types';
+COMMENT ON COLUMN eventstore.subscriptions.in_flight IS 'number of events that are delivered and not acknowledged';
+COMMENT ON COLUMN eventstore.subscriptions.consumers IS 'number of consumers that have a delivery, or have polled within a lease';
+COMMENT ON COLUMN eventstore.subscriptions.oldest_lease IS 'time at which the first of the leases ends; null if no delivery is outstanding';
+COMMENT ON COLUMN eventstore.subscriptions.parked IS 'number of parked events';
+COMMENT ON COLUMN eventstore.subscriptions.last_error IS 'reason of the last failure of an event';
+COMMENT ON COLUMN eventstore.subscriptions.last_error_at IS 'time of the last failure';
+COMMENT ON COLUMN eventstore.subscriptions.created_at IS 'time at which the subscription was created';
+
+CREATE VIEW eventstore.subscription_partitions AS
+SELECT s.subscription,
+       s.partition,
+       s.checkpoint,
+       s.consumer,
+       s.delivery,
+       CASE WHEN s.delivery IS NULL THEN 0 ELSE s.delivered END AS in_flight,
+       s.lease_until,
+       s.attempt,
+       s.retry_at,
+       s.stopped,
+       CASE WHEN pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT') THEN s.last_error END AS last_error,
+       s.last_error_at
+  FROM eventstore.subscription_progress s
+  JOIN eventstore.subscription_definitions d ON d.subscription OPERATOR(pg_catalog.=) s.subscription;
+
+COMMENT ON VIEW eventstore.subscription_partitions IS
+'The partitions of the subscriptions, and which consumers work on them. Column last_error is null for roles without SELECT on the store.';
+COMMENT ON COLUMN eventstore.subscription_partitions.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.subscription_partitions.partition IS 'number of the partition, from 0';
+COMMENT ON COLUMN eventstore.subscription_partitions.checkpoint IS 'every event of the partition at or below this position is done with. A partition without new events may stay behind the log by 255 positions';
+COMMENT ON COLUMN eventstore.subscription_partitions.consumer IS 'consumer that has the delivery; null for none, or one without a name';
+COMMENT ON COLUMN eventstore.subscription_partitions.delivery IS 'the outstanding delivery; null for none';
+COMMENT ON COLUMN eventstore.subscription_partitions.in_flight IS 'number of events of the partition that are delivered and not acknowledged';
+COMMENT ON COLUMN eventstore.subscription_partitions.lease_until IS 'time at which the lease of the delivery ends; another consumer can get the events then';
+COMMENT ON COLUMN eventstore.subscription_partitions.attempt IS 'how often the first event after the checkpoint was delivered';
+COMMENT ON COLUMN eventstore.subscription_partitions.retry_at IS 'time before which nothing is delivered, after a failure; null for none';
+COMMENT ON COLUMN eventstore.subscription_partitions.stopped IS 'whether an exhausted event has stopped the partition, see resume_subscription()';
+COMMENT ON COLUMN eventstore.subscription_partitions.last_error IS 'reason of the last failure';
+COMMENT ON COLUMN eventstore.subscription_partitions.last_error_at IS 'time of the last failure';
+
+CREATE VIEW eventstore.parked_events AS
+SELECT k.subscription,
+       k.reason,
+       k.attempts,
+       k.behind,
+       k.replay,
+       k.parked_at,
+       k.position,
+       e.event_id,
+       e.event_type,
+       e.occurred_at,
+       e.correlation_id,
+       e.causation_id,
+       e.aggregate_id,
+       e.aggregate_type,
+       e.aggregate_version,
+       e.data,
+       e.metadata
+  FROM (SELECT p.subscription, p.reason, p.attempts, p.behind, p.replay, p.parked_at, p.position, d.store
+          FROM eventstore.subscription_definitions d
+          JOIN eventstore.subscription_parked p ON p.subscription OPERATOR(pg_catalog.=) d.subscription
+         WHERE pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT')
+        OFFSET 0) k
+  LEFT JOIN LATERAL eventstore.read_events(k.position OPERATOR(pg_catalog.-) 1, 1, NULL, NULL, false, k.store) e
+    ON e.position OPERATOR(pg_catalog.=) k.position;
+
+COMMENT ON VIEW eventstore.parked_events IS
+'The events that subscriptions have set aside. A role sees those of the stores that it may read.';
+COMMENT ON COLUMN eventstore.parked_events.subscription IS 'name of the subscription';
+COMMENT ON COLUMN eventstore.parked_events.reason IS 'why the event was parked';
+COMMENT ON COLUMN eventstore.parked_events.attempts IS 'number of deliveries of the event before it was parked, or since replay_parked()';
+COMMENT ON COLUMN eventstore.parked_events.behind IS 'whether the event was parked because an earlier one of its aggregate was';
+COMMENT ON COLUMN eventstore.parked_events.replay IS 'whether poll() is to deliver the event again';
+COMMENT ON COLUMN eventstore.parked_events.parked_at IS 'time at which the event was parked';
+COMMENT ON COLUMN eventstore.parked_events.position IS 'position of the event';
+COMMENT ON COLUMN eventstore.parked_events.event_id IS 'identity of the event';
+COMMENT ON COLUMN eventstore.parked_events.event_type IS 'type of the event';
+COMMENT ON COLUMN eventstore.parked_events.occurred_at IS 'time at which the event occurred';
+COMMENT ON COLUMN eventstore.parked_events.correlation_id IS 'identifier that all events of one business process share';
+COMMENT ON COLUMN eventstore.parked_events.causation_id IS 'event or command that caused the event';
+COMMENT ON COLUMN eventstore.parked_events.aggregate_id IS 'aggregate of the event; null for none';
+COMMENT ON COLUMN eventstore.parked_events.aggregate_type IS 'type of the aggregate';
+COMMENT ON COLUMN eventstore.parked_events.aggregate_version IS 'number of the event within its aggregate';
+COMMENT ON COLUMN eventstore.parked_events.data IS 'what happened';
+COMMENT ON COLUMN eventstore.parked_events.metadata IS 'other values that were stored with the event';
+
+GRANT SELECT ON eventstore.subscriptions, eventstore.subscription_partitions, eventstore.parked_events TO PUBLIC;

@@ -1,0 +1,319 @@
+/*
+ * deliver.c
+ *		Makes a delivery from the events of partitions that the caller has locked.
+ *
+ * One scan of the log, from the lowest of their checkpoints, serves all partitions.  When
+ * the delivery has max_count events, every event of the partitions up to the end of the
+ * scan is in the delivery or done with; "scanned_to" remembers that position.  To
+ * acknowledge the whole delivery moves the checkpoints there.
+ *
+ * If a delivery of several events is lost, one of them may have killed the consumer.  So
+ * up to "suspect_to", the last of them, the partition delivers one event at a time.  A
+ * failed event is delivered alone, too.  An event that was delivered alone max_attempts
+ * times is exhausted, and is parked or stops its partition.
+ *
+ * A consumer that polls again has lost an answer, or has crashed and was restarted under
+ * the same name.  The first time it gets the same events again; from the second time on
+ * it gets the events one at a time, so a restarted consumer also finds the event that
+ * kills it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "delivery/scan.h"
+#include "event/event.h"
+#include "read/read.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+#define LEADING_COLUMNS 3		/* delivery, attempt, partition */
+
+/* Reads parked events. */
+static const PgesStatement at_positions = {
+	"SELECT " PGES_COLUMNS " FROM %1$s "
+	"WHERE position OPERATOR(pg_catalog.=) ANY ($1) ORDER BY position",
+	1, {INT8ARRAYOID},.custom = true
+};
+
+/* Add an event to the result of a poll. */
+static void
+put_event(PgesDelivery *delivery, const PgesPartition *partition, int attempt, TupleTableSlot *row)
+{
+	Datum		values[LEADING_COLUMNS + PGES_NUM_COLUMNS];
+	bool		nulls[LEADING_COLUMNS + PGES_NUM_COLUMNS] = {false};
+
+	values[0] = Int64GetDatum(delivery->token);
+	values[1] = Int32GetDatum(attempt);
+	values[2] = Int32GetDatum(partition->number);
+	slot_getallattrs(row);
+	memcpy(&values[LEADING_COLUMNS], row->tts_values, sizeof(Datum) * PGES_NUM_COLUMNS);
+	memcpy(&nulls[LEADING_COLUMNS], row->tts_isnull, sizeof(bool) * PGES_NUM_COLUMNS);
+	tuplestore_putvalues(delivery->result->setResult, delivery->result->setDesc, values, nulls);
+	delivery->count++;
+}
+
+/* Return the aggregate of an event, or NULL for none. */
+static const text *
+aggregate_of(TupleTableSlot *row)
+{
+	bool		isnull;
+	Datum		value = slot_getattr(row, PGES_AGGREGATE_ID + 1, &isnull);
+
+	return isnull ? NULL : DatumGetTextPP(value);
+}
+
+/* Let a partition get no more events in this delivery. */
+static void
+close_partition(PgesDelivery *delivery, PgesPartition *partition, int64 position)
+{
+	partition->closed = true;
+	partition->bound = position;
+	delivery->open--;
+}
+
+/* Say in what way a partition delivers its next events. */
+static void
+set_mode(PgesPartition *partition, int attempts_together)
+{
+	partition->alone = partition->checkpoint < partition->suspect_to ||
+		partition->attempt >= attempts_together;
+}
+
+/* Prepare a partition for a delivery. */
+static void
+prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
+{
+	bool		is_lost = partition->delivery != 0 && !partition->replaying;
+	bool		together = delivery->again && partition->attempt < 2;
+
+	partition->bound = delivery->again ? partition->scanned_to : PG_INT64_MAX;
+	partition->count = 0;
+	partition->closed = false;
+	if (is_lost && partition->delivered > 1 && !together)
+		partition->suspect_to = Max(partition->suspect_to, partition->delivered_to);
+	partition->exhausted = partition->attempt >= delivery->subscription->max_attempts &&
+		partition->delivered <= 1;
+	set_mode(partition, together ? 2 : 1);
+}
+
+/* Do with an exhausted event what the subscription wants. */
+static void
+exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 position,
+			  TupleTableSlot *row)
+{
+	const char *reason = psprintf("It was delivered %d times, and was not acknowledged.",
+								  partition->attempt);
+
+	partition->error = pstrdup(reason);
+	partition->exhausted = false;
+	if (delivery->subscription->on_exhausted == PGES_STOP)
+	{
+		partition->stopped = true;
+		close_partition(delivery, partition, position - 1);
+		return;
+	}
+	pges_park_event(delivery->subscription, position, aggregate_of(row), slot, partition->attempt, reason);
+	delivery->any_blocked = true;
+	pges_move_checkpoint(partition, position);
+	set_mode(partition, 1);
+}
+
+/* Return whether an earlier event of its aggregate is parked; if so, park the event, too. */
+static bool
+is_parked_behind(PgesDelivery *delivery, int slot, int64 position, TupleTableSlot *row)
+{
+	const text *aggregate_id = delivery->any_blocked ? aggregate_of(row) : NULL;
+
+	if (aggregate_id == NULL || !pges_is_blocked(delivery->subscription, aggregate_id))
+		return false;
+	pges_park_behind(delivery->subscription, position, aggregate_id, slot);
+	return true;
+}
+
+/* Take an event for a delivery; return false if the delivery is complete. */
+static bool
+deliver_event(PgesScan *scan, PgesPartition *partition, int slot, int64 position, TupleTableSlot *row)
+{
+	PgesDelivery *delivery = scan->arg;
+
+	if (partition->closed || position > partition->bound ||
+		is_parked_behind(delivery, slot, position, row))
+		return true;
+	if (partition->exhausted)
+	{
+		exhaust_event(delivery, partition, slot, position, row);
+		return delivery->open > 0;
+	}
+	if (partition->count++ == 0)
+		partition->first = position;
+	partition->delivered_to = position;
+	put_event(delivery, partition, partition->attempt + 1, row);
+	if (partition->alone)
+		close_partition(delivery, partition, position);
+	return delivery->count < delivery->max_count && delivery->open > 0;
+}
+
+/* Give a partition to the consumer of a delivery. */
+static void
+lease_partition(const PgesDelivery *delivery, PgesPartition *partition)
+{
+	partition->delivery = delivery->token;
+	partition->consumer = delivery->consumer ? pstrdup(delivery->consumer) : NULL;
+	partition->lease_until = GetCurrentTimestamp() + delivery->subscription->lease;
+	partition->retry_at = 0;
+}
+
+/* Write what a scan up to a position has done with a partition. */
+static void
+finish_partition(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
+{
+	scanned_to = Min(scanned_to, partition->bound);
+	if (partition->count > 0)
+	{
+		lease_partition(delivery, partition);
+		pges_raise_checkpoint(partition, partition->first - 1);
+		partition->attempt++;
+		partition->delivered = partition->count;
+		partition->scanned_to = scanned_to;
+		partition->replaying = false;
+	}
+	else
+	{
+		pges_end_delivery(partition);
+		if (partition->stopped)
+			pges_raise_checkpoint(partition, scanned_to);
+		else
+			pges_move_checkpoint(partition, Max(scanned_to, partition->checkpoint));
+	}
+	pges_save_partition(delivery->subscription, partition);
+}
+
+/*
+ * Deliver the next events of some partitions, after a position and up to the mark.  The
+ * caller knows that the partitions have no event before that is not done with.
+ */
+void
+pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark)
+{
+	int			share = Max(delivery->subscription->partitions / partitions->n, 1);
+	int			limit = Min(Max(delivery->max_count, 1000), 100000 / share) * share;
+	PgesScan	scan;
+	int64		end;
+
+	for (int i = 0; i < partitions->n; i++)
+		prepare_partition(delivery, &partitions->rows[i]);
+	delivery->open = partitions->n;
+	delivery->any_blocked = pges_is_any_blocked(delivery->subscription);
+	pges_begin_scan(&scan, delivery->subscription, partitions, deliver_event, delivery);
+	end = pges_scan_log(&scan, after, mark, limit);
+	for (int i = 0; i < partitions->n; i++)
+		finish_partition(delivery, &partitions->rows[i], end);
+}
+
+/* A receiver of parked events that are delivered again. */
+typedef struct ReplayReceiver
+{
+	DestReceiver receiver;		/* must be first */
+	PgesDelivery *delivery;
+	PgesPartitions *partitions;
+	const int64 *positions;		/* of the events, ascending */
+	const int  *attempts;
+} ReplayReceiver;
+
+/* Receive a parked event. */
+static bool
+receive_replay(TupleTableSlot *row, DestReceiver *self)
+{
+	ReplayReceiver *receiver = (ReplayReceiver *) self;
+	const text *aggregate_id = aggregate_of(row);
+	bool		isnull;
+	int64		position = DatumGetInt64(slot_getattr(row, PGES_POSITION + 1, &isnull));
+	Datum		event_id = slot_getattr(row, PGES_EVENT_ID + 1, &isnull);
+	PgesPartition *partition =
+		pges_partition_of_slot(receiver->partitions,
+							   pges_slot_of(aggregate_id ? aggregate_id : DatumGetTextPP(event_id)));
+
+	while (*receiver->positions < position)
+	{
+		receiver->positions++;
+		receiver->attempts++;
+	}
+	put_event(receiver->delivery, partition, *receiver->attempts, row);
+	partition->count++;
+	partition->delivered_to = position;
+	return true;
+}
+
+/* Callback of the receiver: do nothing. */
+static void
+startup_replay(DestReceiver *receiver, int operation, TupleDesc desc)
+{
+}
+
+/* Callback of the receiver: do nothing. */
+static void
+shutdown_replay(DestReceiver *receiver)
+{
+}
+
+/* Read the events at some positions into a delivery. */
+static void
+read_replays(PgesDelivery *delivery, PgesPartitions *partitions, const int64 *positions,
+			 const int *attempts, int n)
+{
+	ReplayReceiver receiver = {
+		{receive_replay, startup_replay, shutdown_replay, shutdown_replay, DestNone},
+		delivery, partitions, positions, attempts
+	};
+	const PgesStore *store = delivery->subscription->store;
+	Datum	   *values = palloc(sizeof(Datum) * (n + 1));
+	Datum		array;
+	PgesScope	scope;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(positions[i]);
+	array = PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, true);
+	SPI_connect();
+	(void) pges_run_statement(store, scope, &at_positions, &array, NULL, true, &receiver.receiver);
+	SPI_finish();
+	PopActiveSnapshot();
+}
+
+/*
+ * Deliver the parked events of some partitions that replay_parked() has marked.  The
+ * checkpoints and attempts of the partitions do not change.
+ */
+void
+pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
+{
+	int64	   *positions;
+	int		   *attempts;
+	int			n = pges_begin_replay(delivery->subscription, partitions, delivery->token,
+									  delivery->max_count, &positions, &attempts);
+
+	read_replays(delivery, partitions, positions, attempts, n);
+	for (int i = 0; i < partitions->n; i++)
+	{
+		PgesPartition *partition = &partitions->rows[i];
+
+		if (partition->count > 0)
+		{
+			lease_partition(delivery, partition);
+			partition->replaying = true;
+			partition->delivered = partition->attempt > 0 ? 1 : partition->count;
+		}
+		else
+			pges_end_delivery(partition);
+		pges_save_partition(delivery->subscription, partition);
+	}
+}

@@ -1,0 +1,560 @@
+/*
+ * poll.c
+ *		The SQL function poll(), and the protocol of deliveries.
+ *
+ * A subscription divides the events of a store among its partitions, by a hash of their
+ * aggregates (partition.c).  A partition has one row, with its checkpoint and with the
+ * delivery that is outstanding.  A delivery is what one poll has given to a consumer.  It
+ * takes whole partitions, so the events of an aggregate are never with two consumers, and
+ * their order is kept.  A poll works in this order:
+ *
+ *	P1	Read the definition and the rows of the partitions, without locks.
+ *	P2	If the consumer has a delivery, lock its partitions, and deliver their events
+ *		again, with a new token (deliver.c).  The old token is void.
+ *	P3	Otherwise scan the log from the lowest checkpoint of the free partitions, until
+ *		it is known which of them have events.  If none has, return: nothing was
+ *		written and nothing locked.
+ *	P4	Lock partitions that have events, but not those that are locked, and not more
+ *		than the fair share of the consumer.
+ *	P5	Scan the log from their lowest checkpoint, and deliver (deliver.c).  Write token,
+ *		consumer and the end of the lease into the rows.
+ *
+ * P4 checks again that a partition is free, under the lock of its row, which the
+ * transaction keeps.  So if the transaction also does its work and acknowledges the
+ * delivery, nobody else can have had the events.  If it commits after the poll, the token
+ * guards the delivery: see acknowledge.c.
+ *
+ * Every statement on the rows runs under the latest snapshot, at every isolation level.
+ * In REPEATABLE READ and SERIALIZABLE, a row that changes after that is a serialization
+ * failure.  The log is scanned as read_events() reads it: mark, snapshot, statement.  A
+ * transaction that has appended gets its own events, too; if it is rolled back, so is the
+ * delivery.
+ *
+ * The fair share is the number of partitions divided by the number of consumers alive.  A
+ * consumer is alive if it has a delivery, or was seen within a lease.  A poll notes its
+ * consumer if other consumers have deliveries.  So a consumer that joins gets its share as
+ * soon as the others acknowledge what they have.
+ *
+ * A partition without events would stay behind, and the scan of P3 would become longer.
+ * So a poll moves such checkpoints, if that saves at least MIN_ADVANCE positions.
+ *
+ * A poll that waits holds no lock of a row: one that has written anything returns at
+ * once, without events.  It never waits for the lock of another transaction.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/lock_tag.h"
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "delivery/scan.h"
+#include "position/position.h"
+#include "read/read.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+#define DEFAULT_MAX_COUNT 100
+#define MIN_ADVANCE 256			/* positions; documented in view
+								 * subscription_partitions */
+#define LOOK_AHEAD 1000			/* rows of P3 after the first event */
+#define LOOK_MS 250				/* between two looks at the rows while waiting */
+#define MAX_STEPS 10			/* in one call, if there is nothing to deliver
+								 * yet */
+
+/* What one step of a poll has done. */
+typedef enum PollResult
+{
+	POLL_NOTHING,				/* there is nothing to deliver */
+	POLL_PROGRESS,				/* checkpoints were moved, try again */
+	POLL_DELIVERED
+} PollResult;
+
+/* A call of poll(). */
+typedef struct Poll
+{
+	PgesSubscription *subscription;
+	PgesDelivery delivery;
+	bool		wrote;			/* the call has written something */
+	int64		mark;			/* of the last step */
+} Poll;
+
+static const PgesOwnTable consumers = {
+	"subscription_consumers", 3,
+	{{"subscription", TEXTOID}, {"consumer", TEXTOID}, {"seen_at", TIMESTAMPTZOID}}
+};
+
+static PgesOwnStatement count_alive = {
+	&consumers, true,
+	"SELECT pg_catalog.count(*) FROM ("
+	"SELECT c.consumer FROM eventstore.subscription_consumers c "
+	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND c.seen_at OPERATOR(pg_catalog.>) $3 AND c.seen_at OPERATOR(pg_catalog.<) $4 "
+	"UNION SELECT COALESCE(p.consumer, p.delivery::pg_catalog.text COLLATE pg_catalog.\"C\") "
+	"FROM eventstore.subscription_progress p WHERE p.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND p.delivery IS NOT NULL AND p.lease_until OPERATOR(pg_catalog.>) $5 "
+	"AND p.lease_until OPERATOR(pg_catalog.<=) $6) a "
+	"WHERE $2 IS NULL OR a.consumer OPERATOR(pg_catalog.<>) $2",
+	6, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static PgesOwnStatement seen_lately = {
+	&consumers, true,
+	"SELECT 1 FROM eventstore.subscription_consumers "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND consumer OPERATOR(pg_catalog.=) $2 "
+	"AND seen_at OPERATOR(pg_catalog.>) $3 AND seen_at OPERATOR(pg_catalog.<=) $4",
+	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static PgesOwnStatement note_consumer = {
+	&consumers, false,
+	"INSERT INTO eventstore.subscription_consumers (subscription, consumer, seen_at) VALUES ($1, $2, $3) "
+	"ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = EXCLUDED.seen_at",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static PgesOwnStatement forget_old_consumers = {
+	&consumers, false,
+	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND consumer OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT c.consumer FROM eventstore.subscription_consumers c "
+	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.seen_at OPERATOR(pg_catalog.<) $2 "
+	"FOR UPDATE SKIP LOCKED))",
+	2, {TEXTOID, TIMESTAMPTZOID}
+};
+
+/* Return the name of the consumer as a parameter; *isnull says whether there is none. */
+static Datum
+consumer_param(const Poll *poll, bool *isnull)
+{
+	*isnull = poll->delivery.consumer == NULL;
+	return *isnull ? (Datum) 0 : CStringGetTextDatum(poll->delivery.consumer);
+}
+
+/* Set the tag of the lock that keeps two polls of one consumer apart. */
+static void
+set_consumer_tag(const Poll *poll, LOCKTAG *tag)
+{
+	const char *name = poll->subscription->name;
+	const char *consumer = poll->delivery.consumer;
+
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, string_hash(name, strlen(name) + 1),
+						 string_hash(consumer, strlen(consumer) + 1), PGES_LOCK_CONSUMER);
+}
+
+/*
+ * Lock the consumer until the transaction ends.  Return false if another transaction has
+ * polled under its name and is still open.
+ */
+static bool
+lock_consumer(const Poll *poll)
+{
+	LOCKTAG		tag;
+
+	if (poll->delivery.consumer == NULL)
+		return true;
+	set_consumer_tag(poll, &tag);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Undo lock_consumer(), after a step that has delivered nothing. */
+static void
+unlock_consumer(const Poll *poll)
+{
+	LOCKTAG		tag;
+
+	if (poll->delivery.consumer == NULL)
+		return;
+	set_consumer_tag(poll, &tag);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+/* Note that the consumer is alive, unless that was noted a short time ago. */
+static void
+note_alive(Poll *poll)
+{
+	PgesSubscription *subscription = poll->subscription;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		isnull;
+	Datum		consumer = consumer_param(poll, &isnull);
+	Datum		lately[] = {subscription->key, consumer,
+		TimestampTzGetDatum(now - subscription->lease / 4),
+	TimestampTzGetDatum(now)};
+	Datum		note[] = {subscription->key, consumer, TimestampTzGetDatum(now)};
+	Datum		old[] = {subscription->key, TimestampTzGetDatum(now - 2 * subscription->lease)};
+
+	if (isnull)
+		return;
+	SPI_connect();
+	if (pges_run_own_statement(&seen_lately, lately, NULL) == 0)
+	{
+		(void) pges_run_own_statement(&note_consumer, note, NULL);
+		(void) pges_run_own_statement(&forget_old_consumers, old, NULL);
+		poll->wrote = true;
+	}
+	SPI_finish();
+}
+
+/* Return how many partitions the consumer may have, if all consumers get the same. */
+static int
+fair_share(const Poll *poll)
+{
+	const PgesSubscription *subscription = poll->subscription;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		nulls[6] = {false};
+	Datum		values[] = {subscription->key, consumer_param(poll, &nulls[1]),
+		TimestampTzGetDatum(now - subscription->lease), TimestampTzGetDatum(now + subscription->lease),
+	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
+	int64		alive;
+
+	if (subscription->partitions == 1)
+		return 1;
+	SPI_connect();
+	(void) pges_run_own_statement(&count_alive, values, nulls);
+	alive = pges_found_int64(1, 0) + 1;
+	SPI_finish();
+	return (subscription->partitions + alive - 1) / alive;
+}
+
+/* Return the lowest checkpoint of some partitions. */
+static int64
+lowest(const PgesPartitions *partitions)
+{
+	int64		result = PG_INT64_MAX;
+
+	for (int i = 0; i < partitions->n; i++)
+		result = Min(result, partitions->rows[i].checkpoint);
+	return result;
+}
+
+/* Return the highest position that some partitions have reached. */
+static int64
+highest(const PgesPartitions *partitions)
+{
+	int64		result = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+		result = Max(result, Max(partitions->rows[i].checkpoint,
+								 partitions->rows[i].delivery == 0 ? 0 : partitions->rows[i].scanned_to));
+	return result;
+}
+
+/* Keep those of the partitions that are free and due.  Return whether others are leased. */
+static bool
+keep_available(PgesPartitions *partitions)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool		leased = false;
+	int			n = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		leased |= pges_is_leased(&partitions->rows[i], now);
+		if (pges_is_available(&partitions->rows[i], now))
+			partitions->rows[n++] = partitions->rows[i];
+	}
+	partitions->n = n;
+	return leased;
+}
+
+/* Return whether the consumer has a delivery. */
+static bool
+has_delivery(const Poll *poll, const PgesPartitions *partitions)
+{
+	const char *consumer = poll->delivery.consumer;
+
+	for (int i = 0; consumer && i < partitions->n; i++)
+	{
+		const PgesPartition *partition = &partitions->rows[i];
+
+		if (partition->delivery != 0 && partition->consumer && strcmp(partition->consumer, consumer) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* P2: deliver again what the consumer has. */
+static PollResult
+deliver_again(Poll *poll)
+{
+	bool		isnull;
+	PgesPartitions partitions;
+
+	if (!lock_consumer(poll))
+		return POLL_NOTHING;
+	pges_read_partitions(poll->subscription, PGES_TRY_OF_CONSUMER, consumer_param(poll, &isnull), 0, &partitions);
+	if (partitions.n == 0)
+	{
+		unlock_consumer(poll);
+		return POLL_NOTHING;
+	}
+	poll->wrote = true;
+	poll->delivery.again = true;
+	if (partitions.rows[0].replaying)
+		pges_deliver_replays(&poll->delivery, &partitions);
+	else
+		pges_deliver(&poll->delivery, &partitions, lowest(&partitions), Min(poll->mark, highest(&partitions)));
+	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
+}
+
+/* What P3 has found. */
+typedef struct Look
+{
+	int			partitions;		/* to look at */
+	int			with_events;
+	int64		first;			/* position of the first event found */
+	int64		from;			/* of the scan */
+	int64		to;
+	bool		replay;			/* there are events to replay */
+} Look;
+
+/* Take an event for a look; return false if all partitions are known to have events. */
+static bool
+look_at_event(PgesScan *scan, PgesPartition *partition, int slot, int64 position, TupleTableSlot *row)
+{
+	Look	   *look = scan->arg;
+
+	if (look->with_events == 0)
+		look->first = position;
+	if (!partition->has_events)
+		look->with_events++;
+	partition->has_events = true;
+	return look->with_events < look->partitions;
+}
+
+/* P3: find which of the partitions have events to deliver.  Return whether any has. */
+static bool
+find_events(const Poll *poll, PgesPartitions *partitions, Look *look)
+{
+	PgesScan	scan;
+
+	memset(look, 0, sizeof(Look));
+	look->partitions = partitions->n;
+	look->from = look->to = lowest(partitions);
+	look->replay = pges_find_replays(poll->subscription, partitions);
+	if (look->replay || look->from >= poll->mark)
+		return look->replay;
+	pges_begin_scan(&scan, poll->subscription, partitions, look_at_event, look);
+	scan.look_ahead = LOOK_AHEAD;
+	look->to = pges_scan_log(&scan, look->from, poll->mark, LOOK_AHEAD);
+	return look->with_events > 0;
+}
+
+/*
+ * Move the checkpoints of at most "limit" partitions in which no event was found to the
+ * end of the look, if that saves enough.  Return whether it was done.
+ */
+static bool
+advance(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit)
+{
+	PgesPartitions quiet = {palloc(sizeof(PgesPartition) * (partitions->n + 1)), 0};
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		const PgesPartition *partition = &partitions->rows[i];
+
+		if (!partition->has_events && look->to - partition->checkpoint >= MIN_ADVANCE)
+			quiet.rows[quiet.n++] = *partition;
+	}
+	if (quiet.n == 0 || limit <= 0 || look->replay)
+		return false;
+	pges_advance_partitions(poll->subscription, pges_partition_numbers(&quiet, false), limit,
+							look->from, look->to);
+	poll->wrote = true;
+	return true;
+}
+
+/* P5: deliver events of partitions that are locked. */
+static void
+deliver_new(Poll *poll, PgesPartitions *partitions, const Look *look)
+{
+	int64		from = lowest(partitions);
+
+	poll->wrote = true;
+	poll->delivery.again = false;
+	if (look->replay)
+		pges_deliver_replays(&poll->delivery, partitions);
+	else
+		pges_deliver(&poll->delivery, partitions,
+					 from >= look->from ? Max(from, look->first - 1) : from, poll->mark);
+}
+
+/* P4 and P5: lock some of the partitions that have events, and deliver. */
+static PollResult
+take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
+{
+	int			share = fair_share(poll);
+	PgesPartitions taken;
+
+	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(available, true),
+						 share, &taken);
+	note_alive(poll);
+	if (taken.n == 0)
+		return POLL_NOTHING;
+	deliver_new(poll, &taken, look);
+	(void) advance(poll, available, look, share - taken.n);
+	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
+}
+
+/* P3 to P5: deliver events of free partitions. */
+static PollResult
+take_events(Poll *poll, PgesPartitions *partitions)
+{
+	bool		leased = keep_available(partitions);
+	Look		look;
+	PollResult	result;
+
+	if (partitions->n == 0 || !find_events(poll, partitions, &look))
+	{
+		if (leased && lock_consumer(poll))
+		{
+			note_alive(poll);
+			unlock_consumer(poll);
+		}
+		return partitions->n > 0 && advance(poll, partitions, &look, partitions->n) &&
+			look.to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
+	}
+	if (!lock_consumer(poll))
+		return POLL_NOTHING;
+	result = take_partitions(poll, partitions, &look);
+	if (result != POLL_DELIVERED)
+		unlock_consumer(poll);
+	return result;
+}
+
+/* Do one step of a poll. */
+static PollResult
+poll_once(Poll *poll)
+{
+	PgesSubscription *subscription = poll->subscription;
+	PgesPartitions partitions;
+
+	if (subscription->paused)
+		return POLL_NOTHING;
+	if (subscription->next_partitions > 0)
+		poll->wrote |= pges_repartition(subscription);
+	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	poll->mark = pges_mark_after(subscription->store, highest(&partitions));
+	if (has_delivery(poll, &partitions))
+		return deliver_again(poll);
+	if (subscription->next_partitions > 0)
+		return POLL_NOTHING;
+	return take_events(poll, &partitions);
+}
+
+/*
+ * Sleep until the mark has moved, or it is time to look at the partitions again.  Return
+ * false if the time to wait is over.
+ */
+static bool
+wait_for_change(const Poll *poll, TimestampTz end)
+{
+	TimestampTz look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS);
+
+	for (int nap = 1;; nap = Min(nap * 2, PGES_MAX_NAP_MS))
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (now >= end)
+			return false;
+		if (now >= look_at)
+			return true;
+		pges_nap(Min(nap, TimestampDifferenceMilliseconds(now, end)));
+		if (pges_high_water_mark(poll->subscription->store) > poll->mark)
+			return true;
+	}
+}
+
+/* Read the definition again, and lock the store, as they are now. */
+static void
+open_again(Poll *poll)
+{
+	poll->subscription = pges_find_subscription(poll->subscription->name, false);
+	pges_open_subscribed_store(poll->subscription);
+	poll->delivery.subscription = poll->subscription;
+}
+
+/* Deliver events; wait for them until a time, if the call has written nothing. */
+static void
+run_poll(Poll *poll, TimestampTz end)
+{
+	PollResult	result;
+
+	for (;;)
+	{
+		int			steps = 0;
+
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			result = poll_once(poll);
+		} while (result == POLL_PROGRESS && ++steps < MAX_STEPS);
+		if (result == POLL_DELIVERED || poll->wrote || !wait_for_change(poll, end))
+			return;
+		open_again(poll);
+	}
+}
+
+/* Return a random number that fits into a double, so that no client rounds it; not 0. */
+static int64
+make_token(void)
+{
+	uint64		token;
+
+	do
+	{
+		if (!pg_strong_random(&token, sizeof(token)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random number")));
+		token >>= 11;
+	} while (token == 0);
+	return (int64) token;
+}
+
+/* Return the time until which to wait; raise an error if the argument is negative. */
+static TimestampTz
+wait_argument(FunctionCallInfo fcinfo, int arg)
+{
+	double		seconds = PG_ARGISNULL(arg) ? 0 : pges_interval_seconds(PG_GETARG_INTERVAL_P(arg));
+
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"wait\" must not be negative")));
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(seconds * 1000, PGES_MAX_WAIT_MS));
+}
+
+PG_FUNCTION_INFO_V1(pges_poll);
+
+/* SQL: deliver the next events of a subscription. */
+Datum
+pges_poll(PG_FUNCTION_ARGS)
+{
+	Poll		poll = {.subscription = pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.poll()")};
+	TimestampTz end = wait_argument(fcinfo, 3);
+
+	poll.delivery.subscription = poll.subscription;
+	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
+	if (!PG_ARGISNULL(2))
+		poll.delivery.consumer = pges_name_argument(fcinfo, 2, "consumer");
+	poll.delivery.token = make_token();
+	poll.delivery.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	InitMaterializedSRF(fcinfo, 0);
+	pges_open_subscribed_store(poll.subscription);
+	if (!PG_ARGISNULL(4))
+	{
+		pges_acknowledge(poll.subscription, PG_GETARG_INT64(4), PG_INT64_MAX);
+		poll.wrote = true;
+	}
+	run_poll(&poll, end);
+	return (Datum) 0;
+}

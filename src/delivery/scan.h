@@ -1,0 +1,69 @@
+/*
+ * scan.h
+ *		The scan of the log and a delivery, for this room alone.
+ */
+#ifndef PGES_SCAN_H
+#define PGES_SCAN_H
+
+#include "postgres.h"
+
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+#include "tcop/dest.h"
+
+#include "subscription/subscription.h"
+
+struct PgesScan;
+
+/*
+ * Takes an event of one of the partitions of a scan that is not done with.  The row has
+ * the columns of eventstore.event.  Returns false to end the scan after this event.
+ */
+typedef bool (*PgesTakeEvent) (struct PgesScan *scan, PgesPartition *partition, int slot,
+							   int64 position, TupleTableSlot *row);
+
+/* A scan of the log for the events of some partitions. */
+typedef struct PgesScan
+{
+	DestReceiver receiver;		/* must be first */
+	const PgesSubscription *subscription;
+	int16		index[PGES_SLOTS];	/* of the partition of a slot, or -1 */
+	PgesPartition *rows;
+	PgesTakeEvent take;
+	void	   *arg;			/* for "take" */
+	int			look_ahead;		/* rows to read after the first that was
+								 * taken; 0: no such limit */
+	int			rows_read;
+	int			rows_after;		/* of them, after the first that was taken */
+	bool		taken;
+	bool		ended;			/* by "take" or by look_ahead */
+	int64		last;			/* position of the last row */
+} PgesScan;
+
+/* A delivery that is being made. */
+typedef struct PgesDelivery
+{
+	const PgesSubscription *subscription;
+	int64		token;
+	const char *consumer;		/* NULL: without a name */
+	bool		again;			/* of events that the consumer has already */
+	int			max_count;
+	int			count;			/* of events so far */
+	int			open;			/* partitions that are not closed */
+	bool		any_blocked;	/* there are parked events that block others */
+	ReturnSetInfo *result;
+} PgesDelivery;
+
+/* in scan.c */
+extern void pges_begin_scan(PgesScan *scan, const PgesSubscription *subscription,
+							const PgesPartitions *partitions, PgesTakeEvent take, void *arg);
+extern int64 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit);
+
+/* in deliver.c */
+extern void pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark);
+extern void pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions);
+
+/* in acknowledge.c */
+extern void pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to);
+
+#endif							/* PGES_SCAN_H */

@@ -1,0 +1,415 @@
+/*
+ * definition.c
+ *		The SQL functions that create, alter, pause, reset and drop subscriptions.
+ *
+ * A function that changes a subscription locks its definition first, then its partitions
+ * in the order of their numbers.  A poll reads the definition without a lock: a change
+ * holds for the polls that begin after its commit.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "read/read.h"
+#include "store/store.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+static PgesOwnStatement insert_definition = {
+	&pges_definitions, false,
+	"INSERT INTO eventstore.subscription_definitions (subscription, store, owner, event_types, "
+	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp()) "
+	"ON CONFLICT DO NOTHING",
+	10,
+	{TEXTOID, REGCLASSOID, NAMEOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID,
+	INTERVALOID, TEXTOID}
+};
+
+static PgesOwnStatement update_definition = {
+	&pges_definitions, false,
+	"UPDATE eventstore.subscription_definitions SET "
+	"event_types = CASE WHEN $2 IS NULL THEN event_types "
+	"WHEN pg_catalog.cardinality($2) OPERATOR(pg_catalog.>) 0 THEN $2 END, "
+	"aggregate_types = CASE WHEN $3 IS NULL THEN aggregate_types "
+	"WHEN pg_catalog.cardinality($3) OPERATOR(pg_catalog.>) 0 THEN $3 END, "
+	"next_partitions = COALESCE($4, next_partitions), "
+	"lease = COALESCE($5, lease), "
+	"max_attempts = COALESCE($6, max_attempts), "
+	"backoff = COALESCE($7, backoff), "
+	"on_exhausted = COALESCE($8, on_exhausted), "
+	"owner = COALESCE($9, owner) "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1",
+	9,
+	{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID, TEXTOID, NAMEOID}
+};
+
+static PgesOwnStatement set_paused = {
+	&pges_definitions, false,
+	"UPDATE eventstore.subscription_definitions SET paused = $2 "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND paused OPERATOR(pg_catalog.<>) $2",
+	2, {TEXTOID, BOOLOID}
+};
+
+static PgesOwnStatement delete_definition = {
+	&pges_definitions, false,
+	"DELETE FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static PgesOwnStatement delete_consumers = {
+	&pges_definitions, false,
+	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static PgesOwnStatement delete_parked_after = {
+	&pges_parked, false,
+	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND position OPERATOR(pg_catalog.>) $2",
+	2, {TEXTOID, INT8OID}
+};
+
+/* Finds the first event from a time on. */
+static const PgesStatement first_from_time = {
+	"SELECT position FROM %1$s WHERE occurred_at OPERATOR(pg_catalog.>=) $1 "
+	"ORDER BY position LIMIT 1",
+	1, {TIMESTAMPTZOID},.custom = true
+};
+
+/* Run a statement with its parameters, and return the number of rows. */
+static uint64
+run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
+{
+	uint64		rows;
+
+	SPI_connect();
+	rows = pges_run_own_statement(statement, values, nulls);
+	SPI_finish();
+	return rows;
+}
+
+/* Raise an error unless a number is within its limits. */
+static void
+check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
+{
+	int			number = PG_ARGISNULL(arg) ? 1 : PG_GETARG_INT32(arg);
+
+	if (number < 1 || number > greatest)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be from 1 to %d", name, greatest),
+				 errdetail("It is %d.", number)));
+}
+
+/*
+ * Check the arguments partitions, lease, max_attempts, backoff and on_exhausted, which
+ * follow each other from number "arg" on.
+ */
+static void
+check_options(FunctionCallInfo fcinfo, int arg)
+{
+	check_number(fcinfo, arg, "partitions", PGES_SLOTS);
+	(void) pges_interval_argument(fcinfo, arg + 1, "lease", 0, false);
+	check_number(fcinfo, arg + 2, "max_attempts", 1000000);
+	(void) pges_interval_argument(fcinfo, arg + 3, "backoff", 0, true);
+	if (!PG_ARGISNULL(arg + 4))
+		(void) pges_parse_on_exhausted(text_to_cstring(PG_GETARG_TEXT_PP(arg + 4)));
+}
+
+/* Return an argument with types; 0 if it is null or empty, which means all. */
+static Datum
+types_argument(FunctionCallInfo fcinfo, int arg)
+{
+	ArrayType  *types = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P_COPY(arg);
+
+	if (types == NULL || ArrayGetNItems(ARR_NDIM(types), ARR_DIMS(types)) == 0)
+		return (Datum) 0;
+	return PointerGetDatum(types);
+}
+
+/* Return whether two arrays of types are equal; 0 stands for null. */
+static bool
+are_equal(Datum a, Datum b)
+{
+	if (a == (Datum) 0 || b == (Datum) 0)
+		return a == b;
+	return datumIsEqual(a, b, false, -1);
+}
+
+/* Raise an error if an existing subscription is another one, and otherwise a notice. */
+static void
+report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_types)
+{
+	const PgesSubscription *existing = pges_find_subscription(name, false);
+	const char *difference = existing->relid != store ? "store" :
+		!are_equal(existing->event_types, event_types) ? "event types" :
+		!are_equal(existing->aggregate_types, aggregate_types) ? "aggregate types" : NULL;
+
+	if (difference)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("subscription \"%s\" already exists with another definition", name),
+				 errdetail("The %s differ%s.", difference, existing->relid != store ? "s" : ""),
+				 errhint("Change the types with eventstore.alter_subscription(), or choose another name.")));
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("subscription \"%s\" already exists, skipping", name)));
+}
+
+/* Return a start position; null is the end of the log.  Raise an error if it is invalid. */
+static int64
+start_argument(FunctionCallInfo fcinfo, int arg, const char *name, const PgesStore *store)
+{
+	int64		mark = pges_mark_to_read(store);
+
+	if (PG_ARGISNULL(arg))
+		return mark;
+	if (PG_GETARG_INT64(arg) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must not be negative", name),
+				 errdetail("It is " INT64_FORMAT ".", PG_GETARG_INT64(arg))));
+	if (PG_GETARG_INT64(arg) > mark)
+		pges_check_given(store, PG_GETARG_INT64(arg));
+	return PG_GETARG_INT64(arg);
+}
+
+/* Insert the partitions of a new subscription, with one checkpoint. */
+static void
+insert_new_partitions(const char *name, int count, int64 checkpoint)
+{
+	PgesSubscription *subscription = pges_find_subscription(name, false);
+	PgesPartitions partitions;
+
+	pges_make_partitions(&partitions, count);
+	for (int i = 0; i < count; i++)
+		partitions.rows[i].checkpoint = checkpoint;
+	pges_insert_partitions(subscription, &partitions);
+}
+
+PG_FUNCTION_INFO_V1(pges_create_subscription);
+
+/* SQL: create a subscription. */
+Datum
+pges_create_subscription(PG_FUNCTION_ARGS)
+{
+	static const char *const required[] = {"partitions", "lease", "max_attempts", "backoff", "on_exhausted"};
+	char	   *name;
+	const PgesStore *store;
+	int64		start;
+	NameData	owner;
+	Datum		values[10];
+	bool		nulls[10] = {false};
+
+	PreventCommandDuringRecovery("eventstore.create_subscription()");
+	PreventCommandIfReadOnly("eventstore.create_subscription()");
+	name = pges_name_argument(fcinfo, 0, "name");
+	for (int i = 0; i < lengthof(required); i++)
+		pges_require_argument(fcinfo, i + 5, required[i]);
+	check_options(fcinfo, 5);
+	store = pges_readable_store_argument(fcinfo, 1);
+	start = start_argument(fcinfo, 4, "start_position", store);
+
+	namestrcpy(&owner, GetUserNameFromId(GetUserId(), false));
+	values[0] = CStringGetTextDatum(name);
+	values[1] = ObjectIdGetDatum(store->live.relid);
+	values[2] = NameGetDatum(&owner);
+	values[3] = types_argument(fcinfo, 2);
+	values[4] = types_argument(fcinfo, 3);
+	nulls[3] = values[3] == (Datum) 0;
+	nulls[4] = values[4] == (Datum) 0;
+	for (int i = 5; i < lengthof(values); i++)
+		values[i] = PG_GETARG_DATUM(i);
+	if (run(&insert_definition, values, nulls) == 0)
+		report_existing(name, store->live.relid, values[3], values[4]);
+	else
+		insert_new_partitions(name, PG_GETARG_INT32(5), start);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Find a subscription and lock its definition, for a function that changes it.  The
+ * argument 0 is the name.
+ */
+static PgesSubscription *
+lock_definition(FunctionCallInfo fcinfo, const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	return pges_find_subscription(pges_text_argument(fcinfo, 0, "name"), true);
+}
+
+/* Raise an error unless the user is a member of the role that is to own a subscription. */
+static void
+check_new_owner(FunctionCallInfo fcinfo, int arg)
+{
+	if (!PG_ARGISNULL(arg))
+		pges_check_may_give_compat(get_role_oid(NameStr(*PG_GETARG_NAME(arg)), false));
+}
+
+PG_FUNCTION_INFO_V1(pges_alter_subscription);
+
+/* SQL: change a subscription. */
+Datum
+pges_alter_subscription(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.alter_subscription()");
+	Datum		values[9];
+	bool		nulls[9];
+
+	check_options(fcinfo, 3);
+	check_new_owner(fcinfo, 8);
+	for (int i = 0; i < lengthof(values); i++)
+	{
+		values[i] = PG_GETARG_DATUM(i);
+		nulls[i] = PG_ARGISNULL(i);
+	}
+	(void) run(&update_definition, values, nulls);
+	if (!PG_ARGISNULL(3))
+		(void) pges_repartition(subscription);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_drop_subscription);
+
+/* SQL: drop a subscription. */
+Datum
+pges_drop_subscription(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.drop_subscription()");
+	PgesPartitions partitions;
+	Datum		values[] = {subscription->key, Int64GetDatum(PG_INT64_MIN)};
+
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	pges_delete_partitions(subscription);
+	(void) run(&delete_parked_after, values, NULL);
+	(void) run(&delete_consumers, values, NULL);
+	(void) run(&delete_definition, values, NULL);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_pause_subscription);
+
+/* SQL: pause a subscription. */
+Datum
+pges_pause_subscription(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.pause_subscription()");
+	Datum		values[] = {subscription->key, BoolGetDatum(true)};
+
+	(void) run(&set_paused, values, NULL);
+	PG_RETURN_VOID();
+}
+
+/* Start the partitions of a subscription that exhausted events have stopped. */
+static void
+start_stopped(const PgesSubscription *subscription)
+{
+	PgesPartitions partitions;
+
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	for (int i = 0; i < partitions.n; i++)
+	{
+		PgesPartition *partition = &partitions.rows[i];
+
+		if (!partition->stopped)
+			continue;
+		partition->stopped = false;
+		partition->attempt = 0;
+		pges_save_partition(subscription, partition);
+	}
+}
+
+PG_FUNCTION_INFO_V1(pges_resume_subscription);
+
+/* SQL: end a pause, and start stopped partitions. */
+Datum
+pges_resume_subscription(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.resume_subscription()");
+	Datum		values[] = {subscription->key, BoolGetDatum(false)};
+
+	(void) run(&set_paused, values, NULL);
+	start_stopped(subscription);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Return the position before the first event that occurred at or after a time; the mark
+ * if there is none.
+ */
+static int64
+position_before(const PgesStore *store, Datum time)
+{
+	int64		mark = pges_mark_to_read(store);
+	int64		position;
+	PgesScope	scope;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, true);
+	SPI_connect();
+	(void) pges_run_statement(store, scope, &first_from_time, &time, NULL, true, NULL);
+	position = SPI_processed > 0 ? pges_found_int64(1, 0) - 1 : mark;
+	SPI_finish();
+	PopActiveSnapshot();
+	return Min(position, mark);
+}
+
+/* Move all checkpoints of a subscription, and end its deliveries. */
+static void
+move_all(const PgesSubscription *subscription, int64 checkpoint)
+{
+	PgesPartitions partitions;
+
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	for (int i = 0; i < partitions.n; i++)
+	{
+		PgesPartition *partition = &partitions.rows[i];
+
+		pges_end_delivery(partition);
+		partition->checkpoint = checkpoint;
+		partition->nfloors = 0;
+		partition->attempt = 0;
+		partition->suspect_to = 0;
+		partition->retry_at = 0;
+		partition->stopped = false;
+		pges_save_partition(subscription, partition);
+	}
+}
+
+PG_FUNCTION_INFO_V1(pges_reset_subscription);
+
+/* SQL: move all checkpoints of a subscription. */
+Datum
+pges_reset_subscription(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.reset_subscription()");
+	int64		checkpoint;
+	Datum		values[2];
+
+	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("arguments \"to_position\" and \"to_time\" cannot be given together")));
+	pges_open_subscribed_store(subscription);
+	checkpoint = PG_ARGISNULL(2) ? start_argument(fcinfo, 1, "to_position", subscription->store) :
+		position_before(subscription->store, PG_GETARG_DATUM(2));
+	move_all(subscription, checkpoint);
+	values[0] = subscription->key;
+	values[1] = Int64GetDatum(checkpoint);
+	(void) run(&delete_parked_after, values, NULL);
+	PG_RETURN_INT64(checkpoint);
+}

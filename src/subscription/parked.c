@@ -1,0 +1,355 @@
+/*
+ * parked.c
+ *		The events that a subscription has set aside: rows of
+ *		eventstore.subscription_parked.
+ *
+ * An event of an aggregate is parked with "blocks", unless on_exhausted is "skip".  A
+ * poll then parks each later event of the aggregate behind it, instead of delivering it.
+ * So the order of the aggregate is kept while other aggregates go on.
+ *
+ * replay_parked() marks rows with "replay".  A partition with such rows delivers them,
+ * in the order of their positions, before any other event.  An event that was delivered
+ * and acknowledged loses its row; the aggregate goes on when no row is left.  Until then
+ * later events are parked behind, and marked if their aggregate is marked.  If an event
+ * fails again, the marks of its aggregate are removed.
+ *
+ * A poll writes rows under the lock of their partition.  The functions that administrators
+ * call lock all partitions first.  So no poll parks an event behind one that is being
+ * removed.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+static PgesOwnStatement any_blocked = {
+	&pges_parked, true,
+	"SELECT 1 FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND blocks LIMIT 1",
+	1, {TEXTOID}
+};
+
+static PgesOwnStatement blocked = {
+	&pges_parked, true,
+	"SELECT 1 FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND aggregate_id OPERATOR(pg_catalog.=) $2 AND blocks LIMIT 1",
+	2, {TEXTOID, TEXTOID}
+};
+
+static PgesOwnStatement park_event = {
+	&pges_parked, false,
+	"INSERT INTO eventstore.subscription_parked "
+	"(subscription, position, slot, aggregate_id, blocks, behind, replay, attempts, reason, parked_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, "
+	"$6 AND EXISTS (SELECT FROM eventstore.subscription_parked k "
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.aggregate_id OPERATOR(pg_catalog.=) $4 "
+	"AND k.replay), $7, $8, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+	8, {TEXTOID, INT8OID, INT4OID, TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTOID}
+};
+
+/* Finds the partitions with events to replay, at no cost if there are none. */
+static PgesOwnStatement find_replays = {
+	&pges_parked, true,
+	"SELECT p.partition FROM eventstore.subscription_progress p "
+	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND (SELECT true FROM eventstore.subscription_parked k "
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay LIMIT 1) "
+	"AND EXISTS (SELECT FROM eventstore.subscription_parked k "
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot)",
+	1, {TEXTOID}
+};
+
+/* Of the events of a range of slots: removes the marks of aggregates that are exhausted. */
+static PgesOwnStatement end_exhausted = {
+	&pges_parked, false,
+	"UPDATE eventstore.subscription_parked k SET replay = false "
+	"FROM eventstore.subscription_parked e "
+	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.replay "
+	"AND e.slot OPERATOR(pg_catalog.>=) $2 AND e.slot OPERATOR(pg_catalog.<=) $3 "
+	"AND e.attempts OPERATOR(pg_catalog.>=) $4 "
+	"AND k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND (k.position OPERATOR(pg_catalog.=) e.position "
+	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
+	4, {TEXTOID, INT4OID, INT4OID, INT4OID}
+};
+
+static PgesOwnStatement begin_replay = {
+	&pges_parked, false,
+	"UPDATE eventstore.subscription_parked SET attempts = attempts OPERATOR(pg_catalog.+) 1, delivery = $4 "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND position OPERATOR(pg_catalog.=) ANY (ARRAY("
+	"SELECT k.position FROM eventstore.subscription_parked k "
+	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND p.partition OPERATOR(pg_catalog.=) ANY ($2) ORDER BY k.position LIMIT $3)) "
+	"RETURNING position, attempts",
+	4, {TEXTOID, INT4ARRAYOID, INT8OID, INT8OID}
+};
+
+static PgesOwnStatement end_replay = {
+	&pges_parked, false,
+	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND delivery OPERATOR(pg_catalog.=) $2 AND position OPERATOR(pg_catalog.<=) $3",
+	3, {TEXTOID, INT8OID, INT8OID}
+};
+
+static PgesOwnStatement fail_replay = {
+	&pges_parked, false,
+	"UPDATE eventstore.subscription_parked k SET replay = false, "
+	"reason = CASE WHEN k.position OPERATOR(pg_catalog.=) e.position THEN COALESCE($4, k.reason) ELSE k.reason END "
+	"FROM eventstore.subscription_parked e "
+	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.delivery OPERATOR(pg_catalog.=) $2 "
+	"AND e.position OPERATOR(pg_catalog.=) $3 "
+	"AND k.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND (k.position OPERATOR(pg_catalog.=) e.position "
+	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
+	4, {TEXTOID, INT8OID, INT8OID, TEXTOID}
+};
+
+#define CHOSEN \
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 " \
+	"AND ($2 IS NULL OR aggregate_id OPERATOR(pg_catalog.=) $2) " \
+	"AND ($3 IS NULL OR position OPERATOR(pg_catalog.<=) $3)"
+
+static PgesOwnStatement mark_replay = {
+	&pges_parked, false,
+	"UPDATE eventstore.subscription_parked SET replay = true, attempts = 0 " CHOSEN,
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+static PgesOwnStatement discard = {
+	&pges_parked, false,
+	"DELETE FROM eventstore.subscription_parked " CHOSEN,
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+/* Run a statement, and return the number of rows. */
+static uint64
+run_parked(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
+{
+	uint64		rows;
+
+	SPI_connect();
+	rows = pges_run_own_statement(statement, values, nulls);
+	SPI_finish();
+	return rows;
+}
+
+/* Return whether a subscription has a parked event that blocks others. */
+bool
+pges_is_any_blocked(const PgesSubscription *subscription)
+{
+	return run_parked(&any_blocked, &subscription->key, NULL) > 0;
+}
+
+/* Return whether a parked event blocks the events of an aggregate. */
+bool
+pges_is_blocked(const PgesSubscription *subscription, const text *aggregate_id)
+{
+	Datum		values[] = {subscription->key, PointerGetDatum(aggregate_id)};
+
+	return run_parked(&blocked, values, NULL) > 0;
+}
+
+/* Park an event. */
+static void
+park(const PgesSubscription *subscription, int64 position, const text *aggregate_id, int slot,
+	 bool blocks, bool behind, int attempts, const char *reason)
+{
+	Datum		values[] = {
+		subscription->key, Int64GetDatum(position), Int32GetDatum(slot), PointerGetDatum(aggregate_id),
+		BoolGetDatum(blocks), BoolGetDatum(behind), Int32GetDatum(attempts),
+		reason ? CStringGetTextDatum(reason) : (Datum) 0
+	};
+	bool		nulls[lengthof(values)] = {false};
+
+	nulls[3] = aggregate_id == NULL;
+	nulls[7] = reason == NULL;
+	(void) run_parked(&park_event, values, nulls);
+}
+
+/* Park an event that has failed.  It blocks its aggregate, unless on_exhausted is "skip". */
+void
+pges_park_event(const PgesSubscription *subscription, int64 position, const text *aggregate_id,
+				int slot, int attempts, const char *reason)
+{
+	park(subscription, position, aggregate_id, slot,
+		 subscription->on_exhausted != PGES_SKIP && aggregate_id != NULL, false, attempts, reason);
+}
+
+/* Park an event behind an earlier one of its aggregate. */
+void
+pges_park_behind(const PgesSubscription *subscription, int64 position, const text *aggregate_id, int slot)
+{
+	park(subscription, position, aggregate_id, slot, true, true, 0,
+		 "An earlier event of the aggregate is parked.");
+}
+
+/* Mark those of some partitions that have events to replay; return whether one has. */
+bool
+pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions)
+{
+	bool		any = false;
+
+	SPI_connect();
+	(void) pges_run_own_statement(&find_replays, &subscription->key, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		int			number = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+
+		for (int p = 0; p < partitions->n; p++)
+		{
+			if (partitions->rows[p].number == number)
+				any = partitions->rows[p].has_events = true;
+		}
+	}
+	SPI_finish();
+	return any;
+}
+
+/* Let no aggregate of some partitions be replayed whose events have failed too often. */
+static void
+end_exhausted_replays(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	for (int i = 0; i < partitions->n; i++)
+	{
+		Datum		values[] = {
+			subscription->key, Int32GetDatum(partitions->rows[i].first_slot),
+			Int32GetDatum(partitions->rows[i].last_slot), Int32GetDatum(subscription->max_attempts)
+		};
+
+		(void) run_parked(&end_exhausted, values, NULL);
+	}
+}
+
+/* A parked event that is replayed. */
+typedef struct Replay
+{
+	int64		position;
+	int			attempt;
+} Replay;
+
+/* Compare two replayed events for qsort(): by position. */
+static int
+compare_replays(const void *a, const void *b)
+{
+	int64		x = ((const Replay *) a)->position;
+	int64		y = ((const Replay *) b)->position;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Give the first events to replay of some partitions to a delivery.  Return their number,
+ * and set *positions and *attempts, in the order of the positions.
+ */
+int
+pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
+				  int64 token, int max_count, int64 **positions, int **attempts)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false), Int64GetDatum(max_count),
+	Int64GetDatum(token)};
+	Replay	   *replays;
+	int			n;
+
+	end_exhausted_replays(subscription, partitions);
+	SPI_connect();
+	n = pges_run_own_statement(&begin_replay, values, NULL);
+	replays = palloc(sizeof(Replay) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		bool		isnull;
+
+		replays[i].position = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		replays[i].attempt = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+	}
+	qsort(replays, n, sizeof(Replay), compare_replays);
+	*positions = MemoryContextAlloc(context, sizeof(int64) * (n + 1));
+	*attempts = MemoryContextAlloc(context, sizeof(int) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*positions)[i] = replays[i].position;
+		(*attempts)[i] = replays[i].attempt;
+	}
+	SPI_finish();
+	return n;
+}
+
+/* Remove the parked events of a delivery up to a position: they are done with. */
+void
+pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to)
+{
+	Datum		values[] = {subscription->key, Int64GetDatum(token), Int64GetDatum(up_to)};
+
+	(void) run_parked(&end_replay, values, NULL);
+}
+
+/*
+ * Replay an event of a delivery no longer, nor the others of its aggregate.  Return false
+ * if the delivery does not have the event.
+ */
+bool
+pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position, const char *reason)
+{
+	Datum		values[] = {subscription->key, Int64GetDatum(token), Int64GetDatum(position),
+	reason ? CStringGetTextDatum(reason) : (Datum) 0};
+	bool		nulls[lengthof(values)] = {false, false, false, reason == NULL};
+
+	return run_parked(&fail_replay, values, nulls) > 0;
+}
+
+/*
+ * Run a statement on the parked events that the arguments aggregate_id and position
+ * choose, after locking the partitions.  Return the number of events.
+ */
+static int64
+change_parked(FunctionCallInfo fcinfo, const PgesSubscription *subscription, PgesOwnStatement *statement)
+{
+	PgesPartitions partitions;
+	Datum		values[] = {subscription->key, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	bool		nulls[] = {false, PG_ARGISNULL(1), PG_ARGISNULL(2)};
+
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	return run_parked(statement, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(pges_replay_parked);
+
+/* SQL: deliver parked events again. */
+Datum
+pges_replay_parked(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription =
+		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.replay_parked()");
+
+	PG_RETURN_INT64(change_parked(fcinfo, subscription, &mark_replay));
+}
+
+PG_FUNCTION_INFO_V1(pges_discard_parked);
+
+/* SQL: remove events from the parked ones. */
+Datum
+pges_discard_parked(PG_FUNCTION_ARGS)
+{
+	PgesSubscription *subscription =
+		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.discard_parked()");
+	int64		count = change_parked(fcinfo, subscription, &discard);
+
+	ereport(LOG,
+			(errmsg("role \"%s\" discarded " INT64_FORMAT " parked events of subscription \"%s\"",
+					GetUserNameFromId(GetUserId(), false), count, subscription->name),
+			 PG_ARGISNULL(3) ? 0 : errdetail("Reason: %s", text_to_cstring(PG_GETARG_TEXT_PP(3)))));
+	PG_RETURN_INT64(count);
+}

@@ -1,0 +1,420 @@
+/*
+ * partition.c
+ *		The partitions of a subscription: rows of eventstore.subscription_progress.
+ *
+ * The key of an event is its aggregate id, or its event id if it belongs to no aggregate.
+ * The slot of an event is the CRC-32C (Castagnoli) of the bytes of its key, divided by
+ * 2^22: a number from 0 to 1023.  Of n partitions, partition slot * n / 1024 (rounded
+ * down) has the slot.  This is the same on all platforms, and easy to compute in any
+ * language.  It must not change, because checkpoints rest on it.
+ *
+ * A partition is free if it has no delivery, or if the lease of its delivery has ended.
+ * It is due if it is not stopped and its pause after a failure is over.  Whatever
+ * decides about a partition is decided under the lock of its row, which the transaction
+ * holds until it ends.  No function waits for the lock of a row but those that end a
+ * delivery, and those of administrators.
+ *
+ * Times are those of the clock, not of the transaction.  If the clock is set back, a
+ * lease or a pause ends later, but one that would last longer than the longest possible
+ * is over.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "port/pg_crc32c.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+#include "base/own_object.h"
+#include "subscription/subscription.h"
+
+static const PgesOwnTable progress = {
+	"subscription_progress", 8,
+	{
+		{"subscription", TEXTOID},
+		{"partition", INT4OID},
+		{"first_slot", INT4OID},
+		{"last_slot", INT4OID},
+		{"checkpoint", INT8OID},
+		{"floors", INT8ARRAYOID},
+		{"delivery", INT8OID},
+		{"consumer", TEXTOID}
+	}
+};
+
+#define SELECT_PARTITIONS \
+	"SELECT partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
+	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
+	"retry_at, stopped, last_delivery " \
+	"FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
+#define IN_ORDER "ORDER BY partition "
+
+/* $4: now, $5: the time from which on a lease or pause cannot be right */
+#define FREE_AND_DUE \
+	"AND (delivery IS NULL OR lease_until OPERATOR(pg_catalog.<=) $4 " \
+	"OR lease_until OPERATOR(pg_catalog.>) $5) " \
+	"AND NOT stopped AND (retry_at IS NULL OR retry_at OPERATOR(pg_catalog.<=) $4 " \
+	"OR retry_at OPERATOR(pg_catalog.>) $5) "
+
+/* How to read each set of partitions. */
+static PgesOwnStatement select_partitions[] = {
+	[PGES_READ_ALL] = {&progress, true, SELECT_PARTITIONS IN_ORDER, 1, {TEXTOID}},
+	[PGES_LOCK_ALL] = {&progress, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE", 1, {TEXTOID}},
+	[PGES_TRY_ALL] = {&progress, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE SKIP LOCKED", 1, {TEXTOID}},
+	[PGES_LOCK_OF_DELIVERY] = {
+		&progress, false,
+		SELECT_PARTITIONS "AND delivery OPERATOR(pg_catalog.=) $2 " IN_ORDER "FOR UPDATE",
+		2, {TEXTOID, INT8OID}
+	},
+	[PGES_TRY_OF_CONSUMER] = {
+		&progress, false,
+		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
+		IN_ORDER "FOR UPDATE SKIP LOCKED",
+		2, {TEXTOID, TEXTOID}
+	},
+	[PGES_TRY_NUMBERS] = {
+		&progress, false,
+		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
+		IN_ORDER "LIMIT $3 FOR UPDATE SKIP LOCKED",
+		5, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	}
+};
+
+static PgesOwnStatement save = {
+	&progress, false,
+	"UPDATE eventstore.subscription_progress SET "
+	"checkpoint = $3, floors = $4, delivery = $5, consumer = $6, lease_until = $7, "
+	"delivered = $8, delivered_to = $9, scanned_to = $10, replaying = $11, attempt = $12, "
+	"suspect_to = $13, retry_at = $14, stopped = $15, last_delivery = $16, "
+	"last_error = COALESCE($17, last_error), "
+	"last_error_at = CASE WHEN $17 IS NULL THEN last_error_at ELSE pg_catalog.clock_timestamp() END "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) $2",
+	17,
+	{TEXTOID, INT4OID, INT8OID, INT8ARRAYOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID,
+	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID}
+};
+
+static PgesOwnStatement insert = {
+	&progress, false,
+	"INSERT INTO eventstore.subscription_progress "
+	"(subscription, partition, first_slot, last_slot, checkpoint) VALUES ($1, $2, $3, $4, $5)",
+	5, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID}
+};
+
+static PgesOwnStatement delete = {
+	&progress, false,
+	"DELETE FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/*
+ * Moves the checkpoints of free partitions over positions at which they have no event,
+ * unless another transaction has moved them elsewhere.
+ */
+static PgesOwnStatement advance = {
+	&progress, false,
+	"UPDATE eventstore.subscription_progress SET checkpoint = $7, attempt = 0, retry_at = NULL "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ("
+	"ARRAY(SELECT partition FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
+	"AND checkpoint OPERATOR(pg_catalog.>=) $6 AND checkpoint OPERATOR(pg_catalog.<) $7 "
+	IN_ORDER "LIMIT $3 FOR UPDATE SKIP LOCKED))",
+	7, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
+};
+
+/* Return the slot of a key. */
+int
+pges_slot_of(const text *key)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	FIN_CRC32C(crc);
+	return (uint32) crc >> 22;
+}
+
+/* Make the partitions of a subscription, as they are without any event. */
+void
+pges_make_partitions(PgesPartitions *partitions, int count)
+{
+	partitions->n = count;
+	partitions->rows = palloc0(sizeof(PgesPartition) * count);
+	for (int i = 0; i < count; i++)
+	{
+		partitions->rows[i].number = i;
+		partitions->rows[i].first_slot = (i * PGES_SLOTS + count - 1) / count;
+		partitions->rows[i].last_slot = ((i + 1) * PGES_SLOTS + count - 1) / count - 1;
+	}
+}
+
+/* Return the floors of a partition as an array for its row, or 0 if there are none. */
+static Datum
+floors_array(const PgesPartition *partition)
+{
+	int			n = partition->nfloors * 3;
+	Datum	   *values = palloc(sizeof(Datum) * (n + 1));
+
+	if (n == 0)
+		return (Datum) 0;
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(((const int64 *) partition->floors)[i]);
+	return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Set the floors of a partition from the array of its row. */
+static void
+set_floors(PgesPartition *partition, Datum array)
+{
+	Datum	   *values;
+	int			n;
+
+	deconstruct_array(DatumGetArrayTypeP(array), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+					  &values, NULL, &n);
+	partition->nfloors = n / 3;
+	partition->floors = palloc(sizeof(PgesFloor) * (partition->nfloors + 1));
+	for (int i = 0; i < partition->nfloors * 3; i++)
+		((int64 *) partition->floors)[i] = DatumGetInt64(values[i]);
+}
+
+/* Read a row; what it points to is in the current memory context. */
+static void
+read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
+{
+	Datum		values[17];
+	bool		nulls[17];
+
+	heap_deform_tuple(row, desc, values, nulls);
+	memset(partition, 0, sizeof(PgesPartition));
+	partition->number = DatumGetInt32(values[0]);
+	partition->first_slot = DatumGetInt32(values[1]);
+	partition->last_slot = DatumGetInt32(values[2]);
+	partition->checkpoint = DatumGetInt64(values[3]);
+	if (!nulls[4])
+		set_floors(partition, values[4]);
+	partition->delivery = nulls[5] ? 0 : DatumGetInt64(values[5]);
+	partition->consumer = nulls[6] ? NULL : TextDatumGetCString(values[6]);
+	partition->lease_until = nulls[7] ? 0 : DatumGetTimestampTz(values[7]);
+	partition->delivered = DatumGetInt32(values[8]);
+	partition->delivered_to = DatumGetInt64(values[9]);
+	partition->scanned_to = DatumGetInt64(values[10]);
+	partition->replaying = DatumGetBool(values[11]);
+	partition->attempt = DatumGetInt32(values[12]);
+	partition->suspect_to = DatumGetInt64(values[13]);
+	partition->retry_at = nulls[14] ? 0 : DatumGetTimestampTz(values[14]);
+	partition->stopped = DatumGetBool(values[15]);
+	partition->last_delivery = nulls[16] ? 0 : DatumGetInt64(values[16]);
+}
+
+/*
+ * Read, and lock, a set of the partitions of a subscription, in the order of their
+ * numbers.  "which" is the delivery, the consumer, or an array of numbers; "limit" the
+ * most partitions to lock of these.
+ */
+void
+pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set, Datum which,
+					 int limit, PgesPartitions *partitions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[] = {subscription->key, which, Int64GetDatum(limit),
+	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
+	MemoryContext spi;
+
+	SPI_connect();
+	partitions->n = pges_run_own_statement(&select_partitions[set], values, NULL);
+	spi = MemoryContextSwitchTo(context);
+	partitions->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
+	for (int i = 0; i < partitions->n; i++)
+		read_partition(&partitions->rows[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	MemoryContextSwitchTo(spi);
+	SPI_finish();
+}
+
+/* Write a partition, whose row the transaction has locked. */
+void
+pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition)
+{
+	Datum		floors = floors_array(partition);
+	Datum		values[] = {
+		subscription->key, Int32GetDatum(partition->number), Int64GetDatum(partition->checkpoint), floors,
+		Int64GetDatum(partition->delivery),
+		partition->consumer ? CStringGetTextDatum(partition->consumer) : (Datum) 0,
+		TimestampTzGetDatum(partition->lease_until), Int32GetDatum(partition->delivered),
+		Int64GetDatum(partition->delivered_to), Int64GetDatum(partition->scanned_to),
+		BoolGetDatum(partition->replaying), Int32GetDatum(partition->attempt),
+		Int64GetDatum(partition->suspect_to), TimestampTzGetDatum(partition->retry_at),
+		BoolGetDatum(partition->stopped), Int64GetDatum(partition->last_delivery),
+		partition->error ? CStringGetTextDatum(partition->error) : (Datum) 0
+	};
+	bool		nulls[lengthof(values)] = {false};
+
+	nulls[3] = floors == (Datum) 0;
+	nulls[4] = partition->delivery == 0;
+	nulls[5] = partition->consumer == NULL;
+	nulls[6] = partition->lease_until == 0;
+	nulls[13] = partition->retry_at == 0;
+	nulls[15] = partition->last_delivery == 0;
+	nulls[16] = partition->error == NULL;
+	SPI_connect();
+	if (pges_run_own_statement(&save, values, nulls) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("partition %d of subscription \"%s\" was changed concurrently",
+						partition->number, subscription->name),
+				 errhint("Retry the transaction.")));
+	SPI_finish();
+}
+
+/* Insert the rows of the partitions of a subscription. */
+void
+pges_insert_partitions(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	SPI_connect();
+	for (int i = 0; i < partitions->n; i++)
+	{
+		const PgesPartition *partition = &partitions->rows[i];
+		Datum		values[] = {
+			subscription->key, Int32GetDatum(partition->number), Int32GetDatum(partition->first_slot),
+			Int32GetDatum(partition->last_slot), Int64GetDatum(partition->checkpoint)
+		};
+
+		(void) pges_run_own_statement(&insert, values, NULL);
+	}
+	SPI_finish();
+}
+
+/* Delete the rows of the partitions of a subscription. */
+void
+pges_delete_partitions(const PgesSubscription *subscription)
+{
+	SPI_connect();
+	(void) pges_run_own_statement(&delete, &subscription->key, NULL);
+	SPI_finish();
+}
+
+/*
+ * Move the checkpoints of at most "limit" of the partitions with these numbers to a
+ * position.  The caller has seen that they have no event after "from", up to there.
+ */
+void
+pges_advance_partitions(const PgesSubscription *subscription, Datum numbers, int limit,
+						int64 from, int64 to)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[] = {subscription->key, numbers, Int64GetDatum(limit),
+		TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE),
+	Int64GetDatum(from), Int64GetDatum(to)};
+
+	SPI_connect();
+	(void) pges_run_own_statement(&advance, values, NULL);
+	SPI_finish();
+}
+
+/* Return whether an event of a partition is done with. */
+bool
+pges_is_done(const PgesPartition *partition, int slot, int64 position)
+{
+	if (position <= partition->checkpoint)
+		return true;
+	for (int i = 0; i < partition->nfloors; i++)
+	{
+		const PgesFloor *floor = &partition->floors[i];
+
+		if (slot >= floor->first_slot && slot <= floor->last_slot && position <= floor->position)
+			return true;
+	}
+	return false;
+}
+
+/* Return whether a time has come, or is later than it can be: the clock was set back. */
+static bool
+is_over(TimestampTz time, TimestampTz now)
+{
+	return time <= now || time > now + PGES_MAX_LEASE;
+}
+
+/* Return whether a partition belongs to a consumer. */
+bool
+pges_is_leased(const PgesPartition *partition, TimestampTz now)
+{
+	return partition->delivery != 0 && !is_over(partition->lease_until, now);
+}
+
+/* Return whether a partition is free and due. */
+bool
+pges_is_available(const PgesPartition *partition, TimestampTz now)
+{
+	return !pges_is_leased(partition, now) && !partition->stopped &&
+		(partition->retry_at == 0 || is_over(partition->retry_at, now));
+}
+
+/* End the delivery of a partition. */
+void
+pges_end_delivery(PgesPartition *partition)
+{
+	partition->delivery = 0;
+	partition->consumer = NULL;
+	partition->lease_until = 0;
+	partition->replaying = false;
+}
+
+/*
+ * Move the checkpoint of a partition forwards, over positions at which it has no event
+ * that is not done with.
+ */
+void
+pges_raise_checkpoint(PgesPartition *partition, int64 position)
+{
+	int			left = 0;
+
+	if (position <= partition->checkpoint)
+		return;
+	partition->checkpoint = position;
+	for (int i = 0; i < partition->nfloors; i++)
+	{
+		if (partition->floors[i].position > position)
+			partition->floors[left++] = partition->floors[i];
+	}
+	partition->nfloors = left;
+}
+
+/*
+ * Move the checkpoint of a partition forwards, over events.  The first event after it is
+ * another one, which has not failed yet.
+ */
+void
+pges_move_checkpoint(PgesPartition *partition, int64 position)
+{
+	pges_raise_checkpoint(partition, position);
+	partition->attempt = 0;
+	partition->retry_at = 0;
+}
+
+/* Return the numbers of partitions as an array: of all, or of those with events. */
+Datum
+pges_partition_numbers(const PgesPartitions *partitions, bool with_events)
+{
+	Datum	   *numbers = palloc(sizeof(Datum) * (partitions->n + 1));
+	int			n = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (!with_events || partitions->rows[i].has_events)
+			numbers[n++] = Int32GetDatum(partitions->rows[i].number);
+	}
+	return PointerGetDatum(construct_array(numbers, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+/* Return the partition that has a slot, or NULL if it is not among these. */
+PgesPartition *
+pges_partition_of_slot(const PgesPartitions *partitions, int slot)
+{
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (slot >= partitions->rows[i].first_slot && slot <= partitions->rows[i].last_slot)
+			return &partitions->rows[i];
+	}
+	return NULL;
+}

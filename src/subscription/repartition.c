@@ -1,0 +1,169 @@
+/*
+ * repartition.c
+ *		Changes the number of partitions of a subscription.
+ *
+ * The new number waits in the definition until no partition belongs to a consumer.  Then
+ * one transaction, which has locked the definition and all partitions, replaces the
+ * rows.  A poll that has read the old ones finds none of them to lock.
+ *
+ * The checkpoint of a new partition is the lowest of the old partitions whose slots it
+ * takes over.  Where the checkpoint was higher, the new partition has a floor: events of
+ * these slots up to there are done with.  A floor goes when the checkpoint has passed it.
+ * So nothing is lost, and nothing that was acknowledged is delivered again.
+ *
+ * A failed event may come to any of the new partitions.  So a new partition inherits the
+ * pause, the stop, and the suspicion of each old one whose slots it takes over, but no
+ * attempts: those of the failed event are counted anew.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+
+#include "base/own_object.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+static PgesOwnStatement set_partitions = {
+	&pges_definitions, false,
+	"UPDATE eventstore.subscription_definitions SET partitions = $2, next_partitions = NULL "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1",
+	2, {TEXTOID, INT4OID}
+};
+
+static PgesOwnStatement lock_unlocked = {
+	&pges_definitions, false,
+	"SELECT COALESCE(next_partitions, 0), partitions FROM eventstore.subscription_definitions "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
+	1, {TEXTOID}
+};
+
+/*
+ * Lock the definition of a subscription, and read the numbers of partitions.  Return
+ * false if another transaction has locked it, or no change is pending.
+ */
+static bool
+lock_pending(PgesSubscription *subscription)
+{
+	bool		found;
+
+	SPI_connect();
+	found = pges_run_own_statement(&lock_unlocked, &subscription->key, NULL) > 0;
+	if (found)
+	{
+		subscription->next_partitions = pges_found_int32(1);
+		subscription->partitions = pges_found_int32(2);
+	}
+	SPI_finish();
+	return found && subscription->next_partitions > 0;
+}
+
+/* Return whether a partition of a subscription belongs to a consumer. */
+static bool
+is_any_leased(const PgesPartitions *partitions)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (pges_is_leased(&partitions->rows[i], now))
+			return true;
+	}
+	return false;
+}
+
+/* Add a floor to a partition, for the part of some slots that the partition has. */
+static void
+add_floor(PgesPartition *partition, int64 first_slot, int64 last_slot, int64 position)
+{
+	PgesFloor	floor = {
+		Max(first_slot, partition->first_slot), Min(last_slot, partition->last_slot), position
+	};
+
+	if (floor.first_slot > floor.last_slot || position <= partition->checkpoint)
+		return;
+	partition->floors = partition->nfloors == 0 ? palloc(sizeof(PgesFloor)) :
+		repalloc(partition->floors, sizeof(PgesFloor) * (partition->nfloors + 1));
+	partition->floors[partition->nfloors++] = floor;
+}
+
+/* Return whether a new partition has slots of an old one. */
+static bool
+overlap(const PgesPartition *a, const PgesPartition *b)
+{
+	return a->first_slot <= b->last_slot && b->first_slot <= a->last_slot;
+}
+
+/* Let a new partition take over from the old ones whose slots it has. */
+static void
+take_over(PgesPartition *partition, const PgesPartitions *old)
+{
+	partition->checkpoint = PG_INT64_MAX;
+	for (int i = 0; i < old->n; i++)
+	{
+		const PgesPartition *from = &old->rows[i];
+
+		if (!overlap(partition, from))
+			continue;
+		partition->checkpoint = Min(partition->checkpoint, from->checkpoint);
+		partition->suspect_to = Max(partition->suspect_to, from->suspect_to);
+		if (from->delivery != 0 && !from->replaying)	/* its lease has ended */
+			partition->suspect_to = Max(partition->suspect_to, from->delivered_to);
+		partition->retry_at = Max(partition->retry_at, from->retry_at);
+		partition->stopped |= from->stopped;
+	}
+	for (int i = 0; i < old->n; i++)
+	{
+		const PgesPartition *from = &old->rows[i];
+
+		if (!overlap(partition, from))
+			continue;
+		add_floor(partition, from->first_slot, from->last_slot, from->checkpoint);
+		for (int f = 0; f < from->nfloors; f++)
+			add_floor(partition, from->floors[f].first_slot, from->floors[f].last_slot,
+					  from->floors[f].position);
+	}
+}
+
+/* Replace the rows of the partitions, and write the new number. */
+static void
+replace_partitions(const PgesSubscription *subscription, const PgesPartitions *old)
+{
+	int			count = subscription->next_partitions;
+	Datum		values[] = {subscription->key, Int32GetDatum(count)};
+	PgesPartitions new;
+
+	pges_make_partitions(&new, count);
+	for (int i = 0; i < count; i++)
+		take_over(&new.rows[i], old);
+	pges_delete_partitions(subscription);
+	pges_insert_partitions(subscription, &new);
+	for (int i = 0; i < count; i++)
+		pges_save_partition(subscription, &new.rows[i]);
+	SPI_connect();
+	(void) pges_run_own_statement(&set_partitions, values, NULL);
+	SPI_finish();
+}
+
+/*
+ * Carry out a pending change of the number of partitions.  Return whether the
+ * subscription has the new number now.  Return false if a partition belongs to a
+ * consumer, or if another transaction has locked one.  A transaction that has polled and
+ * is still open has locked its partitions.
+ */
+bool
+pges_repartition(PgesSubscription *subscription)
+{
+	PgesPartitions old;
+
+	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &old);
+	if (is_any_leased(&old) || !lock_pending(subscription))
+		return false;
+	pges_read_partitions(subscription, PGES_TRY_ALL, (Datum) 0, 0, &old);
+	if (old.n != subscription->partitions || is_any_leased(&old))
+		return false;
+	replace_partitions(subscription, &old);
+	subscription->partitions = subscription->next_partitions;
+	subscription->next_partitions = 0;
+	return true;
+}

@@ -1,0 +1,309 @@
+/*
+ * subscription.c
+ *		Finds subscriptions, checks who may use them, and opens their stores.
+ *
+ * A subscription is a row of eventstore.subscription_definitions.  Its name is its key.
+ * The members of its owner may use it.  The owner is stored by name, because a dump can
+ * be restored where the role does not exist: then only superusers may use it.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+#include "base/act_as.h"
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "base/text.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+const PgesOwnTable pges_definitions = {
+	"subscription_definitions", 8,
+	{
+		{"subscription", TEXTOID},
+		{"owner", NAMEOID},
+		{"event_types", TEXTARRAYOID},
+		{"aggregate_types", TEXTARRAYOID},
+		{"partitions", INT4OID},
+		{"next_partitions", INT4OID},
+		{"lease", INTERVALOID},
+		{"max_attempts", INT4OID}
+	}
+};
+
+const PgesOwnTable pges_parked = {
+	"subscription_parked", 4,
+	{{"subscription", TEXTOID}, {"position", INT8OID}, {"slot", INT4OID}, {"aggregate_id", TEXTOID}}
+};
+
+#define FIND \
+	"SELECT owner, event_types, aggregate_types, partitions, COALESCE(next_partitions, 0), lease, " \
+	"max_attempts, backoff, on_exhausted, paused, store::pg_catalog.oid " \
+	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1"
+
+static PgesOwnStatement find = {&pges_definitions, true, FIND, 1, {TEXTOID}};
+static PgesOwnStatement find_and_lock = {&pges_definitions, false, FIND " FOR UPDATE", 1, {TEXTOID}};
+
+static PgesOwnStatement lowest_checkpoint = {
+	&pges_definitions, true,
+	"SELECT pg_catalog.min(p.checkpoint) FROM eventstore.subscription_definitions d "
+	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) d.subscription "
+	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
+	1, {OIDOID}
+};
+
+static PgesOwnStatement forget_subscriptions = {
+	&pges_definitions, false,
+	"WITH gone AS (DELETE FROM eventstore.subscription_definitions "
+	"WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) $1 RETURNING subscription), "
+	"progress AS (DELETE FROM eventstore.subscription_progress "
+	"WHERE subscription OPERATOR(pg_catalog.=) ANY (SELECT subscription FROM gone)), "
+	"consumers AS (DELETE FROM eventstore.subscription_consumers "
+	"WHERE subscription OPERATOR(pg_catalog.=) ANY (SELECT subscription FROM gone)) "
+	"DELETE FROM eventstore.subscription_parked "
+	"WHERE subscription OPERATOR(pg_catalog.=) ANY (SELECT subscription FROM gone)",
+	1, {OIDOID}
+};
+
+static PgesOwnStatement forget_parked = {
+	&pges_parked, false,
+	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) ANY ("
+	"SELECT d.subscription FROM eventstore.subscription_definitions d "
+	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1)",
+	1, {OIDOID}
+};
+
+/* Return a name of a subscription or a consumer; raise an error if it is invalid. */
+char *
+pges_name_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	char	   *value = pges_text_argument(fcinfo, arg, name);
+	int			length = pg_mbstrlen(value);
+
+	if (length == 0 || length > PGES_MAX_NAME)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must have from 1 to %d characters", name, PGES_MAX_NAME),
+				 errdetail("It has %d.", length)));
+	return value;
+}
+
+/*
+ * Return an interval argument in microseconds, or if_null; raise an error if it is
+ * negative, zero unless that is allowed, or more than a day.
+ */
+int64
+pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64 if_null, bool zero_ok)
+{
+	double		time;
+
+	if (PG_ARGISNULL(arg))
+		return if_null;
+	time = pges_interval_seconds(PG_GETARG_INTERVAL_P(arg)) * USECS_PER_SEC;
+	if (time > (double) PGES_MAX_LEASE || time < (zero_ok ? 0 : 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be %s, and at most 1 day", name,
+						zero_ok ? "zero or more" : "more than zero"),
+				 errdetail("It is %s.", DatumGetCString(DirectFunctionCall1(interval_out, PG_GETARG_DATUM(arg))))));
+	return (int64) time;
+}
+
+/* Return what becomes of exhausted events, by its name; raise an error for another one. */
+PgesOnExhausted
+pges_parse_on_exhausted(const char *name)
+{
+	static const char *const names[] = {"park", "skip", "stop"};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for argument \"on_exhausted\": \"%s\"", pges_shorten(pstrdup(name))),
+			 errhint("Valid values are \"park\", \"skip\" and \"stop\".")));
+	return PGES_PARK;			/* not reached */
+}
+
+/* Raise an error unless the user is a member of the owner of a subscription. */
+static void
+check_member(const PgesSubscription *subscription, const char *owner)
+{
+	if (superuser() ||
+		(OidIsValid(subscription->owner) && has_privs_of_role(GetUserId(), subscription->owner)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for subscription \"%s\"", subscription->name),
+			 OidIsValid(subscription->owner) ? errdetail("It belongs to role \"%s\".", owner) :
+			 errdetail("It belongs to role \"%s\", which does not exist.", owner),
+			 OidIsValid(subscription->owner) ? errhint("Members of that role may use it: GRANT %s TO %s;", quote_identifier(owner),
+													   quote_identifier(GetUserNameFromId(GetUserId(), false))) :
+			 errhint("A superuser can give it to another role: eventstore.alter_subscription(..., owner => ...).")));
+}
+
+/* Return a column of the row that SPI found, or 0 for null. */
+static Datum
+found(int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+
+	return isnull ? (Datum) 0 : value;
+}
+
+/* Return a copy of an array of types that SPI found, in "context"; 0 for null. */
+static Datum
+found_types(MemoryContext context, int column)
+{
+	Datum		value = found(column);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Datum		copy = value == (Datum) 0 ? value : PointerGetDatum(DatumGetArrayTypePCopy(value));
+
+	MemoryContextSwitchTo(caller);
+	return copy;
+}
+
+/* Return an interval that SPI found, in microseconds. */
+static int64
+found_interval(int column)
+{
+	return (int64) (pges_interval_seconds(DatumGetIntervalP(found(column))) * USECS_PER_SEC);
+}
+
+/*
+ * Find a subscription, and lock its row if that is wanted.  Raise an error if there is
+ * none, or if the user is not a member of its owner.
+ */
+PgesSubscription *
+pges_find_subscription(const char *name, bool lock)
+{
+	MemoryContext context = CurrentMemoryContext;
+	PgesSubscription *result = palloc0(sizeof(PgesSubscription));
+	NameData	owner;
+
+	result->name = pstrdup(name);
+	result->key = CStringGetTextDatum(name);
+	SPI_connect();
+	if (pges_run_own_statement(lock ? &find_and_lock : &find, &result->key, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("subscription \"%s\" does not exist", name),
+				 errhint("View eventstore.subscriptions shows the subscriptions; eventstore.create_subscription() creates one.")));
+	owner = *DatumGetName(found(1));
+	result->owner = get_role_oid(NameStr(owner), true);
+	result->event_types = found_types(context, 2);
+	result->aggregate_types = found_types(context, 3);
+	result->partitions = DatumGetInt32(found(4));
+	result->next_partitions = DatumGetInt32(found(5));
+	result->lease = found_interval(6);
+	result->max_attempts = DatumGetInt32(found(7));
+	result->backoff = found_interval(8);
+	result->on_exhausted = pges_parse_on_exhausted(TextDatumGetCString(found(9)));
+	result->paused = DatumGetBool(found(10));
+	result->relid = DatumGetObjectId(found(11));
+	SPI_finish();
+	check_member(result, NameStr(owner));
+	return result;
+}
+
+/* Return the subscription of an argument to a function that writes. */
+PgesSubscription *
+pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name, const char *function)
+{
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	return pges_find_subscription(pges_text_argument(fcinfo, arg, name), false);
+}
+
+/*
+ * Raise an error if row security of a store applies to the user, or to the owner of the
+ * store in whose place the store is read.  The events that it hides would be passed over
+ * for all consumers.
+ */
+static void
+check_no_row_security(const PgesSubscription *subscription)
+{
+	PgesIdentity caller;
+	bool		as_owner = pges_act_as_owner(&caller, subscription->store);
+	bool		enabled = check_enable_rls(subscription->store->live.relid, InvalidOid, true) == RLS_ENABLED;
+
+	if (as_owner)
+		pges_become_again(&caller);
+	if (enabled)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("subscription \"%s\" cannot be used under row security", subscription->name),
+				 errdetail("The policies of store %s may hide events, which the subscription would skip for all its consumers.",
+						   subscription->store->live.qualified_name),
+				 errhint("Use a role to which the policies do not apply, such as the owner of the store or one with BYPASSRLS.")));
+}
+
+/*
+ * Lock and describe the store of a subscription.  Raise an error if it was dropped, or if
+ * the user may not read it.
+ */
+void
+pges_open_subscribed_store(PgesSubscription *subscription)
+{
+	if (get_rel_relkind(subscription->relid) == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the store of subscription \"%s\" does not exist", subscription->name),
+				 errdetail("It was dropped, or not restored."),
+				 errhint("Drop the subscription with eventstore.drop_subscription().")));
+	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
+	check_no_row_security(subscription);
+}
+
+/*
+ * Return the lowest checkpoint of the subscriptions to a store, or PG_INT64_MAX if there
+ * is none.
+ */
+int64
+pges_lowest_checkpoint(Oid store)
+{
+	Datum		value = ObjectIdGetDatum(store);
+	int64		lowest;
+
+	SPI_connect();
+	(void) pges_run_own_statement(&lowest_checkpoint, &value, NULL);
+	lowest = pges_found_int64(1, PG_INT64_MAX);
+	SPI_finish();
+	return lowest;
+}
+
+/* Run a statement that deletes the rows about a store. */
+static void
+forget(PgesOwnStatement *statement, Oid store)
+{
+	Datum		value = ObjectIdGetDatum(store);
+
+	SPI_connect();
+	(void) pges_run_own_statement(statement, &value, NULL);
+	SPI_finish();
+}
+
+/* Delete the subscriptions to a store that is being created or dropped. */
+void
+pges_forget_subscriptions(Oid store)
+{
+	forget(&forget_subscriptions, store);
+}
+
+/* Delete the parked events of a store whose events are deleted. */
+void
+pges_forget_parked(Oid store)
+{
+	forget(&forget_parked, store);
+}

@@ -1,0 +1,169 @@
+/*
+ * subscription.h
+ *		Door of the room "subscription": what subscriptions, their partitions and their
+ *		parked events are, and the rows that keep them.
+ *
+ * The room "delivery" reads and writes the rows; its poll.c has the protocol.  Rooms
+ * archive and lifecycle call the first functions below.  The functions of partition.c
+ * describe the hash, and when a partition is free.
+ */
+#ifndef PGES_SUBSCRIPTION_H
+#define PGES_SUBSCRIPTION_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/own_object.h"
+#include "store/store.h"
+
+#define PGES_SLOTS 1024			/* also the greatest number of partitions */
+#define PGES_MAX_LEASE USECS_PER_DAY	/* of a lease and of a pause, in
+										 * microseconds */
+#define PGES_MAX_NAME 255		/* of a subscription or consumer, in
+								 * characters */
+
+/* What becomes of an event after max_attempts. */
+typedef enum PgesOnExhausted
+{
+	PGES_PARK,					/* set it and later ones of its aggregate
+								 * aside */
+	PGES_SKIP,					/* set it alone aside */
+	PGES_STOP					/* stop its partition */
+} PgesOnExhausted;
+
+/* A row of subscription_definitions.  It lives in the context of the call. */
+typedef struct PgesSubscription
+{
+	char	   *name;
+	Datum		key;			/* the name as a text */
+	Oid			relid;			/* of the store; may not exist any more */
+	Oid			owner;			/* InvalidOid: the role does not exist */
+	Datum		event_types;	/* 0: all */
+	Datum		aggregate_types;	/* 0: all */
+	int			partitions;
+	int			next_partitions;	/* 0: no change is pending */
+	int64		lease;			/* in microseconds */
+	int			max_attempts;
+	int64		backoff;		/* in microseconds */
+	PgesOnExhausted on_exhausted;
+	bool		paused;
+	const PgesStore *store;		/* NULL before pges_open_subscribed_store() */
+} PgesSubscription;
+
+/* Slots whose checkpoint is higher than that of their partition. */
+typedef struct PgesFloor
+{
+	int64		first_slot;
+	int64		last_slot;
+	int64		position;
+} PgesFloor;
+
+/*
+ * A row of subscription_progress.  The fields after "error" belong to a poll, and are
+ * not stored.
+ */
+typedef struct PgesPartition
+{
+	int			number;
+	int			first_slot;
+	int			last_slot;
+	int64		checkpoint;
+	PgesFloor  *floors;
+	int			nfloors;
+	int64		delivery;		/* 0: none */
+	char	   *consumer;		/* NULL: none, or without a name */
+	TimestampTz lease_until;	/* 0: none */
+	int			delivered;
+	int64		delivered_to;
+	int64		scanned_to;
+	bool		replaying;
+	int			attempt;
+	int64		suspect_to;
+	TimestampTz retry_at;		/* 0: none */
+	bool		stopped;
+	int64		last_delivery;	/* 0: none */
+	char	   *error;			/* a new one; NULL keeps the last */
+
+	bool		has_events;		/* there is an event to deliver */
+	bool		alone;			/* gets one event at a time */
+	bool		exhausted;		/* its first event is exhausted */
+	bool		closed;			/* gets no more events in this delivery */
+	int64		bound;			/* gets no events after this position */
+	int			count;			/* events in this delivery */
+	int64		first;			/* position of the first of them */
+} PgesPartition;
+
+typedef struct PgesPartitions
+{
+	PgesPartition *rows;
+	int			n;
+} PgesPartitions;
+
+/* Which partitions of a subscription to read. */
+typedef enum PgesPartitionSet
+{
+	PGES_READ_ALL,				/* without locks */
+	PGES_LOCK_ALL,				/* waits for locks */
+	PGES_TRY_ALL,				/* all that are not locked */
+	PGES_LOCK_OF_DELIVERY,		/* those of a delivery; waits for locks */
+	PGES_TRY_OF_CONSUMER,		/* those of a consumer that are not locked */
+	PGES_TRY_NUMBERS			/* these, unless they are locked */
+} PgesPartitionSet;
+
+/* in subscription.c */
+extern const PgesOwnTable pges_definitions;
+extern const PgesOwnTable pges_parked;
+
+extern int64 pges_lowest_checkpoint(Oid store);
+extern void pges_forget_subscriptions(Oid store);
+extern void pges_forget_parked(Oid store);
+extern char *pges_name_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+extern int64 pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name,
+									int64 if_null, bool zero_ok);
+extern PgesSubscription *pges_find_subscription(const char *name, bool lock);
+extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name,
+													const char *function);
+extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
+extern void pges_open_subscribed_store(PgesSubscription *subscription);
+
+/* in partition.c */
+extern int	pges_slot_of(const text *key);
+extern void pges_make_partitions(PgesPartitions *partitions, int count);
+extern void pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set,
+								 Datum which, int limit, PgesPartitions *partitions);
+extern void pges_insert_partitions(const PgesSubscription *subscription,
+								   const PgesPartitions *partitions);
+extern void pges_delete_partitions(const PgesSubscription *subscription);
+extern void pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition);
+extern void pges_advance_partitions(const PgesSubscription *subscription, Datum numbers, int limit,
+									int64 from, int64 to);
+extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
+extern bool pges_is_leased(const PgesPartition *partition, TimestampTz now);
+extern bool pges_is_available(const PgesPartition *partition, TimestampTz now);
+extern void pges_end_delivery(PgesPartition *partition);
+extern void pges_raise_checkpoint(PgesPartition *partition, int64 position);
+extern void pges_move_checkpoint(PgesPartition *partition, int64 position);
+extern Datum pges_partition_numbers(const PgesPartitions *partitions, bool with_events);
+extern PgesPartition *pges_partition_of_slot(const PgesPartitions *partitions, int slot);
+
+/* in parked.c */
+extern bool pges_is_any_blocked(const PgesSubscription *subscription);
+extern bool pges_is_blocked(const PgesSubscription *subscription, const text *aggregate_id);
+extern void pges_park_event(const PgesSubscription *subscription, int64 position,
+							const text *aggregate_id, int slot, int attempts, const char *reason);
+extern void pges_park_behind(const PgesSubscription *subscription, int64 position,
+							 const text *aggregate_id, int slot);
+extern bool pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions);
+extern int	pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
+							  int64 token, int max_count, int64 **positions, int **attempts);
+extern void pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to);
+extern bool pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position,
+							 const char *reason);
+
+/* in repartition.c */
+extern bool pges_repartition(PgesSubscription *subscription);
+
+#endif							/* PGES_SUBSCRIPTION_H */
