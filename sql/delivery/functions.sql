@@ -104,3 +104,16 @@ COMMENT ON FUNCTION eventstore.release(text, text) IS
 'Gives back the delivery of a consumer that shuts down, and forgets the consumer: its partitions are free at once, and the delivery does not count as an attempt.
 Returns the number of partitions that were given back; 0 if the consumer had no delivery.
 Errors: 22004 if an argument is NULL; 42704, 42501, 40001, 25006 as ack().';
+
+CREATE OR REPLACE FUNCTION eventstore.subscription_lag(
+  subscription text,
+  OUT lag bigint,
+  OUT occurred_at timestamptz)
+RETURNS record
+AS 'MODULE_PATHNAME', 'pges_subscription_lag'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.subscription_lag(text) IS
+'Returns how far a subscription is behind its store. The view eventstore.subscriptions shows it. Looks into the log until it finds an event that is not done with, parked ones aside; if it finds none for half a second, it returns the lag from there.
+Returns lag, the number of positions from that event to the high-water mark, and the time of the event; 0 and NULL if there is none.
+Errors: 42704 no such subscription; 42P01 if its store was dropped; 42501 without SELECT on the store.';

@@ -109,7 +109,7 @@ static void
 exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 position,
 			  TupleTableSlot *row)
 {
-	const char *reason = psprintf("It was delivered %d times, and was not acknowledged.",
+	const char *reason = psprintf("Deliveries without an acknowledgement: %d.",
 								  partition->attempt);
 
 	partition->error = pstrdup(reason);

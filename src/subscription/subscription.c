@@ -137,8 +137,10 @@ pges_parse_on_exhausted(const char *name)
 
 /* Raise an error unless the user is a member of the owner of a subscription. */
 static void
-check_member(const PgesSubscription *subscription, const char *owner)
+check_member(const PgesSubscription *subscription)
 {
+	const char *owner = subscription->owner_name;
+
 	if (superuser() ||
 		(OidIsValid(subscription->owner) && has_privs_of_role(GetUserId(), subscription->owner)))
 		return;
@@ -182,15 +184,14 @@ found_interval(int column)
 }
 
 /*
- * Find a subscription, and lock its row if that is wanted.  Raise an error if there is
- * none, or if the user is not a member of its owner.
+ * Find a subscription, for a user who need not be a member of its owner, and lock its row
+ * if that is wanted.  Raise an error if there is none.
  */
 PgesSubscription *
-pges_find_subscription(const char *name, bool lock)
+pges_look_up_subscription(const char *name, bool lock)
 {
 	MemoryContext context = CurrentMemoryContext;
 	PgesSubscription *result = palloc0(sizeof(PgesSubscription));
-	NameData	owner;
 
 	result->name = pstrdup(name);
 	result->key = CStringGetTextDatum(name);
@@ -200,8 +201,8 @@ pges_find_subscription(const char *name, bool lock)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("subscription \"%s\" does not exist", name),
 				 errhint("View eventstore.subscriptions shows the subscriptions; eventstore.create_subscription() creates one.")));
-	owner = *DatumGetName(found(1));
-	result->owner = get_role_oid(NameStr(owner), true);
+	result->owner_name = MemoryContextStrdup(context, NameStr(*DatumGetName(found(1))));
+	result->owner = get_role_oid(result->owner_name, true);
 	result->event_types = found_types(context, 2);
 	result->aggregate_types = found_types(context, 3);
 	result->partitions = DatumGetInt32(found(4));
@@ -213,8 +214,17 @@ pges_find_subscription(const char *name, bool lock)
 	result->paused = DatumGetBool(found(10));
 	result->relid = DatumGetObjectId(found(11));
 	SPI_finish();
-	check_member(result, NameStr(owner));
 	return result;
+}
+
+/* Find a subscription; raise an error if the user is not a member of its owner. */
+PgesSubscription *
+pges_find_subscription(const char *name, bool lock)
+{
+	PgesSubscription *subscription = pges_look_up_subscription(name, lock);
+
+	check_member(subscription);
+	return subscription;
 }
 
 /* Return the subscription of an argument to a function that writes. */
@@ -254,7 +264,7 @@ check_no_row_security(const PgesSubscription *subscription)
  * the user may not read it.
  */
 void
-pges_open_subscribed_store(PgesSubscription *subscription)
+pges_look_at_store(PgesSubscription *subscription)
 {
 	if (get_rel_relkind(subscription->relid) == '\0')
 		ereport(ERROR,
@@ -263,6 +273,13 @@ pges_open_subscribed_store(PgesSubscription *subscription)
 				 errdetail("It was dropped, or not restored."),
 				 errhint("Drop the subscription with eventstore.drop_subscription().")));
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
+}
+
+/* Lock and describe the store, to deliver its events.  Row security must not hide any. */
+void
+pges_open_subscribed_store(PgesSubscription *subscription)
+{
+	pges_look_at_store(subscription);
 	check_no_row_security(subscription);
 }
 

@@ -40,6 +40,7 @@ typedef struct PgesSubscription
 	char	   *name;
 	Datum		key;			/* the name as a text */
 	Oid			relid;			/* of the store; may not exist any more */
+	char	   *owner_name;
 	Oid			owner;			/* InvalidOid: the role does not exist */
 	Datum		event_types;	/* 0: all */
 	Datum		aggregate_types;	/* 0: all */
@@ -123,10 +124,12 @@ extern void pges_forget_parked(Oid store);
 extern char *pges_name_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 extern int64 pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 									int64 if_null, bool zero_ok);
+extern PgesSubscription *pges_look_up_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_find_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 													const char *function);
 extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
+extern void pges_look_at_store(PgesSubscription *subscription);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
 
 /* in partition.c */
