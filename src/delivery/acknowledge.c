@@ -116,6 +116,8 @@ pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
 {
 	PgesPartitions partitions;
 
+	if (up_to == PG_INT64_MAX && pges_acknowledge_all(subscription, token))
+		return;
 	lock_delivery(subscription, token, &partitions);
 	if (up_to != PG_INT64_MAX && up_to > last_of_delivery(&partitions))
 		ereport(ERROR,

@@ -114,6 +114,7 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 
 
 	partition->error = pstrdup(reason);
 	partition->exhausted = false;
+	partition->changed = true;
 	if (delivery->subscription->on_exhausted == PGES_STOP)
 	{
 		partition->stopped = true;
@@ -128,13 +129,15 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 
 
 /* Return whether an earlier event of its aggregate is parked; if so, park the event, too. */
 static bool
-is_parked_behind(PgesDelivery *delivery, int slot, int64 position, TupleTableSlot *row)
+is_parked_behind(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 position,
+				 TupleTableSlot *row)
 {
 	const text *aggregate_id = delivery->any_blocked ? aggregate_of(row) : NULL;
 
 	if (aggregate_id == NULL || !pges_is_blocked(delivery->subscription, aggregate_id))
 		return false;
 	pges_park_behind(delivery->subscription, position, aggregate_id, slot);
+	partition->changed = true;
 	return true;
 }
 
@@ -145,7 +148,7 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int slot, int64 position
 	PgesDelivery *delivery = scan->arg;
 
 	if (partition->closed || position > partition->bound ||
-		is_parked_behind(delivery, slot, position, row))
+		is_parked_behind(delivery, partition, slot, position, row))
 		return true;
 	if (partition->exhausted)
 	{
@@ -171,29 +174,61 @@ lease_partition(const PgesDelivery *delivery, PgesPartition *partition)
 	partition->retry_at = 0;
 }
 
-/* Write what a scan up to a position has done with a partition. */
+/* Give a partition that has events in a delivery to the consumer. */
 static void
-finish_partition(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
+finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
 {
-	scanned_to = Min(scanned_to, partition->bound);
-	if (partition->count > 0)
-	{
-		lease_partition(delivery, partition);
-		pges_raise_checkpoint(partition, partition->first - 1);
-		partition->attempt++;
-		partition->delivered = partition->count;
-		partition->scanned_to = scanned_to;
-		partition->replaying = false;
-	}
+	lease_partition(delivery, partition);
+	pges_raise_checkpoint(partition, partition->first - 1);
+	partition->attempt++;
+	partition->delivered = partition->count;
+	partition->scanned_to = scanned_to;
+	partition->replaying = false;
+}
+
+/* Let a partition that has no events in a delivery be free, and move its checkpoint. */
+static void
+finish_without_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
+{
+	if (!partition->changed && partition->delivery == 0 &&
+		scanned_to - partition->checkpoint < PGES_MIN_ADVANCE)
+		return;
+	pges_end_delivery(partition);
+	if (partition->stopped)
+		pges_raise_checkpoint(partition, scanned_to);
 	else
-	{
-		pges_end_delivery(partition);
-		if (partition->stopped)
-			pges_raise_checkpoint(partition, scanned_to);
-		else
-			pges_move_checkpoint(partition, Max(scanned_to, partition->checkpoint));
-	}
+		pges_move_checkpoint(partition, Max(scanned_to, partition->checkpoint));
 	pges_save_partition(delivery->subscription, partition);
+}
+
+/*
+ * Write what a scan up to a position has done with the partitions.  One statement writes
+ * those from which only events were delivered.
+ */
+static void
+finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int64 end)
+{
+	PgesPartition *leased = palloc(sizeof(PgesPartition) * partitions->n);
+	int			n = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		PgesPartition *partition = &partitions->rows[i];
+		int64		scanned_to = Min(end, partition->bound);
+		bool		special = partition->changed || partition->nfloors > 0;
+
+		if (partition->count == 0)
+		{
+			finish_without_events(delivery, partition, scanned_to);
+			continue;
+		}
+		finish_with_events(delivery, partition, scanned_to);
+		if (special)
+			pges_save_partition(delivery->subscription, partition);
+		else
+			leased[n++] = *partition;
+	}
+	pges_save_leases(delivery->subscription, leased, n);
 }
 
 /*
@@ -214,8 +249,7 @@ pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, in
 	delivery->any_blocked = pges_is_any_blocked(delivery->subscription);
 	pges_begin_scan(&scan, delivery->subscription, partitions, deliver_event, delivery);
 	end = pges_scan_log(&scan, after, mark, limit);
-	for (int i = 0; i < partitions->n; i++)
-		finish_partition(delivery, &partitions->rows[i], end);
+	finish_partitions(delivery, partitions, end);
 }
 
 /* A receiver of parked events that are delivered again. */

@@ -36,7 +36,7 @@
  * soon as the others acknowledge what they have.
  *
  * A partition without events would stay behind, and the scan of P3 would become longer.
- * So a poll moves such checkpoints, if that saves at least MIN_ADVANCE positions.
+ * So a poll moves such checkpoints, if that saves at least PGES_MIN_ADVANCE positions.
  *
  * A poll that waits holds no lock of a row: one that has written anything returns at
  * once, without events.  It never waits for the lock of another transaction.
@@ -63,8 +63,6 @@
 #include "table/table.h"
 
 #define DEFAULT_MAX_COUNT 100
-#define MIN_ADVANCE 256			/* positions; documented in view
-								 * subscription_partitions */
 #define LOOK_AHEAD 1000			/* rows of P3 after the first event */
 #define LOOK_MS 250				/* between two looks at the rows while waiting */
 #define MAX_STEPS 10			/* in one call, if there is nothing to deliver
@@ -361,7 +359,7 @@ advance(Poll *poll, const PgesPartitions *partitions, const Look *look, int limi
 	{
 		const PgesPartition *partition = &partitions->rows[i];
 
-		if (!partition->has_events && look->to - partition->checkpoint >= MIN_ADVANCE)
+		if (!partition->has_events && look->to - partition->checkpoint >= PGES_MIN_ADVANCE)
 			quiet.rows[quiet.n++] = *partition;
 	}
 	if (quiet.n == 0 || limit <= 0 || look->replay)
@@ -395,8 +393,9 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 	PgesPartitions taken;
 
 	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(available, true),
-						 share, &taken);
-	note_alive(poll);
+						 Min(share, poll->delivery.max_count), &taken);
+	if (poll->subscription->partitions > 1)
+		note_alive(poll);
 	if (taken.n == 0)
 		return POLL_NOTHING;
 	deliver_new(poll, &taken, look);

@@ -76,7 +76,7 @@ static PgesOwnStatement select_partitions[] = {
 	[PGES_TRY_NUMBERS] = {
 		&progress, false,
 		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
-		IN_ORDER "LIMIT $3 FOR UPDATE SKIP LOCKED",
+		"ORDER BY checkpoint, partition LIMIT $3 FOR UPDATE SKIP LOCKED",
 		5, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 	}
 };
@@ -93,6 +93,38 @@ static PgesOwnStatement save = {
 	17,
 	{TEXTOID, INT4OID, INT8OID, INT8ARRAYOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID,
 	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID}
+};
+
+/* Gives partitions to a consumer. */
+static PgesOwnStatement lease = {
+	&progress, false,
+	"UPDATE eventstore.subscription_progress p SET "
+	"checkpoint = u.checkpoint, delivery = $2, consumer = $3, lease_until = $4, delivered = u.delivered, "
+	"delivered_to = u.delivered_to, scanned_to = u.scanned_to, replaying = false, attempt = u.attempt, "
+	"suspect_to = u.suspect_to, retry_at = NULL "
+	"FROM ROWS FROM (pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
+	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11)) "
+	"AS u (partition, checkpoint, delivered, delivered_to, scanned_to, attempt, suspect_to) "
+	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 AND p.partition OPERATOR(pg_catalog.=) u.partition",
+	11,
+	{TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
+	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+};
+
+/*
+ * Ends a delivery of events that are all done with.  Floors go when the checkpoint has
+ * passed the highest, which is the last.  The statement waits for the locks of the rows,
+ * and then looks at the token again.
+ */
+static PgesOwnStatement acknowledge = {
+	&progress, false,
+	"UPDATE eventstore.subscription_progress SET "
+	"checkpoint = GREATEST(checkpoint, scanned_to), "
+	"floors = CASE WHEN floors[pg_catalog.cardinality(floors)] OPERATOR(pg_catalog.>) scanned_to THEN floors END, "
+	"attempt = 0, retry_at = NULL, "
+	"last_delivery = delivery, delivery = NULL, consumer = NULL, lease_until = NULL "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND delivery OPERATOR(pg_catalog.=) $2 AND NOT replaying",
+	2, {TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement insert = {
@@ -265,6 +297,71 @@ pges_save_partition(const PgesSubscription *subscription, const PgesPartition *p
 						partition->number, subscription->name),
 				 errhint("Retry the transaction.")));
 	SPI_finish();
+}
+
+/* Return an array of one of the numbers of each partition. */
+static Datum
+array_of(const PgesPartition *partitions, int n, size_t offset, bool is_int8)
+{
+	Datum	   *values = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+	{
+		const char *field = (const char *) &partitions[i] + offset;
+
+		values[i] = is_int8 ? Int64GetDatum(*(const int64 *) field) : Int32GetDatum(*(const int *) field);
+	}
+	if (is_int8)
+		return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
+#define INT4_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), false)
+#define INT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), true)
+
+/*
+ * Write partitions that were given to a consumer, whose rows the transaction has locked.
+ * One statement writes what a delivery changes; they have no floors and no new error.
+ */
+void
+pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n)
+{
+	Datum		values[11];
+	bool		nulls[11] = {false};
+
+	if (n == 0)
+		return;
+	nulls[2] = partitions[0].consumer == NULL;
+	values[0] = subscription->key;
+	values[1] = Int64GetDatum(partitions[0].delivery);
+	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(partitions[0].consumer);
+	values[3] = TimestampTzGetDatum(partitions[0].lease_until);
+	values[4] = INT4_ARRAY(number);
+	values[5] = INT8_ARRAY(checkpoint);
+	values[6] = INT4_ARRAY(delivered);
+	values[7] = INT8_ARRAY(delivered_to);
+	values[8] = INT8_ARRAY(scanned_to);
+	values[9] = INT4_ARRAY(attempt);
+	values[10] = INT8_ARRAY(suspect_to);
+	SPI_connect();
+	(void) pges_run_own_statement(&lease, values, nulls);
+	SPI_finish();
+}
+
+/*
+ * Acknowledge all events of a delivery.  Return false if the delivery is not outstanding,
+ * or has parked events.
+ */
+bool
+pges_acknowledge_all(const PgesSubscription *subscription, int64 token)
+{
+	Datum		values[] = {subscription->key, Int64GetDatum(token)};
+	uint64		rows;
+
+	SPI_connect();
+	rows = pges_run_own_statement(&acknowledge, values, NULL);
+	SPI_finish();
+	return rows > 0;
 }
 
 /* Insert the rows of the partitions of a subscription. */

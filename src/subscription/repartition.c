@@ -72,56 +72,78 @@ is_any_leased(const PgesPartitions *partitions)
 	return false;
 }
 
-/* Add a floor to a partition, for the part of some slots that the partition has. */
-static void
-add_floor(PgesPartition *partition, int64 first_slot, int64 last_slot, int64 position)
+/* Return the position up to which the events of a slot are done with. */
+static int64
+done_in_slot(const PgesPartitions *partitions, int slot)
 {
-	PgesFloor	floor = {
-		Max(first_slot, partition->first_slot), Min(last_slot, partition->last_slot), position
-	};
+	const PgesPartition *partition = pges_partition_of_slot(partitions, slot);
+	int64		done = partition->checkpoint;
 
-	if (floor.first_slot > floor.last_slot || position <= partition->checkpoint)
-		return;
-	partition->floors = partition->nfloors == 0 ? palloc(sizeof(PgesFloor)) :
-		repalloc(partition->floors, sizeof(PgesFloor) * (partition->nfloors + 1));
-	partition->floors[partition->nfloors++] = floor;
+	for (int i = 0; i < partition->nfloors; i++)
+	{
+		const PgesFloor *floor = &partition->floors[i];
+
+		if (slot >= floor->first_slot && slot <= floor->last_slot)
+			done = Max(done, floor->position);
+	}
+	return done;
 }
 
-/* Return whether a new partition has slots of an old one. */
-static bool
-overlap(const PgesPartition *a, const PgesPartition *b)
+/* Compare two floors for qsort(): by position. */
+static int
+compare_floors(const void *a, const void *b)
 {
-	return a->first_slot <= b->last_slot && b->first_slot <= a->last_slot;
+	int64		x = ((const PgesFloor *) a)->position;
+	int64		y = ((const PgesFloor *) b)->position;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * Set the checkpoint of a new partition and its floors: one for each run of slots that
+ * are equally far.  The highest is the last, see acknowledge in partition.c.
+ */
+static void
+set_progress(PgesPartition *partition, const PgesPartitions *old)
+{
+	int64		done[PGES_SLOTS];
+
+	partition->checkpoint = PG_INT64_MAX;
+	for (int slot = partition->first_slot; slot <= partition->last_slot; slot++)
+	{
+		done[slot] = done_in_slot(old, slot);
+		partition->checkpoint = Min(partition->checkpoint, done[slot]);
+	}
+	partition->floors = palloc(sizeof(PgesFloor) * (partition->last_slot - partition->first_slot + 1));
+	for (int slot = partition->first_slot; slot <= partition->last_slot; slot++)
+	{
+		PgesFloor	floor = {slot, slot, done[slot]};
+
+		if (slot > partition->first_slot && done[slot] == done[slot - 1] && partition->nfloors > 0 &&
+			done[slot] > partition->checkpoint)
+			partition->floors[partition->nfloors - 1].last_slot = slot;
+		else if (done[slot] > partition->checkpoint)
+			partition->floors[partition->nfloors++] = floor;
+	}
+	qsort(partition->floors, partition->nfloors, sizeof(PgesFloor), compare_floors);
 }
 
 /* Let a new partition take over from the old ones whose slots it has. */
 static void
 take_over(PgesPartition *partition, const PgesPartitions *old)
 {
-	partition->checkpoint = PG_INT64_MAX;
+	set_progress(partition, old);
 	for (int i = 0; i < old->n; i++)
 	{
 		const PgesPartition *from = &old->rows[i];
 
-		if (!overlap(partition, from))
+		if (from->last_slot < partition->first_slot || from->first_slot > partition->last_slot)
 			continue;
-		partition->checkpoint = Min(partition->checkpoint, from->checkpoint);
 		partition->suspect_to = Max(partition->suspect_to, from->suspect_to);
 		if (from->delivery != 0 && !from->replaying)	/* its lease has ended */
 			partition->suspect_to = Max(partition->suspect_to, from->delivered_to);
 		partition->retry_at = Max(partition->retry_at, from->retry_at);
 		partition->stopped |= from->stopped;
-	}
-	for (int i = 0; i < old->n; i++)
-	{
-		const PgesPartition *from = &old->rows[i];
-
-		if (!overlap(partition, from))
-			continue;
-		add_floor(partition, from->first_slot, from->last_slot, from->checkpoint);
-		for (int f = 0; f < from->nfloors; f++)
-			add_floor(partition, from->floors[f].first_slot, from->floors[f].last_slot,
-					  from->floors[f].position);
 	}
 }
 

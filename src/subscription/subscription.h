@@ -25,6 +25,12 @@
 #define PGES_MAX_NAME 255		/* of a subscription or consumer, in
 								 * characters */
 
+/*
+ * To move a checkpoint over fewer positions without events is not worth a write.
+ * Documented in view subscription_partitions.
+ */
+#define PGES_MIN_ADVANCE 256
+
 /* What becomes of an event after max_attempts. */
 typedef enum PgesOnExhausted
 {
@@ -92,6 +98,7 @@ typedef struct PgesPartition
 	bool		alone;			/* gets one event at a time */
 	bool		exhausted;		/* its first event is exhausted */
 	bool		closed;			/* gets no more events in this delivery */
+	bool		changed;		/* events were set aside, or it was stopped */
 	int64		bound;			/* gets no events after this position */
 	int			count;			/* events in this delivery */
 	int64		first;			/* position of the first of them */
@@ -141,6 +148,8 @@ extern void pges_insert_partitions(const PgesSubscription *subscription,
 								   const PgesPartitions *partitions);
 extern void pges_delete_partitions(const PgesSubscription *subscription);
 extern void pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition);
+extern void pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n);
+extern bool pges_acknowledge_all(const PgesSubscription *subscription, int64 token);
 extern void pges_advance_partitions(const PgesSubscription *subscription, Datum numbers, int limit,
 									int64 from, int64 to);
 extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
