@@ -43,7 +43,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.ack(text, bigint, bigint) IS
 'Acknowledges the events of a delivery: they are done with.
-subscription, delivery: as poll() returned them.
+subscription, delivery: the subscription, and the delivery as poll() returned it.
 up_to_position: only the events of the delivery up to this position; the others stay with the consumer. A position before the first event acknowledges nothing. NULL means all.
 Errors: 22V02 if the delivery is not outstanding: it was acknowledged before, or its events were given out again after its lease ended, or by reset_subscription(). Nothing is changed then. 22023 if up_to_position is after the last event of the delivery; 22004 if subscription or delivery is NULL; 42704 no such subscription; 42501 if the caller is not a member of the owner; 40001 as poll(); 25006 on a standby or in a read-only transaction.';
 
@@ -59,6 +59,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.nack(text, bigint, bigint, text, interval) IS
 'Says that an event of a delivery failed. The events of the delivery before it are acknowledged. The delivery ends: its partition waits for the backoff, and other partitions with later events are free at once. If the event has failed max_attempts times, it is parked, or its partition is stopped, as on_exhausted says.
+subscription, delivery: the subscription, and the delivery as poll() returned it.
 at_position: the event that failed.
 reason: why it failed; shown in the views.
 retry_after: the pause before the next attempt, at most 1 day; NULL means the backoff of the subscription.
@@ -76,7 +77,9 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.park(text, bigint, bigint, text) IS
 'Sets an event of a delivery aside at once, without further attempts. The events of the delivery before it are acknowledged, and the delivery ends. Unless on_exhausted is "skip", later events of its aggregate are parked behind it.
-at_position: the event; reason: why it is parked; shown in view parked_events.
+subscription, delivery: the subscription, and the delivery as poll() returned it.
+at_position: the event.
+reason: why it is parked; shown in view parked_events.
 Errors: as nack().';
 
 CREATE OR REPLACE FUNCTION eventstore.extend_lease(
@@ -89,6 +92,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.extend_lease(text, bigint, interval) IS
 'Lets the lease of a delivery end later: the given time from now, also if it has ended and no other consumer has the events yet.
+subscription, delivery: the subscription, and the delivery as poll() returned it.
 lease: more than 0 and at most 1 day; NULL means the lease of the subscription.
 Returns the time at which the lease ends.
 Errors: 22023 for an invalid lease; others as ack().';
@@ -102,6 +106,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.release(text, text) IS
 'Gives back the delivery of a consumer that shuts down, and forgets the consumer: its partitions are free at once, and the delivery does not count as an attempt.
+subscription, consumer: as passed to poll().
 Returns the number of partitions that were given back; 0 if the consumer had no delivery.
 Errors: 22004 if an argument is NULL; 42704, 42501, 40001, 25006 as ack().';
 

@@ -41,7 +41,8 @@ AS 'MODULE_PATHNAME', 'pges_alter_subscription'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.alter_subscription(text, text[], text[], integer, interval, integer, interval, text, name) IS
-'Changes a subscription. An argument that is NULL keeps the present value. The others are as for create_subscription().
+'Changes a subscription. An argument that is NULL keeps the present value.
+name, lease, max_attempts, backoff, on_exhausted: as for create_subscription().
 event_types, aggregate_types: hold for the events after the checkpoints, from the next poll on. An empty array means all types.
 partitions: the new number. It takes effect as soon as no delivery is outstanding; until then poll() gives out only deliveries that were not acknowledged, to the same consumers. Nothing that was acknowledged is delivered again.
 owner: the new owner. The caller must be a member of both roles.
@@ -63,6 +64,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.pause_subscription(text) IS
 'Pauses a subscription: poll() returns no events until resume_subscription() is called. Outstanding deliveries can be acknowledged.
+name: the subscription.
 Errors: as drop_subscription().';
 
 CREATE OR REPLACE FUNCTION eventstore.resume_subscription(name text)
@@ -72,6 +74,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.resume_subscription(text) IS
 'Ends a pause, and starts the partitions that on_exhausted = "stop" has stopped. Their first event is delivered again, with a new count of attempts.
+name: the subscription.
 Errors: as drop_subscription().';
 
 CREATE OR REPLACE FUNCTION eventstore.reset_subscription(
@@ -84,6 +87,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.reset_subscription(text, bigint, timestamptz) IS
 'Moves all checkpoints of a subscription, forwards or backwards. Outstanding deliveries become void: to acknowledge them fails with 22V02. Parked events after the new checkpoint are parked no more, as they are delivered again. Waits for transactions that have polled or acknowledged and are still open.
+name: the subscription.
 to_position: the new checkpoint; 0 is the start of the log.
 to_time: events from the first one on that occurred at or after this time are delivered. That event is searched for without an index on the time if the store has none.
 If both are NULL, only events that are appended from now on are delivered.
@@ -100,6 +104,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.replay_parked(text, text, bigint) IS
 'Lets poll() deliver parked events again, in order, before newer events of their aggregates. An event that fails again is parked again, with those behind it.
+subscription: its name.
 aggregate_id: only events of this aggregate; NULL means all.
 up_to_position: only events up to this position; NULL means all.
 Returns the number of events that will be delivered.
@@ -116,7 +121,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.discard_parked(text, text, bigint, text) IS
 'Removes events from the parked ones: they count as done with. If no event of an aggregate is parked any more, its later events are delivered.
-aggregate_id, up_to_position: as for replay_parked().
+subscription, aggregate_id, up_to_position: as for replay_parked().
 reason: why; written to the server log with the number of events.
 Returns the number of events.
 Errors: as replay_parked().';

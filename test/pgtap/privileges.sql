@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(213);
+SELECT plan(246);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -200,6 +200,46 @@ SET LOCAL ROLE pgtap_nobody;
 SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM erasures;
 RESET ROLE;
 SELECT throws_ok(command, '0A000', NULL, 'a superuser: no ' || label || ' on the records') FROM tampering WHERE label IN ('UPDATE', 'DELETE', 'TRUNCATE');
+
+-- subscriptions: who may read the store creates one, and the members of its owner use it
+SET LOCAL pg_eventstore.store = 'pgtap_stores.events';
+RESET ROLE;
+CREATE TEMP TABLE uses (label text, command text);
+INSERT INTO uses VALUES
+('poll', $$SELECT * FROM eventstore.poll('pgtap_s')$$),
+('ack', $$SELECT eventstore.ack('pgtap_s', delivery) FROM eventstore.subscription_partitions WHERE subscription = 'pgtap_s' AND delivery IS NOT NULL$$),
+('release', $$SELECT eventstore.release('pgtap_s', 'c')$$),
+('replay_parked', $$SELECT eventstore.replay_parked('pgtap_s')$$),
+('discard_parked', $$SELECT eventstore.discard_parked('pgtap_s')$$),
+('reset_subscription', $$SELECT eventstore.reset_subscription('pgtap_s', 0)$$),
+('pause_subscription', $$SELECT eventstore.pause_subscription('pgtap_s')$$),
+('resume_subscription', $$SELECT eventstore.resume_subscription('pgtap_s')$$),
+('alter_subscription', $$SELECT eventstore.alter_subscription('pgtap_s', lease => '1 min')$$),
+('poll, with a name', $$SELECT * FROM eventstore.poll('pgtap_s', 1, 'c')$$),
+('nack', $$SELECT eventstore.nack('pgtap_s', delivery, checkpoint + 1) FROM eventstore.subscription_partitions WHERE subscription = 'pgtap_s' AND delivery IS NOT NULL$$),
+('drop_subscription', $$SELECT eventstore.drop_subscription('pgtap_s')$$);
+GRANT SELECT ON uses TO PUBLIC;
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok($$SELECT eventstore.create_subscription('pgtap_s')$$, '42501', 'permission denied for table events', 'nobody: no create_subscription');
+SET LOCAL ROLE pgtap_reader;
+SELECT lives_ok($$SELECT eventstore.create_subscription('pgtap_s')$$, 'reader: create_subscription');
+SET LOCAL ROLE pgtap_writer;
+SELECT throws_ok(command, '42501', 'permission denied for subscription "pgtap_s"', 'writer: not a member of its owner: no ' || label) FROM uses WHERE label !~ 'ack$';
+SELECT throws_ok($$SELECT eventstore.ack('pgtap_s', 1)$$, '42501', 'permission denied for subscription "pgtap_s"', 'writer: no ack');
+SELECT throws_ok($$SELECT eventstore.alter_subscription('pgtap_s', owner => 'pgtap_writer')$$, '42501', 'permission denied for subscription "pgtap_s"', 'writer: cannot take it over');
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok($$SELECT eventstore.alter_subscription('pgtap_s', owner => 'pgtap_owner')$$, '42501', NULL, 'reader: cannot give it to a role that the reader is no member of');
+RESET ROLE;
+GRANT pgtap_reader TO pgtap_nobody;
+SET LOCAL ROLE pgtap_nobody;
+SELECT lives_ok(command, 'a member: ' || label) FROM uses;
+RESET ROLE;
+REVOKE pgtap_reader FROM pgtap_nobody;
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok(c, '42501', NULL, 'reader: no ' || c) FROM unnest(ARRAY[
+  'SELECT * FROM eventstore.subscription_progress', 'DELETE FROM eventstore.subscription_definitions', 'UPDATE eventstore.subscription_progress SET checkpoint = 0',
+  'TRUNCATE eventstore.subscription_parked', $$INSERT INTO eventstore.subscription_consumers VALUES ('s', 'c', now())$$]) c;
+SELECT lives_ok($$SELECT * FROM eventstore.subscriptions, eventstore.subscription_partitions, eventstore.parked_events$$, 'reader: the views');
 
 -- row security, in one session that changes roles
 RESET ROLE;

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(112);
+SELECT plan(126);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,13 +24,14 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.archive_holds', 'eventstore.erasures'],
-          'pg_dump carries the records of erasures and the holds');
+          ARRAY['eventstore.archive_holds', 'eventstore.erasures', 'eventstore.subscription_definitions', 'eventstore.subscription_parked',
+                'eventstore.subscription_progress'],
+          'pg_dump carries the records of erasures, the holds, and the subscriptions with their progress');
 SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
             WHERE e.extname = 'pg_eventstore'),
           ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d '
-                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', ''],
-          'every row of them, but for those of tables that are gone, or that other extensions have');
+                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', '', '', '', ''],
+          'every row of them, but for holds of tables that are gone, or that other extensions have');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on
@@ -45,8 +46,10 @@ SELECT set_eq($$
     'cast from eventstore.regstore to regclass',
     'cast from regclass to eventstore.regstore',
     'event trigger pg_eventstore_ddl',
+    'function eventstore.ack(text,bigint,bigint)',
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
+    'function eventstore.alter_subscription(text,text[],text[],integer,interval,integer,interval,text,name)',
     'function eventstore.append(jsonb,jsonb,regclass)',
     'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
     'function eventstore.append_events(jsonb,integer,regclass)',
@@ -61,10 +64,14 @@ SELECT set_eq($$
     'function eventstore.check_insert()',
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
+    'function eventstore.create_subscription(text,regclass,text[],text[],bigint,integer,interval,integer,interval,text)',
+    'function eventstore.discard_parked(text,text,bigint,text)',
     'function eventstore.drop_store(regclass,boolean)',
+    'function eventstore.drop_subscription(text)',
     'function eventstore.empty_store(regclass)',
     'function eventstore.erase_aggregate(text,text,regclass)',
     'function eventstore.export_events(bigint,integer,regclass,boolean)',
+    'function eventstore.extend_lease(text,bigint,interval)',
     'function eventstore.get_aggregate_version(text,regclass)',
     'function eventstore.get_event(text,regclass,boolean)',
     'function eventstore.get_events_by_aggregate(text,integer,integer,integer,boolean,regclass,boolean)',
@@ -78,9 +85,13 @@ SELECT set_eq($$
     'function eventstore.import_json(jsonb,regclass)',
     'function eventstore.is_erased(jsonb)',
     'function eventstore.keep_erasures()',
+    'function eventstore.nack(text,bigint,bigint,text,interval)',
     'function eventstore.new_event_id()',
     'function eventstore.next_checkpoint(bigint,text[],text[],regclass,boolean)',
     'function eventstore.next_position(regclass)',
+    'function eventstore.park(text,bigint,bigint,text)',
+    'function eventstore.pause_subscription(text)',
+    'function eventstore.poll(text,integer,text,interval,bigint)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
     'function eventstore.receive_row()',
@@ -90,32 +101,46 @@ SELECT set_eq($$
     'function eventstore.regstore_out(eventstore.regstore)',
     'function eventstore.regstore_recv(internal)',
     'function eventstore.regstore_send(eventstore.regstore)',
+    'function eventstore.release(text,text)',
+    'function eventstore.replay_parked(text,text,bigint)',
     'function eventstore.reported_progress()',
+    'function eventstore.reset_subscription(text,bigint,timestamp with time zone)',
+    'function eventstore.resume_subscription(text)',
     'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.skip_lost_hold()',
     'function eventstore.store_options(regclass)',
+    'function eventstore.subscription_lag(text)',
     'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
     'sequence eventstore.history_seed',
     'table eventstore.archive_holds',
     'table eventstore.erasures',
     'table eventstore.notifier_status',
+    'table eventstore.subscription_consumers',
+    'table eventstore.subscription_definitions',
+    'table eventstore.subscription_parked',
+    'table eventstore.subscription_progress',
     'table eventstore.watermarks',
     'type eventstore.event',
     'type eventstore.regstore',
     'view eventstore.archives',
     'view eventstore.notifier',
     'view eventstore.open_appends',
+    'view eventstore.parked_events',
     'view eventstore.progress',
-    'view eventstore.stores'
+    'view eventstore.stores',
+    'view eventstore.subscription_partitions',
+    'view eventstore.subscriptions'
   ], 'the members of the extension are those listed here');
 SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
     'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'v parked_events', 'r subscription_consumers', 'i subscription_consumers_pkey', 'r subscription_definitions', 'i subscription_definitions_pkey', 'r subscription_parked', 'i subscription_parked_aggregate',
+    'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
@@ -145,7 +170,9 @@ SELECT set_eq($$
 SELECT is((SELECT string_agg(format('%s %s', tgrelid::regclass, pg_get_triggerdef(oid)), E'\n' ORDER BY tgrelid::regclass::text)
              FROM pg_trigger WHERE tgfoid = 'eventstore.receive_row()'::regprocedure),
           (SELECT string_agg(format('eventstore.%s CREATE TRIGGER receive_row BEFORE INSERT%s ON eventstore.%s FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row(%L)', t, e, t, a), E'\n' ORDER BY t)
-             FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace')) v(t, e, a)),
+             FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace'),
+                          ('subscription_consumers', ' OR DELETE OR UPDATE', 'ignore'), ('subscription_definitions', '', 'replace'),
+                          ('subscription_parked', '', 'replace'), ('subscription_progress', '', 'replace')) v(t, e, a)),
           'which row stays in each');
 
 -- the event type
@@ -279,6 +306,40 @@ SELECT is_empty($$
 SELECT table_owner_is('eventstore', 'notifier_status', (SELECT rolname FROM pg_roles WHERE oid = 10), 'the status belongs to the bootstrap superuser');
 SELECT results_eq('SELECT count(*) FROM eventstore.notifier', 'SELECT 1::bigint', 'the view has one row');
 
+-- the subscriptions
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.subscriptions'::regclass AND attnum > 0),
+          ARRAY['name text', 'store eventstore.regstore', 'owner name', 'event_types text[]', 'aggregate_types text[]', 'partitions integer', 'next_partitions integer',
+                'lease interval', 'max_attempts integer', 'backoff interval', 'on_exhausted text', 'paused boolean', 'stopped bigint', 'checkpoint bigint', 'lag bigint',
+                'lag_seconds double precision', 'in_flight bigint', 'consumers bigint', 'oldest_lease timestamp with time zone', 'parked bigint', 'last_error text',
+                'last_error_at timestamp with time zone', 'created_at timestamp with time zone'], 'the columns of the view of subscriptions');
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.subscription_partitions'::regclass AND attnum > 0),
+          ARRAY['subscription text', 'partition integer', 'checkpoint bigint', 'consumer text', 'delivery bigint', 'in_flight integer', 'lease_until timestamp with time zone',
+                'attempt integer', 'retry_at timestamp with time zone', 'stopped boolean', 'last_error text', 'last_error_at timestamp with time zone'],
+          'the columns of the view of partitions');
+SELECT is((SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.parked_events'::regclass AND attnum > 0),
+          ARRAY['subscription', 'reason', 'attempts', 'behind', 'replay', 'parked_at'] ||
+          (SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.event'::regclass AND attnum > 0),
+          'the columns of the view of parked events: what was parked, and the event');
+SELECT ok(obj_description(relid, 'pg_class') <> '', relid || ' has a comment')
+  FROM unnest(ARRAY['eventstore.subscriptions', 'eventstore.subscription_partitions', 'eventstore.parked_events', 'eventstore.subscription_definitions',
+                    'eventstore.subscription_progress', 'eventstore.subscription_consumers', 'eventstore.subscription_parked']::regclass[]) relid;
+SELECT is_empty($$
+  SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid::regclass::text ~ '^eventstore.(subscription|parked)' AND attnum > 0 AND NOT attisdropped
+     AND attrelid IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'v'))
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+-- updates of the progress stay on their pages: no index has a column that changes, and the pages have room
+SELECT is((SELECT array_agg(pg_get_indexdef(indexrelid)) FROM pg_index WHERE indrelid = 'eventstore.subscription_progress'::regclass),
+          ARRAY['CREATE UNIQUE INDEX subscription_progress_pkey ON eventstore.subscription_progress USING btree (subscription, partition)'],
+          'the progress has one index, on its key');
+SELECT ok('fillfactor=20' = ANY (reloptions), 'and room on its pages') FROM pg_class WHERE oid = 'eventstore.subscription_progress'::regclass;
+SELECT is_empty($$
+  SELECT c.relname, x.grantee FROM pg_class c, aclexplode(c.relacl) x
+   WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^subscription' AND x.grantee <> c.relowner$$,
+  'nobody else has a privilege on their tables');
+
 -- the records of erasures
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.erasures'::regclass AND attnum > 0),
@@ -352,7 +413,8 @@ SELECT is_empty($$
 SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
 SELECT set_eq($$
   SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
-  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'progress', 'stores', 'watermarks']
+  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'parked_events', 'progress', 'stores', 'subscription_consumers',
+        'subscription_definitions', 'subscription_parked', 'subscription_partitions', 'subscription_progress', 'subscriptions', 'watermarks']
     || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
   'and its tables and views');
 SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'eventstore'::regnamespace AND proowner <> 10$$, 'and its functions');
@@ -363,7 +425,8 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'progress SELECT', 'stores SELECT', 'watermarks SELECT'],
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'parked_events SELECT', 'progress SELECT', 'stores SELECT',
+                'subscription_partitions SELECT', 'subscriptions SELECT', 'watermarks SELECT'],
           'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
 -- the settings

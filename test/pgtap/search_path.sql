@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(86);
+SELECT plan(110);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -125,6 +125,30 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
   ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '2'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
+  ($$SELECT eventstore.create_subscription('pgtap_s', 'pgtap_victim.events', '{T,U}', '{A}', 0, 2, '1 min', 2, '0', 'park')$$, ''),
+  ($$SELECT eventstore.alter_subscription('pgtap_s', '{T}', '{}', 1, '1 min', 2, '0', 'park')$$, ''),
+  ($$SELECT partitions FROM eventstore.subscriptions WHERE name OPERATOR(pg_catalog.=) 'pgtap_s'$$, '1'),
+  ($$SELECT pg_catalog.max(position) FROM eventstore.poll('pgtap_s', 3, 'c')$$, '3'),
+  ($$SELECT pg_catalog.max(position) FROM eventstore.poll('pgtap_s', 3, 'c')$$, '3'),
+  ($$SELECT eventstore.extend_lease('pgtap_s', delivery) IS NOT NULL FROM eventstore.subscription_partitions$$, 'true'),
+  ($$SELECT eventstore.ack('pgtap_s', delivery, 2) FROM eventstore.subscription_partitions$$, ''),
+  ($$SELECT eventstore.nack('pgtap_s', delivery, 3, 'r') IS NOT NULL FROM eventstore.subscription_partitions$$, 'true'),
+  ($$SELECT pg_catalog.max(position) FROM eventstore.poll('pgtap_s', 3, 'c', '10 ms')$$, '3'),
+  ($$SELECT eventstore.park('pgtap_s', delivery, 3, 'r') FROM eventstore.subscription_partitions$$, ''),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.poll('pgtap_s', 3, 'd')$$, '3'),
+  ($$SELECT eventstore.release('pgtap_s', 'd')$$, '1'),
+  ($$SELECT reason FROM eventstore.parked_events WHERE NOT behind$$, 'r'),
+  ($$SELECT eventstore.replay_parked('pgtap_s', 'a')$$, '5'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.poll('pgtap_s', 2, 'd')$$, '2'),
+  ($$SELECT eventstore.nack('pgtap_s', delivery, 4, 'again') FROM eventstore.subscription_partitions$$, NULL),
+  ($$SELECT eventstore.discard_parked('pgtap_s', 'a', 1000, 'r')$$, '4'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.poll('pgtap_s', 100)$$, '3'),
+  ($$SELECT eventstore.reset_subscription('pgtap_s', to_time => '-infinity')$$, '0'),
+  ($$SELECT eventstore.reset_subscription('pgtap_s')$$, '11'),
+  ($$SELECT lag FROM eventstore.subscription_lag('pgtap_s')$$, '0'),
+  ($$SELECT eventstore.pause_subscription('pgtap_s')$$, ''),
+  ($$SELECT eventstore.resume_subscription('pgtap_s')$$, ''),
+  ($$SELECT eventstore.drop_subscription('pgtap_s')$$, ''),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
   ($$SELECT eventstore.create_archive()$$, 'pgtap_victim.events_archive'),
   ($$SELECT eventstore.archive_limit()$$, '11'),
