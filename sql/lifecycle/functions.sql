@@ -24,7 +24,7 @@ AS 'MODULE_PATHNAME', 'pges_drop_store'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.drop_store(regclass, boolean) IS
-'Drops a store that holds no events, with its archive. If force is true, drops the store and all its events.
+'Drops a store that holds no events, with its archive and its subscriptions. If force is true, drops the store and all its events.
 Errors: 55006 if the store or its archive holds events and force is false; 42809 if the table is not a store; 42501 if the caller is not the owner of the store, or if its archive has another owner; 2BP01 if another object depends on the store.';
 
 CREATE OR REPLACE FUNCTION eventstore.empty_store(store regclass)
@@ -33,7 +33,7 @@ AS 'MODULE_PATHNAME', 'pges_empty_store'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.empty_store(regclass) IS
-'Deletes all events of a store and its archive, between two tests. Works only in a database for which the setting pg_eventstore.test_database is on, such as by ALTER DATABASE shop_test SET pg_eventstore.test_database = on. Also deletes the holds of the store. Positions continue after those of the deleted events, so checkpoints of readers stay valid; versions begin again.
+'Deletes all events of a store and its archive, between two tests. Works only in a database for which the setting pg_eventstore.test_database is on, such as by ALTER DATABASE shop_test SET pg_eventstore.test_database = on. Also deletes the holds of the store, and the parked events of its subscriptions. Positions continue after those of the deleted events, so checkpoints of readers stay valid; versions begin again.
 store: the store. Foreign keys that refer to it apply as for any DELETE.
 Returns the number of deleted events. Waits for open appends to the store, and blocks new appends until its transaction ends.
 Errors: 55000 if the setting is off; 42501 if the caller is not the owner of the store, or if the archive has another owner, or if row security applies to the owner; 23503 if rows of another table refer to events; 09000 if a trigger keeps events; 22004 if store is NULL; 25006 in a read-only transaction; 42P01, 42809 no such store.';

@@ -125,7 +125,7 @@ CREATE TABLE eventstore.subscription_parked (
   parked_at timestamptz NOT NULL,
   PRIMARY KEY (subscription, position)
 );
-CREATE INDEX subscription_parked_aggregate ON eventstore.subscription_parked (subscription, aggregate_id, position);
+CREATE INDEX subscription_parked_aggregate ON eventstore.subscription_parked (subscription, aggregate_id) WHERE blocks;
 CREATE INDEX subscription_parked_replay ON eventstore.subscription_parked (subscription, slot) WHERE replay;
 CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_parked
   FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');

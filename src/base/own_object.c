@@ -201,8 +201,25 @@ plan_own_statement(PgesOwnStatement *statement)
 	statement->plan = plan;
 }
 
+/* Lock the tables of a statement, check their layout, and return their owner. */
+static Oid
+open_tables(const PgesOwnStatement *statement)
+{
+	LOCKMODE	mode = statement->read_only ? AccessShareLock : RowExclusiveLock;
+	Oid			owner = InvalidOid;
+
+	for (int i = 0; i < PGES_OWN_MAX_TABLES && statement->tables[i]; i++)
+	{
+		Relation	rel = pges_open_own_table(statement->tables[i], mode);
+
+		owner = rel->rd_rel->relowner;
+		table_close(rel, NoLock);
+	}
+	return owner;
+}
+
 /*
- * Run a statement on a table as the owner of the table, under the latest snapshot at
+ * Run a statement on tables as the owner of the tables, under the latest snapshot at
  * every isolation level, and return the number of rows.  Rows that the statement returns
  * are in SPI_tuptable; SPI must be connected.  "nulls" may be NULL.
  *
@@ -212,14 +229,13 @@ plan_own_statement(PgesOwnStatement *statement)
 uint64
 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
 {
-	Relation	rel = pges_open_own_table(statement->table,
-										  statement->read_only ? AccessShareLock : RowExclusiveLock);
+	Oid			owner = open_tables(statement);
 	PgesIdentity caller;
 	char		flags[PGES_OWN_MAX_PARAMS];
 
 	for (int i = 0; i < statement->nparams; i++)
 		flags[i] = nulls && nulls[i] ? 'n' : ' ';
-	pges_become(&caller, rel->rd_rel->relowner);
+	pges_become(&caller, owner);
 	if (statement->plan && !SPI_plan_is_valid(statement->plan))
 	{
 		SPI_freeplan(statement->plan);
@@ -230,7 +246,6 @@ pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const b
 	(void) SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), flags,
 								GetLatestSnapshot(), InvalidSnapshot, statement->read_only, true, 0);
 	pges_become_again(&caller);
-	table_close(rel, NoLock);
 	return SPI_processed;
 }
 

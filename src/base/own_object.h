@@ -28,13 +28,16 @@ typedef struct PgesOwnTable
 
 #define PGES_OWN_MAX_PARAMS 20
 
+#define PGES_OWN_MAX_TABLES 4
+
 /*
- * A statement on a table of the extension, and its saved plan, which lives as long as
- * the backend.  All names in the text must be qualified.
+ * A statement on tables of the extension, and its saved plan, which lives as long as the
+ * backend.  All names in the text must be qualified.
  */
 typedef struct PgesOwnStatement
 {
-	const PgesOwnTable *table;
+	const PgesOwnTable *tables[PGES_OWN_MAX_TABLES];	/* all that the text
+														 * names */
 	bool		read_only;
 	const char *sql;
 	int			nparams;

@@ -30,14 +30,14 @@
 #include "table/table.h"
 
 static PgesOwnStatement find_token = {
-	&pges_definitions, true,
+	{&pges_partition_rows}, true,
 	"SELECT subscription FROM eventstore.subscription_progress "
 	"WHERE delivery OPERATOR(pg_catalog.=) $1 OR last_delivery OPERATOR(pg_catalog.=) $1 LIMIT 1",
 	1, {INT8OID}
 };
 
 static PgesOwnStatement forget_consumer = {
-	&pges_definitions, false,
+	{&pges_consumer_rows}, false,
 	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND consumer OPERATOR(pg_catalog.=) $2",
 	2, {TEXTOID, TEXTOID}

@@ -51,6 +51,7 @@
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/lock_tag.h"
@@ -85,13 +86,8 @@ typedef struct Poll
 	int64		mark;			/* of the last step */
 } Poll;
 
-static const PgesOwnTable consumers = {
-	"subscription_consumers", 3,
-	{{"subscription", TEXTOID}, {"consumer", TEXTOID}, {"seen_at", TIMESTAMPTZOID}}
-};
-
 static PgesOwnStatement count_alive = {
-	&consumers, true,
+	{&pges_consumer_rows, &pges_partition_rows}, true,
 	"SELECT pg_catalog.count(*) FROM ("
 	"SELECT c.consumer FROM eventstore.subscription_consumers c "
 	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 "
@@ -105,7 +101,7 @@ static PgesOwnStatement count_alive = {
 };
 
 static PgesOwnStatement seen_lately = {
-	&consumers, true,
+	{&pges_consumer_rows}, true,
 	"SELECT 1 FROM eventstore.subscription_consumers "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND consumer OPERATOR(pg_catalog.=) $2 "
 	"AND seen_at OPERATOR(pg_catalog.>) $3 AND seen_at OPERATOR(pg_catalog.<=) $4",
@@ -113,14 +109,14 @@ static PgesOwnStatement seen_lately = {
 };
 
 static PgesOwnStatement note_consumer = {
-	&consumers, false,
+	{&pges_consumer_rows}, false,
 	"INSERT INTO eventstore.subscription_consumers (subscription, consumer, seen_at) VALUES ($1, $2, $3) "
 	"ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = EXCLUDED.seen_at",
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
 static PgesOwnStatement forget_old_consumers = {
-	&consumers, false,
+	{&pges_consumer_rows}, false,
 	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND consumer OPERATOR(pg_catalog.=) ANY (ARRAY("
 	"SELECT c.consumer FROM eventstore.subscription_consumers c "
@@ -348,12 +344,15 @@ find_events(const Poll *poll, PgesPartitions *partitions, Look *look)
 
 /*
  * Move the checkpoints of at most "limit" partitions in which no event was found to the
- * end of the look, if that saves enough.  Return whether it was done.
+ * end of the look, if that saves enough.  A partition that was changed since the look, as
+ * by reset_subscription(), is left as it is.  Return whether one was moved.
  */
 static bool
-advance(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit)
+advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit)
 {
 	PgesPartitions quiet = {palloc(sizeof(PgesPartition) * (partitions->n + 1)), 0};
+	PgesPartitions locked;
+	int			n = 0;
 
 	for (int i = 0; i < partitions->n; i++)
 	{
@@ -364,25 +363,32 @@ advance(Poll *poll, const PgesPartitions *partitions, const Look *look, int limi
 	}
 	if (quiet.n == 0 || limit <= 0 || look->replay)
 		return false;
-	pges_advance_partitions(poll->subscription, pges_partition_numbers(&quiet, false), limit,
-							look->from, look->to);
+	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(&quiet, false),
+						 limit, &locked);
+	for (int i = 0; i < locked.n; i++)
+	{
+		if (pges_is_unchanged(&locked.rows[i], &quiet))
+			locked.rows[n++] = locked.rows[i];
+	}
+	locked.n = n;
+	pges_advance_partitions(poll->subscription, &locked, look->to);
 	poll->wrote = true;
-	return true;
+	return n > 0;
 }
 
-/* P5: deliver events of partitions that are locked. */
-static void
-deliver_new(Poll *poll, PgesPartitions *partitions, const Look *look)
+/*
+ * Return the position from which to deliver: the lowest checkpoint, or the first event
+ * that the look has found, if the partitions were not changed since.
+ */
+static int64
+delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Look *look)
 {
-	int64		from = lowest(partitions);
-
-	poll->wrote = true;
-	poll->delivery.again = false;
-	if (look->replay)
-		pges_deliver_replays(&poll->delivery, partitions);
-	else
-		pges_deliver(&poll->delivery, partitions,
-					 from >= look->from ? Max(from, look->first - 1) : from, poll->mark);
+	for (int i = 0; i < taken->n; i++)
+	{
+		if (!pges_is_unchanged(&taken->rows[i], seen))
+			return lowest(taken);
+	}
+	return Max(lowest(taken), look->first - 1);
 }
 
 /* P4 and P5: lock some of the partitions that have events, and deliver. */
@@ -398,8 +404,13 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 		note_alive(poll);
 	if (taken.n == 0)
 		return POLL_NOTHING;
-	deliver_new(poll, &taken, look);
-	(void) advance(poll, available, look, share - taken.n);
+	poll->wrote = true;
+	poll->delivery.again = false;
+	if (look->replay)
+		pges_deliver_replays(&poll->delivery, &taken);
+	else
+		pges_deliver(&poll->delivery, &taken, delivery_start(&taken, available, look), poll->mark);
+	(void) advance_quiet(poll, available, look, share - taken.n);
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
 }
 
@@ -418,7 +429,7 @@ take_events(Poll *poll, PgesPartitions *partitions)
 			note_alive(poll);
 			unlock_consumer(poll);
 		}
-		return partitions->n > 0 && advance(poll, partitions, &look, partitions->n) &&
+		return partitions->n > 0 && advance_quiet(poll, partitions, &look, partitions->n) &&
 			look.to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
 	}
 	if (!lock_consumer(poll))
@@ -437,7 +448,10 @@ poll_once(Poll *poll)
 	PgesPartitions partitions;
 
 	if (subscription->paused)
+	{
+		poll->mark = pges_high_water_mark(subscription->store);
 		return POLL_NOTHING;
+	}
 	if (subscription->next_partitions > 0)
 		poll->wrote |= pges_repartition(subscription);
 	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
@@ -472,34 +486,39 @@ wait_for_change(const Poll *poll, TimestampTz end)
 	}
 }
 
-/* Read the definition again, and lock the store, as they are now. */
-static void
-open_again(Poll *poll)
+/* Do steps of a poll while they make progress, but deliver nothing. */
+static PollResult
+do_steps(Poll *poll, const char *name)
 {
-	poll->subscription = pges_find_subscription(poll->subscription->name, false);
-	pges_open_subscribed_store(poll->subscription);
-	poll->delivery.subscription = poll->subscription;
-}
-
-/* Deliver events; wait for them until a time, if the call has written nothing. */
-static void
-run_poll(Poll *poll, TimestampTz end)
-{
+	int			steps = 0;
 	PollResult	result;
 
-	for (;;)
+	poll->subscription = pges_find_subscription(name, false);
+	poll->delivery.subscription = poll->subscription;
+	pges_open_subscribed_store(poll->subscription);
+	do
 	{
-		int			steps = 0;
+		CHECK_FOR_INTERRUPTS();
+		result = poll_once(poll);
+	} while (result == POLL_PROGRESS && ++steps < MAX_STEPS);
+	return result;
+}
 
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			result = poll_once(poll);
-		} while (result == POLL_PROGRESS && ++steps < MAX_STEPS);
-		if (result == POLL_DELIVERED || poll->wrote || !wait_for_change(poll, end))
-			return;
-		open_again(poll);
-	}
+/*
+ * Deliver events; wait for them until a time, if the call has written nothing.  What the
+ * steps allocate goes with the next ones: a poll can wait for a minute.
+ */
+static void
+run_poll(Poll *poll, const char *name, TimestampTz end)
+{
+	MemoryContext steps = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore poll",
+												ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(steps);
+
+	while (do_steps(poll, name) != POLL_DELIVERED && !poll->wrote && wait_for_change(poll, end))
+		MemoryContextReset(steps);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(steps);
 }
 
 /* Return a random number that fits into a double, so that no client rounds it; not 0. */
@@ -538,22 +557,21 @@ PG_FUNCTION_INFO_V1(pges_poll);
 Datum
 pges_poll(PG_FUNCTION_ARGS)
 {
-	Poll		poll = {.subscription = pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.poll()")};
+	PgesSubscription *subscription = pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.poll()");
 	TimestampTz end = wait_argument(fcinfo, 3);
+	Poll		poll = {.wrote = false};
 
-	poll.delivery.subscription = poll.subscription;
 	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
 	if (!PG_ARGISNULL(2))
 		poll.delivery.consumer = pges_name_argument(fcinfo, 2, "consumer");
 	poll.delivery.token = make_token();
 	poll.delivery.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	InitMaterializedSRF(fcinfo, 0);
-	pges_open_subscribed_store(poll.subscription);
 	if (!PG_ARGISNULL(4))
 	{
-		pges_acknowledge(poll.subscription, PG_GETARG_INT64(4), PG_INT64_MAX);
+		pges_acknowledge(subscription, PG_GETARG_INT64(4), PG_INT64_MAX);
 		poll.wrote = true;
 	}
-	run_poll(&poll, end);
+	run_poll(&poll, subscription->name, end);
 	return (Datum) 0;
 }

@@ -28,7 +28,7 @@
 #include "table/table.h"
 
 static PgesOwnStatement insert_definition = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"INSERT INTO eventstore.subscription_definitions (subscription, store, owner, event_types, "
 	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, created_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp()) "
@@ -39,7 +39,7 @@ static PgesOwnStatement insert_definition = {
 };
 
 static PgesOwnStatement update_definition = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"UPDATE eventstore.subscription_definitions SET "
 	"event_types = CASE WHEN $2 IS NULL THEN event_types "
 	"WHEN pg_catalog.cardinality($2) OPERATOR(pg_catalog.>) 0 THEN $2 END, "
@@ -57,26 +57,26 @@ static PgesOwnStatement update_definition = {
 };
 
 static PgesOwnStatement set_paused = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"UPDATE eventstore.subscription_definitions SET paused = $2 "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND paused OPERATOR(pg_catalog.<>) $2",
 	2, {TEXTOID, BOOLOID}
 };
 
 static PgesOwnStatement delete_definition = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"DELETE FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
 static PgesOwnStatement delete_consumers = {
-	&pges_definitions, false,
+	{&pges_consumer_rows}, false,
 	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
 static PgesOwnStatement delete_parked_after = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND position OPERATOR(pg_catalog.>) $2",
 	2, {TEXTOID, INT8OID}

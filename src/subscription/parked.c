@@ -32,33 +32,33 @@
 #include "table/table.h"
 
 static PgesOwnStatement any_blocked = {
-	&pges_parked, true,
+	{&pges_parked_rows}, true,
 	"SELECT 1 FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND blocks LIMIT 1",
 	1, {TEXTOID}
 };
 
 static PgesOwnStatement blocked = {
-	&pges_parked, true,
+	{&pges_parked_rows}, true,
 	"SELECT 1 FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND aggregate_id OPERATOR(pg_catalog.=) $2 AND blocks LIMIT 1",
 	2, {TEXTOID, TEXTOID}
 };
 
 static PgesOwnStatement park_event = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"INSERT INTO eventstore.subscription_parked "
 	"(subscription, position, slot, aggregate_id, blocks, behind, replay, attempts, reason, parked_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6, "
 	"$6 AND EXISTS (SELECT FROM eventstore.subscription_parked k "
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.aggregate_id OPERATOR(pg_catalog.=) $4 "
-	"AND k.replay), $7, $8, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+	"AND k.blocks AND k.replay), $7, $8, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
 	8, {TEXTOID, INT8OID, INT4OID, TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTOID}
 };
 
 /* Finds the partitions with events to replay, at no cost if there are none. */
 static PgesOwnStatement find_replays = {
-	&pges_parked, true,
+	{&pges_parked_rows, &pges_partition_rows}, true,
 	"SELECT p.partition FROM eventstore.subscription_progress p "
 	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 "
 	"AND (SELECT true FROM eventstore.subscription_parked k "
@@ -71,7 +71,7 @@ static PgesOwnStatement find_replays = {
 
 /* Of the events of a range of slots: removes the marks of aggregates that are exhausted. */
 static PgesOwnStatement end_exhausted = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked k SET replay = false "
 	"FROM eventstore.subscription_parked e "
 	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.replay "
@@ -84,7 +84,7 @@ static PgesOwnStatement end_exhausted = {
 };
 
 static PgesOwnStatement begin_replay = {
-	&pges_parked, false,
+	{&pges_parked_rows, &pges_partition_rows}, false,
 	"UPDATE eventstore.subscription_parked SET attempts = attempts OPERATOR(pg_catalog.+) 1, delivery = $4 "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND position OPERATOR(pg_catalog.=) ANY (ARRAY("
 	"SELECT k.position FROM eventstore.subscription_parked k "
@@ -97,20 +97,20 @@ static PgesOwnStatement begin_replay = {
 };
 
 static PgesOwnStatement end_replay = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
 	"AND delivery OPERATOR(pg_catalog.=) $2 AND position OPERATOR(pg_catalog.<=) $3",
 	3, {TEXTOID, INT8OID, INT8OID}
 };
 
 static PgesOwnStatement fail_replay = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked k SET replay = false, "
 	"reason = CASE WHEN k.position OPERATOR(pg_catalog.=) e.position THEN COALESCE($4, k.reason) ELSE k.reason END "
 	"FROM eventstore.subscription_parked e "
 	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.delivery OPERATOR(pg_catalog.=) $2 "
 	"AND e.position OPERATOR(pg_catalog.=) $3 "
-	"AND k.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
 	"AND (k.position OPERATOR(pg_catalog.=) e.position "
 	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
 	4, {TEXTOID, INT8OID, INT8OID, TEXTOID}
@@ -122,13 +122,13 @@ static PgesOwnStatement fail_replay = {
 	"AND ($3 IS NULL OR position OPERATOR(pg_catalog.<=) $3)"
 
 static PgesOwnStatement mark_replay = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked SET replay = true, attempts = 0 " CHOSEN,
 	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement discard = {
-	&pges_parked, false,
+	{&pges_parked_rows}, false,
 	"DELETE FROM eventstore.subscription_parked " CHOSEN,
 	3, {TEXTOID, TEXTOID, INT8OID}
 };

@@ -29,20 +29,6 @@
 #include "base/own_object.h"
 #include "subscription/subscription.h"
 
-static const PgesOwnTable progress = {
-	"subscription_progress", 8,
-	{
-		{"subscription", TEXTOID},
-		{"partition", INT4OID},
-		{"first_slot", INT4OID},
-		{"last_slot", INT4OID},
-		{"checkpoint", INT8OID},
-		{"floors", INT8ARRAYOID},
-		{"delivery", INT8OID},
-		{"consumer", TEXTOID}
-	}
-};
-
 #define SELECT_PARTITIONS \
 	"SELECT partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
 	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
@@ -59,22 +45,22 @@ static const PgesOwnTable progress = {
 
 /* How to read each set of partitions. */
 static PgesOwnStatement select_partitions[] = {
-	[PGES_READ_ALL] = {&progress, true, SELECT_PARTITIONS IN_ORDER, 1, {TEXTOID}},
-	[PGES_LOCK_ALL] = {&progress, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE", 1, {TEXTOID}},
-	[PGES_TRY_ALL] = {&progress, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE SKIP LOCKED", 1, {TEXTOID}},
+	[PGES_READ_ALL] = {{&pges_partition_rows}, true, SELECT_PARTITIONS IN_ORDER, 1, {TEXTOID}},
+	[PGES_LOCK_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE", 1, {TEXTOID}},
+	[PGES_TRY_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE SKIP LOCKED", 1, {TEXTOID}},
 	[PGES_LOCK_OF_DELIVERY] = {
-		&progress, false,
+		{&pges_partition_rows}, false,
 		SELECT_PARTITIONS "AND delivery OPERATOR(pg_catalog.=) $2 " IN_ORDER "FOR UPDATE",
 		2, {TEXTOID, INT8OID}
 	},
 	[PGES_TRY_OF_CONSUMER] = {
-		&progress, false,
+		{&pges_partition_rows}, false,
 		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
 		IN_ORDER "FOR UPDATE SKIP LOCKED",
 		2, {TEXTOID, TEXTOID}
 	},
 	[PGES_TRY_NUMBERS] = {
-		&progress, false,
+		{&pges_partition_rows}, false,
 		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
 		"ORDER BY checkpoint, partition LIMIT $3 FOR UPDATE SKIP LOCKED",
 		5, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
@@ -82,7 +68,7 @@ static PgesOwnStatement select_partitions[] = {
 };
 
 static PgesOwnStatement save = {
-	&progress, false,
+	{&pges_partition_rows}, false,
 	"UPDATE eventstore.subscription_progress SET "
 	"checkpoint = $3, floors = $4, delivery = $5, consumer = $6, lease_until = $7, "
 	"delivered = $8, delivered_to = $9, scanned_to = $10, replaying = $11, attempt = $12, "
@@ -97,7 +83,7 @@ static PgesOwnStatement save = {
 
 /* Gives partitions to a consumer. */
 static PgesOwnStatement lease = {
-	&progress, false,
+	{&pges_partition_rows}, false,
 	"UPDATE eventstore.subscription_progress p SET "
 	"checkpoint = u.checkpoint, delivery = $2, consumer = $3, lease_until = $4, delivered = u.delivered, "
 	"delivered_to = u.delivered_to, scanned_to = u.scanned_to, replaying = false, attempt = u.attempt, "
@@ -117,7 +103,7 @@ static PgesOwnStatement lease = {
  * and then looks at the token again.
  */
 static PgesOwnStatement acknowledge = {
-	&progress, false,
+	{&pges_partition_rows}, false,
 	"UPDATE eventstore.subscription_progress SET "
 	"checkpoint = GREATEST(checkpoint, scanned_to), "
 	"floors = CASE WHEN floors[pg_catalog.cardinality(floors)] OPERATOR(pg_catalog.>) scanned_to THEN floors END, "
@@ -128,31 +114,24 @@ static PgesOwnStatement acknowledge = {
 };
 
 static PgesOwnStatement insert = {
-	&progress, false,
+	{&pges_partition_rows}, false,
 	"INSERT INTO eventstore.subscription_progress "
 	"(subscription, partition, first_slot, last_slot, checkpoint) VALUES ($1, $2, $3, $4, $5)",
 	5, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID}
 };
 
 static PgesOwnStatement delete = {
-	&progress, false,
+	{&pges_partition_rows}, false,
 	"DELETE FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
 
-/*
- * Moves the checkpoints of free partitions over positions at which they have no event,
- * unless another transaction has moved them elsewhere.
- */
+/* Moves the checkpoints of partitions over positions at which they have no event. */
 static PgesOwnStatement advance = {
-	&progress, false,
-	"UPDATE eventstore.subscription_progress SET checkpoint = $7, attempt = 0, retry_at = NULL "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ("
-	"ARRAY(SELECT partition FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
-	"AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
-	"AND checkpoint OPERATOR(pg_catalog.>=) $6 AND checkpoint OPERATOR(pg_catalog.<) $7 "
-	IN_ORDER "LIMIT $3 FOR UPDATE SKIP LOCKED))",
-	7, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID}
+	{&pges_partition_rows}, false,
+	"UPDATE eventstore.subscription_progress SET checkpoint = $3, attempt = 0, retry_at = NULL "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ($2)",
+	3, {TEXTOID, INT4ARRAYOID, INT8OID}
 };
 
 /* Return the slot of a key. */
@@ -179,6 +158,21 @@ pges_make_partitions(PgesPartitions *partitions, int count)
 		partitions->rows[i].first_slot = (i * PGES_SLOTS + count - 1) / count;
 		partitions->rows[i].last_slot = ((i + 1) * PGES_SLOTS + count - 1) / count - 1;
 	}
+}
+
+/* Return the numbers of partitions as an array: of all, or of those with events. */
+Datum
+pges_partition_numbers(const PgesPartitions *partitions, bool with_events)
+{
+	Datum	   *numbers = palloc(sizeof(Datum) * (partitions->n + 1));
+	int			n = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (!with_events || partitions->rows[i].has_events)
+			numbers[n++] = Int32GetDatum(partitions->rows[i].number);
+	}
+	return PointerGetDatum(construct_array(numbers, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
 /* Return the floors of a partition as an array for its row, or 0 if there are none. */
@@ -392,21 +386,39 @@ pges_delete_partitions(const PgesSubscription *subscription)
 }
 
 /*
- * Move the checkpoints of at most "limit" of the partitions with these numbers to a
- * position.  The caller has seen that they have no event after "from", up to there.
+ * Move the checkpoints of partitions, whose rows the transaction has locked, to a
+ * position.  They have no event up to there that is not done with.
  */
 void
-pges_advance_partitions(const PgesSubscription *subscription, Datum numbers, int limit,
-						int64 from, int64 to)
+pges_advance_partitions(const PgesSubscription *subscription, const PgesPartitions *partitions, int64 to)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[] = {subscription->key, numbers, Int64GetDatum(limit),
-		TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE),
-	Int64GetDatum(from), Int64GetDatum(to)};
+	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false), Int64GetDatum(to)};
 
+	if (partitions->n == 0)
+		return;
 	SPI_connect();
 	(void) pges_run_own_statement(&advance, values, NULL);
 	SPI_finish();
+}
+
+/*
+ * Return whether a partition is among some that were read before, and was not changed
+ * since in what says which of its events are done with.
+ */
+bool
+pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before)
+{
+	for (int i = 0; i < before->n; i++)
+	{
+		const PgesPartition *row = &before->rows[i];
+
+		if (row->number == partition->number)
+			return row->first_slot == partition->first_slot && row->last_slot == partition->last_slot &&
+				row->checkpoint == partition->checkpoint && row->nfloors == partition->nfloors &&
+				(row->nfloors == 0 ||
+				 memcmp(row->floors, partition->floors, sizeof(PgesFloor) * row->nfloors) == 0);
+	}
+	return false;
 }
 
 /* Return whether an event of a partition is done with. */
@@ -487,21 +499,6 @@ pges_move_checkpoint(PgesPartition *partition, int64 position)
 	pges_raise_checkpoint(partition, position);
 	partition->attempt = 0;
 	partition->retry_at = 0;
-}
-
-/* Return the numbers of partitions as an array: of all, or of those with events. */
-Datum
-pges_partition_numbers(const PgesPartitions *partitions, bool with_events)
-{
-	Datum	   *numbers = palloc(sizeof(Datum) * (partitions->n + 1));
-	int			n = 0;
-
-	for (int i = 0; i < partitions->n; i++)
-	{
-		if (!with_events || partitions->rows[i].has_events)
-			numbers[n++] = Int32GetDatum(partitions->rows[i].number);
-	}
-	return PointerGetDatum(construct_array(numbers, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
 /* Return the partition that has a slot, or NULL if it is not among these. */

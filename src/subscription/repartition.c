@@ -25,14 +25,14 @@
 #include "table/table.h"
 
 static PgesOwnStatement set_partitions = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"UPDATE eventstore.subscription_definitions SET partitions = $2, next_partitions = NULL "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1",
 	2, {TEXTOID, INT4OID}
 };
 
 static PgesOwnStatement lock_unlocked = {
-	&pges_definitions, false,
+	{&pges_definition_rows}, false,
 	"SELECT COALESCE(next_partitions, 0), partitions FROM eventstore.subscription_definitions "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
 	1, {TEXTOID}

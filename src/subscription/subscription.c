@@ -25,7 +25,7 @@
 #include "subscription/subscription.h"
 #include "table/table.h"
 
-const PgesOwnTable pges_definitions = {
+const PgesOwnTable pges_definition_rows = {
 	"subscription_definitions", 8,
 	{
 		{"subscription", TEXTOID},
@@ -39,9 +39,28 @@ const PgesOwnTable pges_definitions = {
 	}
 };
 
-const PgesOwnTable pges_parked = {
+const PgesOwnTable pges_parked_rows = {
 	"subscription_parked", 4,
 	{{"subscription", TEXTOID}, {"position", INT8OID}, {"slot", INT4OID}, {"aggregate_id", TEXTOID}}
+};
+
+const PgesOwnTable pges_partition_rows = {
+	"subscription_progress", 8,
+	{
+		{"subscription", TEXTOID},
+		{"partition", INT4OID},
+		{"first_slot", INT4OID},
+		{"last_slot", INT4OID},
+		{"checkpoint", INT8OID},
+		{"floors", INT8ARRAYOID},
+		{"delivery", INT8OID},
+		{"consumer", TEXTOID}
+	}
+};
+
+const PgesOwnTable pges_consumer_rows = {
+	"subscription_consumers", 3,
+	{{"subscription", TEXTOID}, {"consumer", TEXTOID}, {"seen_at", TIMESTAMPTZOID}}
 };
 
 #define FIND \
@@ -49,11 +68,11 @@ const PgesOwnTable pges_parked = {
 	"max_attempts, backoff, on_exhausted, paused, store::pg_catalog.oid " \
 	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1"
 
-static PgesOwnStatement find = {&pges_definitions, true, FIND, 1, {TEXTOID}};
-static PgesOwnStatement find_and_lock = {&pges_definitions, false, FIND " FOR UPDATE", 1, {TEXTOID}};
+static PgesOwnStatement find = {{&pges_definition_rows}, true, FIND, 1, {TEXTOID}};
+static PgesOwnStatement find_and_lock = {{&pges_definition_rows}, false, FIND " FOR UPDATE", 1, {TEXTOID}};
 
 static PgesOwnStatement lowest_checkpoint = {
-	&pges_definitions, true,
+	{&pges_definition_rows, &pges_partition_rows}, true,
 	"SELECT pg_catalog.min(p.checkpoint) FROM eventstore.subscription_definitions d "
 	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) d.subscription "
 	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
@@ -61,7 +80,7 @@ static PgesOwnStatement lowest_checkpoint = {
 };
 
 static PgesOwnStatement forget_subscriptions = {
-	&pges_definitions, false,
+	{&pges_definition_rows, &pges_partition_rows, &pges_consumer_rows, &pges_parked_rows}, false,
 	"WITH gone AS (DELETE FROM eventstore.subscription_definitions "
 	"WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) $1 RETURNING subscription), "
 	"progress AS (DELETE FROM eventstore.subscription_progress "
@@ -74,7 +93,7 @@ static PgesOwnStatement forget_subscriptions = {
 };
 
 static PgesOwnStatement forget_parked = {
-	&pges_parked, false,
+	{&pges_parked_rows, &pges_definition_rows}, false,
 	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) ANY ("
 	"SELECT d.subscription FROM eventstore.subscription_definitions d "
 	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1)",

@@ -122,8 +122,10 @@ typedef enum PgesPartitionSet
 } PgesPartitionSet;
 
 /* in subscription.c */
-extern const PgesOwnTable pges_definitions;
-extern const PgesOwnTable pges_parked;
+extern const PgesOwnTable pges_definition_rows;
+extern const PgesOwnTable pges_partition_rows;
+extern const PgesOwnTable pges_consumer_rows;
+extern const PgesOwnTable pges_parked_rows;
 
 extern int64 pges_lowest_checkpoint(Oid store);
 extern void pges_forget_subscriptions(Oid store);
@@ -150,8 +152,9 @@ extern void pges_delete_partitions(const PgesSubscription *subscription);
 extern void pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition);
 extern void pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n);
 extern bool pges_acknowledge_all(const PgesSubscription *subscription, int64 token);
-extern void pges_advance_partitions(const PgesSubscription *subscription, Datum numbers, int limit,
-									int64 from, int64 to);
+extern void pges_advance_partitions(const PgesSubscription *subscription,
+									const PgesPartitions *partitions, int64 to);
+extern bool pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before);
 extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
 extern bool pges_is_leased(const PgesPartition *partition, TimestampTz now);
 extern bool pges_is_available(const PgesPartition *partition, TimestampTz now);
