@@ -23,6 +23,7 @@
 #include "base/errors.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "delivery/scan.h"
 #include "event/event.h"
 #include "read/read.h"
@@ -56,17 +57,17 @@ static char *
 explain_lost(const PgesSubscription *subscription, int64 token)
 {
 	Datum		value = Int64GetDatum(token);
-	char	   *owner = NULL;
+	text	   *owner = NULL;
 	MemoryContext context = CurrentMemoryContext;
 
 	SPI_connect();
 	if (pges_run_own_statement(&find_token, &value, NULL) > 0)
-		owner = text_to_cstring(pges_found_text(context, 1));
+		owner = pges_found_text(context, 1);
 	SPI_finish();
 	if (owner == NULL)
 		return "Its events were given out again after its lease had ended, or the subscription was reset, or there was no such delivery.";
-	if (strcmp(owner, subscription->name) != 0)
-		return psprintf("It is a delivery of subscription \"%s\".", owner);
+	if (!pges_text_equal(owner, DatumGetTextPP(subscription->key)))
+		return psprintf("It is a delivery of subscription \"%s\".", text_to_cstring(owner));
 	return "It was acknowledged before.";
 }
 
