@@ -29,6 +29,7 @@
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -199,6 +200,20 @@ plan_own_statement(PgesOwnStatement *statement)
 		elog(ERROR, "could not prepare a statement: %s", SPI_result_code_string(SPI_result));
 	SPI_keepplan(plan);
 	statement->plan = plan;
+}
+
+/*
+ * Return whether a table has no page, and so no row that another transaction has
+ * inserted, committed or not.
+ */
+bool
+pges_is_own_table_empty(const PgesOwnTable *table)
+{
+	Relation	rel = pges_open_own_table(table, AccessShareLock);
+	bool		empty = RelationGetNumberOfBlocks(rel) == 0;
+
+	table_close(rel, NoLock);
+	return empty;
 }
 
 /* Lock the tables of a statement, check their layout, and return their owner. */

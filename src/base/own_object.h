@@ -53,6 +53,7 @@ extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);
 
+extern bool pges_is_own_table_empty(const PgesOwnTable *table);
 extern uint64 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values,
 									 const bool *nulls);
 

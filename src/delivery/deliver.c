@@ -87,18 +87,28 @@ set_mode(PgesPartition *partition, int attempts_together)
 		partition->attempt >= attempts_together;
 }
 
+/*
+ * Suspect the events of the delivery that a partition has, if they were several: the
+ * delivery was lost.
+ */
+static void
+suspect_lost(PgesPartition *partition)
+{
+	if (partition->delivery != 0 && !partition->replaying && partition->delivered > 1)
+		partition->suspect_to = Max(partition->suspect_to, partition->delivered_to);
+}
+
 /* Prepare a partition for a delivery. */
 static void
 prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
 {
-	bool		is_lost = partition->delivery != 0 && !partition->replaying;
 	bool		together = delivery->again && partition->attempt < 2;
 
 	partition->bound = delivery->again ? partition->scanned_to : PG_INT64_MAX;
 	partition->count = 0;
 	partition->closed = false;
-	if (is_lost && partition->delivered > 1 && !together)
-		partition->suspect_to = Max(partition->suspect_to, partition->delivered_to);
+	if (!together)
+		suspect_lost(partition);
 	partition->exhausted = partition->attempt >= delivery->subscription->max_attempts &&
 		partition->delivered <= 1;
 	set_mode(partition, together ? 2 : 1);
@@ -106,8 +116,7 @@ prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
 
 /* Do with an exhausted event what the subscription wants. */
 static void
-exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 position,
-			  TupleTableSlot *row)
+exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
 	const char *reason = psprintf("Deliveries without an acknowledgement: %d.",
 								  partition->attempt);
@@ -121,7 +130,8 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 
 		close_partition(delivery, partition, position - 1);
 		return;
 	}
-	pges_park_event(delivery->subscription, position, aggregate_of(row), slot, partition->attempt, reason);
+	pges_park_event(delivery->subscription, position, aggregate_of(row), pges_slot_of_event(row),
+					partition->attempt, reason);
 	delivery->any_blocked = true;
 	pges_move_checkpoint(partition, position);
 	set_mode(partition, 1);
@@ -129,30 +139,30 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 
 
 /* Return whether an earlier event of its aggregate is parked; if so, park the event, too. */
 static bool
-is_parked_behind(PgesDelivery *delivery, PgesPartition *partition, int slot, int64 position,
+is_parked_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position,
 				 TupleTableSlot *row)
 {
 	const text *aggregate_id = delivery->any_blocked ? aggregate_of(row) : NULL;
 
 	if (aggregate_id == NULL || !pges_is_blocked(delivery->subscription, aggregate_id))
 		return false;
-	pges_park_behind(delivery->subscription, position, aggregate_id, slot);
+	pges_park_behind(delivery->subscription, position, aggregate_id, pges_slot_of(aggregate_id));
 	partition->changed = true;
 	return true;
 }
 
 /* Take an event for a delivery; return false if the delivery is complete. */
 static bool
-deliver_event(PgesScan *scan, PgesPartition *partition, int slot, int64 position, TupleTableSlot *row)
+deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
 	PgesDelivery *delivery = scan->arg;
 
 	if (partition->closed || position > partition->bound ||
-		is_parked_behind(delivery, partition, slot, position, row))
+		is_parked_behind(delivery, partition, position, row))
 		return true;
 	if (partition->exhausted)
 	{
-		exhaust_event(delivery, partition, slot, position, row);
+		exhaust_event(delivery, partition, position, row);
 		return delivery->open > 0;
 	}
 	if (partition->count++ == 0)
@@ -267,13 +277,9 @@ static bool
 receive_replay(TupleTableSlot *row, DestReceiver *self)
 {
 	ReplayReceiver *receiver = (ReplayReceiver *) self;
-	const text *aggregate_id = aggregate_of(row);
 	bool		isnull;
 	int64		position = DatumGetInt64(slot_getattr(row, PGES_POSITION + 1, &isnull));
-	Datum		event_id = slot_getattr(row, PGES_EVENT_ID + 1, &isnull);
-	PgesPartition *partition =
-		pges_partition_of_slot(receiver->partitions,
-							   pges_slot_of(aggregate_id ? aggregate_id : DatumGetTextPP(event_id)));
+	PgesPartition *partition = pges_partition_of_slot(receiver->partitions, pges_slot_of_event(row));
 
 	while (*receiver->positions < position)
 	{
@@ -282,7 +288,7 @@ receive_replay(TupleTableSlot *row, DestReceiver *self)
 	}
 	put_event(receiver->delivery, partition, *receiver->attempts, row);
 	partition->count++;
-	partition->delivered_to = position;
+	partition->last_replayed = position;
 	return true;
 }
 
@@ -340,11 +346,14 @@ pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
 	{
 		PgesPartition *partition = &partitions->rows[i];
 
+		suspect_lost(partition);
 		if (partition->count > 0)
 		{
 			lease_partition(delivery, partition);
+			partition->delivered_to = partition->last_replayed;
 			partition->replaying = true;
-			partition->delivered = partition->attempt > 0 ? 1 : partition->count;
+			if (partition->attempt == 0)
+				partition->delivered = partition->count;
 		}
 		else
 			pges_end_delivery(partition);

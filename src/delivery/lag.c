@@ -26,7 +26,7 @@ typedef struct FirstEvent
 
 /* Take the first event, and end the scan. */
 static bool
-take_first(PgesScan *scan, PgesPartition *partition, int slot, int64 position, TupleTableSlot *row)
+take_first(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
 	FirstEvent *first = scan->arg;
 	bool		isnull;

@@ -312,7 +312,7 @@ typedef struct Look
 
 /* Take an event for a look; return false if all partitions are known to have events. */
 static bool
-look_at_event(PgesScan *scan, PgesPartition *partition, int slot, int64 position, TupleTableSlot *row)
+look_at_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
 	Look	   *look = scan->arg;
 
@@ -488,14 +488,14 @@ wait_for_change(const Poll *poll, TimestampTz end)
 
 /* Do steps of a poll while they make progress, but deliver nothing. */
 static PollResult
-do_steps(Poll *poll, const char *name)
+do_steps(Poll *poll, PgesSubscription *subscription)
 {
 	int			steps = 0;
 	PollResult	result;
 
-	poll->subscription = pges_find_subscription(name, false);
-	poll->delivery.subscription = poll->subscription;
-	pges_open_subscribed_store(poll->subscription);
+	poll->subscription = subscription;
+	poll->delivery.subscription = subscription;
+	pges_open_subscribed_store(subscription);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -505,18 +505,23 @@ do_steps(Poll *poll, const char *name)
 }
 
 /*
- * Deliver events; wait for them until a time, if the call has written nothing.  What the
- * steps allocate goes with the next ones: a poll can wait for a minute.
+ * Deliver events; wait for them until a time, if the call has written nothing.  The
+ * definition is read again after each wait.  What the steps allocate goes with the next
+ * ones: a poll can wait for a minute.
  */
 static void
-run_poll(Poll *poll, const char *name, TimestampTz end)
+run_poll(Poll *poll, PgesSubscription *subscription, TimestampTz end)
 {
+	const char *name = subscription->name;
 	MemoryContext steps = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore poll",
 												ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(steps);
 
-	while (do_steps(poll, name) != POLL_DELIVERED && !poll->wrote && wait_for_change(poll, end))
+	while (do_steps(poll, subscription) != POLL_DELIVERED && !poll->wrote && wait_for_change(poll, end))
+	{
 		MemoryContextReset(steps);
+		subscription = pges_find_subscription(name, false);
+	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(steps);
 }
@@ -572,6 +577,6 @@ pges_poll(PG_FUNCTION_ARGS)
 		pges_acknowledge(subscription, PG_GETARG_INT64(4), PG_INT64_MAX);
 		poll.wrote = true;
 	}
-	run_poll(&poll, subscription->name, end);
+	run_poll(&poll, subscription, end);
 	return (Datum) 0;
 }

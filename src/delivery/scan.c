@@ -41,8 +41,8 @@ text_of(TupleTableSlot *row, PgesColumn column)
 }
 
 /* Return the slot of an event. */
-static int
-slot_of_row(TupleTableSlot *row)
+int
+pges_slot_of_event(TupleTableSlot *row)
 {
 	const text *aggregate_id = text_of(row, PGES_AGGREGATE_ID);
 
@@ -54,7 +54,7 @@ static bool
 receive_event(TupleTableSlot *row, DestReceiver *receiver)
 {
 	PgesScan   *scan = (PgesScan *) receiver;
-	int			slot = slot_of_row(row);
+	int			slot = scan->all_slots ? 0 : pges_slot_of_event(row);
 	int			index = scan->index[slot];
 	bool		isnull;
 
@@ -65,7 +65,7 @@ receive_event(TupleTableSlot *row, DestReceiver *receiver)
 	if (index >= 0 && !pges_is_done(&scan->rows[index], slot, scan->last))
 	{
 		scan->taken = true;
-		if (!scan->take(scan, &scan->rows[index], slot, scan->last, row))
+		if (!scan->take(scan, &scan->rows[index], scan->last, row))
 			scan->ended = true;
 	}
 	return !scan->ended;
@@ -98,6 +98,8 @@ pges_begin_scan(PgesScan *scan, const PgesSubscription *subscription,
 	scan->rows = partitions->rows;
 	scan->take = take;
 	scan->arg = arg;
+	scan->all_slots = partitions->n == 1 && partitions->rows[0].nfloors == 0 &&
+		partitions->rows[0].last_slot - partitions->rows[0].first_slot + 1 == PGES_SLOTS;
 	memset(scan->index, -1, sizeof(scan->index));
 	for (int i = 0; i < partitions->n; i++)
 	{

@@ -19,7 +19,7 @@ struct PgesScan;
  * Takes an event of one of the partitions of a scan that is not done with.  The row has
  * the columns of eventstore.event.  Returns false to end the scan after this event.
  */
-typedef bool (*PgesTakeEvent) (struct PgesScan *scan, PgesPartition *partition, int slot,
+typedef bool (*PgesTakeEvent) (struct PgesScan *scan, PgesPartition *partition,
 							   int64 position, TupleTableSlot *row);
 
 /* A scan of the log for the events of some partitions. */
@@ -29,6 +29,7 @@ typedef struct PgesScan
 	const PgesSubscription *subscription;
 	int16		index[PGES_SLOTS];	/* of the partition of a slot, or -1 */
 	PgesPartition *rows;
+	bool		all_slots;		/* one partition has all slots, and no floors */
 	PgesTakeEvent take;
 	void	   *arg;			/* for "take" */
 	int			look_ahead;		/* rows to read after the first that was
@@ -55,6 +56,7 @@ typedef struct PgesDelivery
 } PgesDelivery;
 
 /* in scan.c */
+extern int	pges_slot_of_event(TupleTableSlot *row);
 extern void pges_begin_scan(PgesScan *scan, const PgesSubscription *subscription,
 							const PgesPartitions *partitions, PgesTakeEvent take, void *arg);
 extern int64 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit);

@@ -2,8 +2,8 @@
  * event.h
  *		Door of the room "event": one event, its columns, and a batch of events.
  *
- * Every way to append builds a batch.  The rooms store, table, append, read, archive,
- * erase, transfer and lifecycle use this room.  batch.c says which rules are checked
+ * Every way to append builds a batch.  The rooms store, table, append, read, delivery,
+ * archive, erase, transfer and lifecycle use this room.  batch.c says which rules are checked
  * here; read_event() in read_json.c says how JSON becomes an event, and read_time.c which
  * texts are times.
  */

@@ -3,7 +3,7 @@
  *		Door of the room "read": what functions that read events share.
  *
  * The room has the SQL functions that return events.  The rooms "subscription",
- * "archive" and "transfer" call this door.  The head of reader.c has the protocol of a read.
+ * "delivery", "archive" and "transfer" call this door.  The head of reader.c has the protocol of a read.
  */
 #ifndef PGES_READ_H
 #define PGES_READ_H

@@ -277,8 +277,10 @@ pges_alter_subscription(PG_FUNCTION_ARGS)
 		values[i] = PG_GETARG_DATUM(i);
 		nulls[i] = PG_ARGISNULL(i);
 	}
+	if (subscription->next_partitions == 0 && PG_GETARG_INT32(3) == subscription->partitions)
+		nulls[3] = true;
 	(void) run(&update_definition, values, nulls);
-	if (!PG_ARGISNULL(3))
+	if (!nulls[3])
 		(void) pges_repartition(subscription);
 	PG_RETURN_VOID();
 }

@@ -149,7 +149,8 @@ run_parked(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
 bool
 pges_is_any_blocked(const PgesSubscription *subscription)
 {
-	return run_parked(&any_blocked, &subscription->key, NULL) > 0;
+	return !pges_is_own_table_empty(&pges_parked_rows) &&
+		run_parked(&any_blocked, &subscription->key, NULL) > 0;
 }
 
 /* Return whether a parked event blocks the events of an aggregate. */
@@ -201,6 +202,8 @@ pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitio
 {
 	bool		any = false;
 
+	if (pges_is_own_table_empty(&pges_parked_rows))
+		return false;
 	SPI_connect();
 	(void) pges_run_own_statement(&find_replays, &subscription->key, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)

@@ -102,6 +102,7 @@ typedef struct PgesPartition
 	int64		bound;			/* gets no events after this position */
 	int			count;			/* events in this delivery */
 	int64		first;			/* position of the first of them */
+	int64		last_replayed;	/* position of the last parked event */
 } PgesPartition;
 
 typedef struct PgesPartitions

@@ -3,9 +3,9 @@
  *		Door of the room "table": the way to the rows of a store.
  *
  * The room runs statements and permitted changes on a store and its archive, and locks
- * aggregates.  Rooms append, read, archive, erase, transfer and lifecycle call it.  The
- * cache of plans is described in statement.c, the permitted changes in immutable.c, and
- * the order of the locks in append.c.
+ * aggregates.  Rooms append, read, subscription, delivery, archive, erase, transfer and
+ * lifecycle call it.  The cache of plans is described in statement.c, the permitted
+ * changes in immutable.c, and the order of the locks in append.c.
  */
 #ifndef PGES_TABLE_H
 #define PGES_TABLE_H
