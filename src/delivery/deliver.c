@@ -137,18 +137,30 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int64 position, 
 	set_mode(partition, 1);
 }
 
-/* Return whether an earlier event of its aggregate is parked; if so, park the event, too. */
+/* Return whether an earlier event of the aggregate of an event is parked. */
 static bool
-is_parked_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position,
-				 TupleTableSlot *row)
+is_blocked(const PgesDelivery *delivery, TupleTableSlot *row)
 {
 	const text *aggregate_id = delivery->any_blocked ? aggregate_of(row) : NULL;
 
-	if (aggregate_id == NULL || !pges_is_blocked(delivery->subscription, aggregate_id))
-		return false;
-	pges_park_behind(delivery->subscription, position, aggregate_id, pges_slot_of(aggregate_id));
+	return aggregate_id && pges_is_blocked(delivery->subscription, aggregate_id);
+}
+
+/*
+ * Park an event behind an earlier one of its aggregate.  If the delivery has no event of
+ * the partition yet, the checkpoint moves over it.  Otherwise it does when the delivery
+ * is acknowledged; see parked.c.
+ */
+static void
+park_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position, TupleTableSlot *row)
+{
+	pges_park_behind(delivery->subscription, position, aggregate_of(row), pges_slot_of_event(row));
 	partition->changed = true;
-	return true;
+	if (partition->count > 0)
+		return;
+	pges_move_checkpoint(partition, position);
+	partition->exhausted = false;
+	set_mode(partition, 1);
 }
 
 /* Take an event for a delivery; return false if the delivery is complete. */
@@ -157,20 +169,21 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 {
 	PgesDelivery *delivery = scan->arg;
 
-	if (partition->closed || position > partition->bound ||
-		is_parked_behind(delivery, partition, position, row))
+	if (partition->closed || position > partition->bound)
 		return true;
-	if (partition->exhausted)
-	{
+	if (is_blocked(delivery, row))
+		park_behind(delivery, partition, position, row);
+	else if (partition->exhausted)
 		exhaust_event(delivery, partition, position, row);
-		return delivery->open > 0;
+	else
+	{
+		if (partition->count++ == 0)
+			partition->first = position;
+		partition->delivered_to = position;
+		put_event(delivery, partition, partition->attempt + 1, row);
+		if (partition->alone)
+			close_partition(delivery, partition, position);
 	}
-	if (partition->count++ == 0)
-		partition->first = position;
-	partition->delivered_to = position;
-	put_event(delivery, partition, partition->attempt + 1, row);
-	if (partition->alone)
-		close_partition(delivery, partition, position);
 	return delivery->count < delivery->max_count && delivery->open > 0;
 }
 

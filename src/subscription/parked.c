@@ -7,6 +7,12 @@
  * poll then parks each later event of the aggregate behind it, instead of delivering it.
  * So the order of the aggregate is kept while other aggregates go on.
  *
+ * An event can be parked behind another one while the delivery that passes it is not
+ * acknowledged.  Until the checkpoint has passed the event, it is pending: if its row were
+ * removed, the event would be delivered by the next scan.  So a pending event is neither
+ * replayed nor discarded.  discard_parked() marks it to be replayed: it came after those
+ * that are discarded, and so it is to be delivered.
+ *
  * replay_parked() marks rows with "replay".  A partition with such rows delivers them,
  * in the order of their positions, before any other event.  An event that was delivered
  * and acknowledged loses its row; the aggregate goes on when no row is left.  Until then
@@ -65,7 +71,8 @@ static PgesOwnStatement find_replays = {
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay LIMIT 1) "
 	"AND EXISTS (SELECT FROM eventstore.subscription_parked k "
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
-	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot)",
+	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
+	"AND k.position OPERATOR(pg_catalog.<=) p.checkpoint)",
 	1, {TEXTOID}
 };
 
@@ -90,6 +97,7 @@ static PgesOwnStatement begin_replay = {
 	"SELECT k.position FROM eventstore.subscription_parked k "
 	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) $1 "
 	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
+	"AND k.position OPERATOR(pg_catalog.<=) p.checkpoint "
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
 	"AND p.partition OPERATOR(pg_catalog.=) ANY ($2) ORDER BY k.position LIMIT $3)) "
 	"RETURNING position, attempts",
@@ -127,10 +135,24 @@ static PgesOwnStatement mark_replay = {
 	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
+static PgesOwnStatement choose = {
+	{&pges_parked_rows}, true,
+	"SELECT position, slot FROM eventstore.subscription_parked " CHOSEN,
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
 static PgesOwnStatement discard = {
 	{&pges_parked_rows}, false,
-	"DELETE FROM eventstore.subscription_parked " CHOSEN,
-	3, {TEXTOID, TEXTOID, INT8OID}
+	"DELETE FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND position OPERATOR(pg_catalog.=) ANY ($2)",
+	2, {TEXTOID, INT8ARRAYOID}
+};
+
+static PgesOwnStatement mark_pending = {
+	{&pges_parked_rows}, false,
+	"UPDATE eventstore.subscription_parked SET replay = true, attempts = 0 "
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND position OPERATOR(pg_catalog.=) ANY ($2)",
+	2, {TEXTOID, INT8ARRAYOID}
 };
 
 /* Run a statement, and return the number of rows. */
@@ -313,19 +335,24 @@ pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 positi
 	return run_parked(&fail_replay, values, nulls) > 0;
 }
 
-/*
- * Run a statement on the parked events that the arguments aggregate_id and position
- * choose, after locking the partitions.  Return the number of events.
- */
-static int64
-change_parked(FunctionCallInfo fcinfo, const PgesSubscription *subscription, PgesOwnStatement *statement)
+/* The parameters that choose parked events, from the arguments 1 and 2. */
+typedef struct Choice
 {
-	PgesPartitions partitions;
-	Datum		values[] = {subscription->key, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
-	bool		nulls[] = {false, PG_ARGISNULL(1), PG_ARGISNULL(2)};
+	Datum		values[3];
+	bool		nulls[3];
+} Choice;
 
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
-	return run_parked(statement, values, nulls);
+/* Lock the partitions of a subscription, and return which parked events are chosen. */
+static Choice
+begin_change(FunctionCallInfo fcinfo, const PgesSubscription *subscription, PgesPartitions *partitions)
+{
+	Choice		choice = {
+		{subscription->key, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)},
+		{false, PG_ARGISNULL(1), PG_ARGISNULL(2)}
+	};
+
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, partitions);
+	return choice;
 }
 
 PG_FUNCTION_INFO_V1(pges_replay_parked);
@@ -336,8 +363,45 @@ pges_replay_parked(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription =
 		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.replay_parked()");
+	PgesPartitions partitions;
+	Choice		choice = begin_change(fcinfo, subscription, &partitions);
 
-	PG_RETURN_INT64(change_parked(fcinfo, subscription, &mark_replay));
+	PG_RETURN_INT64(run_parked(&mark_replay, choice.values, choice.nulls));
+}
+
+/*
+ * Return the positions of the chosen events that are pending, or of those that are not,
+ * as an array.
+ */
+static Datum
+chosen_positions(const Choice *choice, const PgesPartitions *partitions, bool pending)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ArrayBuildState *positions = initArrayResult(INT8OID, context, true);
+
+	SPI_connect();
+	(void) pges_run_own_statement(&choose, choice->values, choice->nulls);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		position = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+		int			slot = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		const PgesPartition *partition = pges_partition_of_slot(partitions, slot);
+
+		if (pges_is_done(partition, slot, DatumGetInt64(position)) != pending)
+			accumArrayResult(positions, position, false, INT8OID, context);
+	}
+	SPI_finish();
+	return makeArrayResult(positions, context);
+}
+
+/* Run a statement on the parked events at some positions; return the number of rows. */
+static int64
+change_at(PgesOwnStatement *statement, const PgesSubscription *subscription, Datum positions)
+{
+	Datum		values[] = {subscription->key, positions};
+
+	return run_parked(statement, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_discard_parked);
@@ -348,8 +412,12 @@ pges_discard_parked(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription =
 		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.discard_parked()");
-	int64		count = change_parked(fcinfo, subscription, &discard);
+	PgesPartitions partitions;
+	Choice		choice = begin_change(fcinfo, subscription, &partitions);
+	Datum		pending = chosen_positions(&choice, &partitions, true);
+	int64		count = change_at(&discard, subscription, chosen_positions(&choice, &partitions, false));
 
+	(void) change_at(&mark_pending, subscription, pending);
 	ereport(LOG,
 			(errmsg("role \"%s\" discarded " INT64_FORMAT " parked events of subscription \"%s\"",
 					GetUserNameFromId(GetUserId(), false), count, subscription->name),

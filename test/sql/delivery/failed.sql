@@ -117,6 +117,24 @@ SELECT eventstore.replay_parked('reg_f1');
 SELECT reg_failed.poll('reg_f1', 20, 'c'), reg_failed.poll('reg_f1', 20, 'c'), reg_failed.poll('reg_f1', 20, 'c');
 SELECT reg_failed.poll('reg_f1', 20, 'c');
 TABLE reg_failed.parked;
+-- what a delivery has passed by is parked for good when the delivery is acknowledged; if the events before it are
+-- discarded meanwhile, it is delivered then
+SELECT eventstore.reset_subscription('reg_f1', 2);
+SELECT reg_failed.poll('reg_f1', 1, 'c');
+SELECT eventstore.park('reg_f1', reg_failed.token('c'), 3);
+SELECT reg_failed.poll('reg_f1', 4, 'c');
+TABLE reg_failed.parked;
+SELECT eventstore.discard_parked('reg_f1', 'a0'), eventstore.discard_parked('reg_f1', 'a0');
+TABLE reg_failed.parked;
+SELECT reg_failed.nack('reg_f1', 7, '0');
+SELECT reg_failed.poll('reg_f1', 20, 'c');
+SELECT reg_failed.poll('reg_f1', 20, 'c', reg_failed.token('c'));
+SELECT reg_failed.poll('reg_f1', 20, 'c', reg_failed.token('c'));
+SELECT eventstore.ack('reg_f1', reg_failed.token('c'));
+TABLE reg_failed.parked;
+SELECT eventstore.reset_subscription('reg_f1', 14);
+SELECT reg_failed.poll('reg_f1', 1, 'c') IS NOT NULL AS delivered;
+SELECT eventstore.park('reg_f1', reg_failed.token('c'), 15);
 -- a reset takes those out of the parked ones that are delivered again
 SELECT eventstore.reset_subscription('reg_f1', 15);
 SELECT count(*) FROM eventstore.parked_events WHERE subscription = 'reg_f1';
