@@ -120,7 +120,7 @@ AS 'MODULE_PATHNAME', 'pges_discard_parked'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.discard_parked(text, text, bigint, text) IS
-'Removes events from the parked ones: they count as done with. If no event of an aggregate is parked any more, its later events are delivered.
+'Removes events from the parked ones: they count as done with. If no event of an aggregate is parked any more, its later events are delivered. Events that were parked behind them in a delivery that is still outstanding are delivered, too.
 subscription, aggregate_id, up_to_position: as for replay_parked().
 reason: why; written to the server log with the number of events.
 Returns the number of events.
