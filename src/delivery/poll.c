@@ -84,6 +84,7 @@ typedef struct Poll
 	PgesDelivery delivery;
 	bool		wrote;			/* the call has written something */
 	int64		mark;			/* of the last step */
+	int			nap;			/* in ms; grows while the call waits */
 } Poll;
 
 static PgesOwnStatement count_alive = {
@@ -468,11 +469,11 @@ poll_once(Poll *poll)
  * false if the time to wait is over.
  */
 static bool
-wait_for_change(const Poll *poll, TimestampTz end)
+wait_for_change(Poll *poll, TimestampTz end)
 {
 	TimestampTz look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_MS);
 
-	for (int nap = 1;; nap = Min(nap * 2, PGES_MAX_NAP_MS))
+	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 
@@ -480,7 +481,8 @@ wait_for_change(const Poll *poll, TimestampTz end)
 			return false;
 		if (now >= look_at)
 			return true;
-		pges_nap(Min(nap, TimestampDifferenceMilliseconds(now, end)));
+		pges_nap(Min(poll->nap, TimestampDifferenceMilliseconds(now, end)));
+		poll->nap = Min(poll->nap * 2, PGES_MAX_NAP_MS);
 		if (pges_high_water_mark(poll->subscription->store) > poll->mark)
 			return true;
 	}
@@ -564,7 +566,7 @@ pges_poll(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription = pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.poll()");
 	TimestampTz end = wait_argument(fcinfo, 3);
-	Poll		poll = {.wrote = false};
+	Poll		poll = {.nap = 1};
 
 	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
 	if (!PG_ARGISNULL(2))
