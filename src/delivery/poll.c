@@ -15,7 +15,8 @@
  *		it is known which of them have events.  If none has, return: nothing was
  *		written and nothing locked.
  *	P4	Lock partitions that have events, but not those that are locked, and not more
- *		than the fair share of the consumer.
+ *		than the fair share of the consumer.  If all of them are locked, go on with P3
+ *		for the others.
  *	P5	Scan the log from their lowest checkpoint, and deliver (deliver.c).  Write token,
  *		consumer and the end of the lease into the rows.
  *
@@ -43,6 +44,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
@@ -66,6 +68,9 @@
 #define DEFAULT_MAX_COUNT 100
 #define LOOK_AHEAD 1000			/* rows of P3 after the first event */
 #define LOOK_MS 250				/* between two looks at the rows while waiting */
+#define BLOCK_MIN_ADVANCE 10000 /* as PGES_MIN_ADVANCE, in a transaction block
+								 * that has events: it keeps the locks of
+								 * other partitions */
 #define MAX_STEPS 10			/* in one call, if there is nothing to deliver
 								 * yet */
 
@@ -345,11 +350,11 @@ find_events(const Poll *poll, PgesPartitions *partitions, Look *look)
 
 /*
  * Move the checkpoints of at most "limit" partitions in which no event was found to the
- * end of the look, if that saves enough.  A partition that was changed since the look, as
+ * end of the look, if that saves "least" positions.  A partition that was changed since the look, as
  * by reset_subscription(), is left as it is.  Return whether one was moved.
  */
 static bool
-advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit)
+advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit, int64 least)
 {
 	PgesPartitions quiet = {palloc(sizeof(PgesPartition) * (partitions->n + 1)), 0};
 	PgesPartitions locked;
@@ -359,7 +364,7 @@ advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, in
 	{
 		const PgesPartition *partition = &partitions->rows[i];
 
-		if (!partition->has_events && look->to - partition->checkpoint >= PGES_MIN_ADVANCE)
+		if (!partition->has_events && look->to - partition->checkpoint >= least)
 			quiet.rows[quiet.n++] = *partition;
 	}
 	if (quiet.n == 0 || limit <= 0 || look->replay)
@@ -411,34 +416,62 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 		pges_deliver_replays(&poll->delivery, &taken);
 	else
 		pges_deliver(&poll->delivery, &taken, delivery_start(&taken, available, look), poll->mark);
-	(void) advance_quiet(poll, available, look, share - taken.n);
+	(void) advance_quiet(poll, available, look, share - taken.n,
+						 IsTransactionBlock() ? BLOCK_MIN_ADVANCE : PGES_MIN_ADVANCE);
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
 }
 
-/* P3 to P5: deliver events of free partitions. */
+/* Keep those of the partitions in which no event was found. */
+static void
+keep_quiet(PgesPartitions *partitions)
+{
+	int			n = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (!partitions->rows[i].has_events)
+			partitions->rows[n++] = partitions->rows[i];
+	}
+	partitions->n = n;
+}
+
+/* Do what is left to a poll that has found no event: note the consumer, move checkpoints. */
+static PollResult
+find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, bool leased)
+{
+	if (leased && lock_consumer(poll))
+	{
+		note_alive(poll);
+		unlock_consumer(poll);
+	}
+	return advance_quiet(poll, partitions, look, partitions->n, PGES_MIN_ADVANCE) &&
+		look->to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
+}
+
+/*
+ * P3 to P5: deliver events of free partitions.  If other transactions have locked all
+ * partitions that have events, look for events of the others.
+ */
 static PollResult
 take_events(Poll *poll, PgesPartitions *partitions)
 {
 	bool		leased = keep_available(partitions);
-	Look		look;
+	Look		look = {0};
 	PollResult	result;
 
-	if (partitions->n == 0 || !find_events(poll, partitions, &look))
+	while (partitions->n > 0 && find_events(poll, partitions, &look))
 	{
-		if (leased && lock_consumer(poll))
-		{
-			note_alive(poll);
+		if (!lock_consumer(poll))
+			return POLL_NOTHING;
+		result = take_partitions(poll, partitions, &look);
+		if (result != POLL_DELIVERED)
 			unlock_consumer(poll);
-		}
-		return partitions->n > 0 && advance_quiet(poll, partitions, &look, partitions->n) &&
-			look.to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
+		if (result != POLL_NOTHING)
+			return result;
+		keep_quiet(partitions);
+		leased = true;
 	}
-	if (!lock_consumer(poll))
-		return POLL_NOTHING;
-	result = take_partitions(poll, partitions, &look);
-	if (result != POLL_DELIVERED)
-		unlock_consumer(poll);
-	return result;
+	return find_nothing(poll, partitions, &look, leased);
 }
 
 /* Do one step of a poll. */
