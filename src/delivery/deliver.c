@@ -114,16 +114,20 @@ prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
 	set_mode(partition, together ? 2 : 1);
 }
 
+/* Return the reason for which an exhausted event is parked, or stops its partition. */
+static char *
+exhaustion(int attempts)
+{
+	return psprintf("Deliveries without an acknowledgement: %d.", attempts);
+}
+
 /* Do with an exhausted event what the subscription wants. */
 static void
 exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
-	const char *reason = psprintf("Deliveries without an acknowledgement: %d.",
-								  partition->attempt);
-
-	partition->error = pstrdup(reason);
 	partition->exhausted = false;
 	partition->changed = true;
+	partition->failed_attempts = partition->attempt;
 	if (delivery->subscription->on_exhausted == PGES_STOP)
 	{
 		partition->stopped = true;
@@ -131,7 +135,7 @@ exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int64 position, 
 		return;
 	}
 	pges_park_event(delivery->subscription, position, aggregate_of(row), pges_slot_of_event(row),
-					partition->attempt, reason);
+					partition->attempt, exhaustion(partition->attempt));
 	delivery->any_blocked = true;
 	pges_move_checkpoint(partition, position);
 	set_mode(partition, 1);
@@ -240,6 +244,8 @@ finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int6
 		int64		scanned_to = Min(end, partition->bound);
 		bool		special = partition->changed || partition->nfloors > 0;
 
+		if (partition->failed_attempts > 0)
+			partition->error = exhaustion(partition->failed_attempts);
 		if (partition->count == 0)
 		{
 			finish_without_events(delivery, partition, scanned_to);
@@ -261,8 +267,8 @@ finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int6
 void
 pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark)
 {
-	int			share = Max(delivery->subscription->partitions / partitions->n, 1);
-	int			limit = Min(Max(delivery->max_count, 1000), 100000 / share) * share;
+	int			rows_per_event = Max(delivery->subscription->partitions / partitions->n, 1);
+	int			limit = Min(Max(delivery->max_count, 1000), 100000 / rows_per_event) * rows_per_event;
 	PgesScan	scan;
 	int64		end;
 

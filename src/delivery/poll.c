@@ -31,10 +31,9 @@
  * transaction that has appended gets its own events, too; if it is rolled back, so is the
  * delivery.
  *
- * The fair share is the number of partitions divided by the number of consumers alive.  A
- * consumer is alive if it has a delivery, or was seen within a lease.  A poll notes its
- * consumer if other consumers have deliveries.  So a consumer that joins gets its share as
- * soon as the others acknowledge what they have.
+ * The fair share is the number of partitions divided by the number of consumers alive
+ * (consumer.c).  A poll notes its consumer if other consumers have deliveries.  So a
+ * consumer that joins gets its share as soon as the others acknowledge what they have.
  *
  * A partition without events would stay behind, and the scan of P3 would become longer.
  * So a poll moves such checkpoints, if that saves at least PGES_MIN_ADVANCE positions.
@@ -45,25 +44,18 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "base/lock_tag.h"
-#include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "delivery/scan.h"
 #include "position/position.h"
 #include "read/read.h"
 #include "subscription/subscription.h"
-#include "table/table.h"
 
 #define DEFAULT_MAX_COUNT 100
 #define LOOK_AHEAD 1000			/* rows of P3 after the first event */
@@ -91,138 +83,6 @@ typedef struct Poll
 	int64		mark;			/* of the last step */
 	int			nap;			/* in ms; grows while the call waits */
 } Poll;
-
-static PgesOwnStatement count_alive = {
-	{&pges_consumer_rows, &pges_partition_rows}, true,
-	"SELECT pg_catalog.count(*) FROM ("
-	"SELECT c.consumer FROM eventstore.subscription_consumers c "
-	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 "
-	"AND c.seen_at OPERATOR(pg_catalog.>) $3 AND c.seen_at OPERATOR(pg_catalog.<) $4 "
-	"UNION SELECT COALESCE(p.consumer, p.delivery::pg_catalog.text COLLATE pg_catalog.\"C\") "
-	"FROM eventstore.subscription_progress p WHERE p.subscription OPERATOR(pg_catalog.=) $1 "
-	"AND p.delivery IS NOT NULL AND p.lease_until OPERATOR(pg_catalog.>) $5 "
-	"AND p.lease_until OPERATOR(pg_catalog.<=) $6) a "
-	"WHERE $2 IS NULL OR a.consumer OPERATOR(pg_catalog.<>) $2",
-	6, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static PgesOwnStatement seen_lately = {
-	{&pges_consumer_rows}, true,
-	"SELECT 1 FROM eventstore.subscription_consumers "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND consumer OPERATOR(pg_catalog.=) $2 "
-	"AND seen_at OPERATOR(pg_catalog.>) $3 AND seen_at OPERATOR(pg_catalog.<=) $4",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static PgesOwnStatement note_consumer = {
-	{&pges_consumer_rows}, false,
-	"INSERT INTO eventstore.subscription_consumers (subscription, consumer, seen_at) VALUES ($1, $2, $3) "
-	"ON CONFLICT (subscription, consumer) DO UPDATE SET seen_at = EXCLUDED.seen_at",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
-};
-
-static PgesOwnStatement forget_old_consumers = {
-	{&pges_consumer_rows}, false,
-	"DELETE FROM eventstore.subscription_consumers WHERE subscription OPERATOR(pg_catalog.=) $1 "
-	"AND consumer OPERATOR(pg_catalog.=) ANY (ARRAY("
-	"SELECT c.consumer FROM eventstore.subscription_consumers c "
-	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.seen_at OPERATOR(pg_catalog.<) $2 "
-	"FOR UPDATE SKIP LOCKED))",
-	2, {TEXTOID, TIMESTAMPTZOID}
-};
-
-/* Return the name of the consumer as a parameter; *isnull says whether there is none. */
-static Datum
-consumer_param(const Poll *poll, bool *isnull)
-{
-	*isnull = poll->delivery.consumer == NULL;
-	return *isnull ? (Datum) 0 : CStringGetTextDatum(poll->delivery.consumer);
-}
-
-/* Set the tag of the lock that keeps two polls of one consumer apart. */
-static void
-set_consumer_tag(const Poll *poll, LOCKTAG *tag)
-{
-	const char *name = poll->subscription->name;
-	const char *consumer = poll->delivery.consumer;
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, string_hash(name, strlen(name) + 1),
-						 string_hash(consumer, strlen(consumer) + 1), PGES_LOCK_CONSUMER);
-}
-
-/*
- * Lock the consumer until the transaction ends.  Return false if another transaction has
- * polled under its name and is still open.
- */
-static bool
-lock_consumer(const Poll *poll)
-{
-	LOCKTAG		tag;
-
-	if (poll->delivery.consumer == NULL)
-		return true;
-	set_consumer_tag(poll, &tag);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-/* Undo lock_consumer(), after a step that has delivered nothing. */
-static void
-unlock_consumer(const Poll *poll)
-{
-	LOCKTAG		tag;
-
-	if (poll->delivery.consumer == NULL)
-		return;
-	set_consumer_tag(poll, &tag);
-	LockRelease(&tag, ExclusiveLock, false);
-}
-
-/* Note that the consumer is alive, unless that was noted a short time ago. */
-static void
-note_alive(Poll *poll)
-{
-	PgesSubscription *subscription = poll->subscription;
-	TimestampTz now = GetCurrentTimestamp();
-	bool		isnull;
-	Datum		consumer = consumer_param(poll, &isnull);
-	Datum		lately[] = {subscription->key, consumer,
-		TimestampTzGetDatum(now - subscription->lease / 4),
-	TimestampTzGetDatum(now)};
-	Datum		note[] = {subscription->key, consumer, TimestampTzGetDatum(now)};
-	Datum		old[] = {subscription->key, TimestampTzGetDatum(now - 2 * subscription->lease)};
-
-	if (isnull)
-		return;
-	SPI_connect();
-	if (pges_run_own_statement(&seen_lately, lately, NULL) == 0)
-	{
-		(void) pges_run_own_statement(&note_consumer, note, NULL);
-		(void) pges_run_own_statement(&forget_old_consumers, old, NULL);
-		poll->wrote = true;
-	}
-	SPI_finish();
-}
-
-/* Return how many partitions the consumer may have, if all consumers get the same. */
-static int
-fair_share(const Poll *poll)
-{
-	const PgesSubscription *subscription = poll->subscription;
-	TimestampTz now = GetCurrentTimestamp();
-	bool		nulls[6] = {false};
-	Datum		values[] = {subscription->key, consumer_param(poll, &nulls[1]),
-		TimestampTzGetDatum(now - subscription->lease), TimestampTzGetDatum(now + subscription->lease),
-	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
-	int64		alive;
-
-	if (subscription->partitions == 1)
-		return 1;
-	SPI_connect();
-	(void) pges_run_own_statement(&count_alive, values, nulls);
-	alive = pges_found_int64(1, 0) + 1;
-	SPI_finish();
-	return (subscription->partitions + alive - 1) / alive;
-}
 
 /* Return the lowest checkpoint of some partitions. */
 static int64
@@ -285,15 +145,15 @@ has_delivery(const Poll *poll, const PgesPartitions *partitions)
 static PollResult
 deliver_again(Poll *poll)
 {
-	bool		isnull;
 	PgesPartitions partitions;
 
-	if (!lock_consumer(poll))
+	if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
 		return POLL_NOTHING;
-	pges_read_partitions(poll->subscription, PGES_TRY_OF_CONSUMER, consumer_param(poll, &isnull), 0, &partitions);
+	pges_read_partitions(poll->subscription, PGES_TRY_OF_CONSUMER,
+						 CStringGetTextDatum(poll->delivery.consumer), 0, &partitions);
 	if (partitions.n == 0)
 	{
-		unlock_consumer(poll);
+		pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
 		return POLL_NOTHING;
 	}
 	poll->wrote = true;
@@ -401,13 +261,13 @@ delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Lo
 static PollResult
 take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 {
-	int			share = fair_share(poll);
+	int			share = pges_fair_share(poll->subscription, poll->delivery.consumer);
 	PgesPartitions taken;
 
 	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(available, true),
 						 Min(share, poll->delivery.max_count), &taken);
 	if (poll->subscription->partitions > 1)
-		note_alive(poll);
+		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
 	if (taken.n == 0)
 		return POLL_NOTHING;
 	poll->wrote = true;
@@ -439,10 +299,10 @@ keep_quiet(PgesPartitions *partitions)
 static PollResult
 find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, bool leased)
 {
-	if (leased && lock_consumer(poll))
+	if (leased && pges_lock_consumer(poll->subscription, poll->delivery.consumer))
 	{
-		note_alive(poll);
-		unlock_consumer(poll);
+		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
+		pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
 	}
 	return advance_quiet(poll, partitions, look, partitions->n, PGES_MIN_ADVANCE) &&
 		look->to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
@@ -461,11 +321,11 @@ take_events(Poll *poll, PgesPartitions *partitions)
 
 	while (partitions->n > 0 && find_events(poll, partitions, &look))
 	{
-		if (!lock_consumer(poll))
+		if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
 			return POLL_NOTHING;
 		result = take_partitions(poll, partitions, &look);
 		if (result != POLL_DELIVERED)
-			unlock_consumer(poll);
+			pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
 		if (result != POLL_NOTHING)
 			return result;
 		keep_quiet(partitions);

@@ -1,6 +1,6 @@
 /*
  * scan.h
- *		The scan of the log and a delivery, for this room alone.
+ *		The scan of the log, a delivery, and consumers, for this room alone.
  */
 #ifndef PGES_SCAN_H
 #define PGES_SCAN_H
@@ -60,6 +60,12 @@ extern int	pges_slot_of_event(TupleTableSlot *row);
 extern void pges_begin_scan(PgesScan *scan, const PgesSubscription *subscription,
 							const PgesPartitions *partitions, PgesTakeEvent take, void *arg);
 extern int64 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit);
+
+/* in consumer.c */
+extern bool pges_lock_consumer(const PgesSubscription *subscription, const char *consumer);
+extern void pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer);
+extern bool pges_note_consumer(const PgesSubscription *subscription, const char *consumer);
+extern int	pges_fair_share(const PgesSubscription *subscription, const char *consumer);
 
 /* in deliver.c */
 extern void pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark);

@@ -99,6 +99,7 @@ typedef struct PgesPartition
 	bool		exhausted;		/* its first event is exhausted */
 	bool		closed;			/* gets no more events in this delivery */
 	bool		changed;		/* events were set aside, or it was stopped */
+	int			failed_attempts;	/* of an exhausted event; 0: none */
 	int64		bound;			/* gets no events after this position */
 	int			count;			/* events in this delivery */
 	int64		first;			/* position of the first of them */
