@@ -186,7 +186,8 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 /*
  * Make the plan of a statement, and keep it.  The caller is the owner of the table, in a
  * nest level of settings that ends after the execution.  The plan is made while the
- * table may be empty, and must use an index when the table has grown.
+ * table may be empty, and must use an index when the table has grown.  JIT is off because
+ * the cost of a disabled node would switch it on.
  */
 static void
 plan_own_statement(PgesOwnStatement *statement)
@@ -194,6 +195,8 @@ plan_own_statement(PgesOwnStatement *statement)
 	SPIPlanPtr	plan;
 
 	pges_set_locally("enable_seqscan", "off");
+	pges_set_locally("enable_bitmapscan", "off");
+	pges_set_locally("jit", "off");
 	plan = SPI_prepare_cursor(statement->sql, statement->nparams, statement->types,
 							  CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
