@@ -31,7 +31,7 @@ wait: if there is nothing to deliver, wait until there is, at most this time; mo
 ack: a delivery that is acknowledged first, as by ack().
 Returns the events, in each row with the delivery, how often the event was delivered, and the partition. Returns no row if there is nothing to deliver, if all partitions with events belong to other consumers, or if the subscription is paused.
 A client that has done its work in the transaction of the call and calls ack() there has its effects exactly once.
-Errors: 42704 no such subscription; 22V02 if ack is not an outstanding delivery; 22023 for an invalid argument; 22V01 if a checkpoint is beyond the log, as read_events(); 42501 if the caller is not a member of the owner, or without SELECT on the store or its archive; 0A000 if row security of the store applies to the caller; 42P01 if the store was dropped; 40001 in REPEATABLE READ and SERIALIZABLE if another transaction changes the same partition at the same time; 25006 on a standby or in a read-only transaction.';
+Errors: 42704 no such subscription; 22V02 if ack is not an outstanding delivery; 22023 for an invalid argument; 22V01 if a checkpoint is beyond the log, as read_events(); 42501 if the caller is not a member of the owner, or without SELECT on the store or its archive; 0A000 if row security of the store applies to the caller; 42P01 if the store was dropped; 55000 if its archive is missing, see create_archive(); 40001 in REPEATABLE READ and SERIALIZABLE if another transaction changes the same partition at the same time; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.ack(
   subscription text,
@@ -64,7 +64,7 @@ at_position: the event that failed.
 reason: why it failed; shown in the views.
 retry_after: the pause before the next attempt, at most 1 day; NULL means the backoff of the subscription.
 Returns the time of the next attempt, or NULL if the event was parked or its partition was stopped. An event that replay_parked() gave out is parked again.
-Errors: 22023 if at_position is not that of an event of the delivery, or retry_after is negative or too long; 22V02 and others as ack(); 42501 without SELECT on the store.';
+Errors: 22023 if at_position is not that of an event of the delivery, or retry_after is negative or too long; 22V02 and others as ack(); 42501 without SELECT on the store; 42P01, 55000 as poll().';
 
 CREATE OR REPLACE FUNCTION eventstore.park(
   subscription text,
@@ -120,5 +120,5 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.subscription_lag(text) IS
 'Returns how far a subscription is behind its store. The view eventstore.subscriptions shows it. Looks into the log until it finds an event that is not done with, parked ones aside; if it finds none for half a second, it returns the lag from there.
-Returns lag, the number of positions from that event to the high-water mark, and the time of the event; 0 and NULL if there is none.
+Returns lag, the number of positions from that event to the high-water mark, and the time of the event; 0 and NULL if there is none. Both are NULL if the archive of the store is missing.
 Errors: 42704 no such subscription; 42P01 if its store was dropped; 42501 without SELECT on the store.';

@@ -50,7 +50,7 @@ SELECT d.subscription AS name,
  CROSS JOIN LATERAL eventstore.subscription_lag(CASE WHEN r.may_read THEN d.subscription END) f;
 
 COMMENT ON VIEW eventstore.subscriptions IS
-'The subscriptions and their progress. Columns lag, lag_seconds and last_error are null for roles without SELECT on the store.';
+'The subscriptions and their progress. Columns lag, lag_seconds and last_error are null for roles without SELECT on the store; lag and lag_seconds also if the archive of the store is missing.';
 COMMENT ON COLUMN eventstore.subscriptions.name IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscriptions.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.subscriptions.owner IS 'role whose members may use the subscription';

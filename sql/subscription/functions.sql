@@ -92,7 +92,7 @@ to_position: the new checkpoint; 0 is the start of the log.
 to_time: events from the first one on that occurred at or after this time are delivered. That event is searched for without an index on the time if the store has none.
 If both are NULL, only events that are appended from now on are delivered.
 Returns the new checkpoint.
-Errors: 22023 if both arguments are given, or to_position is negative; 22V01 if to_position is greater than any position that the store has given; 42501 if the caller is not a member of the owner, or without SELECT on the store; 42704 no such subscription; 42P01 if its store was dropped; 25006 in a read-only transaction.';
+Errors: 22023 if both arguments are given, or to_position is negative; 22V01 if to_position is greater than any position that the store has given; 42501 if the caller is not a member of the owner, or without SELECT on the store; 42704 no such subscription; 42P01 if its store was dropped; 55000 if the archive of the store is missing; 25006 in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.replay_parked(
   subscription text,

@@ -55,7 +55,10 @@ find_first(const PgesSubscription *subscription, int64 mark, FirstEvent *first)
 
 PG_FUNCTION_INFO_V1(pges_subscription_lag);
 
-/* SQL: return how far a subscription is behind its store. */
+/*
+ * SQL: return how far a subscription is behind its store; null if that is not known, as
+ * the archive is missing.  One such store must not end the view of all subscriptions.
+ */
 Datum
 pges_subscription_lag(PG_FUNCTION_ARGS)
 {
@@ -71,6 +74,8 @@ pges_subscription_lag(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pges_look_at_store(subscription);
+	if (subscription->store->wants_archive && !OidIsValid(subscription->store->archive.relid))
+		PG_RETURN_NULL();
 	mark = pges_mark_to_read(subscription->store);
 	done = find_first(subscription, mark, &first);
 	if (first.position > 0)

@@ -294,11 +294,15 @@ pges_look_at_store(PgesSubscription *subscription)
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
 }
 
-/* Lock and describe the store, to deliver its events.  Row security must not hide any. */
+/*
+ * Lock and describe the store, to deliver its events.  Row security must not hide any, and
+ * the archive must not be missing, also if a poll finds that nothing is new.
+ */
 void
 pges_open_subscribed_store(PgesSubscription *subscription)
 {
 	pges_look_at_store(subscription);
+	pges_require_link(subscription->store);
 	check_no_row_security(subscription);
 }
 

@@ -7,6 +7,7 @@ SET pg_eventstore.store = 'reg_missing.carts';
 SELECT eventstore.append_to_aggregate('a', array_fill('t'::text, '{6}'), array_fill('1'::jsonb, '{6}'), event_ids => '{a-1,a-2,a-3,a-4,a-5,a-6}');
 SELECT eventstore.create_archive();
 SELECT eventstore.archive_events(before_position => 5);
+SELECT eventstore.create_subscription('reg_missing', start_position => NULL);
 CREATE FUNCTION pg_temp.options() RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(substring(pg_get_triggerdef(oid) FROM 'EXECUTE.*'), ' ') FROM pg_trigger
    WHERE tgrelid = 'reg_missing.carts'::regclass AND tgfoid = 'eventstore.after_append()'::regprocedure $$;
@@ -34,6 +35,8 @@ CREATE FUNCTION pg_temp.try_all() RETURNS SETOF text LANGUAGE sql AS $$
     $c$SELECT * FROM eventstore.get_event('a-1')$c$,
     $c$SELECT eventstore.get_aggregate_version('a')$c$,
     $c$SELECT * FROM eventstore.export_events()$c$,
+    $c$SELECT * FROM eventstore.poll('reg_missing')$c$,
+    $c$SELECT eventstore.reset_subscription('reg_missing', 0)$c$,
     $c$SELECT eventstore.archive_events(before_position => 6)$c$,
     $c$SELECT eventstore.archive_events(before_position => 6, dry_run => true)$c$,
     $c$SELECT * FROM eventstore.apply_retention(dry_run => false)$c$,
@@ -54,6 +57,7 @@ SELECT position FROM eventstore.read_events(include_archived => false);
 SELECT eventstore.set_notifications('reg_missing.carts', 'off', 'carts'), eventstore.high_water_mark();
 SELECT store, notifications FROM eventstore.stores WHERE store = 'reg_missing.carts'::regclass;
 SELECT count(*) FROM eventstore.archives WHERE store = 'reg_missing.carts'::regclass;
+SELECT store, checkpoint, lag, lag_seconds FROM eventstore.subscriptions WHERE name = 'reg_missing';
 SAVEPOINT s;
 SELECT eventstore.append_event('t', '1', 'a');
 ROLLBACK TO s;
@@ -121,6 +125,9 @@ SELECT eventstore.append_event('t', '1', 'b', event_id => 'a-1');
 DROP TRIGGER eventstore_append ON reg_missing.carts;
 SELECT eventstore.create_store('reg_missing.carts', 'off');
 SELECT pg_temp.options(), eventstore.get_aggregate_version('a');
+SELECT checkpoint, lag FROM eventstore.subscriptions WHERE name = 'reg_missing';
+SELECT count(*) FROM eventstore.poll('reg_missing');
+SELECT eventstore.drop_subscription('reg_missing');
 SET client_min_messages = error;
 DROP SCHEMA reg_missing CASCADE;
 DROP ROLE reg_missing_other;
