@@ -199,8 +199,8 @@ same_log('shop.orders', 'one store of several', 'one');
 $subscriber->safe_psql('one', 'DROP SUBSCRIPTION one');
 
 # All tables, those of the extension among them, to a subscriber that has been in use:
-# both have archives, holds and watermarks of the same stores. The rows of the publisher
-# take the place of the subscriber's, but for the failures of the notifier.
+# both have archives, holds, watermarks and subscriptions of the same stores. The rows of the publisher
+# take the place of the subscriber's, but for the failures of the notifier and the consumers.
 my @both = ('eventstore.events', 'shop.orders', 'shop.gone');
 for my $node ($publisher, $subscriber)
 {
@@ -215,12 +215,20 @@ SELECT eventstore.append_to_aggregate('b', '{e}', '{4}', store => '$store');
 SELECT eventstore.advance_watermark('$store');
 SELECT eventstore.set_archive_hold('a reader', 3, '$store'), eventstore.set_archive_hold('another', 3, '$store');
 SELECT eventstore.erase_aggregate('b', 'asked for', '$store');
+SELECT eventstore.create_subscription('reads $store', '$store');
+SELECT eventstore.park('reads $store', delivery, 2, 'bad') FROM eventstore.poll('reads $store', 2) GROUP BY delivery;
 EOS
   }
 }
 $publisher->safe_psql('everything', "SELECT eventstore.set_archive_hold('a reader', 4, '$_')") for @both;
-$publisher->safe_psql('everything', 'UPDATE eventstore.notifier_status SET failed_starts = 3');
+$publisher->safe_psql('everything', <<'EOS');
+UPDATE eventstore.notifier_status SET failed_starts = 3;
+INSERT INTO eventstore.subscription_consumers VALUES ('reads shop.orders', 'x', now());
+SELECT eventstore.alter_subscription('reads shop.orders', lease => '1 hour');
+SELECT count(*) FROM eventstore.poll('reads shop.orders', 1, 'c');
+EOS
 $subscriber->safe_psql('everything', <<'EOS');
+INSERT INTO eventstore.subscription_consumers VALUES ('reads shop.orders', 'x', now());
 UPDATE eventstore.notifier_status SET failed_starts = 7;
 SELECT eventstore.create_store('own.events');
 SELECT eventstore.append_event('e', '1', store => 'own.events');
@@ -244,22 +252,30 @@ sub same_rows
 }
 my $marks = "SELECT store, position, announced FROM eventstore.watermarks WHERE store <> to_regclass('own.events') OR to_regclass('own.events') IS NULL ORDER BY store::text";
 my $holds = 'SELECT store, name, position FROM eventstore.archive_holds ORDER BY store::text, name';
+my $subscriptions = 'SELECT * FROM eventstore.subscription_definitions d JOIN eventstore.subscription_progress p USING (subscription) ORDER BY subscription';
+my $parked = 'SELECT * FROM eventstore.subscription_parked ORDER BY subscription, position';
 my $records = 'SELECT * FROM eventstore.erasures WHERE erasure_id IN (%s) ORDER BY 1';
 my $ids = join ',', map { "'$_'" } split /\n/, $publisher->safe_psql('everything', 'SELECT erasure_id FROM eventstore.erasures');
 same_rows($marks, 'the watermarks');
 same_rows($holds, 'the holds');
+same_rows($subscriptions, 'the subscriptions');
+same_rows($parked, 'the parked events');
 same_rows(sprintf($records, $ids), 'the records of erasures');
 is($subscriber->safe_psql('everything', 'SELECT count(*) FROM eventstore.erasures'), 2 * @both, 'all tables: those of the subscriber are there, too');
 
 # What functions change on the publisher arrives, whatever they change.
 my @changes = ('SELECT eventstore.set_notifications(\'eventstore.events\', \'off\')', 'UPDATE eventstore.notifier_status SET failed_starts = 4',
-  "SELECT eventstore.drop_store('shop.gone', force => true)",
+  "SELECT eventstore.drop_store('shop.gone', force => true)", "SELECT eventstore.ack('reads shop.orders', delivery) FROM eventstore.poll('reads shop.orders', 10, 'c') GROUP BY delivery",
+  "SELECT eventstore.replay_parked('reads shop.orders')", "DELETE FROM eventstore.subscription_consumers", "SELECT eventstore.create_subscription('more', 'shop.orders', start_position => NULL)",
   map { ("SELECT eventstore.append_event('e', '5', 'a', 3, event_id => 'id-5', store => '$_')", "SELECT eventstore.advance_watermark('$_')",
       "SELECT eventstore.set_archive_hold('a reader', 5, '$_'), eventstore.set_archive_hold('another', NULL, '$_')", "SELECT eventstore.erase_aggregate('b', 'again', '$_')",
       "SELECT eventstore.set_retention('$_', '1 year')", "SELECT eventstore.archive_events('$_', before_position => 3)") } @both[ 0, 1 ]);
 is(sqlstate($publisher, $_, dbname => 'everything'), '00000', "published: $_") for @changes;
 same_rows($marks, 'the watermarks go on');
 same_rows($holds, 'the holds go on');
+same_rows($subscriptions, 'the subscriptions go on');
+same_rows($parked, 'the parked events go on');
+is($subscriber->safe_psql('everything', 'SELECT consumer FROM eventstore.subscription_consumers'), 'x', 'all tables: the consumers are its own');
 same_rows("SELECT 'eventstore.events', * FROM eventstore.read_events(store => 'eventstore.events', include_archived => true) UNION ALL SELECT 'shop.orders', * FROM eventstore.read_events(store => 'shop.orders', include_archived => true) ORDER BY 1, 2",
   'the events go on');
 same_rows("SELECT position FROM ${_}_archive ORDER BY 1", "the archive of $_ goes on") for @both[ 0, 1 ];

@@ -13,6 +13,13 @@ ALTER TABLE ONLY eventstore.notifier_status RENAME CONSTRAINT notifier_status_pk
 ALTER VIEW eventstore.stores RENAME TO other;
 ALTER TABLE eventstore.archives SET SCHEMA reg_names;
 ALTER FUNCTION eventstore.after_append() RENAME TO other;
+ALTER TABLE eventstore.subscription_definitions RENAME TO other;
+ALTER TABLE eventstore.subscription_progress RENAME checkpoint TO other;
+ALTER TABLE eventstore.subscription_consumers SET SCHEMA reg_names;
+ALTER INDEX eventstore.subscription_parked_replay RENAME TO other;
+ALTER TRIGGER receive_row ON eventstore.subscription_parked RENAME TO other;
+ALTER VIEW eventstore.parked_events RENAME TO other;
+ALTER FUNCTION eventstore.release(text, text) RENAME TO other;
 \set VERBOSITY sqlstate
 ALTER ROUTINE eventstore.create_store SET SCHEMA reg_names;
 ALTER PROCEDURE eventstore.archive_all RENAME TO other;

@@ -1,4 +1,4 @@
--- the triggers for the rows that a subscription brings: in another session they do
+-- the triggers for the rows that logical replication brings: in another session they do
 -- nothing, however they are enabled, and rows of a statement are taken as those of a
 -- subscription are
 \set SHOW_CONTEXT never
@@ -7,6 +7,11 @@ CREATE SCHEMA reg_received;
 SELECT eventstore.create_store('reg_received.orders', 'off');
 SELECT eventstore.append_to_aggregate('a', '{e,e}', '{1,2}', event_ids => '{reg_received-1,reg_received-2}', store => 'reg_received.orders');
 SET pg_eventstore.store = 'reg_received.orders';
+SELECT eventstore.create_subscription('reg_received', lease => '1 hour');
+CREATE FUNCTION reg_received.subscribed() RETURNS text LANGUAGE sql AS $$
+  SELECT concat_ws(' ', d.lease, p.checkpoint, p.attempt, (SELECT string_agg(concat_ws('/', position, reason), ',' ORDER BY position) FROM eventstore.subscription_parked WHERE subscription = 'reg_received'),
+                   (SELECT string_agg(consumer, ',') FROM eventstore.subscription_consumers WHERE subscription = 'reg_received'))
+    FROM eventstore.subscription_definitions d JOIN eventstore.subscription_progress p USING (subscription) WHERE subscription = 'reg_received' $$;
 
 -- enabled as a restore with --disable-triggers leaves them
 BEGIN;
@@ -24,13 +29,30 @@ SELECT name, position FROM eventstore.archive_holds WHERE store = 'reg_received.
 UPDATE eventstore.notifier_status SET failed_starts = failed_starts + 1 RETURNING failed_starts > 0 AS updated;
 DELETE FROM eventstore.notifier_status;
 SELECT count(*) FROM eventstore.notifier_status;
+SELECT eventstore.create_subscription('reg_received');
+SELECT eventstore.alter_subscription('reg_received', lease => '2 hours');
+SELECT eventstore.park('reg_received', delivery, 1, 'bad') FROM eventstore.poll('reg_received', 1, 'c');
+INSERT INTO eventstore.subscription_consumers VALUES ('reg_received', 'd', now());
+SELECT reg_received.subscribed();
+SELECT eventstore.drop_subscription('reg_received');
+SELECT reg_received.subscribed();
 ROLLBACK;
 
 -- in a session that is a replica, as a restore can be
 SELECT eventstore.redact_event('reg_received-1', 'reg_received 1'), eventstore.erase_aggregate('a', 'reg_received 2');
 SELECT eventstore.advance_watermark(), eventstore.set_archive_hold('h', 1);
 BEGIN;
+SELECT eventstore.park('reg_received', delivery, 1, 'bad') FROM eventstore.poll('reg_received', 1, 'c');
+SELECT reg_received.subscribed();
 SET LOCAL session_replication_role = replica;
+INSERT INTO eventstore.subscription_definitions
+  SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, '3 hours', max_attempts, backoff, on_exhausted, paused, store, created_at
+    FROM eventstore.subscription_definitions WHERE subscription = 'reg_received';
+INSERT INTO eventstore.subscription_progress (subscription, partition, first_slot, last_slot, checkpoint) VALUES ('reg_received', 0, 0, 1023, 2);
+INSERT INTO eventstore.subscription_parked (subscription, position, slot, blocks, behind, reason, parked_at) VALUES ('reg_received', 1, 0, false, false, 'worse', now()), ('reg_received', 2, 0, false, false, 'new', now());
+INSERT INTO eventstore.subscription_consumers VALUES ('reg_received', 'd', now());
+DELETE FROM eventstore.subscription_consumers WHERE subscription = 'reg_received';
+SELECT reg_received.subscribed();
 INSERT INTO eventstore.erasures
   SELECT * FROM eventstore.erasures WHERE reason LIKE 'reg_received %';
 INSERT INTO eventstore.erasures
