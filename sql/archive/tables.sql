@@ -20,7 +20,7 @@ COMMENT ON TABLE eventstore.archive_holds IS
 COMMENT ON COLUMN eventstore.archive_holds.store IS 'the store';
 COMMENT ON COLUMN eventstore.archive_holds.name IS 'the name of the hold, such as that of a reader of the log';
 COMMENT ON COLUMN eventstore.archive_holds.position IS 'events up to this position may be archived, such as those that the reader has processed';
-COMMENT ON TRIGGER receive_row ON eventstore.archive_holds IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.archive_holds IS 'takes the rows that logical replication brings';
 COMMENT ON TRIGGER skip_lost_hold ON eventstore.archive_holds IS 'skips rows about stores that do not exist, as a partial restore brings them';
 
 GRANT SELECT ON eventstore.archive_holds TO PUBLIC;

@@ -17,6 +17,6 @@ AS 'MODULE_PATHNAME', 'pges_receive_row'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.receive_row() IS
-'Trigger function of the extension''s tables, and of no other table, for the rows that a subscription brings. Its argument says what becomes of a row: "replace" puts it in place of the row with the same key, "keep" drops it if there is a row with the same key, "ignore" drops it.';
+'Trigger function of the extension''s tables, and of no other table, for the rows that logical replication brings. Its argument says what becomes of a row: "replace" puts it in place of the row with the same key, "keep" drops it if there is a row with the same key, "ignore" drops it.';
 
 REVOKE EXECUTE ON FUNCTION eventstore.receive_row() FROM PUBLIC;

@@ -35,4 +35,4 @@ COMMENT ON COLUMN eventstore.erasures.events IS 'number of events that were chan
 COMMENT ON COLUMN eventstore.erasures.values_given IS 'whether the call of redact_event() gave new values';
 COMMENT ON COLUMN eventstore.erasures.reason IS 'the reason that the caller gave';
 COMMENT ON TRIGGER keep_erasures ON eventstore.erasures IS 'rejects UPDATE, DELETE and TRUNCATE';
-COMMENT ON TRIGGER receive_row ON eventstore.erasures IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.erasures IS 'takes the rows that logical replication brings';

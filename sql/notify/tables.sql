@@ -20,7 +20,7 @@ COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'last error of a star
 COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'time of the last error';
 COMMENT ON COLUMN eventstore.notifier_status.next_start_at IS 'no session starts the notifier before this time; null if any session may';
 COMMENT ON COLUMN eventstore.notifier_status.is_only_row IS 'true: there is one row';
-COMMENT ON TRIGGER receive_row ON eventstore.notifier_status IS 'ignores what a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.notifier_status IS 'ignores what logical replication brings';
 
 GRANT SELECT ON eventstore.notifier_status TO PUBLIC;
 

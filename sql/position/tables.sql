@@ -16,7 +16,7 @@ COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
 COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
 COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'time at which the row was written';
 COMMENT ON COLUMN eventstore.watermarks.announced IS 'the position that the notifier announced last; 0 if it has announced none';
-COMMENT ON TRIGGER receive_row ON eventstore.watermarks IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.watermarks IS 'takes the rows that logical replication brings';
 
 GRANT SELECT ON eventstore.watermarks TO PUBLIC;
 

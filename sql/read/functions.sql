@@ -154,7 +154,7 @@ store: NULL means the setting pg_eventstore.store.
 include_archived: whether to return archived events, too; NULL means true.
 The function reads under a new snapshot at every isolation level. On a standby and on a logical subscriber, the mark is the position in eventstore.watermarks.
 If the server crashes, events whose transactions committed with synchronous_commit = off can be lost although the function has returned them; see the setting pg_eventstore.durable_reads.
-Errors: 22V01 if after_position is greater than any position that the store has given: it is a checkpoint of another store, or from before this store was restored. A standby or a logical subscriber raises no such error: the position may be still to come. 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; others as get_events_by_aggregate().';
+Errors: 22V01 if after_position is greater than any position that the store has given: it is a checkpoint of another store, or from before this store was restored. A standby or a logical subscriber raises no such error: the position may be still to come. 55000 if a subscription of logical replication contains the store but not eventstore.watermarks, or has binary = true; others as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.high_water_mark(store regclass DEFAULT NULL)
 RETURNS bigint
@@ -165,7 +165,7 @@ COMMENT ON FUNCTION eventstore.high_water_mark(regclass) IS
 'Returns the high-water mark of a store: the position at or below which no event can appear any more; 0 at first.
 store: NULL means the setting pg_eventstore.store.
 Do not compare positions with the mark in the same statement: the snapshot of the statement is older than the mark, so events at or below the mark can be missing from the result. Use read_events(), or a second statement, or eventstore.watermarks.
-Errors: 42501 without SELECT on the store; 55000 if a subscription contains the store but not eventstore.watermarks, or has binary = true; 42P01, 42809 no such store.';
+Errors: 42501 without SELECT on the store; 55000 if a subscription of logical replication contains the store but not eventstore.watermarks, or has binary = true; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.wait_for_events(
   after_position bigint DEFAULT 0,
@@ -216,4 +216,4 @@ COMMENT ON FUNCTION eventstore.advance_watermark(regclass) IS
 'Writes the high-water mark of a store to eventstore.watermarks. For stores with notifications in mode worker, the notifier does this. For other stores, call the function regularly if standbys or subscribers read them.
 store: NULL means the setting pg_eventstore.store.
 Returns the mark. The call waits for any other transaction that writes the watermark of the store.
-Errors: 55000 if a subscription fills the store and its watermark; 40001 in REPEATABLE READ and SERIALIZABLE if the watermark was written after the transaction began; 42501 without INSERT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55000 if a subscription of logical replication fills the store and its watermark; 40001 in REPEATABLE READ and SERIALIZABLE if the watermark was written after the transaction began; 42501 without INSERT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';

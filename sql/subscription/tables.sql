@@ -34,7 +34,7 @@ COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what beco
 COMMENT ON COLUMN eventstore.subscription_definitions.paused IS 'whether the subscription delivers nothing until resume_subscription() is called';
 COMMENT ON COLUMN eventstore.subscription_definitions.store IS 'the store, by its present name; - if the store was dropped, or not restored';
 COMMENT ON COLUMN eventstore.subscription_definitions.created_at IS 'time at which the subscription was created';
-COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that logical replication brings';
 
 -- The progress: one row for each partition. Each poll and acknowledgement updates a row,
 -- so no index covers a column that changes, and the pages keep room for new versions.
@@ -89,7 +89,7 @@ COMMENT ON COLUMN eventstore.subscription_progress.stopped IS 'whether the parti
 COMMENT ON COLUMN eventstore.subscription_progress.last_delivery IS 'token of the last delivery that was acknowledged';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error IS 'reason of the last failure';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error_at IS 'time of the last failure';
-COMMENT ON TRIGGER receive_row ON eventstore.subscription_progress IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_progress IS 'takes the rows that logical replication brings';
 
 -- When each named consumer polled last. Written by a poll that delivers, or that finds
 -- the partitions taken by others, at most four times in a lease.
@@ -108,7 +108,7 @@ COMMENT ON TABLE eventstore.subscription_consumers IS
 COMMENT ON COLUMN eventstore.subscription_consumers.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_consumers.consumer IS 'name that the consumer gave itself';
 COMMENT ON COLUMN eventstore.subscription_consumers.seen_at IS 'time of a poll; written at most four times in a lease';
-COMMENT ON TRIGGER receive_row ON eventstore.subscription_consumers IS 'ignores what a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_consumers IS 'ignores what logical replication brings';
 
 -- The parked events.
 CREATE TABLE eventstore.subscription_parked (
@@ -145,7 +145,7 @@ COMMENT ON COLUMN eventstore.subscription_parked.delivery IS 'token of the last 
 COMMENT ON COLUMN eventstore.subscription_parked.attempts IS 'number of deliveries of the event before it was parked, or since replay_parked()';
 COMMENT ON COLUMN eventstore.subscription_parked.reason IS 'why the event was parked';
 COMMENT ON COLUMN eventstore.subscription_parked.parked_at IS 'time at which the event was parked';
-COMMENT ON TRIGGER receive_row ON eventstore.subscription_parked IS 'takes the rows that a subscription brings';
+COMMENT ON TRIGGER receive_row ON eventstore.subscription_parked IS 'takes the rows that logical replication brings';
 
 REVOKE ALL ON eventstore.subscription_definitions, eventstore.subscription_progress,
   eventstore.subscription_consumers, eventstore.subscription_parked FROM PUBLIC;

@@ -230,8 +230,8 @@ check_may_create(const PgesStore *store)
 }
 
 /*
- * Raise an error if a subscription fills a store or its archive: it brings what the
- * publisher archives, and would find the keys taken.
+ * Raise an error if a subscription of logical replication fills a store or its archive: it
+ * brings what the publisher archives, and would find the keys taken.
  */
 static void
 check_not_subscribed(const PgesStore *store)
@@ -241,7 +241,7 @@ check_not_subscribed(const PgesStore *store)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot archive events of store %s", store->live.qualified_name),
-				 errdetail("A subscription fills the store or its archive."),
+				 errdetail("A subscription of logical replication fills the store or its archive."),
 				 errhint("Archive events on the publisher, or drop the subscription first.")));
 }
 

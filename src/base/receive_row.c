@@ -1,6 +1,6 @@
 /*
  * receive_row.c
- *		Takes the rows that a subscription brings to the extension's own tables.
+ *		Takes the rows that logical replication brings to the extension's own tables.
  *
  * A publication FOR ALL TABLES includes the tables of the extension.  The subscriber has
  * rows of its own in them, and a row with the same key would stop the subscription.  So

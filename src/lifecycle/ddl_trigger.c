@@ -13,7 +13,7 @@
  * eventstore, by their names.  So they may not be renamed or moved.  The schema must
  * belong to a superuser, or else the extension cannot be created in it by a restore.
  *
- * The triggers on the rows that a subscription brings must be enabled as REPLICA
+ * The triggers on the rows that logical replication brings must be enabled as REPLICA
  * (receive_row.c).  A restore with --disable-triggers enables them in another way, so
  * they are put right when a subscription is created or altered.
  *

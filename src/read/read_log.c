@@ -169,7 +169,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot advance the watermark of store %s", store->live.qualified_name),
-				 errdetail("A subscription fills the store and its watermark.")));
+				 errdetail("A subscription of logical replication fills the store and its watermark.")));
 	mark = pges_probe_mark(store->live.relid, store->sequence);
 	SPI_connect();
 	(void) pges_write_watermark(store->live.relid, store->sequence, mark, PGES_BY_HAND);
