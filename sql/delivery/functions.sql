@@ -20,7 +20,7 @@ RETURNS TABLE (
   data jsonb,
   metadata jsonb)
 AS 'MODULE_PATHNAME', 'pges_poll'
-LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100 SUPPORT eventstore.read_support;
 
 COMMENT ON FUNCTION eventstore.poll(text, integer, text, interval, bigint) IS
 'Delivers the next events of a subscription, in the order of their positions. The delivery belongs to the consumer until it is acknowledged by ack(), refused by nack() or park(), given back by release(), or its lease ends. Until then no other consumer gets events of its partitions. If the transaction is rolled back, nothing was delivered.
@@ -113,12 +113,13 @@ Errors: 22004 if an argument is NULL; 42704, 42501, 40001, 25006 as ack().';
 CREATE OR REPLACE FUNCTION eventstore.subscription_lag(
   subscription text,
   OUT lag bigint,
-  OUT occurred_at timestamptz)
+  OUT occurred_at timestamptz,
+  OUT problem text)
 RETURNS record
 AS 'MODULE_PATHNAME', 'pges_subscription_lag'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.subscription_lag(text) IS
-'Returns how far a subscription is behind its store. The view eventstore.subscriptions shows it. Looks into the log until it finds an event that is not done with, parked ones aside; if it finds none for half a second, it returns the lag from there.
-Returns lag, the number of positions from that event to the high-water mark, and the time of the event; 0 and NULL if there is none. Both are NULL if the archive of the store is missing.
-Errors: 42704 no such subscription; 42P01 if its store was dropped; 42501 without SELECT on the store.';
+'Returns how far a subscription is behind its store. The view eventstore.subscriptions shows it. Looks at 1000 positions after the lowest checkpoint for an event that is not done with, parked ones aside. If there is none, it takes the next event of any type.
+Returns lag, the number of positions from that event to the high-water mark, and the time of the event; 0 and NULL if there is none. If the store cannot be read, both are NULL, and problem is the message of the error that poll() would raise.
+Errors: 42704 no such subscription.';

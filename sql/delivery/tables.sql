@@ -1,4 +1,5 @@
--- The log is looked at only for roles that may read the store.
+-- The log is looked at only for roles that may read the store. If there is no store,
+-- may_read is null, and the lag says so.
 CREATE VIEW eventstore.subscriptions AS
 SELECT d.subscription AS name,
        d.store,
@@ -17,6 +18,7 @@ SELECT d.subscription AS name,
        f.lag,
        CASE WHEN f.lag OPERATOR(pg_catalog.=) 0 THEN 0
             ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) f.occurred_at) END AS lag_seconds,
+       p.rate,
        p.in_flight,
        (SELECT pg_catalog.count(*) FROM (
           SELECT c.consumer FROM eventstore.subscription_consumers c
@@ -31,11 +33,15 @@ SELECT d.subscription AS name,
          WHERE k.subscription OPERATOR(pg_catalog.=) d.subscription) AS parked,
        CASE WHEN r.may_read THEN l.last_error END AS last_error,
        l.last_error_at,
+       f.problem,
        d.created_at
   FROM eventstore.subscription_definitions d
  CROSS JOIN LATERAL (
        SELECT pg_catalog.min(s.checkpoint) AS checkpoint,
               pg_catalog.count(*) FILTER (WHERE s.stopped) AS stopped,
+              COALESCE(pg_catalog.sum(s.rate OPERATOR(pg_catalog.*) pg_catalog.exp(GREATEST(-600, LEAST(0,
+                pg_catalog.date_part('epoch', s.delivered_at OPERATOR(pg_catalog.-) pg_catalog.clock_timestamp()) OPERATOR(pg_catalog./) 60)))), 0)
+                OPERATOR(pg_catalog./) 60 AS rate,
               COALESCE(pg_catalog.sum(s.delivered) FILTER (WHERE s.delivery IS NOT NULL), 0) AS in_flight,
               pg_catalog.min(s.lease_until) FILTER (WHERE s.delivery IS NOT NULL) AS oldest_lease
          FROM eventstore.subscription_progress s
@@ -46,11 +52,11 @@ SELECT d.subscription AS name,
         WHERE s.subscription OPERATOR(pg_catalog.=) d.subscription AND s.last_error_at IS NOT NULL
         ORDER BY s.last_error_at DESC LIMIT 1) l ON true
  CROSS JOIN LATERAL (
-       SELECT COALESCE(pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT'), false) AS may_read) r
- CROSS JOIN LATERAL eventstore.subscription_lag(CASE WHEN r.may_read THEN d.subscription END) f;
+       SELECT pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT') AS may_read) r
+ CROSS JOIN LATERAL eventstore.subscription_lag(CASE WHEN r.may_read OR r.may_read IS NULL THEN d.subscription END) f;
 
 COMMENT ON VIEW eventstore.subscriptions IS
-'The subscriptions and their progress. Columns lag, lag_seconds and last_error are null for roles without SELECT on the store; lag and lag_seconds also if the archive of the store is missing.';
+'The subscriptions and their progress. Columns lag, lag_seconds, last_error and problem are null for roles without SELECT on the store.';
 COMMENT ON COLUMN eventstore.subscriptions.name IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscriptions.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.subscriptions.owner IS 'role whose members may use the subscription';
@@ -65,14 +71,16 @@ COMMENT ON COLUMN eventstore.subscriptions.on_exhausted IS 'what becomes of an e
 COMMENT ON COLUMN eventstore.subscriptions.paused IS 'whether the subscription is paused';
 COMMENT ON COLUMN eventstore.subscriptions.stopped IS 'number of partitions that an exhausted event has stopped';
 COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint of its partitions: every event at or below it is done with';
-COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not done with to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription';
-COMMENT ON COLUMN eventstore.subscriptions.lag_seconds IS 'age of the first event that is not done with, in seconds; 0 if there is none';
+COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not done with to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription. If the next 1000 positions have none, it is counted from there';
+COMMENT ON COLUMN eventstore.subscriptions.lag_seconds IS 'age of the event from which lag is counted, in seconds; 0 if there is none';
+COMMENT ON COLUMN eventstore.subscriptions.rate IS 'events delivered per second, as a mean of about the last minute';
 COMMENT ON COLUMN eventstore.subscriptions.in_flight IS 'number of events that are delivered and not acknowledged';
 COMMENT ON COLUMN eventstore.subscriptions.consumers IS 'number of consumers that have a delivery, or have polled within a lease';
 COMMENT ON COLUMN eventstore.subscriptions.oldest_lease IS 'time at which the first of the leases ends; null if no delivery is outstanding';
 COMMENT ON COLUMN eventstore.subscriptions.parked IS 'number of parked events';
 COMMENT ON COLUMN eventstore.subscriptions.last_error IS 'reason of the last failure of an event';
 COMMENT ON COLUMN eventstore.subscriptions.last_error_at IS 'time of the last failure';
+COMMENT ON COLUMN eventstore.subscriptions.problem IS 'why polls of this role fail and the lag is null, as the message of the error; null if they do not fail';
 COMMENT ON COLUMN eventstore.subscriptions.created_at IS 'time at which the subscription was created';
 
 CREATE VIEW eventstore.subscription_partitions AS

@@ -57,6 +57,8 @@ CREATE TABLE eventstore.subscription_progress (
   retry_at timestamptz,
   stopped boolean NOT NULL DEFAULT false,
   last_delivery bigint,
+  delivered_at timestamptz,
+  rate double precision NOT NULL DEFAULT 0,
   last_error text,
   last_error_at timestamptz,
   PRIMARY KEY (subscription, partition)
@@ -87,6 +89,8 @@ COMMENT ON COLUMN eventstore.subscription_progress.suspect_to IS 'events up to t
 COMMENT ON COLUMN eventstore.subscription_progress.retry_at IS 'time before which nothing is delivered, after a failure; null for none';
 COMMENT ON COLUMN eventstore.subscription_progress.stopped IS 'whether the partition was stopped by an exhausted event';
 COMMENT ON COLUMN eventstore.subscription_progress.last_delivery IS 'token of the last delivery that was acknowledged';
+COMMENT ON COLUMN eventstore.subscription_progress.delivered_at IS 'time of the last delivery';
+COMMENT ON COLUMN eventstore.subscription_progress.rate IS 'events delivered per minute until delivered_at, where recent ones count more';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error IS 'reason of the last failure';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error_at IS 'time of the last failure';
 COMMENT ON TRIGGER receive_row ON eventstore.subscription_progress IS 'takes the rows that logical replication brings';

@@ -19,6 +19,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -191,10 +193,26 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 	return delivery->count < delivery->max_count && delivery->open > 0;
 }
 
+/*
+ * Add the events of a delivery to the rate of a partition.  The rate is the number of
+ * events delivered, of which each counts the less the longer ago it was: after a minute
+ * 1/e.  At a steady rate it is the number of events delivered in a minute.
+ */
+static void
+add_to_rate(PgesPartition *partition)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int64		age = Max(now - partition->delivered_at, 0);
+
+	partition->rate = partition->rate * exp(-(double) age / USECS_PER_MINUTE) + partition->count;
+	partition->delivered_at = now;
+}
+
 /* Give a partition to the consumer of a delivery. */
 static void
 lease_partition(const PgesDelivery *delivery, PgesPartition *partition)
 {
+	add_to_rate(partition);
 	partition->delivery = delivery->token;
 	partition->consumer = delivery->consumer ? pstrdup(delivery->consumer) : NULL;
 	partition->lease_until = GetCurrentTimestamp() + delivery->subscription->lease;

@@ -1,12 +1,21 @@
 /*
  * lag.c
  *		How far a subscription is behind its store.
+ *
+ * The lag begins at the first event that is not done with.  It is looked for in a limited
+ * number of positions, so that the lag costs the same for every subscription.  Polls move
+ * the checkpoints over events of other types and partitions, so a subscription that is in
+ * use has such an event there, or none.  Otherwise the lag begins after these positions,
+ * with the next event of any type.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/sql_argument.h"
@@ -15,7 +24,7 @@
 #include "read/read.h"
 #include "subscription/subscription.h"
 
-#define ROWS_AT_A_TIME 1000
+#define LOOK_POSITIONS 1000		/* more than PGES_MIN_ADVANCE */
 
 /* The first event that is not done with. */
 typedef struct FirstEvent
@@ -36,52 +45,140 @@ take_first(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableS
 	return false;
 }
 
-/* Find the first event of all partitions; return the position up to which there is none. */
+/* Find the first event of some partitions up to a position; return how far all were read. */
 static int64
-find_first(const PgesSubscription *subscription, int64 mark, FirstEvent *first)
+scan_for_first(const PgesSubscription *subscription, const PgesPartitions *partitions,
+			   int64 after, int64 to, FirstEvent *first)
 {
-	PgesPartitions partitions;
 	PgesScan	scan;
+
+	pges_begin_scan(&scan, subscription, partitions, take_first, first);
+	return pges_scan_log(&scan, after, to, LOOK_POSITIONS);
+}
+
+/* Find the first event of any type after a position. */
+static void
+find_next(const PgesSubscription *subscription, int64 after, int64 mark, FirstEvent *first)
+{
+	PgesSubscription all = *subscription;
+	PgesPartitions one;
+
+	all.event_types = all.aggregate_types = (Datum) 0;
+	pges_make_partitions(&one, 1);
+	(void) scan_for_first(&all, &one, after, mark, first);
+}
+
+/*
+ * Find the event at which the lag begins.  Return the position before it, or the mark if
+ * there is none.
+ */
+static int64
+find_first(const PgesSubscription *subscription, const PgesPartitions *partitions,
+		   int64 mark, FirstEvent *first)
+{
 	int64		from = mark;
 
+	for (int i = 0; i < partitions->n; i++)
+		from = Min(from, partitions->rows[i].checkpoint);
+	if (from < mark)
+		from = scan_for_first(subscription, partitions, from, Min(mark, from + LOOK_POSITIONS), first);
+	if (first->position == 0 && from < mark)
+		find_next(subscription, from, mark, first);
+	return first->position > 0 ? first->position - 1 : mark;
+}
+
+/* How far a subscription is behind its store. */
+typedef struct Lag
+{
+	int64		positions;
+	FirstEvent	first;
+} Lag;
+
+/* Measure how far a subscription is behind its store. */
+static void
+measure(PgesSubscription *subscription, Lag *lag)
+{
+	PgesPartitions partitions;
+	int64		highest = 0;
+	int64		mark;
+
+	pges_open_subscribed_store(subscription);
 	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
 	for (int i = 0; i < partitions.n; i++)
-		from = Min(from, partitions.rows[i].checkpoint);
-	if (from >= mark)
-		return mark;
-	pges_begin_scan(&scan, subscription, &partitions, take_first, first);
-	return pges_scan_log(&scan, from, mark, ROWS_AT_A_TIME);
+		highest = Max(highest, partitions.rows[i].checkpoint);
+	mark = pges_mark_after(subscription->store, highest);
+	lag->positions = mark - find_first(subscription, &partitions, mark, &lag->first);
+}
+
+/* Return whether an error is about the store, and not about this session. */
+static bool
+is_about_store(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION):
+		case ERRCODE_TO_CATEGORY(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE):
+		case ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED):
+		case ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION):
+			return sqlstate != ERRCODE_LOCK_NOT_AVAILABLE;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Measure in a subtransaction: a store that cannot be read must not end the view of all
+ * subscriptions.  Return the message of the error, or NULL.
+ */
+static char *
+try_to_measure(PgesSubscription *subscription, Lag *lag)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char	   *volatile problem = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		measure(subscription, lag);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!is_about_store(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		problem = error->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return problem;
 }
 
 PG_FUNCTION_INFO_V1(pges_subscription_lag);
 
-/*
- * SQL: return how far a subscription is behind its store; null if that is not known, as
- * the archive is missing.  One such store must not end the view of all subscriptions.
- */
+/* SQL: return how far a subscription is behind its store, or why that is not known. */
 Datum
 pges_subscription_lag(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription =
 		pges_look_up_subscription(pges_text_argument(fcinfo, 0, "subscription"), false);
-	FirstEvent	first = {0};
-	int64		mark;
-	int64		done;
+	Lag			lag = {0};
+	char	   *problem = try_to_measure(subscription, &lag);
 	TupleDesc	desc;
-	Datum		values[2];
-	bool		nulls[2] = {false};
+	Datum		values[3] = {Int64GetDatum(lag.positions), lag.first.occurred_at, (Datum) 0};
+	bool		nulls[3] = {problem != NULL, lag.first.position == 0 || problem != NULL, problem == NULL};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	pges_look_at_store(subscription);
-	if (subscription->store->wants_archive && !OidIsValid(subscription->store->archive.relid))
-		PG_RETURN_NULL();
-	mark = pges_mark_to_read(subscription->store);
-	done = find_first(subscription, mark, &first);
-	if (first.position > 0)
-		done = first.position - 1;
-	values[0] = Int64GetDatum(mark - done);
-	values[1] = first.occurred_at;
-	nulls[1] = first.position == 0;
+	if (problem)
+		values[2] = CStringGetTextDatum(problem);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

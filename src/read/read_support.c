@@ -3,7 +3,7 @@
  *		Estimates for the planner how many rows a function that reads events returns.
  *
  * The estimate is max_count, if that is given: exactly for the functions that read the
- * log, and at most for the others, which have a further condition.  Without max_count, a
+ * log and for poll(), and at most for the others, which have a further condition.  Without max_count, a
  * function that reads the log returns as many rows as the store and its archive have
  * after the position, according to the statistics.  Otherwise the rows that the function
  * was declared with are the estimate.
@@ -146,6 +146,7 @@ estimate_rows(const Call *call)
 {
 	bool		is_log = strcmp(call->names[0], "after_position") == 0 ||
 		strcmp(call->names[0], "max_count") == 0;
+	bool		is_poll = strcmp(call->names[0], "subscription") == 0;
 	Datum		value;
 	int32		max_count;
 
@@ -154,7 +155,7 @@ estimate_rows(const Call *call)
 	max_count = DatumGetInt32(value);
 	if (max_count < 0)
 		return is_log ? estimate_log(call) : call->declared;
-	return Max(is_log ? max_count : Min(max_count, call->declared), 1);
+	return Max(is_log || is_poll ? max_count : Min(max_count, call->declared), 1);
 }
 
 PG_FUNCTION_INFO_V1(pges_read_support);

@@ -20,11 +20,13 @@
  */
 #include "postgres.h"
 
+#include "access/tupmacs.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "base/own_object.h"
 #include "subscription/subscription.h"
@@ -32,7 +34,7 @@
 #define SELECT_PARTITIONS \
 	"SELECT partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
 	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
-	"retry_at, stopped, last_delivery " \
+	"retry_at, stopped, last_delivery, delivered_at, rate " \
 	"FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
 #define IN_ORDER "ORDER BY partition "
 
@@ -73,12 +75,12 @@ static PgesOwnStatement save = {
 	"checkpoint = $3, floors = $4, delivery = $5, consumer = $6, lease_until = $7, "
 	"delivered = $8, delivered_to = $9, scanned_to = $10, replaying = $11, attempt = $12, "
 	"suspect_to = $13, retry_at = $14, stopped = $15, last_delivery = $16, "
-	"last_error = COALESCE($17, last_error), "
+	"delivered_at = $18, rate = $19, last_error = COALESCE($17, last_error), "
 	"last_error_at = CASE WHEN $17 IS NULL THEN last_error_at ELSE pg_catalog.clock_timestamp() END "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) $2",
-	17,
+	19,
 	{TEXTOID, INT4OID, INT8OID, INT8ARRAYOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID,
-	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID}
+	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
 };
 
 /* Gives partitions to a consumer. */
@@ -87,14 +89,15 @@ static PgesOwnStatement lease = {
 	"UPDATE eventstore.subscription_progress p SET "
 	"checkpoint = u.checkpoint, delivery = $2, consumer = $3, lease_until = $4, delivered = u.delivered, "
 	"delivered_to = u.delivered_to, scanned_to = u.scanned_to, replaying = false, attempt = u.attempt, "
-	"suspect_to = u.suspect_to, retry_at = NULL "
+	"suspect_to = u.suspect_to, retry_at = NULL, delivered_at = $13, rate = u.rate "
 	"FROM ROWS FROM (pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
-	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11)) "
-	"AS u (partition, checkpoint, delivered, delivered_to, scanned_to, attempt, suspect_to) "
+	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11), "
+	"pg_catalog.unnest($12)) "
+	"AS u (partition, checkpoint, delivered, delivered_to, scanned_to, attempt, suspect_to, rate) "
 	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 AND p.partition OPERATOR(pg_catalog.=) u.partition",
-	11,
+	13,
 	{TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID}
+	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, TIMESTAMPTZOID}
 };
 
 /*
@@ -208,8 +211,8 @@ set_floors(PgesPartition *partition, Datum array)
 static void
 read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 {
-	Datum		values[17];
-	bool		nulls[17];
+	Datum		values[19];
+	bool		nulls[19];
 
 	heap_deform_tuple(row, desc, values, nulls);
 	memset(partition, 0, sizeof(PgesPartition));
@@ -231,6 +234,8 @@ read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 	partition->retry_at = nulls[14] ? 0 : DatumGetTimestampTz(values[14]);
 	partition->stopped = DatumGetBool(values[15]);
 	partition->last_delivery = nulls[16] ? 0 : DatumGetInt64(values[16]);
+	partition->delivered_at = nulls[17] ? 0 : DatumGetTimestampTz(values[17]);
+	partition->rate = DatumGetFloat8(values[18]);
 }
 
 /*
@@ -272,7 +277,8 @@ pges_save_partition(const PgesSubscription *subscription, const PgesPartition *p
 		BoolGetDatum(partition->replaying), Int32GetDatum(partition->attempt),
 		Int64GetDatum(partition->suspect_to), TimestampTzGetDatum(partition->retry_at),
 		BoolGetDatum(partition->stopped), Int64GetDatum(partition->last_delivery),
-		partition->error ? CStringGetTextDatum(partition->error) : (Datum) 0
+		partition->error ? CStringGetTextDatum(partition->error) : (Datum) 0,
+		TimestampTzGetDatum(partition->delivered_at), Float8GetDatum(partition->rate)
 	};
 	bool		nulls[lengthof(values)] = {false};
 
@@ -283,6 +289,7 @@ pges_save_partition(const PgesSubscription *subscription, const PgesPartition *p
 	nulls[13] = partition->retry_at == 0;
 	nulls[15] = partition->last_delivery == 0;
 	nulls[16] = partition->error == NULL;
+	nulls[17] = partition->delivered_at == 0;
 	SPI_connect();
 	if (pges_run_own_statement(&save, values, nulls) != 1)
 		ereport(ERROR,
@@ -293,25 +300,28 @@ pges_save_partition(const PgesSubscription *subscription, const PgesPartition *p
 	SPI_finish();
 }
 
-/* Return an array of one of the numbers of each partition. */
+/* Return an array of one of the fields of each partition. */
 static Datum
-array_of(const PgesPartition *partitions, int n, size_t offset, bool is_int8)
+array_of(const PgesPartition *partitions, int n, size_t offset, Oid type)
 {
 	Datum	   *values = palloc(sizeof(Datum) * n);
+	int16		length;
+	bool		by_value;
+	char		align;
 
+	get_typlenbyvalalign(type, &length, &by_value, &align);
 	for (int i = 0; i < n; i++)
 	{
 		const char *field = (const char *) &partitions[i] + offset;
 
-		values[i] = is_int8 ? Int64GetDatum(*(const int64 *) field) : Int32GetDatum(*(const int *) field);
+		values[i] = by_value ? fetch_att(field, true, length) : PointerGetDatum(field);
 	}
-	if (is_int8)
-		return PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	return PointerGetDatum(construct_array(values, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	return PointerGetDatum(construct_array(values, n, type, length, by_value, align));
 }
 
-#define INT4_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), false)
-#define INT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), true)
+#define INT4_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), INT4OID)
+#define INT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), INT8OID)
+#define FLOAT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), FLOAT8OID)
 
 /*
  * Write partitions that were given to a consumer, whose rows the transaction has locked.
@@ -320,8 +330,8 @@ array_of(const PgesPartition *partitions, int n, size_t offset, bool is_int8)
 void
 pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n)
 {
-	Datum		values[11];
-	bool		nulls[11] = {false};
+	Datum		values[13];
+	bool		nulls[13] = {false};
 
 	if (n == 0)
 		return;
@@ -337,6 +347,8 @@ pges_save_leases(const PgesSubscription *subscription, const PgesPartition *part
 	values[8] = INT8_ARRAY(scanned_to);
 	values[9] = INT4_ARRAY(attempt);
 	values[10] = INT8_ARRAY(suspect_to);
+	values[11] = FLOAT8_ARRAY(rate);
+	values[12] = TimestampTzGetDatum(partitions[0].delivered_at);
 	SPI_connect();
 	(void) pges_run_own_statement(&lease, values, nulls);
 	SPI_finish();

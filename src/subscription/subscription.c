@@ -279,11 +279,12 @@ check_no_row_security(const PgesSubscription *subscription)
 }
 
 /*
- * Lock and describe the store of a subscription.  Raise an error if it was dropped, or if
- * the user may not read it.
+ * Lock and describe the store of a subscription, to read its events.  Raise an error if
+ * it was dropped, or if the user may not read it.  Row security must not hide any events,
+ * and the archive must not be missing, also if a poll finds that nothing is new.
  */
 void
-pges_look_at_store(PgesSubscription *subscription)
+pges_open_subscribed_store(PgesSubscription *subscription)
 {
 	if (get_rel_relkind(subscription->relid) == '\0')
 		ereport(ERROR,
@@ -292,16 +293,6 @@ pges_look_at_store(PgesSubscription *subscription)
 				 errdetail("It was dropped, or not restored."),
 				 errhint("Drop the subscription with eventstore.drop_subscription().")));
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
-}
-
-/*
- * Lock and describe the store, to deliver its events.  Row security must not hide any, and
- * the archive must not be missing, also if a poll finds that nothing is new.
- */
-void
-pges_open_subscribed_store(PgesSubscription *subscription)
-{
-	pges_look_at_store(subscription);
 	pges_require_link(subscription->store);
 	check_no_row_security(subscription);
 }

@@ -92,6 +92,8 @@ typedef struct PgesPartition
 	TimestampTz retry_at;		/* 0: none */
 	bool		stopped;
 	int64		last_delivery;	/* 0: none */
+	TimestampTz delivered_at;	/* 0: never */
+	double		rate;			/* events delivered, see add_to_rate() */
 	char	   *error;			/* a new one; NULL keeps the last */
 
 	bool		has_events;		/* there is an event to deliver */
@@ -140,7 +142,6 @@ extern PgesSubscription *pges_find_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 													const char *function);
 extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
-extern void pges_look_at_store(PgesSubscription *subscription);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
 
 /* in partition.c */

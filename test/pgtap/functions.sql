@@ -132,7 +132,7 @@ INSERT INTO wanted VALUES
 ('replay_parked', 'subscription text, aggregate_id text DEFAULT NULL::text, up_to_position bigint DEFAULT NULL::bigint', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('reset_subscription', 'name text, to_position bigint DEFAULT NULL::bigint, to_time timestamp with time zone DEFAULT NULL::timestamp with time zone', 'bigint', 'volatile', 'unsafe', 'called on null', 0),
 ('resume_subscription', 'name text', 'void', 'volatile', 'unsafe', 'called on null', 0),
-('subscription_lag', 'subscription text, OUT lag bigint, OUT occurred_at timestamp with time zone', 'record', 'volatile', 'unsafe', 'strict', 0),
+('subscription_lag', 'subscription text, OUT lag bigint, OUT occurred_at timestamp with time zone, OUT problem text', 'record', 'volatile', 'unsafe', 'strict', 0),
 ('sync_archive', 'store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('archive_events',
  'store regclass DEFAULT NULL::regclass, before_position bigint DEFAULT NULL::bigint, '
@@ -201,8 +201,8 @@ SELECT is_empty($$SELECT name FROM wanted WHERE arguments LIKE '%include_archive
                    OR arguments LIKE '%include_archived%' AND arguments LIKE '%max_count%' AND arguments NOT LIKE '%max_count integer DEFAULT NULL::integer%'$$,
                 'readers return archived events, and all of them, unless asked for less');
 SELECT set_eq($$SELECT name FROM actual WHERE prosupport <> 0$$,
-              $$SELECT name FROM wanted WHERE arguments LIKE '%include_archived%' AND arguments LIKE '%max_count%'$$,
-              'the readers that take max_count have a support function');
+              $$SELECT name FROM wanted WHERE arguments LIKE '%max_count%' AND (arguments LIKE '%include_archived%' OR name = 'poll')$$,
+              'the readers that take max_count, and poll(), have a support function');
 SELECT is((SELECT array_agg(DISTINCT prosupport::text) FROM actual WHERE prosupport <> 0),
           ARRAY['eventstore.read_support'], 'and it is read_support()');
 

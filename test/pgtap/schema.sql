@@ -311,8 +311,8 @@ SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, attty
              FROM pg_attribute WHERE attrelid = 'eventstore.subscriptions'::regclass AND attnum > 0),
           ARRAY['name text', 'store eventstore.regstore', 'owner name', 'event_types text[]', 'aggregate_types text[]', 'partitions integer', 'next_partitions integer',
                 'lease interval', 'max_attempts integer', 'backoff interval', 'on_exhausted text', 'paused boolean', 'stopped bigint', 'checkpoint bigint', 'lag bigint',
-                'lag_seconds double precision', 'in_flight bigint', 'consumers bigint', 'oldest_lease timestamp with time zone', 'parked bigint', 'last_error text',
-                'last_error_at timestamp with time zone', 'created_at timestamp with time zone'], 'the columns of the view of subscriptions');
+                'lag_seconds double precision', 'rate double precision', 'in_flight bigint', 'consumers bigint', 'oldest_lease timestamp with time zone', 'parked bigint', 'last_error text',
+                'last_error_at timestamp with time zone', 'problem text', 'created_at timestamp with time zone'], 'the columns of the view of subscriptions');
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.subscription_partitions'::regclass AND attnum > 0),
           ARRAY['subscription text', 'partition integer', 'checkpoint bigint', 'consumer text', 'delivery bigint', 'in_flight integer', 'lease_until timestamp with time zone',

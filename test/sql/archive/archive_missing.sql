@@ -57,7 +57,7 @@ SELECT position FROM eventstore.read_events(include_archived => false);
 SELECT eventstore.set_notifications('reg_missing.carts', 'off', 'carts'), eventstore.high_water_mark();
 SELECT store, notifications FROM eventstore.stores WHERE store = 'reg_missing.carts'::regclass;
 SELECT count(*) FROM eventstore.archives WHERE store = 'reg_missing.carts'::regclass;
-SELECT store, checkpoint, lag, lag_seconds FROM eventstore.subscriptions WHERE name = 'reg_missing';
+SELECT store, checkpoint, lag, lag_seconds, problem FROM eventstore.subscriptions WHERE name = 'reg_missing';
 SAVEPOINT s;
 SELECT eventstore.append_event('t', '1', 'a');
 ROLLBACK TO s;

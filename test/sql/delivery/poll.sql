@@ -238,6 +238,14 @@ SELECT checkpoint - :before AS moved, lag FROM eventstore.subscriptions WHERE na
 SELECT count(eventstore.append_event('Common', '1', 'r' || n % 5)) FROM generate_series(1, 300) n;
 SELECT reg_poll.poll('reg_pf');
 SELECT checkpoint - :before > 300 AS moved, lag FROM eventstore.subscriptions WHERE name = 'reg_pf';
+-- the lag of a subscription to what does not come: from where nothing was found, and in seconds, too
+SELECT eventstore.create_subscription('reg_plag', event_types => '{Never}');
+SELECT eventstore.high_water_mark() - lag AS from_position, lag_seconds > 0 AS old FROM eventstore.subscriptions WHERE name = 'reg_plag';
+SELECT count(eventstore.append_event('Common', '1', 'r' || n % 5)) FROM generate_series(1, 1200) n;
+SELECT eventstore.high_water_mark() - lag AS from_position, lag_seconds > 0 AS old FROM eventstore.subscriptions WHERE name = 'reg_plag';
+SELECT count(*) FROM eventstore.poll('reg_plag');
+SELECT lag, lag_seconds FROM eventstore.subscriptions WHERE name = 'reg_plag';
+SELECT eventstore.drop_subscription('reg_plag');
 -- filters are changed
 SELECT eventstore.alter_subscription('reg_pf', event_types => '{Common}', aggregate_types => '{B}');
 SELECT eventstore.append_event('Common', '1', 'b', aggregate_type => 'B'), eventstore.append_event('Common', '1', 'r1'), eventstore.append_event('Rare', '1', 'b');
@@ -273,6 +281,31 @@ SELECT reg_poll.error($$SELECT * FROM eventstore.poll('reg_p8', consumer => '')$
 SELECT reg_poll.error($$SELECT * FROM eventstore.poll('reg_p8', consumer => repeat('x', 10000))$$);
 SELECT reg_poll.error($$SELECT * FROM eventstore.poll('reg_p8', ack => 1)$$);
 SELECT reg_poll.error($$SELECT * FROM eventstore.poll('reg_none')$$);
+
+-- the planner expects max_count rows
+CREATE FUNCTION reg_poll.plan_rows(call text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  plan json;
+BEGIN
+  EXECUTE 'EXPLAIN (FORMAT json) SELECT * FROM eventstore.' || call INTO plan;
+  RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+END $$;
+SELECT reg_poll.plan_rows($$poll('reg_p8')$$), reg_poll.plan_rows($$poll('reg_p8', 7)$$), reg_poll.plan_rows($$poll('reg_p8', 5000)$$), reg_poll.plan_rows($$poll('reg_p8', NULL)$$);
+
+-- the rate: events per second, of about a minute
+SELECT eventstore.create_subscription('reg_prate', partitions => 2);
+SELECT rate FROM eventstore.subscriptions WHERE name = 'reg_prate';
+SELECT reg_poll.poll('reg_prate', 240, 'c') IS NOT NULL AS delivered;
+SELECT rate BETWEEN 3 AND 4 AS right FROM eventstore.subscriptions WHERE name = 'reg_prate';
+UPDATE eventstore.subscription_progress SET delivered_at = delivered_at - interval '1 minute' WHERE subscription = 'reg_prate';
+SELECT rate BETWEEN 1 AND 1.48 AS less FROM eventstore.subscriptions WHERE name = 'reg_prate';
+SELECT reg_poll.poll('reg_prate', 60, 'c', reg_poll.token('c')) IS NOT NULL AS delivered;
+SELECT rate BETWEEN 2 AND 2.48 AS more FROM eventstore.subscriptions WHERE name = 'reg_prate';
+UPDATE eventstore.subscription_progress SET delivered_at = delivered_at - interval '1 year' WHERE subscription = 'reg_prate';
+SELECT rate < 1e-9 AS none FROM eventstore.subscriptions WHERE name = 'reg_prate';
+UPDATE eventstore.subscription_progress SET delivered_at = delivered_at + interval '2 years' WHERE subscription = 'reg_prate';
+SELECT rate BETWEEN 1 AND 3 AS "clock set back" FROM eventstore.subscriptions WHERE name = 'reg_prate';
+SELECT eventstore.drop_subscription('reg_prate');
 
 -- a million at once, many partitions
 SELECT eventstore.create_subscription('reg_p1024', partitions => 1024);
