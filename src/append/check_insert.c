@@ -13,7 +13,8 @@
  * store may restore events.  A dump brings the events of an aggregate in any order, some of
  * them perhaps to the archive.  So a restored event must only be an event by itself.  If the
  * store has an archive, no index covers both tables, so the trigger rejects an id, a position
- * or a version that the other table has.
+ * or a version that the other table has, and locks out whoever moves or restores events to
+ * that table at the same time.
  *
  * The rows of the append functions have been checked (pges_is_being_inserted()).  The
  * trigger does not fire for what logical replication brings.
@@ -182,6 +183,7 @@ check_not_in_other_table(const NewRow *row)
 	if (!OidIsValid(other->relid))
 		return;
 	pges_require_archive(store);
+	pges_lock_restore(store, other == &store->live);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	for (PgesKey key = 0; key < PGES_NUM_KEYS; key++)
 	{

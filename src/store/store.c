@@ -331,6 +331,16 @@ pges_store_with_archive_locked(Oid relid)
 	return store;
 }
 
+/* Acquire the lock on archiving of a store, until the transaction ends. */
+static void
+lock_archiving(Oid relid, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
+	(void) LockAcquire(&tag, mode, false, false);
+}
+
 /*
  * Acquire the lock with which only one transaction at a time archives events of a store
  * or changes its archive.  Return the store as it is then, with its archive locked if it
@@ -339,12 +349,20 @@ pges_store_with_archive_locked(Oid relid)
 const PgesStore *
 pges_lock_archiving(Oid relid)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_ARCHIVE);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	lock_archiving(relid, ExclusiveLock);
 	AcceptInvalidationMessages();
 	return pges_lock_any_archive(relid);
+}
+
+/*
+ * Acquire the lock to restore events to a store or to its archive.  Several transactions
+ * may restore to the same table.  They exclude those that restore to the other table, and
+ * those that archive: an event must not get into both.
+ */
+void
+pges_lock_restore(const PgesStore *store, bool to_archive)
+{
+	lock_archiving(store->live.relid, to_archive ? ShareLock : RowExclusiveLock);
 }
 
 /*

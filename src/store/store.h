@@ -85,6 +85,7 @@ extern void pges_require_link(const PgesStore *store);
 extern const PgesStore *pges_lock_any_archive(Oid relid);
 extern const PgesStore *pges_store_with_archive_locked(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
+extern void pges_lock_restore(const PgesStore *store, bool to_archive);
 extern const PgesStore *pges_open_for_change(Oid relid);
 extern void pges_require_archive(const PgesStore *store);
 extern void pges_parse_store_name(const char *name, char **schema,
