@@ -582,6 +582,17 @@ sub content
   return query(qq{SELECT count(*), md5(string_agg(concat_ws('/', event_id, aggregate_version, data), ' ' ORDER BY position)) FROM migrate.$name});
 }
 
+# Wait until the server accepts connections. A psql that is refused breaks the pipe on which it gets its query.
+sub await_server
+{
+  for (1 .. 1800)
+  {
+    return if system('pg_isready', '-q', '-h', $node->host, '-p', $node->port) == 0;
+    select(undef, undef, undef, 0.1);
+  }
+  die 'the server does not come back';
+}
+
 my ($broken, @broken) = new_store();
 my @resumable = ("--source=$history", "--target=$connstr", '--batch-size=500', '--quiet', @broken);
 my ($ended, %endings) = (0);
@@ -610,6 +621,7 @@ for my $i (1 .. 10)
   eval { $run->finish };
   $ended++ if $?;
   $endings{$1}++ if $err =~ /error: (?:.*: )?(.*)/;
+  await_server();
   $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = '$program'")
     or die 'its backend stays';
 }
