@@ -97,7 +97,7 @@ Errors: 22023 if both arguments are given, or to_position is negative; 22V01 if 
 CREATE OR REPLACE FUNCTION eventstore.replay_parked(
   subscription text,
   aggregate_id text DEFAULT NULL,
-  up_to_position bigint DEFAULT NULL)
+  at_position bigint DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_replay_parked'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -106,14 +106,14 @@ COMMENT ON FUNCTION eventstore.replay_parked(text, text, bigint) IS
 'Lets poll() deliver parked events again, in order, before newer events of their aggregates. An event that fails again is parked again, with those behind it.
 subscription: its name.
 aggregate_id: only events of this aggregate; NULL means all.
-up_to_position: only events up to this position; NULL means all.
+at_position: only the event at this position, and the earlier parked events of its aggregate; NULL means all.
 Returns the number of events that will be delivered.
 Errors: 22004 if subscription is NULL; 42704, 42501, 40001, 25006 as ack().';
 
 CREATE OR REPLACE FUNCTION eventstore.discard_parked(
   subscription text,
   aggregate_id text DEFAULT NULL,
-  up_to_position bigint DEFAULT NULL,
+  at_position bigint DEFAULT NULL,
   reason text DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_discard_parked'
@@ -121,7 +121,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.discard_parked(text, text, bigint, text) IS
 'Removes events from the parked ones: they count as done with. If no event of an aggregate is parked any more, its later events are delivered. Events that were parked behind them in a delivery that is still outstanding are delivered, too.
-subscription, aggregate_id, up_to_position: as for replay_parked().
+subscription, aggregate_id, at_position: as for replay_parked().
 reason: why; written to the server log with the number of events.
 Returns the number of events.
 Errors: as replay_parked().';

@@ -124,10 +124,14 @@ static PgesOwnStatement fail_replay = {
 	4, {TEXTOID, INT8OID, INT8OID, TEXTOID}
 };
 
+/* those of an aggregate, or one event and the earlier ones of its aggregate, or all */
 #define CHOSEN \
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 " \
 	"AND ($2 IS NULL OR aggregate_id OPERATOR(pg_catalog.=) $2) " \
-	"AND ($3 IS NULL OR position OPERATOR(pg_catalog.<=) $3)"
+	"AND ($3 IS NULL OR position OPERATOR(pg_catalog.=) $3 " \
+	"OR (position OPERATOR(pg_catalog.<) $3 AND aggregate_id OPERATOR(pg_catalog.=) (" \
+	"SELECT c.aggregate_id FROM eventstore.subscription_parked c " \
+	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 AND c.position OPERATOR(pg_catalog.=) $3)))"
 
 static PgesOwnStatement mark_replay = {
 	{&pges_parked_rows}, false,

@@ -141,7 +141,7 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.replay_parked('pgtap_s', 'a')$$, '5'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.poll('pgtap_s', 2, 'd')$$, '2'),
   ($$SELECT eventstore.nack('pgtap_s', delivery, 4, 'again') FROM eventstore.subscription_partitions$$, NULL),
-  ($$SELECT eventstore.discard_parked('pgtap_s', 'a', 1000, 'r')$$, '4'),
+  ($$SELECT eventstore.discard_parked('pgtap_s', 'a', NULL, 'r')$$, '4'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.poll('pgtap_s', 100)$$, '3'),
   ($$SELECT eventstore.reset_subscription('pgtap_s', to_time => '-infinity')$$, '0'),
   ($$SELECT eventstore.reset_subscription('pgtap_s')$$, '11'),

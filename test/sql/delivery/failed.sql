@@ -257,6 +257,31 @@ SELECT reg_failed.poll('reg_f7', 100, 'c') IS NOT NULL AS delivered, eventstore.
 SELECT eventstore.replay_parked('reg_f7');
 SELECT reg_failed.poll('reg_f7', 2, 'c'), eventstore.ack('reg_f7', reg_failed.token('c'));
 SELECT eventstore.archive_limit() = eventstore.high_water_mark() AS free;
+-- one event by its position: those of no aggregate alone, those of an aggregate with the earlier ones
+SELECT eventstore.create_subscription('reg_f8', start_position => NULL, partitions => 2);
+SELECT eventstore.high_water_mark() AS start \gset
+SELECT count(eventstore.append_event('L', to_jsonb(n), event_id => 'loose-' || n)) FROM generate_series(1, 3) n;
+SELECT count(eventstore.append_event('L', to_jsonb(n), 'tied')) FROM generate_series(1, 3) n;
+CREATE PROCEDURE reg_failed.park_next() LANGUAGE plpgsql AS $$
+DECLARE
+  event record;
+BEGIN
+  SELECT * INTO event FROM eventstore.poll('reg_f8', 1, 'c');
+  PERFORM eventstore.park('reg_f8', event.delivery, event.position, 'by hand');
+END $$;
+CALL reg_failed.park_next();
+CALL reg_failed.park_next();
+CALL reg_failed.park_next();
+CALL reg_failed.park_next();
+SELECT reg_failed.poll('reg_f8', 10, 'c');
+SELECT position - :start AS n, aggregate_id, behind FROM eventstore.parked_events WHERE subscription = 'reg_f8' ORDER BY 1;
+SELECT eventstore.replay_parked('reg_f8', at_position => :start + 2), eventstore.replay_parked('reg_f8', at_position => :start + 5),
+       eventstore.replay_parked('reg_f8', 'tied', :start + 1), eventstore.replay_parked('reg_f8', at_position => :start + 7);
+SELECT position - :start AS n, replay FROM eventstore.parked_events WHERE subscription = 'reg_f8' ORDER BY 1;
+SELECT eventstore.discard_parked('reg_f8', at_position => :start + 3), eventstore.discard_parked('reg_f8', at_position => :start + 3);
+SELECT position - :start AS n, data FROM eventstore.poll('reg_f8', 10, 'c');
+SELECT eventstore.ack('reg_f8', max(delivery)) FROM eventstore.subscription_partitions WHERE subscription = 'reg_f8';
+SELECT position - :start AS n FROM eventstore.parked_events WHERE subscription = 'reg_f8' ORDER BY 1;
 SET client_min_messages = warning;
 SELECT eventstore.drop_store('reg_failed.events', true);
 SELECT count(*) FROM eventstore.subscription_parked WHERE subscription ~ '^reg_f';

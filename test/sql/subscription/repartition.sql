@@ -82,7 +82,7 @@ SELECT eventstore.park('reg_r', delivery, min(position), 'test') FROM eventstore
 SELECT eventstore.alter_subscription('reg_r', partitions => 16);
 SELECT count(*) > 0 AS delivered, count(*) FILTER (WHERE aggregate_id = 'a1') AS parked FROM eventstore.poll('reg_r', 1000, 'b');
 SELECT eventstore.release('reg_r', 'b') > 0 AS released;
-SELECT eventstore.replay_parked('reg_r', 'a1', 60);
+SELECT eventstore.replay_parked('reg_r', 'a1', 1);
 SELECT position, aggregate_id FROM eventstore.poll('reg_r', 1000, 'b');
 SET client_min_messages = warning;
 SELECT eventstore.drop_store('reg_repartition.events', true);
