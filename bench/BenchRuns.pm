@@ -43,7 +43,12 @@ my %titles = (
   read_type => 'Read events of a type',
   read_correlation => 'Read the events of one correlation',
   read_latest => 'Read the latest events',
-  read_log => 'Read a page of the log');
+  read_log => 'Read a page of the log',
+  follow => 'Follow the log in batches of # events',
+  share => 'Follow the log in batches of # events, 16 partitions',
+  one_event => 'Receive and acknowledge one event at a time, 16 partitions',
+  poll => 'Poll and acknowledge the last # events, 16 partitions',
+  idle_poll => 'Poll without new events, 16 partitions');
 
 # Return the rows of a table, each with "at", its file and line. The values of
 # machine.tsv are text of any form.
@@ -197,14 +202,16 @@ sub label
   return $contestant ? $contestant->{label} : $name;
 }
 
-# Return how many events one transaction of a case appends; 0 if none.
+# Return how many events one transaction of a case appends or consumes; 0 if none.
 sub events_each
 {
   my ($case) = @_;
+  return 1 if $case->{case} eq 'one_event';
+  return $1 if $case->{case} eq 'follow' && $case->{variables} =~ /\bn=(\d+)/;
   return $case->{case} =~ /^(?:append|form|form_text)_(\d+)$/ ? $1 : 0;
 }
 
-# Return the rates of a contestant by round: events a second if it appends,
+# Return the rates of a contestant by round: events a second if it appends or consumes,
 # otherwise transactions a second.
 sub rates
 {

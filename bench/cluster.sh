@@ -61,7 +61,7 @@ expand_scripts() {
   done
 }
 
-# Fetch the packages of the peers, and install each in a database of its own.
+# Fetch the packages of the peers from npm, and install each in a database of its own.
 install_peers() {
   cp -r "$root/bench/peers" "$dir/peers"
   npm install --loglevel=error --ignore-scripts --no-audit --no-fund --no-package-lock --prefix "$dir/peers" >/dev/null
@@ -71,6 +71,22 @@ install_peers() {
   as_pg createdb emmett
   node "$dir/peers/emmett-schema.mjs" >"$dir/peers/emmett.sql"
   sql emmett -f "$dir/peers/emmett.sql"
+  install_pgq
+}
+
+# Fetch Debian's package of PgQ for this server, and unpack it beside the extension:
+# installed, it would bring a daemon. Without such a package PgQ is left out.
+install_pgq() {
+  local package=postgresql-$pg_major-pgq3
+  if [ -n "${PG_CONFIG:-}" ] || ! (cd "$dir/peers" && timeout 60 apt-get -qq download "$package") >/dev/null 2>&1; then
+    pgq=''
+    say "PgQ is left out: Debian has no package $package for this server"
+    return
+  fi
+  as_pg dpkg-deb -x "$dir/peers/$package"_*.deb "$dir/dest"
+  as_pg sed -i "s|\$libdir/||" "$dir/dest$("$pg_config" --sharedir)"/extension/pgq--*.sql
+  as_pg createdb pgq
+  sql pgq -c 'CREATE EXTENSION pgq'
 }
 
 # Make the template databases, except those of the peers.
@@ -83,19 +99,27 @@ make_templates() {
   sql postgres -f "$dir/sql/setup/copy.sql"
 }
 
-# Copy each template that the reading cases need, and load the same events into it.
+# load_copy DATABASE [OPTION]: copy a template, and load the events into the copy.
+load_copy() {
+  as_pg createdb -T "$1" "loaded_$1"
+  as_pg env PGOPTIONS="$(options_of "$1")" psql -qX -o /dev/null -v ON_ERROR_STOP=1 -v events="$read_events" "${@:2}" \
+    -f "$dir/sql/setup/load_events.sql" -f "$dir/sql/setup/load_$1.sql" -d "loaded_$1"
+  sql "loaded_$1" -c 'VACUUM (ANALYZE)'
+}
+
+# Load the same events into a copy of each template that the reading cases need.
 read_events=50000
 load_for_reading() {
   local name
   [ -z "$quick" ] || read_events=2000
   for name in eventstore ${peers:+message_db emmett}; do
-    as_pg createdb -T "$name" "loaded_$name"
-    as_pg env PGOPTIONS="$(options_of "$name")" psql -qX1 -o /dev/null -v ON_ERROR_STOP=1 -v events="$read_events" \
-      -f "$dir/sql/setup/load_events.sql" -f "$dir/sql/setup/load_$name.sql" -d "loaded_$name"
-    sql "loaded_$name" -c 'VACUUM (ANALYZE)'
+    load_copy "$name" -1
     [ "$(count_events "loaded_$name")" -eq $((3 * read_events)) ] || die "$name: not all events were loaded"
   done
 }
+
+# Load these events into queues of PgQ, too.
+load_for_queue() { [ -z "$pgq" ] || load_copy pgq; }
 
 # growth_size CONTESTANT: print how many events its store has at the start.
 growth_size() {
@@ -128,7 +152,9 @@ load_store() {
   said=$(as_pg env PGOPTIONS="$option" timeout 600 pgbench -n -M prepared -c "$growth_loaders" -j "$growth_loaders" \
     -t $((size / 100 / growth_loaders)) -D k=0 -f "$dir/sql/growth/load.sql" growth 2>&1) ||
     die "$1: the events were not loaded"$'\n'"$said"
-  sql growth -c "VACUUM (ANALYZE) ${option##*=}"
+  sql growth -c "VACUUM (ANALYZE) ${option##*=}" -c "SELECT
+    eventstore.create_subscription('${option##*=}-head', '${option##*=}', start_position => $((size - 100)), partitions => 16),
+    eventstore.create_subscription('${option##*=}-idle', '${option##*=}', start_position => $size, partitions => 16)"
 }
 
 # Bring the server into the state of one that has run for long: use all of its
@@ -167,6 +193,7 @@ machine_facts() {
   if [ -n "$peers" ]; then
     fact message-db "$(peer_version @eventide/message-db)"
     fact Emmett "$(peer_version @event-driven-io/emmett-postgresql)"
+    if [ -n "$pgq" ]; then fact PgQ "$(ask pgq 'SELECT pgq.version()')"; else fact PgQ "left out: no package for this server"; fi
   fi
   fact pgbench "$(as_pg pgbench --version | grep -oE '[0-9]+\.[0-9]+' | head -n 1)"
   fact gnuplot "$(gnuplot --version 2>/dev/null | cut -d ' ' -f 2- || true)"

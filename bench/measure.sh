@@ -38,14 +38,25 @@ database_of() {
   esac
 }
 
+# template_of CONTESTANT: print the name of the database of which it gets a copy.
+template_of() {
+  case $case in follow) say "loaded_${template[$1]}" ;; *) say "${template[$1]}" ;; esac
+}
+
+# log_events: print how many events the log has that consumers share.
+log_events() {
+  case $case$quick in share) say 300000 ;; *yes) say 10000 ;; *) say 100000 ;; esac
+}
+
 # fresh CONTESTANT: drop its database, and make it again from the template.
 fresh() {
   local database script=$dir/sql/${folder[$1]}/$case.setup.sql
   database=$(database_of "$1")
   sql postgres -c 'SET client_min_messages = warning' -c "DROP DATABASE IF EXISTS $database WITH (FORCE)" \
-    -c "CREATE DATABASE $database TEMPLATE ${template[$1]}"
+    -c "CREATE DATABASE $database TEMPLATE $(template_of "$1")"
   [ ! -f "$script" ] ||
-    as_pg env PGOPTIONS="$(options_of "$1")" psql -qX -o /dev/null -v ON_ERROR_STOP=1 -f "$script" -d "$database"
+    as_pg env PGOPTIONS="$(options_of "$1")" psql -qX -o /dev/null -v ON_ERROR_STOP=1 \
+      -v rounds="$rounds" -v events="$(log_events)" -f "$script" -d "$database"
 }
 
 # Run a checkpoint. If the case waits for the disk, also write out the file system,
@@ -99,6 +110,7 @@ pgbench_variables() {
   case $group in
     read) printf -- '-D events=%s ' "$read_events" ;;
     growth) printf -- '-D events=%s -D loaders=%s ' "$(growth_size "$1")" "$growth_loaders" ;;
+    subscriptions) printf -- '-D events=%s -D left=0 -D p_delivery=0 -D round=%s ' $((3 * read_events)) "${round:-1}" ;;
   esac
 }
 
@@ -121,6 +133,7 @@ script_of() { say "$dir/sql/${folder[$1]}/$case.sql"; }
 # The options replace the length of a run in cases.tsv.
 bench() {
   local name=$1 count=$clients threads command=() more said
+  [ "$name" != consumer_1 ] || count=1
   [ -z "$quick" ] || [ "$count" -le 2 ] || count=2
   threads=$count
   [ "$threads" -le "$(nproc)" ] || threads=$(nproc)
@@ -140,15 +153,16 @@ wal_position() { ask postgres "SELECT pg_current_wal_insert_lsn() - '0/0'"; }
 
 # run_once CONTESTANT ROUND: run a contestant once, and write the result.
 run_once() {
-  local name=$1 before='' wal=''
+  local name=$1 before='' wal='' events=''
   [ "$group" != contended ] || before=$(count_events "bench_$name")
   [ "$variables" != checkpoint=1 ] || sql postgres -c CHECKPOINT
   case $group in indexes | growth) wal=$(wal_position) ;; esac
   bench "$name" "$(script_of "$name")"
   ran[$name]=$((${ran[$name]:-0} + processed))
-  if [ "$group" = contended ]; then
-    result "$name" "$2" events_per_second \
-      "$(awk "BEGIN { printf \"%.1f\", ($(count_events "bench_$name") - $before) * $tps / $processed }")"
+  [ "$group" != contended ] || events=$(($(count_events "bench_$name") - before))
+  [ "$case" != share ] || events=$(ask "bench_$name" "SELECT bench.consumed('log_$2')")
+  if [ -n "$events" ]; then
+    result "$name" "$2" events_per_second "$(awk "BEGIN { printf \"%.1f\", $events * $tps / $processed }")"
     return
   fi
   result "$name" "$2" tps "$tps"
@@ -179,7 +193,7 @@ measure_rates() {
 # Store the number of events in each database before the first run.
 note_counts() {
   local name database
-  [ "$group" != read ] && [[ $case != read_* ]] || return 0
+  [ "$group" != read ] && [ "$group" != subscriptions ] && [[ $case != read_* ]] && [[ $case != *poll ]] || return 0
   for name in "${names[@]}"; do
     database=$(database_of "$name")
     [ -n "${at_start[$database]:-}" ] || at_start[$database]=$(count_events "$database")
@@ -188,11 +202,13 @@ note_counts() {
 
 # Die unless the tables have the events that they should have: all that were
 # appended, at most that number if some attempts fail, none if all do. If the case only
-# reads, die unless all contestants read the same number of rows.
+# reads, die unless all contestants read the same number of rows. The scripts that follow
+# the log check themselves what they get.
 check_counts() {
   local name database count
   local -A more=()
   if [[ $case == read_* ]]; then check_rows; return; fi
+  [ "$group" != subscriptions ] && [[ $case != *poll ]] || return 0
   for name in "${names[@]}"; do
     database=$(database_of "$name")
     more[$database]=$((${more[$database]:-0} + ran[$name] * $(events_each)))

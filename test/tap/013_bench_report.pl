@@ -32,6 +32,10 @@ read read_aggregate n=10 1 all off 2 eventstore,plain
 growth append_1 - 1 all off 2 small,large
 indexes append_100 - 1 all off 1 all_indexes,without_position
 size append_1 - 1 all off 100t eventstore,plain
+subscriptions follow n=10 1 all off 1 eventstore,plain
+subscriptions share n=10 4 all off 40t eventstore,plain
+subscriptions one_event - 8 all on 2 eventstore,plain
+growth poll n=100 1 all off 1 small,large
 TABLE
   bars => <<'TABLE',
 group case variables clients cores fsync contestant base at_least
@@ -39,6 +43,7 @@ append append_1 - 8 all on eventstore plain 0.90
 append append_1 - 8 all on eventstore emmett 2
 append append_1 - 1 1 off eventstore plain 0.9
 growth append_1 - 1 all off large small 0.80
+subscriptions follow n=10 1 all off eventstore plain 0.70
 TABLE
   indexes => "name serves\nwithout_position the_log\n",
   runs => '',
@@ -158,12 +163,17 @@ my $batch = 'batch append_100 - 1 all off';
 my $growth = 'growth append_1 - 1 all off';
 my $indexes = 'indexes append_100 - 1 all off';
 my $size = 'size append_1 - 1 all off';
+my $follow = 'subscriptions follow n=10 1 all off';
 my $others = runs($batch, 'eventstore', 'tps', 100, 120, 110)
   . runs('read read_aggregate n=10 1 all off', 'eventstore', 'tps', 5)
   . runs($growth, 'small', 'tps', 1000, 1000, 1000) . runs($growth, 'large', 'tps', 800, 500, 1000)
   . runs($indexes, 'all_indexes', 'tps', 100) . runs($indexes, 'all_indexes', 'wal_bytes', 900)
   . runs($indexes, 'without_position', 'tps', 125) . runs($indexes, 'without_position', 'wal_bytes', 830.4)
-  . runs($size, 'plain', 'wal_bytes', 1234.4) . runs($size, 'plain', 'table_bytes', 300) . runs($size, 'plain', 'index_bytes', 200);
+  . runs($size, 'plain', 'wal_bytes', 1234.4) . runs($size, 'plain', 'table_bytes', 300) . runs($size, 'plain', 'index_bytes', 200)
+  . runs($follow, 'eventstore', 'tps', 7) . runs($follow, 'plain', 'tps', 10)
+  . runs('subscriptions share n=10 4 all off', 'eventstore', 'events_per_second', 4321)
+  . runs('subscriptions one_event - 8 all on', 'eventstore', 'tps', 12)
+  . runs('growth poll n=100 1 all off', 'small', 'tps', 30) . runs('growth poll n=100 1 all off', 'large', 'tps', 20);
 my $text = shows(
   'other groups', $others,
   '| the_store | [eventstore/append_100.sql](sql/eventstore/append_100.sql) | 11,000 | 1 | - |',
@@ -175,6 +185,16 @@ my $text = shows(
   'With all_indexes, an event takes 100.0 microseconds and 900 bytes of WAL.',
   '| without_position | the_log | 20.0 | 20 % | - | 70 |',
   '| plain_SQL | 1,234 | 300 | 200 |',
+  '### Follow the log in batches of 10 events, 1 client, fsync off',
+  '| the_store | [eventstore/follow.sql](sql/eventstore/follow.sql) | 70 | 1 | - |',
+  '| plain_SQL | [plain/follow.sql](sql/plain/follow.sql) | 100 | 0.70 | - |',
+  '| Follow the log in batches of 10 events, 1 client, fsync off | the_store : plain_SQL | 0.70 | 0.70 | - | yes |',
+  '### Follow the log in batches of 10 events, 16 partitions, 4 clients, fsync off',
+  '| the_store | [eventstore/share.sql](sql/eventstore/share.sql) | 4,320 | 1 | - |',
+  '| the_store | [eventstore/one_event.sql](sql/eventstore/one_event.sql) | 12 | 1 | - |',
+  '### Poll and acknowledge the last 100 events, 16 partitions, 1 client, fsync off',
+  '|  | script | calls a second | cost, of small_store | range |',
+  '| large_store | [growth/poll.sql](sql/growth/poll.sql) | 20 | 1.50 | - |',
   '| date | 2001-02-03 |',
   '| shared_buffers | 1GB |');
 
@@ -206,9 +226,9 @@ fails('measured twice', qr{/runs\.tsv, line 3: measured twice}, runs => "$good$g
 fails('an unknown group', qr{/runs\.tsv, line 2: .*no place for group "weather"}, runs => "weather rain - 1 all on plain 1 tps 1\n");
 fails('other columns', qr{/machine\.tsv, line 1: the columns have to be: key value}, machine => "name value\n");
 fails('an empty table', qr{/machine\.tsv: empty}, machine => '');
-fails('an unknown contestant', qr{/cases\.tsv, line 9: there is no contestant "nobody"}, cases => "$tables{cases}read read_log - 1 all off 2 nobody\n");
-fails('a bar of no case', qr{/bars\.tsv, line 6: there is no such case}, bars => "$tables{bars}append append_1 - 7 all on eventstore plain 1\n");
-fails('a bar of no contestant', qr{/bars\.tsv, line 6: .* "emmett"}, bars => "$tables{bars}append append_1 - 1 1 off eventstore emmett 1\n");
+fails('an unknown contestant', qr{/cases\.tsv, line 13: there is no contestant "nobody"}, cases => "$tables{cases}read read_log - 1 all off 2 nobody\n");
+fails('a bar of no case', qr{/bars\.tsv, line 7: there is no such case}, bars => "$tables{bars}append append_1 - 7 all on eventstore plain 1\n");
+fails('a bar of no contestant', qr{/bars\.tsv, line 7: .* "emmett"}, bars => "$tables{bars}append append_1 - 1 1 off eventstore emmett 1\n");
 
 # The pictures: one of each group, the same each time, none without gnuplot.
 my $appends = runs($append, 'eventstore', 'tps', 900, 1000) . runs($append, 'plain', 'tps', 1000, 1100);

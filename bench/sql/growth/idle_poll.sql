@@ -1,0 +1,1 @@
+SELECT * FROM eventstore.poll(current_setting('pg_eventstore.store') || '-idle', 100);

@@ -1,0 +1,1 @@
+SELECT eventstore.create_subscription('bench');

@@ -1,0 +1,1 @@
+\ir ../setup/log.sql
