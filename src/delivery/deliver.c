@@ -21,6 +21,7 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -45,20 +46,72 @@ static const PgesStatement at_positions = {
 	1, {INT8ARRAYOID},.custom = true
 };
 
-/* Add an event to the result of a poll. */
+/* The columns of a poll before those of the event, as a row stores them. */
+typedef struct LeadingColumns
+{
+	int64		delivery;
+	int32		attempt;
+	int32		partition;
+} LeadingColumns;
+
+StaticAssertDecl(sizeof(LeadingColumns) == MAXALIGN(sizeof(LeadingColumns)),
+				 "the columns of the event must keep their alignment");
+
+/*
+ * Return a row of the log as it is stored.  A row that is older than a column of its table
+ * is formed anew: it lacks the value of that column.
+ */
+static HeapTuple
+stored_row(TupleTableSlot *row, bool *is_copy)
+{
+	HeapTuple	tuple = ExecFetchSlotHeapTuple(row, false, is_copy);
+
+	if (HeapTupleHeaderGetNatts(tuple->t_data) == PGES_NUM_COLUMNS)
+		return tuple;
+	slot_getallattrs(row);
+	*is_copy = true;
+	return heap_form_tuple(row->tts_tupleDescriptor, row->tts_values, row->tts_isnull);
+}
+
+/* Return the bits of the columns of an event that are not null. */
+static bits16
+present_columns(HeapTuple event)
+{
+	const bits8 *bits = event->t_data->t_bits;
+
+	return HeapTupleHasNulls(event) ? bits[0] | bits[1] << 8 : (1 << PGES_NUM_COLUMNS) - 1;
+}
+
+/*
+ * Add an event to the result of a poll.  Its columns are copied in one piece, as they are
+ * stored.  To take the row apart and to form another one takes much longer.
+ */
 static void
 put_event(PgesDelivery *delivery, const PgesPartition *partition, int attempt, TupleTableSlot *row)
 {
-	Datum		values[LEADING_COLUMNS + PGES_NUM_COLUMNS];
-	bool		nulls[LEADING_COLUMNS + PGES_NUM_COLUMNS] = {false};
+	LeadingColumns leading = {delivery->token, attempt, partition->number};
+	bool		is_copy;
+	HeapTuple	event = stored_row(row, &is_copy);
+	Size		head = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(LEADING_COLUMNS + PGES_NUM_COLUMNS));
+	Size		size = event->t_len - event->t_data->t_hoff;
+	HeapTupleData result = {.t_len = head + sizeof(leading) + size};
+	bits16		present = present_columns(event) << LEADING_COLUMNS | ((1 << LEADING_COLUMNS) - 1);
+	char	   *data;
 
-	values[0] = Int64GetDatum(delivery->token);
-	values[1] = Int32GetDatum(attempt);
-	values[2] = Int32GetDatum(partition->number);
-	slot_getallattrs(row);
-	memcpy(&values[LEADING_COLUMNS], row->tts_values, sizeof(Datum) * PGES_NUM_COLUMNS);
-	memcpy(&nulls[LEADING_COLUMNS], row->tts_isnull, sizeof(bool) * PGES_NUM_COLUMNS);
-	tuplestore_putvalues(delivery->result->setResult, delivery->result->setDesc, values, nulls);
+	result.t_data = palloc0(result.t_len);
+	result.t_data->t_infomask = event->t_data->t_infomask & (HEAP_HASVARWIDTH | HEAP_HASEXTERNAL);
+	result.t_data->t_infomask |= HEAP_HASNULL;
+	result.t_data->t_hoff = head;
+	HeapTupleHeaderSetNatts(result.t_data, LEADING_COLUMNS + PGES_NUM_COLUMNS);
+	result.t_data->t_bits[0] = present & 0xFF;
+	result.t_data->t_bits[1] = present >> 8;
+	data = (char *) result.t_data + head;
+	memcpy(data, &leading, sizeof(leading));
+	memcpy(data + sizeof(leading), (char *) event->t_data + event->t_data->t_hoff, size);
+	tuplestore_puttuple(delivery->result->setResult, &result);
+	pfree(result.t_data);
+	if (is_copy)
+		heap_freetuple(event);
 	delivery->count++;
 }
 
@@ -248,7 +301,7 @@ finish_without_events(const PgesDelivery *delivery, PgesPartition *partition, in
 
 /*
  * Write what a scan up to a position has done with the partitions.  One statement writes
- * those from which only events were delivered.
+ * those from which only events were delivered, if they are several.
  */
 static void
 finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int64 end)
@@ -260,7 +313,7 @@ finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int6
 	{
 		PgesPartition *partition = &partitions->rows[i];
 		int64		scanned_to = Min(end, partition->bound);
-		bool		special = partition->changed || partition->nfloors > 0;
+		bool		special = partition->changed || partition->nfloors > 0 || partitions->n == 1;
 
 		if (partition->failed_attempts > 0)
 			partition->error = exhaustion(partition->failed_attempts);

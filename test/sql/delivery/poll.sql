@@ -318,6 +318,32 @@ UPDATE eventstore.subscription_progress SET checkpoint = 100000 WHERE subscripti
 SELECT * FROM eventstore.poll('reg_p8');
 \echo :LAST_ERROR_SQLSTATE
 
+-- every column, null or not: of the store, of the store and its archive, of a store with another column
+SELECT eventstore.create_store('reg_poll.columns', 'off');
+INSERT INTO reg_poll.columns (event_type, correlation_id, causation_id, aggregate_id, aggregate_type, data, metadata)
+SELECT 'T' || n, CASE WHEN n & 1 > 0 THEN 'r' || n END, CASE WHEN n & 2 > 0 THEN 's' || n END, CASE WHEN n & 4 > 0 THEN 'a' || n END,
+       CASE WHEN n & 8 > 0 THEN 'A' END, to_jsonb(repeat('x' || n, n * n * n)), CASE WHEN n & 16 > 0 THEN to_jsonb(n) END
+  FROM generate_series(0, 31) n;
+CREATE FUNCTION reg_poll.same(name text) RETURNS text LANGUAGE sql AS $$
+  WITH p AS MATERIALIZED (SELECT * FROM eventstore.poll(name, 100)),
+       e AS (SELECT position, event_id, event_type, occurred_at, correlation_id, causation_id, aggregate_id, aggregate_type, aggregate_version, data, metadata FROM p),
+       r AS MATERIALIZED (SELECT * FROM eventstore.read_events(store => 'reg_poll.columns'))
+  SELECT format('%s events, %s differ, %s are missing, attempts %s to %s, partitions %s to %s, deliveries %s', count(*), (SELECT count(*) FROM (TABLE e EXCEPT TABLE r) d),
+           (SELECT count(*) FROM (TABLE r EXCEPT TABLE e) d), min(attempt), max(attempt), min(partition), max(partition), count(DISTINCT delivery)) FROM p
+$$;
+SELECT eventstore.create_subscription('reg_columns' || n, 'reg_poll.columns') FROM generate_series(1, 3) n;
+SELECT reg_poll.same('reg_columns1');
+SELECT eventstore.create_archive('reg_poll.columns');
+SELECT count(eventstore.reset_subscription('reg_columns' || n, NULL::bigint)) FROM generate_series(1, 3) n;
+SELECT eventstore.archive_events(before_position => 17, store => 'reg_poll.columns');
+SELECT eventstore.reset_subscription('reg_columns' || n, 0) FROM generate_series(2, 3) n;
+SELECT reg_poll.same('reg_columns2');
+ALTER TABLE reg_poll.columns ADD COLUMN extra text DEFAULT 'more';
+SELECT reg_poll.same('reg_columns3');
+SET client_min_messages = warning;
+SELECT eventstore.drop_store('reg_poll.columns', true);
+RESET client_min_messages;
+
 -- row security
 CREATE ROLE reg_poll_reader;
 GRANT USAGE ON SCHEMA eventstore, reg_poll TO reg_poll_reader;
