@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 
 #include "base/act_as.h"
+#include "base/compat.h"
 #include "base/ddl.h"
 #include "base/own_object.h"
 
@@ -181,6 +182,38 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 	pges_become_again(&caller);
 	table_close(rel, NoLock);
 	return written;
+}
+
+/*
+ * Let a function take the rows of a table whose primary key begins with a text of
+ * collation "C", in the order of the key, under the latest snapshot at every isolation
+ * level.  A statement that reads them takes several times as long.
+ */
+void
+pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void *arg)
+{
+	Relation	rel = pges_open_own_table(table, AccessShareLock);
+	Oid			indexid = pges_primary_key_compat(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	Relation	index;
+	ScanKeyData scankey;
+	SysScanDesc scan;
+	HeapTuple	row;
+
+	if (!OidIsValid(indexid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table eventstore.%s has no primary key", table->name),
+				 errhint("A superuser can put it back.")));
+	index = index_open(indexid, AccessShareLock);
+	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
+	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &scankey);
+	while ((row = systable_getnext_ordered(scan, ForwardScanDirection)) != NULL)
+		take(row, RelationGetDescr(rel), arg);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, NoLock);
 }
 
 /*

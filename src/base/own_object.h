@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "executor/spi.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
@@ -23,7 +25,7 @@ typedef struct PgesOwnTable
 {
 	const char *name;
 	int			ncolumns;
-	PgesOwnColumn columns[8];
+	PgesOwnColumn columns[18];
 } PgesOwnTable;
 
 #define PGES_OWN_MAX_PARAMS 20
@@ -53,6 +55,10 @@ extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);
 
+/* Takes a row of a table, which is valid during the call. */
+typedef void (*PgesTakeRow) (HeapTuple row, TupleDesc desc, void *arg);
+
+extern void pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void *arg);
 extern bool pges_is_own_table_empty(const PgesOwnTable *table);
 extern uint64 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values,
 									 const bool *nulls);

@@ -12,10 +12,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -25,27 +27,9 @@
 #include "subscription/subscription.h"
 #include "table/table.h"
 
-static PgesOwnStatement count_alive = {
-	{&pges_consumer_rows, &pges_partition_rows}, true,
-	"SELECT pg_catalog.count(*) FROM ("
-	"SELECT c.consumer FROM eventstore.subscription_consumers c "
-	"WHERE c.subscription OPERATOR(pg_catalog.=) $1 "
-	"AND c.seen_at OPERATOR(pg_catalog.>) $3 AND c.seen_at OPERATOR(pg_catalog.<) $4 "
-	"UNION SELECT COALESCE(p.consumer, p.delivery::pg_catalog.text COLLATE pg_catalog.\"C\") "
-	"FROM eventstore.subscription_progress p WHERE p.subscription OPERATOR(pg_catalog.=) $1 "
-	"AND p.delivery IS NOT NULL AND p.lease_until OPERATOR(pg_catalog.>) $5 "
-	"AND p.lease_until OPERATOR(pg_catalog.<=) $6) a "
-	"WHERE $2 IS NULL OR a.consumer OPERATOR(pg_catalog.<>) $2",
-	6, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
-
-static PgesOwnStatement seen_lately = {
-	{&pges_consumer_rows}, true,
-	"SELECT 1 FROM eventstore.subscription_consumers "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND consumer OPERATOR(pg_catalog.=) $2 "
-	"AND seen_at OPERATOR(pg_catalog.>) $3 AND seen_at OPERATOR(pg_catalog.<=) $4",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-};
+/* The columns of eventstore.subscription_consumers. */
+#define CONSUMER_NAME 2
+#define CONSUMER_SEEN_AT 3
 
 static PgesOwnStatement note_consumer = {
 	{&pges_consumer_rows}, false,
@@ -101,6 +85,50 @@ pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
+/* Consumers that are being counted. */
+typedef struct Census
+{
+	const PgesSubscription *subscription;
+	const char *self;			/* NULL: without a name */
+	TimestampTz now;
+	bool		noted;			/* self was seen lately */
+	List	   *others;			/* names of those alive; some are listed twice */
+} Census;
+
+/* Add a consumer to a census. */
+static void
+add_consumer(Census *census, const char *name)
+{
+	if (census->self == NULL || strcmp(name, census->self) != 0)
+		census->others = lappend(census->others, unconstify(char *, name));
+}
+
+/* Take a row of subscription_consumers into a census. */
+static void
+count_seen(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Census	   *census = arg;
+	int64		lease = census->subscription->lease;
+	bool		isnull;
+	char	   *name = TextDatumGetCString(heap_getattr(row, CONSUMER_NAME, desc, &isnull));
+	TimestampTz seen_at = DatumGetTimestampTz(heap_getattr(row, CONSUMER_SEEN_AT, desc, &isnull));
+
+	if (seen_at > census->now - lease && seen_at < census->now + lease)
+		add_consumer(census, name);
+	if (census->self && strcmp(name, census->self) == 0)
+		census->noted = seen_at > census->now - lease / 4 && seen_at <= census->now;
+}
+
+/* Read which consumers were seen. */
+static Census
+read_consumers(const PgesSubscription *subscription, const char *consumer)
+{
+	Census		census = {subscription, consumer, GetCurrentTimestamp()};
+
+	pges_scan_own_rows(&pges_consumer_rows, subscription->key, count_seen, &census);
+	return census;
+}
+
 /*
  * Note that a consumer is alive, unless that was noted a short time ago.  Return whether
  * a row was written.  The caller has locked the name.
@@ -108,43 +136,71 @@ pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer)
 bool
 pges_note_consumer(const PgesSubscription *subscription, const char *consumer)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		name = consumer ? CStringGetTextDatum(consumer) : (Datum) 0;
-	Datum		lately[] = {subscription->key, name, TimestampTzGetDatum(now - subscription->lease / 4),
-	TimestampTzGetDatum(now)};
-	Datum		note[] = {subscription->key, name, TimestampTzGetDatum(now)};
-	Datum		old[] = {subscription->key, TimestampTzGetDatum(now - 2 * subscription->lease)};
-	bool		write;
+	Census		census;
+	Datum		note[3];
+	Datum		old[2];
 
 	if (consumer == NULL)
 		return false;
+	census = read_consumers(subscription, consumer);
+	if (census.noted)
+		return false;
+	note[0] = old[0] = subscription->key;
+	note[1] = CStringGetTextDatum(consumer);
+	note[2] = TimestampTzGetDatum(census.now);
+	old[1] = TimestampTzGetDatum(census.now - 2 * subscription->lease);
 	SPI_connect();
-	write = pges_run_own_statement(&seen_lately, lately, NULL) == 0;
-	if (write)
-	{
-		(void) pges_run_own_statement(&note_consumer, note, NULL);
-		(void) pges_run_own_statement(&forget_old_consumers, old, NULL);
-	}
+	(void) pges_run_own_statement(&note_consumer, note, NULL);
+	(void) pges_run_own_statement(&forget_old_consumers, old, NULL);
 	SPI_finish();
-	return write;
+	return true;
 }
 
-/* Return how many partitions a consumer may have, if all consumers get the same. */
-int
-pges_fair_share(const PgesSubscription *subscription, const char *consumer)
+/* Compare two names in a list. */
+static int
+compare_names(const ListCell *a, const ListCell *b)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[] = {subscription->key, consumer ? CStringGetTextDatum(consumer) : (Datum) 0,
-		TimestampTzGetDatum(now - subscription->lease), TimestampTzGetDatum(now + subscription->lease),
-	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
-	bool		nulls[lengthof(values)] = {false, consumer == NULL};
-	int64		alive;
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* Return the number of different names in a list. */
+static int
+count_names(List *names)
+{
+	const char *last = NULL;
+	int			count = 0;
+	ListCell   *lc;
+
+	list_sort(names, compare_names);
+	foreach(lc, names)
+	{
+		if (last == NULL || strcmp(lfirst(lc), last) != 0)
+			count++;
+		last = lfirst(lc);
+	}
+	return count;
+}
+
+/*
+ * Return how many partitions a consumer may have, if all consumers get the same.
+ * "leased" are the partitions that belong to consumers.
+ */
+int
+pges_fair_share(const PgesSubscription *subscription, const char *consumer, const PgesPartitions *leased)
+{
+	Census		census;
+	int			alive;
 
 	if (subscription->partitions == 1)
 		return 1;
-	SPI_connect();
-	(void) pges_run_own_statement(&count_alive, values, nulls);
-	alive = pges_found_int64(1, 0) + 1;
-	SPI_finish();
+	census = read_consumers(subscription, consumer);
+	for (int i = 0; i < leased->n; i++)
+	{
+		const PgesPartition *partition = &leased->rows[i];
+
+		add_consumer(&census, partition->consumer ? partition->consumer :
+					 psprintf(INT64_FORMAT, partition->delivery));
+	}
+	alive = count_names(census.others) + 1;
 	return (subscription->partitions + alive - 1) / alive;
 }

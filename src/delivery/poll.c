@@ -12,7 +12,7 @@
  *	P2	If the consumer has a delivery, lock its partitions, and deliver their events
  *		again, with a new token (deliver.c).  The old token is void.
  *	P3	Otherwise scan the log from the lowest checkpoint of the free partitions, until
- *		it is known which of them have events.  If none has, return: nothing was
+ *		enough of them are known to have events.  If none has, return: nothing was
  *		written and nothing locked.
  *	P4	Lock partitions that have events, but not those that are locked, and not more
  *		than the fair share of the consumer.  If all of them are locked, go on with P3
@@ -44,6 +44,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -81,6 +82,9 @@ typedef struct Poll
 	PgesDelivery delivery;
 	bool		wrote;			/* the call has written something */
 	int64		mark;			/* of the last step */
+	PgesPartitions leased;		/* belonged to consumers when the rows were
+								 * read */
+	int			share;			/* of the consumer, of the partitions */
 	int			nap;			/* in ms; grows while the call waits */
 } Poll;
 
@@ -107,22 +111,23 @@ highest(const PgesPartitions *partitions)
 	return result;
 }
 
-/* Keep those of the partitions that are free and due.  Return whether others are leased. */
-static bool
-keep_available(PgesPartitions *partitions)
+/* Keep those of the partitions that are free and due, and set aside those that are leased. */
+static void
+keep_available(PgesPartitions *partitions, PgesPartitions *leased)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	bool		leased = false;
 	int			n = 0;
 
+	leased->n = 0;
+	leased->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
 	for (int i = 0; i < partitions->n; i++)
 	{
-		leased |= pges_is_leased(&partitions->rows[i], now);
+		if (pges_is_leased(&partitions->rows[i], now))
+			leased->rows[leased->n++] = partitions->rows[i];
 		if (pges_is_available(&partitions->rows[i], now))
 			partitions->rows[n++] = partitions->rows[i];
 	}
 	partitions->n = n;
-	return leased;
 }
 
 /* Return whether the consumer has a delivery. */
@@ -168,7 +173,7 @@ deliver_again(Poll *poll)
 /* What P3 has found. */
 typedef struct Look
 {
-	int			partitions;		/* to look at */
+	int			enough;			/* partitions with events */
 	int			with_events;
 	int64		first;			/* position of the first event found */
 	int64		from;			/* of the scan */
@@ -176,7 +181,7 @@ typedef struct Look
 	bool		replay;			/* there are events to replay */
 } Look;
 
-/* Take an event for a look; return false if all partitions are known to have events. */
+/* Take an event for a look; return false if enough partitions are known to have events. */
 static bool
 look_at_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
@@ -187,21 +192,36 @@ look_at_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 	if (!partition->has_events)
 		look->with_events++;
 	partition->has_events = true;
-	return look->with_events < look->partitions;
+	return look->with_events < look->enough;
 }
 
-/* P3: find which of the partitions have events to deliver.  Return whether any has. */
+/*
+ * Return how many partitions with events are enough for a poll: as many as it can lock, for
+ * each of the consumers, because others may be locking the same ones.
+ */
+static int
+enough_partitions(const Poll *poll)
+{
+	int			consumers = (poll->subscription->partitions + poll->share - 1) / poll->share;
+
+	return Min(poll->share, poll->delivery.max_count) * consumers;
+}
+
+/* P3: find partitions that have events to deliver, enough or all.  Return whether any has. */
 static bool
-find_events(const Poll *poll, PgesPartitions *partitions, Look *look)
+find_events(Poll *poll, PgesPartitions *partitions, bool all, Look *look)
 {
 	PgesScan	scan;
 
 	memset(look, 0, sizeof(Look));
-	look->partitions = partitions->n;
 	look->from = look->to = lowest(partitions);
 	look->replay = pges_find_replays(poll->subscription, partitions);
-	if (look->replay || look->from >= poll->mark)
-		return look->replay;
+	if (!look->replay && look->from >= poll->mark)
+		return false;
+	poll->share = pges_fair_share(poll->subscription, poll->delivery.consumer, &poll->leased);
+	if (look->replay)
+		return true;
+	look->enough = all ? partitions->n : Min(enough_partitions(poll), partitions->n);
 	pges_begin_scan(&scan, poll->subscription, partitions, look_at_event, look);
 	scan.look_ahead = LOOK_AHEAD;
 	look->to = pges_scan_log(&scan, look->from, poll->mark, LOOK_AHEAD);
@@ -261,11 +281,10 @@ delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Lo
 static PollResult
 take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 {
-	int			share = pges_fair_share(poll->subscription, poll->delivery.consumer);
 	PgesPartitions taken;
 
 	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(available, true),
-						 Min(share, poll->delivery.max_count), &taken);
+						 Min(poll->share, poll->delivery.max_count), &taken);
 	if (poll->subscription->partitions > 1)
 		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
 	if (taken.n == 0)
@@ -276,7 +295,7 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 		pges_deliver_replays(&poll->delivery, &taken);
 	else
 		pges_deliver(&poll->delivery, &taken, delivery_start(&taken, available, look), poll->mark);
-	(void) advance_quiet(poll, available, look, share - taken.n,
+	(void) advance_quiet(poll, available, look, poll->share - taken.n,
 						 IsTransactionBlock() ? BLOCK_MIN_ADVANCE : PGES_MIN_ADVANCE);
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
 }
@@ -315,11 +334,14 @@ find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, boo
 static PollResult
 take_events(Poll *poll, PgesPartitions *partitions)
 {
-	bool		leased = keep_available(partitions);
+	bool		leased;
+	bool		all = false;
 	Look		look = {0};
 	PollResult	result;
 
-	while (partitions->n > 0 && find_events(poll, partitions, &look))
+	keep_available(partitions, &poll->leased);
+	leased = poll->leased.n > 0;
+	while (partitions->n > 0 && find_events(poll, partitions, all, &look))
 	{
 		if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
 			return POLL_NOTHING;
@@ -329,7 +351,7 @@ take_events(Poll *poll, PgesPartitions *partitions)
 		if (result != POLL_NOTHING)
 			return result;
 		keep_quiet(partitions);
-		leased = true;
+		leased = all = true;
 	}
 	return find_nothing(poll, partitions, &look, leased);
 }
@@ -425,17 +447,13 @@ run_poll(Poll *poll, PgesSubscription *subscription, TimestampTz end)
 static int64
 make_token(void)
 {
-	uint64		token;
+	int64		token;
 
 	do
 	{
-		if (!pg_strong_random(&token, sizeof(token)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate a random number")));
-		token >>= 11;
+		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 11);
 	} while (token == 0);
-	return (int64) token;
+	return token;
 }
 
 /* Return the time until which to wait; raise an error if the argument is negative. */

@@ -65,7 +65,8 @@ extern int64 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit);
 extern bool pges_lock_consumer(const PgesSubscription *subscription, const char *consumer);
 extern void pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer);
 extern bool pges_note_consumer(const PgesSubscription *subscription, const char *consumer);
-extern int	pges_fair_share(const PgesSubscription *subscription, const char *consumer);
+extern int	pges_fair_share(const PgesSubscription *subscription, const char *consumer,
+							const PgesPartitions *leased);
 
 /* in deliver.c */
 extern void pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark);

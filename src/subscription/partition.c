@@ -31,8 +31,9 @@
 #include "base/own_object.h"
 #include "subscription/subscription.h"
 
+/* Returns the columns in the order of the table. */
 #define SELECT_PARTITIONS \
-	"SELECT partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
+	"SELECT subscription, partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
 	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
 	"retry_at, stopped, last_delivery, delivered_at, rate " \
 	"FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
@@ -45,9 +46,8 @@
 	"AND NOT stopped AND (retry_at IS NULL OR retry_at OPERATOR(pg_catalog.<=) $4 " \
 	"OR retry_at OPERATOR(pg_catalog.>) $5) "
 
-/* How to read each set of partitions. */
+/* How to lock each set of partitions. */
 static PgesOwnStatement select_partitions[] = {
-	[PGES_READ_ALL] = {{&pges_partition_rows}, true, SELECT_PARTITIONS IN_ORDER, 1, {TEXTOID}},
 	[PGES_LOCK_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE", 1, {TEXTOID}},
 	[PGES_TRY_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE SKIP LOCKED", 1, {TEXTOID}},
 	[PGES_LOCK_OF_DELIVERY] = {
@@ -211,31 +211,83 @@ set_floors(PgesPartition *partition, Datum array)
 static void
 read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 {
-	Datum		values[19];
-	bool		nulls[19];
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
 
 	heap_deform_tuple(row, desc, values, nulls);
 	memset(partition, 0, sizeof(PgesPartition));
-	partition->number = DatumGetInt32(values[0]);
-	partition->first_slot = DatumGetInt32(values[1]);
-	partition->last_slot = DatumGetInt32(values[2]);
-	partition->checkpoint = DatumGetInt64(values[3]);
-	if (!nulls[4])
-		set_floors(partition, values[4]);
-	partition->delivery = nulls[5] ? 0 : DatumGetInt64(values[5]);
-	partition->consumer = nulls[6] ? NULL : TextDatumGetCString(values[6]);
-	partition->lease_until = nulls[7] ? 0 : DatumGetTimestampTz(values[7]);
-	partition->delivered = DatumGetInt32(values[8]);
-	partition->delivered_to = DatumGetInt64(values[9]);
-	partition->scanned_to = DatumGetInt64(values[10]);
-	partition->replaying = DatumGetBool(values[11]);
-	partition->attempt = DatumGetInt32(values[12]);
-	partition->suspect_to = DatumGetInt64(values[13]);
-	partition->retry_at = nulls[14] ? 0 : DatumGetTimestampTz(values[14]);
-	partition->stopped = DatumGetBool(values[15]);
-	partition->last_delivery = nulls[16] ? 0 : DatumGetInt64(values[16]);
-	partition->delivered_at = nulls[17] ? 0 : DatumGetTimestampTz(values[17]);
-	partition->rate = DatumGetFloat8(values[18]);
+	partition->number = DatumGetInt32(values[1]);
+	partition->first_slot = DatumGetInt32(values[2]);
+	partition->last_slot = DatumGetInt32(values[3]);
+	partition->checkpoint = DatumGetInt64(values[4]);
+	if (!nulls[5])
+		set_floors(partition, values[5]);
+	partition->delivery = nulls[6] ? 0 : DatumGetInt64(values[6]);
+	partition->consumer = nulls[7] ? NULL : TextDatumGetCString(values[7]);
+	partition->lease_until = nulls[8] ? 0 : DatumGetTimestampTz(values[8]);
+	partition->delivered = DatumGetInt32(values[9]);
+	partition->delivered_to = DatumGetInt64(values[10]);
+	partition->scanned_to = DatumGetInt64(values[11]);
+	partition->replaying = DatumGetBool(values[12]);
+	partition->attempt = DatumGetInt32(values[13]);
+	partition->suspect_to = DatumGetInt64(values[14]);
+	partition->retry_at = nulls[15] ? 0 : DatumGetTimestampTz(values[15]);
+	partition->stopped = DatumGetBool(values[16]);
+	partition->last_delivery = nulls[17] ? 0 : DatumGetInt64(values[17]);
+	partition->delivered_at = nulls[18] ? 0 : DatumGetTimestampTz(values[18]);
+	partition->rate = DatumGetFloat8(values[19]);
+	pfree(values);
+	pfree(nulls);
+}
+
+/* Partitions that are being read. */
+typedef struct Reading
+{
+	PgesPartitions *partitions;
+	int			room;			/* for how many there is memory */
+} Reading;
+
+/* Add a row to the partitions that are being read. */
+static void
+add_partition(HeapTuple row, TupleDesc desc, void *arg)
+{
+	Reading    *reading = arg;
+	PgesPartitions *partitions = reading->partitions;
+
+	if (partitions->n == reading->room)
+	{
+		reading->room *= 2;
+		partitions->rows = repalloc(partitions->rows, sizeof(PgesPartition) * reading->room);
+	}
+	read_partition(&partitions->rows[partitions->n++], row, desc);
+}
+
+/* Read all partitions of a subscription. */
+static void
+read_all_partitions(const PgesSubscription *subscription, PgesPartitions *partitions)
+{
+	Reading		reading = {partitions, Max(subscription->partitions, 1)};
+
+	partitions->n = 0;
+	partitions->rows = palloc(sizeof(PgesPartition) * reading.room);
+	pges_scan_own_rows(&pges_partition_rows, subscription->key, add_partition, &reading);
+}
+
+/* Read and lock a set of partitions. */
+static void
+lock_partitions(PgesPartitionSet set, const Datum *values, PgesPartitions *partitions)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext spi;
+
+	SPI_connect();
+	partitions->n = pges_run_own_statement(&select_partitions[set], values, NULL);
+	spi = MemoryContextSwitchTo(context);
+	partitions->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
+	for (int i = 0; i < partitions->n; i++)
+		read_partition(&partitions->rows[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	MemoryContextSwitchTo(spi);
+	SPI_finish();
 }
 
 /*
@@ -247,20 +299,14 @@ void
 pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set, Datum which,
 					 int limit, PgesPartitions *partitions)
 {
-	MemoryContext context = CurrentMemoryContext;
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[] = {subscription->key, which, Int64GetDatum(limit),
 	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
-	MemoryContext spi;
 
-	SPI_connect();
-	partitions->n = pges_run_own_statement(&select_partitions[set], values, NULL);
-	spi = MemoryContextSwitchTo(context);
-	partitions->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
-	for (int i = 0; i < partitions->n; i++)
-		read_partition(&partitions->rows[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-	MemoryContextSwitchTo(spi);
-	SPI_finish();
+	if (set == PGES_READ_ALL)
+		read_all_partitions(subscription, partitions);
+	else
+		lock_partitions(set, values, partitions);
 }
 
 /* Write a partition, whose row the transaction has locked. */

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
@@ -26,7 +27,7 @@
 #include "table/table.h"
 
 const PgesOwnTable pges_definition_rows = {
-	"subscription_definitions", 8,
+	"subscription_definitions", 12,
 	{
 		{"subscription", TEXTOID},
 		{"owner", NAMEOID},
@@ -35,7 +36,11 @@ const PgesOwnTable pges_definition_rows = {
 		{"partitions", INT4OID},
 		{"next_partitions", INT4OID},
 		{"lease", INTERVALOID},
-		{"max_attempts", INT4OID}
+		{"max_attempts", INT4OID},
+		{"backoff", INTERVALOID},
+		{"on_exhausted", TEXTOID},
+		{"paused", BOOLOID},
+		{"store", InvalidOid}
 	}
 };
 
@@ -45,7 +50,7 @@ const PgesOwnTable pges_parked_rows = {
 };
 
 const PgesOwnTable pges_partition_rows = {
-	"subscription_progress", 8,
+	"subscription_progress", 18,
 	{
 		{"subscription", TEXTOID},
 		{"partition", INT4OID},
@@ -54,7 +59,17 @@ const PgesOwnTable pges_partition_rows = {
 		{"checkpoint", INT8OID},
 		{"floors", INT8ARRAYOID},
 		{"delivery", INT8OID},
-		{"consumer", TEXTOID}
+		{"consumer", TEXTOID},
+		{"lease_until", TIMESTAMPTZOID},
+		{"delivered", INT4OID},
+		{"delivered_to", INT8OID},
+		{"scanned_to", INT8OID},
+		{"replaying", BOOLOID},
+		{"attempt", INT4OID},
+		{"suspect_to", INT8OID},
+		{"retry_at", TIMESTAMPTZOID},
+		{"stopped", BOOLOID},
+		{"last_delivery", INT8OID}
 	}
 };
 
@@ -63,13 +78,14 @@ const PgesOwnTable pges_consumer_rows = {
 	{{"subscription", TEXTOID}, {"consumer", TEXTOID}, {"seen_at", TIMESTAMPTZOID}}
 };
 
-#define FIND \
-	"SELECT owner, event_types, aggregate_types, partitions, COALESCE(next_partitions, 0), lease, " \
-	"max_attempts, backoff, on_exhausted, paused, store::pg_catalog.oid " \
-	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1"
-
-static PgesOwnStatement find = {{&pges_definition_rows}, true, FIND, 1, {TEXTOID}};
-static PgesOwnStatement find_and_lock = {{&pges_definition_rows}, false, FIND " FOR UPDATE", 1, {TEXTOID}};
+/* Returns the columns in the order of the table. */
+static PgesOwnStatement find_and_lock = {
+	{&pges_definition_rows}, false,
+	"SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, lease, "
+	"max_attempts, backoff, on_exhausted, paused, store "
+	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+	1, {TEXTOID}
+};
 
 static PgesOwnStatement lowest_checkpoint = {
 	{&pges_definition_rows, &pges_partition_rows}, true,
@@ -173,33 +189,57 @@ check_member(const PgesSubscription *subscription)
 			 errhint("A superuser can give it to another role: eventstore.alter_subscription(..., owner => ...).")));
 }
 
-/* Return a column of the row that SPI found, or 0 for null. */
+/* Return a copy of an array of types; 0 for null. */
 static Datum
-found(int column)
+types_of(Datum value, bool isnull)
 {
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? (Datum) 0 : value;
+	return isnull ? (Datum) 0 : PointerGetDatum(DatumGetArrayTypePCopy(value));
 }
 
-/* Return a copy of an array of types that SPI found, in "context"; 0 for null. */
-static Datum
-found_types(MemoryContext context, int column)
-{
-	Datum		value = found(column);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	Datum		copy = value == (Datum) 0 ? value : PointerGetDatum(DatumGetArrayTypePCopy(value));
-
-	MemoryContextSwitchTo(caller);
-	return copy;
-}
-
-/* Return an interval that SPI found, in microseconds. */
+/* Return an interval in microseconds. */
 static int64
-found_interval(int column)
+microseconds_of(Datum value)
 {
-	return (int64) (pges_interval_seconds(DatumGetIntervalP(found(column))) * USECS_PER_SEC);
+	return (int64) (pges_interval_seconds(DatumGetIntervalP(value)) * USECS_PER_SEC);
+}
+
+/* Read a row of subscription_definitions; what it points to is in the current memory context. */
+static void
+read_definition(HeapTuple row, TupleDesc desc, void *arg)
+{
+	PgesSubscription *result = arg;
+	Datum	   *values = palloc(sizeof(Datum) * desc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * desc->natts);
+
+	heap_deform_tuple(row, desc, values, nulls);
+	result->owner_name = pstrdup(NameStr(*DatumGetName(values[1])));
+	result->event_types = types_of(values[2], nulls[2]);
+	result->aggregate_types = types_of(values[3], nulls[3]);
+	result->partitions = DatumGetInt32(values[4]);
+	result->next_partitions = nulls[5] ? 0 : DatumGetInt32(values[5]);
+	result->lease = microseconds_of(values[6]);
+	result->max_attempts = DatumGetInt32(values[7]);
+	result->backoff = microseconds_of(values[8]);
+	result->on_exhausted = pges_parse_on_exhausted(TextDatumGetCString(values[9]));
+	result->paused = DatumGetBool(values[10]);
+	result->relid = DatumGetObjectId(values[11]);
+}
+
+/* Read the definition of a subscription, if there is one, and lock its row. */
+static void
+lock_definition(PgesSubscription *subscription)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext spi;
+
+	SPI_connect();
+	if (pges_run_own_statement(&find_and_lock, &subscription->key, NULL) > 0)
+	{
+		spi = MemoryContextSwitchTo(context);
+		read_definition(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, subscription);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
 }
 
 /*
@@ -209,30 +249,20 @@ found_interval(int column)
 PgesSubscription *
 pges_look_up_subscription(const char *name, bool lock)
 {
-	MemoryContext context = CurrentMemoryContext;
 	PgesSubscription *result = palloc0(sizeof(PgesSubscription));
 
 	result->name = pstrdup(name);
 	result->key = CStringGetTextDatum(name);
-	SPI_connect();
-	if (pges_run_own_statement(lock ? &find_and_lock : &find, &result->key, NULL) == 0)
+	if (lock)
+		lock_definition(result);
+	else
+		pges_scan_own_rows(&pges_definition_rows, result->key, read_definition, result);
+	if (result->owner_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("subscription \"%s\" does not exist", name),
 				 errhint("View eventstore.subscriptions shows the subscriptions; eventstore.create_subscription() creates one.")));
-	result->owner_name = MemoryContextStrdup(context, NameStr(*DatumGetName(found(1))));
 	result->owner = get_role_oid(result->owner_name, true);
-	result->event_types = found_types(context, 2);
-	result->aggregate_types = found_types(context, 3);
-	result->partitions = DatumGetInt32(found(4));
-	result->next_partitions = DatumGetInt32(found(5));
-	result->lease = found_interval(6);
-	result->max_attempts = DatumGetInt32(found(7));
-	result->backoff = found_interval(8);
-	result->on_exhausted = pges_parse_on_exhausted(TextDatumGetCString(found(9)));
-	result->paused = DatumGetBool(found(10));
-	result->relid = DatumGetObjectId(found(11));
-	SPI_finish();
 	return result;
 }
 
