@@ -160,7 +160,9 @@ run_once() {
   bench "$name" "$(script_of "$name")"
   ran[$name]=$((${ran[$name]:-0} + processed))
   [ "$group" != contended ] || events=$(($(count_events "bench_$name") - before))
-  [ "$case" != share ] || events=$(ask "bench_$name" "SELECT bench.consumed('log_$2')")
+  case "$case $name" in
+    share* | 'one_event subscription'*) events=$(ask "bench_$name" "SELECT bench.consumed('log_$2')") ;;
+  esac
   if [ -n "$events" ]; then
     result "$name" "$2" events_per_second "$(awk "BEGIN { printf \"%.1f\", $events * $tps / $processed }")"
     return
