@@ -29,7 +29,7 @@ max_count: the maximum number of events, more than 0; NULL means 100.
 consumer: a name that the client gives itself, up to 255 characters. Consumers with different names share the partitions. A consumer that polls again without an acknowledgement gets the same events again at once, with a new delivery; the earlier one is then void. Without a name, each call is a consumer of its own.
 wait: if there is nothing to deliver, wait until there is, at most this time; more than 60 seconds count as 60.
 ack: a delivery that is acknowledged first, as by ack().
-Returns the events, in each row with the delivery, how often the event was delivered, and the partition. Returns no row if there is nothing to deliver, if all partitions with events belong to other consumers, or if the subscription is paused.
+Returns the events, in each row with the delivery, how often the event was delivered, and the partition. Returns no row if there is nothing to deliver, if all partitions with events belong to other consumers, if another transaction has polled under the same name and is still open, or if the subscription is paused. A LIMIT on the rows of the call does not make the delivery smaller: use max_count.
 A client that has done its work in the transaction of the call and calls ack() there has its effects exactly once.
 Errors: 42704 no such subscription; 22V02 if ack is not an outstanding delivery; 22023 for an invalid argument; 22V01 if a checkpoint is beyond the log, as read_events(); 42501 if the caller is not a member of the owner, or without SELECT on the store or its archive; 0A000 if row security of the store applies to the caller; 42P01 if the store was dropped; 55000 if its archive is missing, see create_archive(); 40001 in REPEATABLE READ and SERIALIZABLE if another transaction changes the same partition at the same time; 25006 on a standby or in a read-only transaction.';
 
@@ -45,7 +45,7 @@ COMMENT ON FUNCTION eventstore.ack(text, bigint, bigint) IS
 'Acknowledges the events of a delivery: they are done with.
 subscription, delivery: the subscription, and the delivery as poll() returned it.
 up_to_position: only the events of the delivery up to this position; the others stay with the consumer. A position before the first event acknowledges nothing. NULL means all.
-Errors: 22V02 if the delivery is not outstanding: it was acknowledged before, or its events were given out again after its lease ended, or by reset_subscription(). Nothing is changed then. 22023 if up_to_position is after the last event of the delivery; 22004 if subscription or delivery is NULL; 42704 no such subscription; 42501 if the caller is not a member of the owner; 40001 as poll(); 25006 on a standby or in a read-only transaction.';
+Errors: 22V02 if the delivery is not outstanding: it was acknowledged before, or some of its events were given out again after its lease ended, or the subscription was reset, or its types were changed. Nothing is changed then. 22023 if up_to_position is after the last event of the delivery; 22004 if subscription or delivery is NULL; 42704 no such subscription; 42501 if the caller is not a member of the owner; 40001 as poll(); 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.nack(
   subscription text,
@@ -61,7 +61,7 @@ COMMENT ON FUNCTION eventstore.nack(text, bigint, bigint, text, interval) IS
 'Says that an event of a delivery failed. The events of the delivery before it are acknowledged. The delivery ends: its partition waits for the backoff, and other partitions with later events are free at once. If the event has failed max_attempts times, it is parked, or its partition is stopped, as on_exhausted says.
 subscription, delivery: the subscription, and the delivery as poll() returned it.
 at_position: the event that failed.
-reason: why it failed; shown in the views.
+reason: why it failed; shown in the views, cut to 10000 bytes.
 retry_after: the pause before the next attempt, at most 1 day; NULL means the backoff of the subscription.
 Returns the time of the next attempt, or NULL if the event was parked or its partition was stopped. An event that replay_parked() gave out is parked again.
 Errors: 22023 if at_position is not that of an event of the delivery, or retry_after is negative or too long; 22V02 and others as ack(); 42501 without SELECT on the store; 42P01, 55000 as poll().';
@@ -79,7 +79,7 @@ COMMENT ON FUNCTION eventstore.park(text, bigint, bigint, text) IS
 'Sets an event of a delivery aside at once, without further attempts. The events of the delivery before it are acknowledged, and the delivery ends. Unless on_exhausted is "skip", later events of its aggregate are parked behind it.
 subscription, delivery: the subscription, and the delivery as poll() returned it.
 at_position: the event.
-reason: why it is parked; shown in view parked_events.
+reason: why it is parked; shown in view parked_events, cut to 10000 bytes.
 Errors: as nack().';
 
 CREATE OR REPLACE FUNCTION eventstore.extend_lease(
@@ -105,7 +105,7 @@ AS 'MODULE_PATHNAME', 'pges_release'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.release(text, text) IS
-'Gives back the delivery of a consumer that shuts down, and forgets the consumer: its partitions are free at once, and the delivery does not count as an attempt.
+'Gives back the delivery of a consumer that shuts down, and forgets the consumer: its partitions are free at once, and the delivery does not count as an attempt. Waits for the locks of these partitions.
 subscription, consumer: as passed to poll().
 Returns the number of partitions that were given back; 0 if the consumer had no delivery.
 Errors: 22004 if an argument is NULL; 42704, 42501, 40001, 25006 as ack().';

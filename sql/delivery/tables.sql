@@ -17,7 +17,8 @@ SELECT d.subscription AS name,
        p.checkpoint,
        f.lag,
        CASE WHEN f.lag OPERATOR(pg_catalog.=) 0 THEN 0
-            ELSE pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) f.occurred_at) END AS lag_seconds,
+            ELSE GREATEST(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) f.occurred_at),
+                          CASE WHEN f.occurred_at IS NOT NULL THEN 0 END) END AS lag_seconds,
        p.rate,
        p.in_flight,
        (SELECT pg_catalog.count(*) FROM (
@@ -31,7 +32,7 @@ SELECT d.subscription AS name,
        p.oldest_lease,
        (SELECT pg_catalog.count(*) FROM eventstore.subscription_parked k
          WHERE k.subscription OPERATOR(pg_catalog.=) d.subscription) AS parked,
-       CASE WHEN r.may_read THEN l.last_error END AS last_error,
+       CASE WHEN r.may_read AND NOT pg_catalog.row_security_active(d.store::pg_catalog.oid) THEN l.last_error END AS last_error,
        l.last_error_at,
        f.problem,
        d.created_at
@@ -56,7 +57,7 @@ SELECT d.subscription AS name,
  CROSS JOIN LATERAL eventstore.subscription_lag(CASE WHEN r.may_read OR r.may_read IS NULL THEN d.subscription END) f;
 
 COMMENT ON VIEW eventstore.subscriptions IS
-'The subscriptions and their progress. Columns lag, lag_seconds, last_error and problem are null for roles without SELECT on the store.';
+'The subscriptions and their progress. Columns lag, lag_seconds, last_error and problem are null for roles without SELECT on the store, last_error also for roles to which its row security applies.';
 COMMENT ON COLUMN eventstore.subscriptions.name IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscriptions.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.subscriptions.owner IS 'role whose members may use the subscription';
@@ -74,13 +75,13 @@ COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint 
 COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not done with to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription. If the next 1000 positions have none, it is counted from there';
 COMMENT ON COLUMN eventstore.subscriptions.lag_seconds IS 'age of the event from which lag is counted, in seconds; 0 if there is none';
 COMMENT ON COLUMN eventstore.subscriptions.rate IS 'events delivered per second, as a mean of about the last minute';
-COMMENT ON COLUMN eventstore.subscriptions.in_flight IS 'number of events that are delivered and not acknowledged';
+COMMENT ON COLUMN eventstore.subscriptions.in_flight IS 'number of events of the deliveries that are outstanding; an acknowledgement of a part does not change it';
 COMMENT ON COLUMN eventstore.subscriptions.consumers IS 'number of consumers that have a delivery, or have polled within a lease';
 COMMENT ON COLUMN eventstore.subscriptions.oldest_lease IS 'time at which the first of the leases ends; null if no delivery is outstanding';
 COMMENT ON COLUMN eventstore.subscriptions.parked IS 'number of parked events';
-COMMENT ON COLUMN eventstore.subscriptions.last_error IS 'reason of the last failure of an event';
+COMMENT ON COLUMN eventstore.subscriptions.last_error IS 'reason of the last failure of an event, since the number of partitions was changed';
 COMMENT ON COLUMN eventstore.subscriptions.last_error_at IS 'time of the last failure';
-COMMENT ON COLUMN eventstore.subscriptions.problem IS 'why polls of this role fail and the lag is null, as the message of the error; null if they do not fail';
+COMMENT ON COLUMN eventstore.subscriptions.problem IS 'why this role cannot read the store by the subscription, as the message of the error of poll(); null if it can, and for roles without SELECT on the store';
 COMMENT ON COLUMN eventstore.subscriptions.created_at IS 'time at which the subscription was created';
 
 CREATE VIEW eventstore.subscription_partitions AS
@@ -94,19 +95,20 @@ SELECT s.subscription,
        s.attempt,
        s.retry_at,
        s.stopped,
-       CASE WHEN pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT') THEN s.last_error END AS last_error,
+       CASE WHEN pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT')
+             AND NOT pg_catalog.row_security_active(d.store::pg_catalog.oid) THEN s.last_error END AS last_error,
        s.last_error_at
   FROM eventstore.subscription_progress s
   JOIN eventstore.subscription_definitions d ON d.subscription OPERATOR(pg_catalog.=) s.subscription;
 
 COMMENT ON VIEW eventstore.subscription_partitions IS
-'The partitions of the subscriptions, and which consumers work on them. Column last_error is null for roles without SELECT on the store.';
+'The partitions of the subscriptions, and which consumers work on them. Column last_error is null for roles without SELECT on the store, or to which its row security applies.';
 COMMENT ON COLUMN eventstore.subscription_partitions.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_partitions.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN eventstore.subscription_partitions.checkpoint IS 'every event of the partition at or below this position is done with. A partition without new events may stay behind the log by 255 positions';
 COMMENT ON COLUMN eventstore.subscription_partitions.consumer IS 'consumer that has the delivery; null for none, or one without a name';
 COMMENT ON COLUMN eventstore.subscription_partitions.delivery IS 'the outstanding delivery; null for none';
-COMMENT ON COLUMN eventstore.subscription_partitions.in_flight IS 'number of events of the partition that are delivered and not acknowledged';
+COMMENT ON COLUMN eventstore.subscription_partitions.in_flight IS 'number of events of the partition in the outstanding delivery; an acknowledgement of a part does not change it';
 COMMENT ON COLUMN eventstore.subscription_partitions.lease_until IS 'time at which the lease of the delivery ends; another consumer can get the events then';
 COMMENT ON COLUMN eventstore.subscription_partitions.attempt IS 'how often the first event after the checkpoint was delivered';
 COMMENT ON COLUMN eventstore.subscription_partitions.retry_at IS 'time before which nothing is delivered, after a failure; null for none';
@@ -114,7 +116,9 @@ COMMENT ON COLUMN eventstore.subscription_partitions.stopped IS 'whether an exha
 COMMENT ON COLUMN eventstore.subscription_partitions.last_error IS 'reason of the last failure';
 COMMENT ON COLUMN eventstore.subscription_partitions.last_error_at IS 'time of the last failure';
 
-CREATE VIEW eventstore.parked_events AS
+-- As a security barrier, a condition on the subscription goes down to the table, but no
+-- function of the user does. OFFSET 0 lets the problem be looked at before the store is.
+CREATE VIEW eventstore.parked_events WITH (security_barrier) AS
 SELECT k.subscription,
        k.reason,
        k.attempts,
@@ -132,16 +136,19 @@ SELECT k.subscription,
        e.aggregate_version,
        e.data,
        e.metadata
-  FROM (SELECT p.subscription, p.reason, p.attempts, p.behind, p.replay, p.parked_at, p.position, d.store
-          FROM eventstore.subscription_definitions d
-          JOIN eventstore.subscription_parked p ON p.subscription OPERATOR(pg_catalog.=) d.subscription
-         WHERE pg_catalog.has_table_privilege(d.store::pg_catalog.oid, 'SELECT')
-        OFFSET 0) k
-  LEFT JOIN LATERAL eventstore.read_events(k.position OPERATOR(pg_catalog.-) 1, 1, NULL, NULL, false, k.store) e
-    ON e.position OPERATOR(pg_catalog.=) k.position;
+  FROM (SELECT s.subscription, s.store, (eventstore.subscription_lag(s.subscription)).problem
+          FROM eventstore.subscription_definitions s
+         WHERE pg_catalog.has_table_privilege(s.store::pg_catalog.oid, 'SELECT')
+           AND NOT pg_catalog.row_security_active(s.store::pg_catalog.oid)
+           AND EXISTS (SELECT FROM eventstore.subscription_parked p WHERE p.subscription OPERATOR(pg_catalog.=) s.subscription)) d
+  JOIN eventstore.subscription_parked k ON k.subscription OPERATOR(pg_catalog.=) d.subscription
+  LEFT JOIN LATERAL (
+       SELECT r.* FROM eventstore.read_events(k.position OPERATOR(pg_catalog.-) 1, 1, NULL, NULL, false, d.store) r
+        WHERE d.problem IS NULL AND r.position OPERATOR(pg_catalog.=) k.position
+       OFFSET 0) e ON true;
 
 COMMENT ON VIEW eventstore.parked_events IS
-'The events that subscriptions have set aside. A role sees those of the stores that it may read.';
+'The events that subscriptions have set aside. A role sees those of the stores that it may read, and not those of a store whose row security applies to it. If the store cannot be read, as its archive is missing, the columns of the events are null; see column problem of view subscriptions.';
 COMMENT ON COLUMN eventstore.parked_events.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.parked_events.reason IS 'why the event was parked';
 COMMENT ON COLUMN eventstore.parked_events.attempts IS 'number of deliveries of the event before it was parked, or since replay_parked()';

@@ -17,7 +17,7 @@ COMMENT ON FUNCTION eventstore.create_subscription(text, regclass, text[], text[
 'Creates a subscription: a durable reader of a store, whose consumers share its events by poll() and ack(). The calling role owns the subscription, and every role that is a member of the owner may use it. If a subscription with this name, store and types exists, the function only raises a notice and changes nothing; see alter_subscription().
 name: the name of the subscription, from 1 to 255 characters.
 store: the store; NULL means the setting pg_eventstore.store.
-event_types, aggregate_types: only events of these types are delivered; NULL and an empty array mean all.
+event_types, aggregate_types: only events of these types are delivered; NULL and an empty array mean all. The order does not matter.
 start_position: events after this position are delivered; 0 means all events, NULL only those that are appended from now on.
 partitions: into how many parts the events are divided by a hash of their aggregates, from 1 to 1024. At most this number of consumers can work at the same time.
 lease: how long a delivery belongs to its consumer, more than 0 and at most 1 day.
@@ -43,10 +43,10 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.alter_subscription(text, text[], text[], integer, interval, integer, interval, text, name) IS
 'Changes a subscription. An argument that is NULL keeps the present value.
 name, lease, max_attempts, backoff, on_exhausted: as for create_subscription().
-event_types, aggregate_types: hold for the events after the checkpoints, from the next poll on. An empty array means all types.
+event_types, aggregate_types: hold for the events after the checkpoints. An empty array means all types. If they change, outstanding deliveries become void, and the call waits for transactions that have polled or acknowledged and are still open.
 partitions: the new number. It takes effect as soon as no delivery is outstanding; until then poll() gives out only deliveries that were not acknowledged, to the same consumers. Nothing that was acknowledged is delivered again.
 owner: the new owner. The caller must be a member of both roles.
-Errors: 42704 no such subscription, or no such role; 22023 for an invalid argument; 42501 if the caller is not a member of the owner; 25006 in a read-only transaction.';
+Errors: 42704 no such subscription, or no such role; 22023, 22004 for an invalid argument; 42501 if the caller is not a member of the owner; 25006 in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_subscription(name text)
 RETURNS void
@@ -107,6 +107,7 @@ COMMENT ON FUNCTION eventstore.replay_parked(text, text, bigint) IS
 subscription: its name.
 aggregate_id: only events of this aggregate; NULL means all.
 at_position: only the event at this position, and the earlier parked events of its aggregate; NULL means all.
+Waits for transactions that have polled or acknowledged events of the partition, or of all partitions if neither aggregate_id nor at_position is given, and are still open.
 Returns the number of events that will be delivered.
 Errors: 22004 if subscription is NULL; 42704, 42501, 40001, 25006 as ack().';
 
@@ -122,6 +123,6 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.discard_parked(text, text, bigint, text) IS
 'Removes events from the parked ones: they count as done with. If no event of an aggregate is parked any more, its later events are delivered. Events that were parked behind them in a delivery that is still outstanding are delivered, too.
 subscription, aggregate_id, at_position: as for replay_parked().
-reason: why; written to the server log with the number of events.
+reason: why; written to the server log with the number of events, at the time of the call.
 Returns the number of events.
 Errors: as replay_parked().';

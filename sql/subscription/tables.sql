@@ -12,6 +12,7 @@ CREATE TABLE eventstore.subscription_definitions (
   on_exhausted text NOT NULL,
   paused boolean NOT NULL DEFAULT false,
   store eventstore.regstore NOT NULL,
+  epoch bigint NOT NULL,
   created_at timestamptz NOT NULL
 );
 CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_definitions
@@ -33,6 +34,7 @@ COMMENT ON COLUMN eventstore.subscription_definitions.backoff IS 'pause after th
 COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what becomes of an event after max_attempts: park, skip or stop';
 COMMENT ON COLUMN eventstore.subscription_definitions.paused IS 'whether the subscription delivers nothing until resume_subscription() is called';
 COMMENT ON COLUMN eventstore.subscription_definitions.store IS 'the store, by its present name; - if the store was dropped, or not restored';
+COMMENT ON COLUMN eventstore.subscription_definitions.epoch IS 'changes with the types, the checkpoints of reset_subscription() and the number of partitions; a poll that has read an earlier one delivers nothing by it';
 COMMENT ON COLUMN eventstore.subscription_definitions.created_at IS 'time at which the subscription was created';
 COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that logical replication brings';
 
@@ -59,6 +61,8 @@ CREATE TABLE eventstore.subscription_progress (
   last_delivery bigint,
   delivered_at timestamptz,
   rate double precision NOT NULL DEFAULT 0,
+  epoch bigint NOT NULL,
+  shared integer NOT NULL DEFAULT 0,
   last_error text,
   last_error_at timestamptz,
   PRIMARY KEY (subscription, partition)
@@ -91,6 +95,8 @@ COMMENT ON COLUMN eventstore.subscription_progress.stopped IS 'whether the parti
 COMMENT ON COLUMN eventstore.subscription_progress.last_delivery IS 'token of the last delivery that was acknowledged';
 COMMENT ON COLUMN eventstore.subscription_progress.delivered_at IS 'time of the last delivery';
 COMMENT ON COLUMN eventstore.subscription_progress.rate IS 'events delivered per minute until delivered_at, where recent ones count more';
+COMMENT ON COLUMN eventstore.subscription_progress.epoch IS 'that of the definition';
+COMMENT ON COLUMN eventstore.subscription_progress.shared IS 'number of partitions of the delivery';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error IS 'reason of the last failure';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error_at IS 'time of the last failure';
 COMMENT ON TRIGGER receive_row ON eventstore.subscription_progress IS 'takes the rows that logical replication brings';
@@ -131,6 +137,7 @@ CREATE TABLE eventstore.subscription_parked (
 );
 CREATE INDEX subscription_parked_aggregate ON eventstore.subscription_parked (subscription, aggregate_id) WHERE blocks;
 CREATE INDEX subscription_parked_replay ON eventstore.subscription_parked (subscription, slot) WHERE replay;
+CREATE INDEX subscription_parked_order ON eventstore.subscription_parked (subscription, position) WHERE replay;
 CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.subscription_parked
   FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('replace');
 ALTER TABLE eventstore.subscription_parked ENABLE REPLICA TRIGGER receive_row;

@@ -25,10 +25,10 @@ typedef struct PgesOwnTable
 {
 	const char *name;
 	int			ncolumns;
-	PgesOwnColumn columns[18];
+	PgesOwnColumn columns[22];
 } PgesOwnTable;
 
-#define PGES_OWN_MAX_PARAMS 20
+#define PGES_OWN_MAX_PARAMS 21
 
 #define PGES_OWN_MAX_TABLES 4
 

@@ -9,12 +9,17 @@
  * the same one again, no row has the token any more.  So a consumer whose lease was lost
  * changes nothing.  A lease that has ended is no reason to refuse: as long as the token
  * stands in the rows, nobody else has the events.
+ *
+ * Another consumer may have got some of the partitions of a delivery.  Each row has the
+ * number of partitions of its delivery, so a delivery that is not whole any more is as good
+ * as lost: no function accepts its token.
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -29,6 +34,8 @@
 #include "read/read.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
+
+#define MAX_REASON 10000		/* bytes */
 
 static PgesOwnStatement find_token = {
 	{&pges_partition_rows}, true,
@@ -52,14 +59,19 @@ static const PgesStatement find_event = {
 	3, {INT8OID, TEXTARRAYOID, TEXTARRAYOID}
 };
 
-/* Return what is known of a delivery that is not outstanding. */
+/*
+ * Return what is known of a delivery that is not outstanding, or not whole any more, which
+ * "incomplete" says.
+ */
 static char *
-explain_lost(const PgesSubscription *subscription, int64 token)
+explain_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
 {
 	Datum		value = Int64GetDatum(token);
 	text	   *owner = NULL;
 	MemoryContext context = CurrentMemoryContext;
 
+	if (incomplete)
+		return "Some of its events were given out again after its lease had ended.";
 	SPI_connect();
 	if (pges_run_own_statement(&find_token, &value, NULL) > 0)
 		owner = pges_found_text(context, 1);
@@ -71,20 +83,27 @@ explain_lost(const PgesSubscription *subscription, int64 token)
 	return "It was acknowledged before.";
 }
 
+/* Raise the error that a delivery is not outstanding. */
+static void
+report_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PGES_LEASE_LOST),
+			 errmsg("delivery " INT64_FORMAT " of subscription \"%s\" is not outstanding", token, subscription->name),
+			 errdetail("%s", explain_lost(subscription, token, incomplete)),
+			 errhint("Do not repeat the call. Undo what belongs to these events, if that is still possible, and poll again.")));
+}
+
 /*
- * Lock the partitions of a delivery.  Raise an error if there are none: the delivery is
- * not outstanding.
+ * Lock the partitions of a delivery.  Raise an error unless all of them are there: the
+ * delivery is not outstanding.
  */
 static void
 lock_delivery(const PgesSubscription *subscription, int64 token, PgesPartitions *partitions)
 {
 	pges_read_partitions(subscription, PGES_LOCK_OF_DELIVERY, Int64GetDatum(token), 0, partitions);
-	if (partitions->n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_PGES_LEASE_LOST),
-				 errmsg("delivery " INT64_FORMAT " of subscription \"%s\" is not outstanding", token, subscription->name),
-				 errdetail("%s", explain_lost(subscription, token)),
-				 errhint("Do not repeat the call. Undo what belongs to these events, if that is still possible, and poll again.")));
+	if (partitions->n == 0 || partitions->rows[0].shared != partitions->n)
+		report_lost(subscription, token, partitions->n > 0);
 }
 
 /* Return the position of the last event of a delivery. */
@@ -109,6 +128,39 @@ finish_delivery(PgesPartition *partition)
 }
 
 /*
+ * Acknowledge the events of some partitions of a delivery up to a position.  What is left
+ * is a delivery of fewer partitions.
+ */
+static void
+acknowledge_part(PgesSubscription *subscription, PgesPartitions *partitions, int64 up_to)
+{
+	int			left = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		PgesPartition *partition = &partitions->rows[i];
+
+		if (up_to >= partition->delivered_to)
+			finish_delivery(partition);
+		else
+		{
+			left++;
+			if (up_to > partition->checkpoint && !partition->replaying)
+			{
+				pges_move_checkpoint(partition, up_to);
+				partition->attempt = 1;
+			}
+		}
+	}
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (partitions->rows[i].delivery != 0)
+			partitions->rows[i].shared = left;
+		pges_save_partition(subscription, &partitions->rows[i]);
+	}
+}
+
+/*
  * Acknowledge the events of a delivery up to a position; PG_INT64_MAX: all.  The rest
  * stays with the consumer.
  */
@@ -116,9 +168,14 @@ void
 pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
 {
 	PgesPartitions partitions;
+	bool		incomplete = false;
 
-	if (up_to == PG_INT64_MAX && pges_acknowledge_all(subscription, token))
+	if (up_to == PG_INT64_MAX && pges_acknowledge_all(subscription, token, &incomplete))
+	{
+		if (incomplete)
+			report_lost(subscription, token, true);
 		return;
+	}
 	lock_delivery(subscription, token, &partitions);
 	if (up_to != PG_INT64_MAX && up_to > last_of_delivery(&partitions))
 		ereport(ERROR,
@@ -128,21 +185,7 @@ pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
 				 errhint("Leave out the position to acknowledge all events of the delivery.")));
 	if (partitions.rows[0].replaying)
 		pges_end_replay(subscription, token, up_to);
-	for (int i = 0; i < partitions.n; i++)
-	{
-		PgesPartition *partition = &partitions.rows[i];
-
-		if (up_to >= partition->delivered_to)
-			finish_delivery(partition);
-		else if (up_to > partition->checkpoint && !partition->replaying)
-		{
-			pges_move_checkpoint(partition, up_to);
-			partition->attempt = 1;
-		}
-		else
-			continue;
-		pges_save_partition(subscription, partition);
-	}
+	acknowledge_part(subscription, &partitions, up_to);
 }
 
 PG_FUNCTION_INFO_V1(pges_ack);
@@ -234,6 +277,20 @@ find_failed_partition(Failure *failure)
 }
 
 /*
+ * End the delivery of a partition whose events up to a position are done with.  The others
+ * come again through no fault of theirs, so the delivery does not count as an attempt.
+ */
+static void
+give_back(PgesPartition *partition, int64 position)
+{
+	pges_end_delivery(partition);
+	if (position > partition->checkpoint)
+		pges_move_checkpoint(partition, position);
+	else
+		partition->attempt = Max(partition->attempt - 1, 0);
+}
+
+/*
  * End the delivery of the event that has failed.  Events before it are done with, also
  * those of other partitions.  Return the partition of the event as it was before.
  */
@@ -255,10 +312,7 @@ end_failed_delivery(const Failure *failure)
 		if (failure->position >= partition->delivered_to)
 			finish_delivery(partition);
 		else
-		{
-			pges_end_delivery(partition);
-			pges_move_checkpoint(partition, Max(partition->checkpoint, failure->position));
-		}
+			give_back(partition, failure->position);
 		pges_save_partition(failure->subscription, partition);
 	}
 	return before;
@@ -308,6 +362,18 @@ park_again(const Failure *failure)
 	}
 }
 
+/* Cut a reason that is too long to be shown. */
+static char *
+cut_reason(char *reason)
+{
+	int			length = strlen(reason);
+
+	if (length <= MAX_REASON)
+		return reason;
+	length = pg_mbcliplen(reason, length, MAX_REASON);
+	return psprintf("%.*s ... (cut)", length, reason);
+}
+
 /* Read the arguments of nack() and park(), and lock the delivery. */
 static void
 begin_failure(Failure *failure, FunctionCallInfo fcinfo, const char *function)
@@ -319,7 +385,7 @@ begin_failure(Failure *failure, FunctionCallInfo fcinfo, const char *function)
 	failure->token = PG_GETARG_INT64(1);
 	failure->position = PG_GETARG_INT64(2);
 	if (!PG_ARGISNULL(3))
-		failure->reason = text_to_cstring(PG_GETARG_TEXT_PP(3));
+		failure->reason = cut_reason(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	pges_open_subscribed_store(failure->subscription);
 	lock_delivery(failure->subscription, failure->token, &failure->partitions);
 }
@@ -421,14 +487,15 @@ pges_release(PG_FUNCTION_ARGS)
 
 	pges_require_argument(fcinfo, 1, "consumer");
 	values[1] = PG_GETARG_DATUM(1);
-	pges_read_partitions(subscription, PGES_TRY_OF_CONSUMER, values[1], 0, &partitions);
+	pges_read_partitions(subscription, PGES_LOCK_OF_CONSUMER, values[1], 0, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		PgesPartition *partition = &partitions.rows[i];
 
-		if (!partition->replaying)
-			partition->attempt = Max(partition->attempt - 1, 0);
-		pges_end_delivery(partition);
+		if (partition->replaying)
+			pges_end_delivery(partition);
+		else
+			give_back(partition, partition->checkpoint);
 		pges_save_partition(subscription, partition);
 	}
 	SPI_connect();

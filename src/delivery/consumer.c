@@ -6,9 +6,9 @@
  * row of eventstore.subscription_consumers.  A row is written at most four times in a
  * lease.  A consumer without a name is alive while it has a delivery.
  *
- * Two polls under one name at the same time would make two deliveries.  So a poll that is
- * about to deliver locks the name, until its transaction ends.  If the lock is not free,
- * the poll delivers nothing.
+ * Two polls under one name at the same time would make two deliveries.  So a poll locks the
+ * name; if it writes anything, until its transaction ends.  If the lock is not free, the poll
+ * delivers nothing.
  */
 #include "postgres.h"
 
@@ -73,7 +73,7 @@ pges_lock_consumer(const PgesSubscription *subscription, const char *consumer)
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Undo pges_lock_consumer(), after a step that has delivered nothing. */
+/* Undo pges_lock_consumer(), after a step that has written nothing. */
 void
 pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer)
 {
@@ -163,33 +163,45 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(lfirst(a), lfirst(b));
 }
 
-/* Return the number of different names in a list. */
+/*
+ * Return the number of different names in a list, and set *before to how many of them come
+ * before a name; for NULL, all do.
+ */
 static int
-count_names(List *names)
+count_names(List *names, const char *name, int *before)
 {
 	const char *last = NULL;
 	int			count = 0;
 	ListCell   *lc;
 
+	*before = 0;
 	list_sort(names, compare_names);
 	foreach(lc, names)
 	{
 		if (last == NULL || strcmp(lfirst(lc), last) != 0)
+		{
 			count++;
+			if (name == NULL || strcmp(lfirst(lc), name) < 0)
+				++* before;
+		}
 		last = lfirst(lc);
 	}
 	return count;
 }
 
 /*
- * Return how many partitions a consumer may have, if all consumers get the same.
- * "leased" are the partitions that belong to consumers.
+ * Return how many partitions a consumer may have, if all consumers get the same.  What is
+ * left over goes to the first names, one each: if every share were rounded up, those who poll
+ * and acknowledge in one call would leave nothing to others.  "leased" are the partitions that
+ * belong to consumers.
  */
 int
 pges_fair_share(const PgesSubscription *subscription, const char *consumer, const PgesPartitions *leased)
 {
 	Census		census;
 	int			alive;
+	int			before;
+	int			share;
 
 	if (subscription->partitions == 1)
 		return 1;
@@ -201,6 +213,7 @@ pges_fair_share(const PgesSubscription *subscription, const char *consumer, cons
 		add_consumer(&census, partition->consumer ? partition->consumer :
 					 psprintf(INT64_FORMAT, partition->delivery));
 	}
-	alive = count_names(census.others) + 1;
-	return (subscription->partitions + alive - 1) / alive;
+	alive = count_names(census.others, consumer, &before) + 1;
+	share = subscription->partitions / alive + (before < subscription->partitions % alive);
+	return Max(share, 1);
 }

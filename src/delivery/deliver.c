@@ -222,6 +222,20 @@ park_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position, Tu
 	set_mode(partition, 1);
 }
 
+/*
+ * Forget the attempts of a partition unless its first event is the one that was delivered
+ * before: that one follows the checkpoint.  The other one may have been deleted.
+ */
+static void
+check_first(PgesPartition *partition, int64 position, bool together)
+{
+	if (partition->attempt == 0 || position == partition->checkpoint + 1)
+		return;
+	partition->attempt = 0;
+	partition->exhausted = false;
+	set_mode(partition, together ? 2 : 1);
+}
+
 /* Take an event for a delivery; return false if the delivery is complete. */
 static bool
 deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
@@ -230,6 +244,8 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 
 	if (partition->closed || position > partition->bound)
 		return true;
+	if (partition->count == 0)
+		check_first(partition, position, delivery->again);
 	if (is_blocked(delivery, row))
 		park_behind(delivery, partition, position, row);
 	else if (partition->exhausted)
@@ -299,6 +315,17 @@ finish_without_events(const PgesDelivery *delivery, PgesPartition *partition, in
 	pges_save_partition(delivery->subscription, partition);
 }
 
+/* Return how many partitions have events in a delivery. */
+static int
+count_with_events(const PgesPartitions *partitions)
+{
+	int			count = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+		count += partitions->rows[i].count > 0;
+	return count;
+}
+
 /*
  * Write what a scan up to a position has done with the partitions.  One statement writes
  * those from which only events were delivered, if they are several.
@@ -307,6 +334,7 @@ static void
 finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int64 end)
 {
 	PgesPartition *leased = palloc(sizeof(PgesPartition) * partitions->n);
+	int			shared = count_with_events(partitions);
 	int			n = 0;
 
 	for (int i = 0; i < partitions->n; i++)
@@ -322,6 +350,7 @@ finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int6
 			finish_without_events(delivery, partition, scanned_to);
 			continue;
 		}
+		partition->shared = shared;
 		finish_with_events(delivery, partition, scanned_to);
 		if (special)
 			pges_save_partition(delivery->subscription, partition);
@@ -429,9 +458,11 @@ pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
 	int64	   *positions;
 	int		   *attempts;
 	int			n = pges_begin_replay(delivery->subscription, partitions, delivery->token,
-									  delivery->max_count, &positions, &attempts);
+									  delivery->max_count, delivery->again, &positions, &attempts);
+	int			shared;
 
 	read_replays(delivery, partitions, positions, attempts, n);
+	shared = count_with_events(partitions);
 	for (int i = 0; i < partitions->n; i++)
 	{
 		PgesPartition *partition = &partitions->rows[i];
@@ -440,6 +471,7 @@ pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
 		if (partition->count > 0)
 		{
 			lease_partition(delivery, partition);
+			partition->shared = shared;
 			partition->delivered_to = partition->last_replayed;
 			partition->replaying = true;
 			if (partition->attempt == 0)

@@ -8,7 +8,8 @@
  * takes whole partitions, so the events of an aggregate are never with two consumers, and
  * their order is kept.  A poll works in this order:
  *
- *	P1	Read the definition and the rows of the partitions, without locks.
+ *	P1	Lock the name of the consumer.  Read the definition and the rows of the
+ *		partitions, without locks.
  *	P2	If the consumer has a delivery, lock its partitions, and deliver their events
  *		again, with a new token (deliver.c).  The old token is void.
  *	P3	Otherwise scan the log from the lowest checkpoint of the free partitions, until
@@ -20,8 +21,8 @@
  *	P5	Scan the log from their lowest checkpoint, and deliver (deliver.c).  Write token,
  *		consumer and the end of the lease into the rows.
  *
- * P4 checks again that a partition is free, under the lock of its row, which the
- * transaction keeps.  So if the transaction also does its work and acknowledges the
+ * P4 checks again that a partition is free, and that it is of the epoch of the definition
+ * (definition.c), under the lock of its row, which the transaction keeps.  So if the transaction also does its work and acknowledges the
  * delivery, nobody else can have had the events.  If it commits after the poll, the token
  * guards the delivery: see acknowledge.c.
  *
@@ -30,6 +31,8 @@
  * failure.  The log is scanned as read_events() reads it: mark, snapshot, statement.  A
  * transaction that has appended gets its own events, too; if it is rolled back, so is the
  * delivery.
+ *
+ * If a partition far behind takes all deliveries, P3 begins with those that were neglected.
  *
  * The fair share is the number of partitions divided by the number of consumers alive
  * (consumer.c).  A poll notes its consumer if other consumers have deliveries.  So a
@@ -44,12 +47,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/pg_prng.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/sql_argument.h"
@@ -64,14 +67,14 @@
 #define BLOCK_MIN_ADVANCE 10000 /* as PGES_MIN_ADVANCE, in a transaction block
 								 * that has events: it keeps the locks of
 								 * other partitions */
-#define MAX_STEPS 10			/* in one call, if there is nothing to deliver
-								 * yet */
+#define MAX_STEPS_MS 500		/* no further step after this time */
 
 /* What one step of a poll has done. */
 typedef enum PollResult
 {
 	POLL_NOTHING,				/* there is nothing to deliver */
-	POLL_PROGRESS,				/* checkpoints were moved, try again */
+	POLL_PROGRESS,				/* checkpoints were moved, or the definition
+								 * has changed: try again */
 	POLL_DELIVERED
 } PollResult;
 
@@ -81,6 +84,7 @@ typedef struct Poll
 	PgesSubscription *subscription;
 	PgesDelivery delivery;
 	bool		wrote;			/* the call has written something */
+	bool		locked_none;	/* of the partitions that the step wanted */
 	int64		mark;			/* of the last step */
 	PgesPartitions leased;		/* belonged to consumers when the rows were
 								 * read */
@@ -152,13 +156,11 @@ deliver_again(Poll *poll)
 {
 	PgesPartitions partitions;
 
-	if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
-		return POLL_NOTHING;
 	pges_read_partitions(poll->subscription, PGES_TRY_OF_CONSUMER,
 						 CStringGetTextDatum(poll->delivery.consumer), 0, &partitions);
 	if (partitions.n == 0)
 	{
-		pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
+		poll->locked_none = true;
 		return POLL_NOTHING;
 	}
 	poll->wrote = true;
@@ -288,7 +290,10 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 	if (poll->subscription->partitions > 1)
 		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
 	if (taken.n == 0)
+	{
+		poll->locked_none = true;
 		return POLL_NOTHING;
+	}
 	poll->wrote = true;
 	poll->delivery.again = false;
 	if (look->replay)
@@ -318,13 +323,49 @@ keep_quiet(PgesPartitions *partitions)
 static PollResult
 find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, bool leased)
 {
-	if (leased && pges_lock_consumer(poll->subscription, poll->delivery.consumer))
-	{
+	if (leased)
 		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
-		pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
-	}
 	return advance_quiet(poll, partitions, look, partitions->n, PGES_MIN_ADVANCE) &&
 		look->to < poll->mark ? POLL_PROGRESS : POLL_NOTHING;
+}
+
+/*
+ * Return whether a partition has had no delivery for half of a lease, and is so far ahead of
+ * the lowest checkpoint that no look would come to its events.
+ */
+static bool
+is_neglected(const Poll *poll, const PgesPartition *partition, int64 lowest_checkpoint)
+{
+	return partition->checkpoint < poll->mark &&
+		partition->checkpoint > lowest_checkpoint + LOOK_AHEAD &&
+		partition->delivered_at < GetCurrentTimestamp() - poll->subscription->lease / 2;
+}
+
+/*
+ * Return those of the partitions with which to begin: all, or if one is neglected, because
+ * another one is far behind and takes all deliveries, those that are not behind it.
+ */
+static PgesPartitions
+begin_with(const Poll *poll, const PgesPartitions *partitions)
+{
+	int64		lowest_checkpoint = lowest(partitions);
+	const PgesPartition *neglected = NULL;
+	PgesPartitions first = {palloc(sizeof(PgesPartition) * Max(partitions->n, 1)), 0};
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		const PgesPartition *partition = &partitions->rows[i];
+
+		if (is_neglected(poll, partition, lowest_checkpoint) &&
+			(neglected == NULL || partition->delivered_at < neglected->delivered_at))
+			neglected = partition;
+	}
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (neglected == NULL || partitions->rows[i].checkpoint >= neglected->checkpoint)
+			first.rows[first.n++] = partitions->rows[i];
+	}
+	return first;
 }
 
 /*
@@ -337,17 +378,21 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	bool		leased;
 	bool		all = false;
 	Look		look = {0};
+	PgesPartitions first;
 	PollResult	result;
 
 	keep_available(partitions, &poll->leased);
 	leased = poll->leased.n > 0;
+	first = begin_with(poll, partitions);
+	if (first.n < partitions->n && find_events(poll, &first, false, &look) && !look.replay)
+	{
+		result = take_partitions(poll, &first, &look);
+		if (result != POLL_NOTHING)
+			return result;
+	}
 	while (partitions->n > 0 && find_events(poll, partitions, all, &look))
 	{
-		if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
-			return POLL_NOTHING;
 		result = take_partitions(poll, partitions, &look);
-		if (result != POLL_DELIVERED)
-			pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
 		if (result != POLL_NOTHING)
 			return result;
 		keep_quiet(partitions);
@@ -356,27 +401,99 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	return find_nothing(poll, partitions, &look, leased);
 }
 
-/* Do one step of a poll. */
+/*
+ * Carry out a pending change of the number of partitions.  It is tried in a subtransaction,
+ * because the locks of a vain attempt must be released: the poll may wait.
+ */
+static void
+try_repartition(Poll *poll)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		if (pges_repartition(poll->subscription))
+		{
+			ReleaseCurrentSubTransaction();
+			poll->wrote = true;
+		}
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+/* Return whether a definition does not belong to the partitions any more. */
+static bool
+is_stale(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	return partitions->n == 0 || partitions->rows[0].epoch != subscription->epoch;
+}
+
+/* Do one step of a poll, for a consumer whose name is locked. */
 static PollResult
-poll_once(Poll *poll)
+poll_as_consumer(Poll *poll)
 {
 	PgesSubscription *subscription = poll->subscription;
 	PgesPartitions partitions;
+	PollResult	result;
 
-	if (subscription->paused)
-	{
-		poll->mark = pges_high_water_mark(subscription->store);
-		return POLL_NOTHING;
-	}
-	if (subscription->next_partitions > 0)
-		poll->wrote |= pges_repartition(subscription);
+	poll->locked_none = false;
 	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	if (is_stale(subscription, &partitions))
+		return POLL_PROGRESS;
 	poll->mark = pges_mark_after(subscription->store, highest(&partitions));
 	if (has_delivery(poll, &partitions))
-		return deliver_again(poll);
-	if (subscription->next_partitions > 0)
+		result = deliver_again(poll);
+	else if (subscription->next_partitions > 0)
 		return POLL_NOTHING;
-	return take_events(poll, &partitions);
+	else
+		result = take_events(poll, &partitions);
+	if (result == POLL_NOTHING && poll->locked_none)
+	{
+		pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+		if (is_stale(subscription, &partitions))
+			return POLL_PROGRESS;
+	}
+	return result;
+}
+
+/*
+ * Do one step of a poll.  The name of the consumer is locked meanwhile, so that two polls
+ * under one name do not make two deliveries.
+ */
+static PollResult
+poll_once(Poll *poll)
+{
+	PollResult	result;
+
+	poll->mark = pges_high_water_mark(poll->subscription->store);
+	if (poll->subscription->paused)
+		return POLL_NOTHING;
+	if (poll->subscription->next_partitions > 0)
+		try_repartition(poll);
+	if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
+		return POLL_NOTHING;
+	result = poll_as_consumer(poll);
+	if (!poll->wrote)
+		pges_unlock_consumer(poll->subscription, poll->delivery.consumer);
+	return result;
 }
 
 /*
@@ -403,22 +520,28 @@ wait_for_change(Poll *poll, TimestampTz end)
 	}
 }
 
-/* Do steps of a poll while they make progress, but deliver nothing. */
+/*
+ * Do steps of a poll while they make progress, but deliver nothing, for a limited time.  Each
+ * reads the definition again.
+ */
 static PollResult
 do_steps(Poll *poll, PgesSubscription *subscription)
 {
-	int			steps = 0;
-	PollResult	result;
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_STEPS_MS);
 
-	poll->subscription = subscription;
-	poll->delivery.subscription = subscription;
-	pges_open_subscribed_store(subscription);
-	do
+	for (;;)
 	{
+		PollResult	result;
+
 		CHECK_FOR_INTERRUPTS();
+		poll->subscription = subscription;
+		poll->delivery.subscription = subscription;
+		pges_open_subscribed_store(subscription);
 		result = poll_once(poll);
-	} while (result == POLL_PROGRESS && ++steps < MAX_STEPS);
-	return result;
+		if (result != POLL_PROGRESS || GetCurrentTimestamp() >= end)
+			return result;
+		subscription = pges_find_subscription(subscription->name, false);
+	}
 }
 
 /*
@@ -441,19 +564,6 @@ run_poll(Poll *poll, PgesSubscription *subscription, TimestampTz end)
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(steps);
-}
-
-/* Return a random number that fits into a double, so that no client rounds it; not 0. */
-static int64
-make_token(void)
-{
-	int64		token;
-
-	do
-	{
-		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 11);
-	} while (token == 0);
-	return token;
 }
 
 /* Return the time until which to wait; raise an error if the argument is negative. */
@@ -482,7 +592,7 @@ pges_poll(PG_FUNCTION_ARGS)
 	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
 	if (!PG_ARGISNULL(2))
 		poll.delivery.consumer = pges_name_argument(fcinfo, 2, "consumer");
-	poll.delivery.token = make_token();
+	poll.delivery.token = pges_make_token();
 	poll.delivery.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	InitMaterializedSRF(fcinfo, 0);
 	if (!PG_ARGISNULL(4))

@@ -3,8 +3,10 @@
  *		The SQL functions that create, alter, pause, reset and drop subscriptions.
  *
  * A function that changes a subscription locks its definition first, then its partitions
- * in the order of their numbers.  A poll reads the definition without a lock: a change
- * holds for the polls that begin after its commit.
+ * in the order of their numbers.  A poll reads the definition without a lock.  So a change of
+ * the types, the checkpoints or the partitions writes a new epoch into the definition and the
+ * partitions, and a poll locks only partitions of the epoch that it has read.  Other changes
+ * hold for the polls that begin after the commit.
  */
 #include "postgres.h"
 
@@ -30,21 +32,18 @@
 static PgesOwnStatement insert_definition = {
 	{&pges_definition_rows}, false,
 	"INSERT INTO eventstore.subscription_definitions (subscription, store, owner, event_types, "
-	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, created_at) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, pg_catalog.clock_timestamp()) "
+	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, epoch, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_catalog.clock_timestamp()) "
 	"ON CONFLICT DO NOTHING",
-	10,
+	11,
 	{TEXTOID, REGCLASSOID, NAMEOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID,
-	INTERVALOID, TEXTOID}
+	INTERVALOID, TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement update_definition = {
 	{&pges_definition_rows}, false,
 	"UPDATE eventstore.subscription_definitions SET "
-	"event_types = CASE WHEN $2 IS NULL THEN event_types "
-	"WHEN pg_catalog.cardinality($2) OPERATOR(pg_catalog.>) 0 THEN $2 END, "
-	"aggregate_types = CASE WHEN $3 IS NULL THEN aggregate_types "
-	"WHEN pg_catalog.cardinality($3) OPERATOR(pg_catalog.>) 0 THEN $3 END, "
+	"event_types = $2, aggregate_types = $3, "
 	"next_partitions = COALESCE($4, next_partitions), "
 	"lease = COALESCE($5, lease), "
 	"max_attempts = COALESCE($6, max_attempts), "
@@ -54,6 +53,12 @@ static PgesOwnStatement update_definition = {
 	"WHERE subscription OPERATOR(pg_catalog.=) $1",
 	9,
 	{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID, TEXTOID, NAMEOID}
+};
+
+static PgesOwnStatement set_epoch = {
+	{&pges_definition_rows}, false,
+	"UPDATE eventstore.subscription_definitions SET epoch = $2 WHERE subscription OPERATOR(pg_catalog.=) $1",
+	2, {TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement set_paused = {
@@ -129,15 +134,40 @@ check_options(FunctionCallInfo fcinfo, int arg)
 		(void) pges_parse_on_exhausted(text_to_cstring(PG_GETARG_TEXT_PP(arg + 4)));
 }
 
-/* Return an argument with types; 0 if it is null or empty, which means all. */
-static Datum
-types_argument(FunctionCallInfo fcinfo, int arg)
+/* Compare two texts for qsort(), by their bytes. */
+static int
+compare_types(const void *a, const void *b)
 {
-	ArrayType  *types = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P_COPY(arg);
+	return strcmp(TextDatumGetCString(*(const Datum *) a), TextDatumGetCString(*(const Datum *) b));
+}
+
+/*
+ * Return an argument with types, sorted and each once, so that equal sets are equal arrays;
+ * 0 if it is null or empty, which means all.
+ */
+static Datum
+types_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+{
+	ArrayType  *types = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P(arg);
+	Datum	   *values;
+	int			n;
+	int			kept = 1;
 
 	if (types == NULL || ArrayGetNItems(ARR_NDIM(types), ARR_DIMS(types)) == 0)
 		return (Datum) 0;
-	return PointerGetDatum(types);
+	if (ARR_NDIM(types) > 1 || array_contains_nulls(types))
+		ereport(ERROR,
+				(errcode(ARR_NDIM(types) > 1 ? ERRCODE_INVALID_PARAMETER_VALUE : ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 ARR_NDIM(types) > 1 ? errmsg("argument \"%s\" must have one dimension", name) :
+				 errmsg("argument \"%s\" must not contain nulls", name)));
+	deconstruct_array(types, TEXTOID, -1, false, TYPALIGN_INT, &values, NULL, &n);
+	qsort(values, n, sizeof(Datum), compare_types);
+	for (int i = 1; i < n; i++)
+	{
+		if (compare_types(&values[i], &values[kept - 1]) != 0)
+			values[kept++] = values[i];
+	}
+	return PointerGetDatum(construct_array(values, kept, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Return whether two arrays of types are equal; 0 stands for null. */
@@ -211,8 +241,8 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 	const PgesStore *store;
 	int64		start;
 	NameData	owner;
-	Datum		values[10];
-	bool		nulls[10] = {false};
+	Datum		values[11];
+	bool		nulls[11] = {false};
 
 	PreventCommandDuringRecovery("eventstore.create_subscription()");
 	PreventCommandIfReadOnly("eventstore.create_subscription()");
@@ -227,12 +257,13 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(name);
 	values[1] = ObjectIdGetDatum(store->live.relid);
 	values[2] = NameGetDatum(&owner);
-	values[3] = types_argument(fcinfo, 2);
-	values[4] = types_argument(fcinfo, 3);
+	values[3] = types_argument(fcinfo, 2, "event_types");
+	values[4] = types_argument(fcinfo, 3, "aggregate_types");
 	nulls[3] = values[3] == (Datum) 0;
 	nulls[4] = values[4] == (Datum) 0;
-	for (int i = 5; i < lengthof(values); i++)
+	for (int i = 5; i < 10; i++)
 		values[i] = PG_GETARG_DATUM(i);
+	values[10] = Int64GetDatum(pges_make_token());
 	if (run(&insert_definition, values, nulls) == 0)
 		report_existing(name, store->live.relid, values[3], values[4]);
 	else
@@ -260,6 +291,57 @@ check_new_owner(FunctionCallInfo fcinfo, int arg)
 		pges_check_may_give_compat(get_role_oid(NameStr(*PG_GETARG_NAME(arg)), false));
 }
 
+/*
+ * Begin a new epoch of a subscription whose definition is locked: no poll that has read an
+ * earlier one moves a checkpoint any more.  End all deliveries, and set all checkpoints to a
+ * position, unless it is negative.
+ */
+static void
+begin_epoch(PgesSubscription *subscription, int64 checkpoint)
+{
+	PgesPartitions partitions;
+	Datum		values[] = {subscription->key, (Datum) 0};
+
+	subscription->epoch = pges_make_token();
+	values[1] = Int64GetDatum(subscription->epoch);
+	(void) run(&set_epoch, values, NULL);
+	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	for (int i = 0; i < partitions.n; i++)
+	{
+		PgesPartition *partition = &partitions.rows[i];
+
+		partition->epoch = subscription->epoch;
+		pges_end_delivery(partition);
+		partition->attempt = 0;
+		partition->suspect_to = 0;
+		if (checkpoint >= 0)
+		{
+			partition->checkpoint = checkpoint;
+			partition->nfloors = 0;
+			partition->retry_at = 0;
+			partition->stopped = false;
+		}
+		pges_save_partition(subscription, partition);
+	}
+}
+
+/* Set the types of a subscription in the parameters of update_definition. */
+static void
+alter_types(FunctionCallInfo fcinfo, PgesSubscription *subscription, Datum *values, bool *nulls)
+{
+	Datum		event_types = PG_ARGISNULL(1) ? subscription->event_types : types_argument(fcinfo, 1, "event_types");
+	Datum		aggregate_types = PG_ARGISNULL(2) ? subscription->aggregate_types :
+		types_argument(fcinfo, 2, "aggregate_types");
+
+	values[1] = event_types;
+	values[2] = aggregate_types;
+	nulls[1] = event_types == (Datum) 0;
+	nulls[2] = aggregate_types == (Datum) 0;
+	if (!are_equal(event_types, subscription->event_types) ||
+		!are_equal(aggregate_types, subscription->aggregate_types))
+		begin_epoch(subscription, -1);
+}
+
 PG_FUNCTION_INFO_V1(pges_alter_subscription);
 
 /* SQL: change a subscription. */
@@ -279,6 +361,7 @@ pges_alter_subscription(PG_FUNCTION_ARGS)
 	}
 	if (subscription->next_partitions == 0 && PG_GETARG_INT32(3) == subscription->partitions)
 		nulls[3] = true;
+	alter_types(fcinfo, subscription, values, nulls);
 	(void) run(&update_definition, values, nulls);
 	if (!nulls[3])
 		(void) pges_repartition(subscription);
@@ -370,28 +453,6 @@ position_before(const PgesStore *store, Datum time)
 	return Min(position, mark);
 }
 
-/* Move all checkpoints of a subscription, and end its deliveries. */
-static void
-move_all(const PgesSubscription *subscription, int64 checkpoint)
-{
-	PgesPartitions partitions;
-
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
-	for (int i = 0; i < partitions.n; i++)
-	{
-		PgesPartition *partition = &partitions.rows[i];
-
-		pges_end_delivery(partition);
-		partition->checkpoint = checkpoint;
-		partition->nfloors = 0;
-		partition->attempt = 0;
-		partition->suspect_to = 0;
-		partition->retry_at = 0;
-		partition->stopped = false;
-		pges_save_partition(subscription, partition);
-	}
-}
-
 PG_FUNCTION_INFO_V1(pges_reset_subscription);
 
 /* SQL: move all checkpoints of a subscription. */
@@ -409,7 +470,7 @@ pges_reset_subscription(PG_FUNCTION_ARGS)
 	pges_open_subscribed_store(subscription);
 	checkpoint = PG_ARGISNULL(2) ? start_argument(fcinfo, 1, "to_position", subscription->store) :
 		position_before(subscription->store, PG_GETARG_DATUM(2));
-	move_all(subscription, checkpoint);
+	begin_epoch(subscription, checkpoint);
 	values[0] = subscription->key;
 	values[1] = Int64GetDatum(checkpoint);
 	(void) run(&delete_parked_after, values, NULL);

@@ -16,12 +16,14 @@
  * replay_parked() marks rows with "replay".  A partition with such rows delivers them,
  * in the order of their positions, before any other event.  An event that was delivered
  * and acknowledged loses its row; the aggregate goes on when no row is left.  Until then
- * later events are parked behind, and marked if their aggregate is marked.  If an event
- * fails again, the marks of its aggregate are removed.
+ * later events are parked behind, and marked if all parked ones of the aggregate are: so
+ * those that are marked come before those that are not.  If an event fails again, the marks
+ * of its aggregate are removed.  After a delivery was lost, events are replayed one at a
+ * time, so the one that kills its consumer is found.
  *
  * A poll writes rows under the lock of their partition.  The functions that administrators
- * call lock all partitions first.  So no poll parks an event behind one that is being
- * removed.
+ * call lock the definition, and then the partitions whose rows they change.  So no poll parks
+ * an event behind one that is being removed.
  */
 #include "postgres.h"
 
@@ -56,11 +58,19 @@ static PgesOwnStatement park_event = {
 	"INSERT INTO eventstore.subscription_parked "
 	"(subscription, position, slot, aggregate_id, blocks, behind, replay, attempts, reason, parked_at) "
 	"VALUES ($1, $2, $3, $4, $5, $6, "
-	"$6 AND EXISTS (SELECT FROM eventstore.subscription_parked k "
+	"$6 AND NOT EXISTS (SELECT FROM eventstore.subscription_parked k "
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.aggregate_id OPERATOR(pg_catalog.=) $4 "
-	"AND k.blocks AND k.replay), $7, $8, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+	"AND k.blocks AND NOT k.replay), $7, $8, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
 	8, {TEXTOID, INT8OID, INT4OID, TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTOID}
 };
+
+/* Whether the event of a parked row k is done with in its partition p; otherwise it is pending. */
+#define PASSED \
+	"(k.position OPERATOR(pg_catalog.<=) p.checkpoint " \
+	"OR EXISTS (SELECT FROM pg_catalog.generate_series(1, pg_catalog.cardinality(p.floors), 3) i " \
+	"WHERE k.slot OPERATOR(pg_catalog.>=) p.floors[i] " \
+	"AND k.slot OPERATOR(pg_catalog.<=) p.floors[i OPERATOR(pg_catalog.+) 1] " \
+	"AND k.position OPERATOR(pg_catalog.<=) p.floors[i OPERATOR(pg_catalog.+) 2])) "
 
 /* Finds the partitions with events to replay, at no cost if there are none. */
 static PgesOwnStatement find_replays = {
@@ -72,22 +82,36 @@ static PgesOwnStatement find_replays = {
 	"AND EXISTS (SELECT FROM eventstore.subscription_parked k "
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
 	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
-	"AND k.position OPERATOR(pg_catalog.<=) p.checkpoint)",
+	"AND " PASSED ")",
 	1, {TEXTOID}
 };
 
-/* Of the events of a range of slots: removes the marks of aggregates that are exhausted. */
+/*
+ * Of the events of a range of slots: removes the marks of aggregates that are exhausted.  One
+ * delivery does not exhaust an event: it may have been with others.
+ */
 static PgesOwnStatement end_exhausted = {
 	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked k SET replay = false "
 	"FROM eventstore.subscription_parked e "
 	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.replay "
 	"AND e.slot OPERATOR(pg_catalog.>=) $2 AND e.slot OPERATOR(pg_catalog.<=) $3 "
-	"AND e.attempts OPERATOR(pg_catalog.>=) $4 "
+	"AND e.attempts OPERATOR(pg_catalog.>=) GREATEST($4, 2) "
 	"AND k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
 	"AND (k.position OPERATOR(pg_catalog.=) e.position "
 	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
 	4, {TEXTOID, INT4OID, INT4OID, INT4OID}
+};
+
+static PgesOwnStatement first_replay = {
+	{&pges_parked_rows, &pges_partition_rows}, true,
+	"SELECT k.attempts FROM eventstore.subscription_parked k "
+	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) $1 "
+	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
+	"AND " PASSED
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND p.partition OPERATOR(pg_catalog.=) ANY ($2) ORDER BY k.position LIMIT 1",
+	2, {TEXTOID, INT4ARRAYOID}
 };
 
 static PgesOwnStatement begin_replay = {
@@ -97,7 +121,7 @@ static PgesOwnStatement begin_replay = {
 	"SELECT k.position FROM eventstore.subscription_parked k "
 	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) $1 "
 	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
-	"AND k.position OPERATOR(pg_catalog.<=) p.checkpoint "
+	"AND " PASSED
 	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
 	"AND p.partition OPERATOR(pg_catalog.=) ANY ($2) ORDER BY k.position LIMIT $3)) "
 	"RETURNING position, attempts",
@@ -262,6 +286,19 @@ end_exhausted_replays(const PgesSubscription *subscription, const PgesPartitions
 	}
 }
 
+/* Return how often the first event to replay of some partitions was delivered. */
+static int
+attempts_of_first(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false)};
+	int			attempts;
+
+	SPI_connect();
+	attempts = pges_run_own_statement(&first_replay, values, NULL) > 0 ? pges_found_int32(1) : 0;
+	SPI_finish();
+	return attempts;
+}
+
 /* A parked event that is replayed. */
 typedef struct Replay
 {
@@ -281,11 +318,12 @@ compare_replays(const void *a, const void *b)
 
 /*
  * Give the first events to replay of some partitions to a delivery.  Return their number,
- * and set *positions and *attempts, in the order of the positions.
+ * and set *positions and *attempts, in the order of the positions.  If a delivery of them was
+ * lost, give one; a consumer that polls again ("again") gets the same ones, the first time.
  */
 int
 pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
-				  int64 token, int max_count, int64 **positions, int **attempts)
+				  int64 token, int max_count, bool again, int64 **positions, int **attempts)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false), Int64GetDatum(max_count),
@@ -294,6 +332,8 @@ pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *pa
 	int			n;
 
 	end_exhausted_replays(subscription, partitions);
+	if (attempts_of_first(subscription, partitions) > (again ? 1 : 0))
+		values[2] = Int64GetDatum(1);
 	SPI_connect();
 	n = pges_run_own_statement(&begin_replay, values, NULL);
 	replays = palloc(sizeof(Replay) * (n + 1));
@@ -346,16 +386,60 @@ typedef struct Choice
 	bool		nulls[3];
 } Choice;
 
-/* Lock the partitions of a subscription, and return which parked events are chosen. */
+/* Return the slot that all chosen events have, or -1 if it is not known, or there are none. */
+static int
+slot_of_choice(const Choice *choice)
+{
+	int			slot = -1;
+
+	if (!choice->nulls[1])
+		return pges_slot_of(DatumGetTextPP(choice->values[1]));
+	if (choice->nulls[2])
+		return -1;
+	SPI_connect();
+	if (pges_run_own_statement(&choose, choice->values, choice->nulls) > 0)
+		slot = pges_found_int32(2);
+	SPI_finish();
+	return slot;
+}
+
+/*
+ * Lock the partitions of the parked events that the arguments choose: one partition if they
+ * are of one aggregate, otherwise all.  The caller has locked the definition, so the
+ * partitions stay what they are.
+ */
+static void
+lock_chosen(const PgesSubscription *subscription, const Choice *choice, PgesPartitions *partitions)
+{
+	int			slot = slot_of_choice(choice);
+	Datum		number;
+
+	if (slot < 0)
+	{
+		pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, partitions);
+		return;
+	}
+	number = Int32GetDatum(slot * subscription->partitions / PGES_SLOTS);
+	pges_read_partitions(subscription, PGES_LOCK_NUMBERS,
+						 PointerGetDatum(construct_array(&number, 1, INT4OID, sizeof(int32), true, TYPALIGN_INT)),
+						 0, partitions);
+}
+
+/* Lock a subscription, and return which parked events are chosen. */
 static Choice
-begin_change(FunctionCallInfo fcinfo, const PgesSubscription *subscription, PgesPartitions *partitions)
+begin_change(FunctionCallInfo fcinfo, const char *function, PgesSubscription **subscription,
+			 PgesPartitions *partitions)
 {
 	Choice		choice = {
-		{subscription->key, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)},
+		{(Datum) 0, PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)},
 		{false, PG_ARGISNULL(1), PG_ARGISNULL(2)}
 	};
 
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, partitions);
+	PreventCommandDuringRecovery(function);
+	PreventCommandIfReadOnly(function);
+	*subscription = pges_find_subscription(pges_text_argument(fcinfo, 0, "subscription"), true);
+	choice.values[0] = (*subscription)->key;
+	lock_chosen(*subscription, &choice, partitions);
 	return choice;
 }
 
@@ -365,10 +449,9 @@ PG_FUNCTION_INFO_V1(pges_replay_parked);
 Datum
 pges_replay_parked(PG_FUNCTION_ARGS)
 {
-	PgesSubscription *subscription =
-		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.replay_parked()");
+	PgesSubscription *subscription;
 	PgesPartitions partitions;
-	Choice		choice = begin_change(fcinfo, subscription, &partitions);
+	Choice		choice = begin_change(fcinfo, "eventstore.replay_parked()", &subscription, &partitions);
 
 	PG_RETURN_INT64(run_parked(&mark_replay, choice.values, choice.nulls));
 }
@@ -392,7 +475,7 @@ chosen_positions(const Choice *choice, const PgesPartitions *partitions, bool pe
 		int			slot = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
 		const PgesPartition *partition = pges_partition_of_slot(partitions, slot);
 
-		if (pges_is_done(partition, slot, DatumGetInt64(position)) != pending)
+		if (partition && pges_is_done(partition, slot, DatumGetInt64(position)) != pending)
 			accumArrayResult(positions, position, false, INT8OID, context);
 	}
 	SPI_finish();
@@ -414,10 +497,9 @@ PG_FUNCTION_INFO_V1(pges_discard_parked);
 Datum
 pges_discard_parked(PG_FUNCTION_ARGS)
 {
-	PgesSubscription *subscription =
-		pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.discard_parked()");
+	PgesSubscription *subscription;
 	PgesPartitions partitions;
-	Choice		choice = begin_change(fcinfo, subscription, &partitions);
+	Choice		choice = begin_change(fcinfo, "eventstore.discard_parked()", &subscription, &partitions);
 	Datum		pending = chosen_positions(&choice, &partitions, true);
 	int64		count = change_at(&discard, subscription, chosen_positions(&choice, &partitions, false));
 

@@ -15,13 +15,14 @@
  * delivery, and those of administrators.
  *
  * Times are those of the clock, not of the transaction.  If the clock is set back, a
- * lease or a pause ends later, but one that would last longer than the longest possible
+ * lease or a pause ends later, but one that would last twice as long as the longest possible
  * is over.
  */
 #include "postgres.h"
 
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "utils/array.h"
@@ -29,18 +30,23 @@
 #include "utils/lsyscache.h"
 
 #include "base/own_object.h"
+#include "table/table.h"
 #include "subscription/subscription.h"
 
 /* Returns the columns in the order of the table. */
 #define SELECT_PARTITIONS \
 	"SELECT subscription, partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
 	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
-	"retry_at, stopped, last_delivery, delivered_at, rate " \
+	"retry_at, stopped, last_delivery, delivered_at, rate, epoch, shared " \
 	"FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
 #define IN_ORDER "ORDER BY partition "
 
-/* $4: now, $5: the time from which on a lease or pause cannot be right */
+/*
+ * $4: now, $5: the time from which on a lease or pause cannot be right, $6: the epoch of the
+ * definition that the poll has read
+ */
 #define FREE_AND_DUE \
+	"AND epoch OPERATOR(pg_catalog.=) $6 " \
 	"AND (delivery IS NULL OR lease_until OPERATOR(pg_catalog.<=) $4 " \
 	"OR lease_until OPERATOR(pg_catalog.>) $5) " \
 	"AND NOT stopped AND (retry_at IS NULL OR retry_at OPERATOR(pg_catalog.<=) $4 " \
@@ -55,17 +61,28 @@ static PgesOwnStatement select_partitions[] = {
 		SELECT_PARTITIONS "AND delivery OPERATOR(pg_catalog.=) $2 " IN_ORDER "FOR UPDATE",
 		2, {TEXTOID, INT8OID}
 	},
+	[PGES_LOCK_NUMBERS] = {
+		{&pges_partition_rows}, false,
+		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " IN_ORDER "FOR UPDATE",
+		2, {TEXTOID, INT4ARRAYOID}
+	},
+	[PGES_LOCK_OF_CONSUMER] = {
+		{&pges_partition_rows}, false,
+		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
+		IN_ORDER "FOR UPDATE",
+		2, {TEXTOID, TEXTOID}
+	},
 	[PGES_TRY_OF_CONSUMER] = {
 		{&pges_partition_rows}, false,
 		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
-		IN_ORDER "FOR UPDATE SKIP LOCKED",
-		2, {TEXTOID, TEXTOID}
+		"AND epoch OPERATOR(pg_catalog.=) $6 " IN_ORDER "FOR UPDATE SKIP LOCKED",
+		6, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 	},
 	[PGES_TRY_NUMBERS] = {
 		{&pges_partition_rows}, false,
 		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
 		"ORDER BY checkpoint, partition LIMIT $3 FOR UPDATE SKIP LOCKED",
-		5, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+		6, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 	}
 };
 
@@ -75,12 +92,12 @@ static PgesOwnStatement save = {
 	"checkpoint = $3, floors = $4, delivery = $5, consumer = $6, lease_until = $7, "
 	"delivered = $8, delivered_to = $9, scanned_to = $10, replaying = $11, attempt = $12, "
 	"suspect_to = $13, retry_at = $14, stopped = $15, last_delivery = $16, "
-	"delivered_at = $18, rate = $19, last_error = COALESCE($17, last_error), "
+	"delivered_at = $18, rate = $19, epoch = $20, shared = $21, last_error = COALESCE($17, last_error), "
 	"last_error_at = CASE WHEN $17 IS NULL THEN last_error_at ELSE pg_catalog.clock_timestamp() END "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) $2",
-	19,
+	21,
 	{TEXTOID, INT4OID, INT8OID, INT8ARRAYOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID,
-	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID}
+	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, INT8OID, INT4OID}
 };
 
 /* Gives partitions to a consumer. */
@@ -89,21 +106,21 @@ static PgesOwnStatement lease = {
 	"UPDATE eventstore.subscription_progress p SET "
 	"checkpoint = u.checkpoint, delivery = $2, consumer = $3, lease_until = $4, delivered = u.delivered, "
 	"delivered_to = u.delivered_to, scanned_to = u.scanned_to, replaying = false, attempt = u.attempt, "
-	"suspect_to = u.suspect_to, retry_at = NULL, delivered_at = $13, rate = u.rate "
+	"suspect_to = u.suspect_to, retry_at = NULL, delivered_at = $13, rate = u.rate, shared = $14 "
 	"FROM ROWS FROM (pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
 	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11), "
 	"pg_catalog.unnest($12)) "
 	"AS u (partition, checkpoint, delivered, delivered_to, scanned_to, attempt, suspect_to, rate) "
 	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 AND p.partition OPERATOR(pg_catalog.=) u.partition",
-	13,
+	14,
 	{TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, TIMESTAMPTZOID}
+	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, TIMESTAMPTZOID, INT4OID}
 };
 
 /*
  * Ends a delivery of events that are all done with.  Floors go when the checkpoint has
  * passed the highest, which is the last.  The statement waits for the locks of the rows,
- * and then looks at the token again.
+ * and then looks at the token again.  It returns of how many partitions the delivery was.
  */
 static PgesOwnStatement acknowledge = {
 	{&pges_partition_rows}, false,
@@ -112,15 +129,16 @@ static PgesOwnStatement acknowledge = {
 	"floors = CASE WHEN floors[pg_catalog.cardinality(floors)] OPERATOR(pg_catalog.>) scanned_to THEN floors END, "
 	"attempt = 0, retry_at = NULL, "
 	"last_delivery = delivery, delivery = NULL, consumer = NULL, lease_until = NULL "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND delivery OPERATOR(pg_catalog.=) $2 AND NOT replaying",
+	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND delivery OPERATOR(pg_catalog.=) $2 AND NOT replaying "
+	"RETURNING shared",
 	2, {TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement insert = {
 	{&pges_partition_rows}, false,
 	"INSERT INTO eventstore.subscription_progress "
-	"(subscription, partition, first_slot, last_slot, checkpoint) VALUES ($1, $2, $3, $4, $5)",
-	5, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID}
+	"(subscription, partition, first_slot, last_slot, checkpoint, epoch) VALUES ($1, $2, $3, $4, $5, $6)",
+	6, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID}
 };
 
 static PgesOwnStatement delete = {
@@ -136,6 +154,22 @@ static PgesOwnStatement advance = {
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ($2)",
 	3, {TEXTOID, INT4ARRAYOID, INT8OID}
 };
+
+/*
+ * Return a random number for a delivery or an epoch, which fits into a double, so that no
+ * client rounds it; not 0.
+ */
+int64
+pges_make_token(void)
+{
+	int64		token;
+
+	do
+	{
+		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 11);
+	} while (token == 0);
+	return token;
+}
 
 /* Return the slot of a key. */
 int
@@ -236,6 +270,8 @@ read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 	partition->last_delivery = nulls[17] ? 0 : DatumGetInt64(values[17]);
 	partition->delivered_at = nulls[18] ? 0 : DatumGetTimestampTz(values[18]);
 	partition->rate = DatumGetFloat8(values[19]);
+	partition->epoch = DatumGetInt64(values[20]);
+	partition->shared = DatumGetInt32(values[21]);
 	pfree(values);
 	pfree(nulls);
 }
@@ -301,7 +337,7 @@ pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set,
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[] = {subscription->key, which, Int64GetDatum(limit),
-	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_LEASE)};
+	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_END), Int64GetDatum(subscription->epoch)};
 
 	if (set == PGES_READ_ALL)
 		read_all_partitions(subscription, partitions);
@@ -324,7 +360,8 @@ pges_save_partition(const PgesSubscription *subscription, const PgesPartition *p
 		Int64GetDatum(partition->suspect_to), TimestampTzGetDatum(partition->retry_at),
 		BoolGetDatum(partition->stopped), Int64GetDatum(partition->last_delivery),
 		partition->error ? CStringGetTextDatum(partition->error) : (Datum) 0,
-		TimestampTzGetDatum(partition->delivered_at), Float8GetDatum(partition->rate)
+		TimestampTzGetDatum(partition->delivered_at), Float8GetDatum(partition->rate),
+		Int64GetDatum(partition->epoch), Int32GetDatum(partition->shared)
 	};
 	bool		nulls[lengthof(values)] = {false};
 
@@ -376,8 +413,8 @@ array_of(const PgesPartition *partitions, int n, size_t offset, Oid type)
 void
 pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n)
 {
-	Datum		values[13];
-	bool		nulls[13] = {false};
+	Datum		values[14];
+	bool		nulls[14] = {false};
 
 	if (n == 0)
 		return;
@@ -395,6 +432,7 @@ pges_save_leases(const PgesSubscription *subscription, const PgesPartition *part
 	values[10] = INT8_ARRAY(suspect_to);
 	values[11] = FLOAT8_ARRAY(rate);
 	values[12] = TimestampTzGetDatum(partitions[0].delivered_at);
+	values[13] = Int32GetDatum(partitions[0].shared);
 	SPI_connect();
 	(void) pges_run_own_statement(&lease, values, nulls);
 	SPI_finish();
@@ -402,16 +440,18 @@ pges_save_leases(const PgesSubscription *subscription, const PgesPartition *part
 
 /*
  * Acknowledge all events of a delivery.  Return false if the delivery is not outstanding,
- * or has parked events.
+ * or has parked events.  Set *incomplete to whether it has lost a partition to another
+ * consumer; the caller must then raise an error.
  */
 bool
-pges_acknowledge_all(const PgesSubscription *subscription, int64 token)
+pges_acknowledge_all(const PgesSubscription *subscription, int64 token, bool *incomplete)
 {
 	Datum		values[] = {subscription->key, Int64GetDatum(token)};
 	uint64		rows;
 
 	SPI_connect();
 	rows = pges_run_own_statement(&acknowledge, values, NULL);
+	*incomplete = rows > 0 && pges_found_int32(1) != rows;
 	SPI_finish();
 	return rows > 0;
 }
@@ -426,7 +466,8 @@ pges_insert_partitions(const PgesSubscription *subscription, const PgesPartition
 		const PgesPartition *partition = &partitions->rows[i];
 		Datum		values[] = {
 			subscription->key, Int32GetDatum(partition->number), Int32GetDatum(partition->first_slot),
-			Int32GetDatum(partition->last_slot), Int64GetDatum(partition->checkpoint)
+			Int32GetDatum(partition->last_slot), Int64GetDatum(partition->checkpoint),
+			Int64GetDatum(subscription->epoch)
 		};
 
 		(void) pges_run_own_statement(&insert, values, NULL);
@@ -471,8 +512,8 @@ pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before)
 		const PgesPartition *row = &before->rows[i];
 
 		if (row->number == partition->number)
-			return row->first_slot == partition->first_slot && row->last_slot == partition->last_slot &&
-				row->checkpoint == partition->checkpoint && row->nfloors == partition->nfloors &&
+			return row->epoch == partition->epoch && row->checkpoint == partition->checkpoint &&
+				row->nfloors == partition->nfloors &&
 				(row->nfloors == 0 ||
 				 memcmp(row->floors, partition->floors, sizeof(PgesFloor) * row->nfloors) == 0);
 	}
@@ -499,7 +540,7 @@ pges_is_done(const PgesPartition *partition, int slot, int64 position)
 static bool
 is_over(TimestampTz time, TimestampTz now)
 {
-	return time <= now || time > now + PGES_MAX_LEASE;
+	return time <= now || time > now + PGES_MAX_END;
 }
 
 /* Return whether a partition belongs to a consumer. */
@@ -525,6 +566,7 @@ pges_end_delivery(PgesPartition *partition)
 	partition->consumer = NULL;
 	partition->lease_until = 0;
 	partition->replaying = false;
+	partition->shared = 0;
 }
 
 /*
@@ -554,6 +596,8 @@ pges_raise_checkpoint(PgesPartition *partition, int64 position)
 void
 pges_move_checkpoint(PgesPartition *partition, int64 position)
 {
+	if (position <= partition->checkpoint)
+		return;
 	pges_raise_checkpoint(partition, position);
 	partition->attempt = 0;
 	partition->retry_at = 0;

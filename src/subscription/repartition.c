@@ -12,8 +12,10 @@
  * So nothing is lost, and nothing that was acknowledged is delivered again.
  *
  * A failed event may come to any of the new partitions.  So a new partition inherits the
- * pause, the stop, and the suspicion of each old one whose slots it takes over, but no
- * attempts: those of the failed event are counted anew.
+ * pause and the stop of each old one whose slots it takes over, but no attempts: those of
+ * the failed event are counted anew.  Nor does it inherit a suspicion, which would cover the
+ * events of all its slots.  If the suspected event kills another consumer, the suspicion
+ * comes back.
  */
 #include "postgres.h"
 
@@ -26,9 +28,9 @@
 
 static PgesOwnStatement set_partitions = {
 	{&pges_definition_rows}, false,
-	"UPDATE eventstore.subscription_definitions SET partitions = $2, next_partitions = NULL "
+	"UPDATE eventstore.subscription_definitions SET partitions = $2, next_partitions = NULL, epoch = $3 "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1",
-	2, {TEXTOID, INT4OID}
+	3, {TEXTOID, INT4OID, INT8OID}
 };
 
 static PgesOwnStatement lock_unlocked = {
@@ -139,9 +141,6 @@ take_over(PgesPartition *partition, const PgesPartitions *old)
 
 		if (from->last_slot < partition->first_slot || from->first_slot > partition->last_slot)
 			continue;
-		partition->suspect_to = Max(partition->suspect_to, from->suspect_to);
-		if (from->delivery != 0 && !from->replaying)	/* its lease has ended */
-			partition->suspect_to = Max(partition->suspect_to, from->delivered_to);
 		partition->retry_at = Max(partition->retry_at, from->retry_at);
 		partition->stopped |= from->stopped;
 	}
@@ -149,15 +148,21 @@ take_over(PgesPartition *partition, const PgesPartitions *old)
 
 /* Replace the rows of the partitions, and write the new number. */
 static void
-replace_partitions(const PgesSubscription *subscription, const PgesPartitions *old)
+replace_partitions(PgesSubscription *subscription, const PgesPartitions *old)
 {
 	int			count = subscription->next_partitions;
-	Datum		values[] = {subscription->key, Int32GetDatum(count)};
+	Datum		values[] = {subscription->key, Int32GetDatum(count), (Datum) 0};
 	PgesPartitions new;
+
+	subscription->epoch = pges_make_token();
+	values[2] = Int64GetDatum(subscription->epoch);
 
 	pges_make_partitions(&new, count);
 	for (int i = 0; i < count; i++)
+	{
+		new.rows[i].epoch = subscription->epoch;
 		take_over(&new.rows[i], old);
+	}
 	pges_delete_partitions(subscription);
 	pges_insert_partitions(subscription, &new);
 	for (int i = 0; i < count; i++)

@@ -27,7 +27,7 @@
 #include "table/table.h"
 
 const PgesOwnTable pges_definition_rows = {
-	"subscription_definitions", 12,
+	"subscription_definitions", 13,
 	{
 		{"subscription", TEXTOID},
 		{"owner", NAMEOID},
@@ -40,7 +40,8 @@ const PgesOwnTable pges_definition_rows = {
 		{"backoff", INTERVALOID},
 		{"on_exhausted", TEXTOID},
 		{"paused", BOOLOID},
-		{"store", InvalidOid}
+		{"store", InvalidOid},
+		{"epoch", INT8OID}
 	}
 };
 
@@ -50,7 +51,7 @@ const PgesOwnTable pges_parked_rows = {
 };
 
 const PgesOwnTable pges_partition_rows = {
-	"subscription_progress", 18,
+	"subscription_progress", 22,
 	{
 		{"subscription", TEXTOID},
 		{"partition", INT4OID},
@@ -69,7 +70,11 @@ const PgesOwnTable pges_partition_rows = {
 		{"suspect_to", INT8OID},
 		{"retry_at", TIMESTAMPTZOID},
 		{"stopped", BOOLOID},
-		{"last_delivery", INT8OID}
+		{"last_delivery", INT8OID},
+		{"delivered_at", TIMESTAMPTZOID},
+		{"rate", FLOAT8OID},
+		{"epoch", INT8OID},
+		{"shared", INT4OID}
 	}
 };
 
@@ -82,7 +87,7 @@ const PgesOwnTable pges_consumer_rows = {
 static PgesOwnStatement find_and_lock = {
 	{&pges_definition_rows}, false,
 	"SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, lease, "
-	"max_attempts, backoff, on_exhausted, paused, store "
+	"max_attempts, backoff, on_exhausted, paused, store, epoch "
 	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 	1, {TEXTOID}
 };
@@ -223,6 +228,7 @@ read_definition(HeapTuple row, TupleDesc desc, void *arg)
 	result->on_exhausted = pges_parse_on_exhausted(TextDatumGetCString(values[9]));
 	result->paused = DatumGetBool(values[10]);
 	result->relid = DatumGetObjectId(values[11]);
+	result->epoch = DatumGetInt64(values[12]);
 }
 
 /* Read the definition of a subscription, if there is one, and lock its row. */

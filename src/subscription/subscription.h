@@ -22,6 +22,9 @@
 #define PGES_SLOTS 1024			/* also the greatest number of partitions */
 #define PGES_MAX_LEASE USECS_PER_DAY	/* of a lease and of a pause, in
 										 * microseconds */
+#define PGES_MAX_END (2 * PGES_MAX_LEASE)	/* a later end of a lease or pause
+											 * is wrong: the clock was set
+											 * back */
 #define PGES_MAX_NAME 255		/* of a subscription or consumer, in
 								 * characters */
 
@@ -57,6 +60,7 @@ typedef struct PgesSubscription
 	int64		backoff;		/* in microseconds */
 	PgesOnExhausted on_exhausted;
 	bool		paused;
+	int64		epoch;
 	const PgesStore *store;		/* NULL before pges_open_subscribed_store() */
 } PgesSubscription;
 
@@ -94,6 +98,8 @@ typedef struct PgesPartition
 	int64		last_delivery;	/* 0: none */
 	TimestampTz delivered_at;	/* 0: never */
 	double		rate;			/* events delivered, see add_to_rate() */
+	int64		epoch;			/* that of the definition */
+	int			shared;			/* partitions of the delivery */
 	char	   *error;			/* a new one; NULL keeps the last */
 
 	bool		has_events;		/* there is an event to deliver */
@@ -120,7 +126,9 @@ typedef enum PgesPartitionSet
 	PGES_READ_ALL,				/* without locks */
 	PGES_LOCK_ALL,				/* waits for locks */
 	PGES_TRY_ALL,				/* all that are not locked */
+	PGES_LOCK_NUMBERS,			/* these; waits for locks */
 	PGES_LOCK_OF_DELIVERY,		/* those of a delivery; waits for locks */
+	PGES_LOCK_OF_CONSUMER,		/* those of a consumer; waits for locks */
 	PGES_TRY_OF_CONSUMER,		/* those of a consumer that are not locked */
 	PGES_TRY_NUMBERS			/* these, unless they are locked */
 } PgesPartitionSet;
@@ -145,6 +153,7 @@ extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
 
 /* in partition.c */
+extern int64 pges_make_token(void);
 extern int	pges_slot_of(const text *key);
 extern void pges_make_partitions(PgesPartitions *partitions, int count);
 extern void pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set,
@@ -154,7 +163,7 @@ extern void pges_insert_partitions(const PgesSubscription *subscription,
 extern void pges_delete_partitions(const PgesSubscription *subscription);
 extern void pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition);
 extern void pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n);
-extern bool pges_acknowledge_all(const PgesSubscription *subscription, int64 token);
+extern bool pges_acknowledge_all(const PgesSubscription *subscription, int64 token, bool *incomplete);
 extern void pges_advance_partitions(const PgesSubscription *subscription,
 									const PgesPartitions *partitions, int64 to);
 extern bool pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before);
@@ -176,7 +185,7 @@ extern void pges_park_behind(const PgesSubscription *subscription, int64 positio
 							 const text *aggregate_id, int slot);
 extern bool pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions);
 extern int	pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
-							  int64 token, int max_count, int64 **positions, int **attempts);
+							  int64 token, int max_count, bool again, int64 **positions, int **attempts);
 extern void pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to);
 extern bool pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position,
 							 const char *reason);

@@ -140,7 +140,7 @@ SELECT set_eq($$
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
     'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'v parked_events', 'r subscription_consumers', 'i subscription_consumers_pkey', 'r subscription_definitions', 'i subscription_definitions_pkey', 'r subscription_parked', 'i subscription_parked_aggregate',
-    'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
+    'i subscription_parked_order', 'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
     'i idx_events_causation_id', 'i idx_events_correlation_id', 'i idx_events_event_type', 'i idx_events_occurred_at'
   ], 'there is no other relation in schema eventstore');
