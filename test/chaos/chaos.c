@@ -1,12 +1,13 @@
 /*
  * chaos.c
  *		Shows that a subscriber sees every event exactly once and in order,
- *		whatever the writers do.
+ *		and that the consumers of a subscription skip none, whatever the writers do.
  *
  * Writers append in all ways, roll back, prepare, and sleep in transactions.
  * Connections are ended, the server crashes, old events move to the archive.
- * Meanwhile subscribers follow the log.  At the end the events that each has seen
- * are compared with the tables.  Each role is a process.  The processes share
+ * Meanwhile subscribers follow the log, and consumers of subscriptions process it,
+ * hang, die, and are disturbed by an administrator.  At the end the events that each
+ * has seen are compared with the tables.  Each role is a process.  The processes share
  * memory, and log to temporary files without a name.
  */
 #include <errno.h>
@@ -21,7 +22,8 @@
 
 #include "chaos.h"
 
-#define MAX_CHILDREN (MAX_WRITERS + MAX_SUBSCRIBERS + 8)
+#define MAX_CHILDREN (MAX_WRITERS + MAX_SUBSCRIBERS + MAX_CONSUMERS + 12)
+#define DRAIN_LIMIT 30			/* s, for the consumers to reach the end */
 
 static int	seconds = 60;
 static int	writers = 12;
@@ -33,11 +35,13 @@ static int	nchildren;
 static FILE *range_logs[MAX_WRITERS + 3];
 static int	nrange_logs;
 static int	crashes;
+static bool caught_up;			/* the consumers, at the end */
 static int64_t biggest_lag;
 static int64_t started;
 
 static const char usage[] =
-"chaos shows that subscribers see every event exactly once and in order.\n\n"
+"chaos shows that subscribers see every event exactly once and in order, and that\n"
+"consumers of subscriptions skip none.\n\n"
 "Usage:\n"
 "  chaos [OPTION]...\n\n"
 "Options:\n"
@@ -144,6 +148,7 @@ create_shared_memory(void)
 	memset(shared, 0, sizeof *shared);
 	atomic_flag_clear(&shared->errors_lock);
 	shared->main_process = getpid();
+	create_marks();
 }
 
 /* Run a statement; on failure end the program. */
@@ -168,6 +173,8 @@ create_stores(void)
 	run_or_die(&client, "SELECT eventstore.create_archive('eventstore.events')");
 	run_or_die(&client, "SELECT eventstore.create_archive('chaos.second')");
 	run_or_die(&client, "CREATE TABLE chaos.unrelated (n integer)");
+	if (!create_subscriptions(&client))
+		die("could not create the subscriptions");
 	run_or_die(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	client_close(&client);
 	client_close(&quiet);
@@ -190,7 +197,7 @@ start_process(void)
 	}
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
-	srandom((unsigned) (getpid() ^ time(NULL)));
+	begin_process();
 	return true;
 }
 
@@ -201,10 +208,13 @@ end_process(void)
 	exit(fflush(NULL) == 0 ? 0 : 2);
 }
 
-/* Start the subscribers, and the other roles that outlast the writers. */
+/* Start the subscribers, the consumers, and the other roles that outlast the writers. */
 static void
 start_readers(void)
 {
+	static void (*const mains[]) (void) = {
+		bystander_main, archiver_main, subscription_admin_main, dead_letter_main, idle_monitor_main
+	};
 	FILE	   *finished = new_range_log();
 
 	for (int i = 0; i < nsubscribers; i++)
@@ -225,16 +235,18 @@ start_readers(void)
 		finisher_main(finished);
 		end_process();
 	}
-	if (start_process())
-	{
-		bystander_main();
-		end_process();
-	}
-	if (start_process())
-	{
-		archiver_main();
-		end_process();
-	}
+	for (size_t i = 0; i < sizeof mains / sizeof *mains; i++)
+		if (start_process())
+		{
+			mains[i] ();
+			end_process();
+		}
+	for (int i = 0; i < nconsumers; i++)
+		if (start_process())
+		{
+			consumer_keeper_main(i);
+			end_process();
+		}
 }
 
 /* Start the writers, and the roles that end with them. */
@@ -286,14 +298,16 @@ measure_lag(Client *client)
 				lag;
 
 	if (!client_connect(client) ||
-		client_run(client, "SELECT eventstore.high_water_mark(), last_value "
+		client_run(client, "SELECT eventstore.high_water_mark(), last_value, "
+				   "(SELECT min(checkpoint) FROM eventstore.subscription_partitions "
+				   "WHERE subscription IN ('work', 'exact', 'poison', 'skip')) "
 				   "FROM eventstore.events_position_seq") != OK)
 		return;
 	mark = client_number(client, 0, 0);
 	lag = client_number(client, 0, 1) - mark;
 	if (lag > biggest_lag)
 		biggest_lag = lag;
-	shared->behind = slowest_lag(mark) > 20000;
+	shared->behind = slowest_lag(mark) > 20000 || mark - client_number(client, 0, 2) > 20000;
 }
 
 /* Crash the server, and start it again. */
@@ -398,9 +412,10 @@ finish_all(void)
 		finish_prepared(&client, log, true);
 		for (int slot = 0; slot < MAX_PREPARED; slot++)
 			left += shared->slots[slot].state != FREE;
-		if (left == 0 && client_run(&client, "SELECT FROM pg_prepared_xacts UNION ALL "
+		if (left == 0 && client_run(&client, "SELECT FROM pg_prepared_xacts WHERE gid NOT LIKE 'consumer%' UNION ALL "
 									"SELECT FROM pg_stat_activity WHERE datname = 'chaos' AND "
-									"backend_xid IS NOT NULL AND application_name NOT IN ('chaos bystander', 'chaos archiver')") == OK &&
+									"backend_xid IS NOT NULL AND application_name !~ "
+									"'^chaos (bystander|archiver|consumer|subscription admin|dead letters)'") == OK &&
 			PQntuples(client.result) == 0)
 			break;
 	}
@@ -408,25 +423,52 @@ finish_all(void)
 	fflush(log);
 }
 
-/* Give the subscribers 5 s after the last commit, and those that page up to 10 s. */
+/* Return whether all subscribers have come to the end that can know it. */
+static bool
+are_subscribers_done(void)
+{
+	for (int i = 0; i < nsubscribers; i++)
+		if (!shared->subscribers[i].done && subscribers[i].kind != LISTENER && subscribers[i].kind != WATERMARK)
+			return false;
+	return true;
+}
+
+/* Wait until the subscriptions have no event left, and none is parked that was healed. */
+static void
+drain_consumers(void)
+{
+	Client		client = {.name = "chaos"};
+	int64_t		since = now_us();
+
+	while (!caught_up && now_us() - since < (int64_t) DRAIN_LIMIT * 1000000 && client_connect(&client))
+	{
+		caught_up = client_run(&client, "SELECT name, lag, in_flight FROM eventstore.subscriptions WHERE lag > 0 UNION ALL "
+							   "SELECT subscription || ' (parked)', count(*), 0 FROM eventstore.parked_events "
+							   "WHERE subscription = 'poison' GROUP BY subscription") == OK &&
+			PQntuples(client.result) == 0;
+		sleep_ms(100);
+	}
+	for (int i = 0; !caught_up && i < PQntuples(client.result); i++)
+		printf("subscription %s did not come to the end: %s left, %s in flight\n", PQgetvalue(client.result, i, 0),
+			   PQgetvalue(client.result, i, 1), PQgetvalue(client.result, i, 2));
+	client_close(&client);
+}
+
+/*
+ * Give the subscribers 5 s after the last commit, and those that page up to 10 s.  The
+ * consumers have more time.
+ */
 static void
 drain_subscribers(void)
 {
 	int64_t		since = now_us();
-	bool		done = false;
 
 	shared->behind = false;
 	shared->phase = DRAIN;
-	while (!done || now_us() - since < 5000000)
-	{
-		done = true;
-		for (int i = 0; i < nsubscribers; i++)
-			done = done && (shared->subscribers[i].done ||
-							subscribers[i].kind == LISTENER || subscribers[i].kind == WATERMARK);
-		if (now_us() - since > 10000000)
-			break;
+	drain_consumers();
+	while (now_us() - since < 5000000 ||
+		   (!are_subscribers_done() && now_us() - since < 10000000))
 		sleep_ms(20);
-	}
 	for (int i = 0; i < nsubscribers; i++)
 		if (subscribers[i].kind == LISTENER)
 			shared->subscribers[i].done = true;
@@ -441,12 +483,16 @@ print_verdict(bool well, bool processes_well)
 		printf("FAILED: there were no events\n");
 	else if (!well)
 		printf("FAILED: see above\n");
+	else if (!caught_up)
+		printf("FAILED: a subscription did not come to the end of the log\n");
 	else if (!processes_well)
 		printf("FAILED: a process of this program did not end well\n");
 	else if (seconds >= 30 && shared->naive_lost == 0)
 		printf("FAILED: the naive reader lost nothing, so this run proves nothing\n");
 	else if (seconds >= 30 && shared->archived == 0)
 		printf("FAILED: nothing was archived, so this run proves nothing\n");
+	else if (seconds >= 30 && missing_in_consumers() != NULL)
+		printf("FAILED: %s, so this run proves nothing\n", missing_in_consumers());
 	else
 		return 0;
 	return 1;

@@ -12,8 +12,13 @@
  *		writer.c				a writer: transactions of all kinds
  *		subscriber.c			the subscribers: each follows the log in its own way
  *		reactor.c				a subscriber that appends in the transaction that reads
+ *		subscription.c			subscriptions, and what is known of their events
+ *		consumer.c				consumers that process each event at least once
+ *		exact_consumer.c		consumers that have effects exactly once
+ *		subscription_admin.c	change, pause, reset, replay; find idle partitions
  *		disturbers.c			end connections, hold a transaction open, archive
  *		quiet_database.c		a database where each event needs a notification
+ *		check_consumers.c		compares what consumers have done with the table
  *		check_results.c			compares what subscribers have seen with the tables
  *		chaos.c					main(): starts a process for each role, then checks
  */
@@ -30,10 +35,14 @@
 
 #define MAX_WRITERS 64
 #define MAX_SUBSCRIBERS 16
+#define MAX_CONSUMERS 24
 #define MAX_RANGES 24
 #define MAX_PREPARED 8
 #define MAX_ERRORS 32
 #define STORES 2
+#define EVENT_TYPES 5
+#define SLOTS 1024				/* of the hash of a subscription */
+#define MAX_POSITION (1 << 26)	/* that consumers can process */
 
 /* Aggregates are named a1, a2 ...; number 0 is no aggregate. */
 #define HOT_AGGREGATES 8
@@ -116,6 +125,84 @@ typedef struct SubscriberState
 	atomic_bool done;
 } SubscriberState;
 
+/* The subscriptions, see subscription.c. */
+typedef enum SubscriptionNumber
+{
+	WORK, EXACT, POISON, SKIPPING, STOPPING, AGAIN, SUBSCRIPTIONS
+} SubscriptionNumber;
+
+typedef struct Subscription
+{
+	const char *name;
+	const char *types;			/* of the events, as an array; {} for all */
+	int			partitions;
+	int			lease;			/* ms */
+	int			max_attempts;
+	const char *on_exhausted;
+	int			fails;			/* one of so many events fails; 0: none */
+	int			kills;			/* one of so many events kills its consumer */
+	bool		repeats;		/* it is reset, so events come again */
+	bool		changes;		/* its number of partitions changes */
+} Subscription;
+
+/*
+ * What is known of an event of a subscription.  All but the flags are ticks: numbers of
+ * one counter of all processes.  0 is never.
+ */
+typedef struct EventMarks
+{
+	atomic_uint handled;		/* first */
+	atomic_uint acked;			/* the answer had come */
+	atomic_uint delivered;		/* begin of the last poll that returned it */
+	atomic_uint flags;
+} EventMarks;
+
+#define HEALED 1				/* fails no more */
+#define FAILED 2				/* and was not processed since */
+
+/* What the consumers of a subscription have done, and what they found wrong. */
+typedef struct SubscriptionState
+{
+	atomic_long last_position;	/* the highest that was delivered */
+	atomic_long polls;
+	atomic_long deliveries;
+	atomic_long handled;		/* events, repetitions included */
+	atomic_long nacks;
+	atomic_long parked;			/* by nack(), park(), or as consumers died */
+	atomic_long replayed;
+	atomic_long discarded;
+	atomic_long lost_leases;	/* acknowledgements that were refused */
+	atomic_long late_acks;		/* accepted after the lease */
+	atomic_long extensions;
+	atomic_long releases;
+	atomic_long hangs;
+	atomic_long deaths;
+	atomic_long changes;		/* of the number of partitions */
+	atomic_long resumes;
+	atomic_long resets;
+
+	/* wrong */
+	atomic_long disorder;		/* in a delivery */
+	atomic_long misplaced;		/* in a wrong partition */
+	atomic_long together;		/* with two consumers at once */
+	atomic_long repeated;		/* although acknowledged */
+	atomic_long stale_acks;		/* accepted though others had the events */
+	atomic_long refused;		/* acknowledgements refused during the lease */
+	atomic_long twice;			/* effects */
+	atomic_long idle;			/* partitions, longer than a lease */
+
+	/* Who has the events of a slot, and until when: see hold_slot(). */
+	_Atomic uint64_t holders[SLOTS];
+} SubscriptionState;
+
+/* What a consumer leaves to the one that is started in its place. */
+typedef struct ConsumerState
+{
+	atomic_int	id;				/* stands for its name */
+	atomic_bool needs_new_name;
+	atomic_bool prepared;		/* it may have prepared a transaction */
+} ConsumerState;
+
 /* The memory of all processes. */
 typedef struct Shared
 {
@@ -140,6 +227,12 @@ typedef struct Shared
 	atomic_long quiet_missed;	/* not seen within 5 seconds */
 	atomic_long quiet_slowest;	/* microseconds */
 
+	/* the subscriptions */
+	atomic_uint ticks;
+	atomic_int	consumer_ids;
+	SubscriptionState subscriptions[SUBSCRIPTIONS];
+	ConsumerState consumers[MAX_CONSUMERS];
+
 	long		naive_lost;
 	atomic_flag errors_lock;
 	int			nerrors;
@@ -151,6 +244,7 @@ typedef struct Client
 {
 	char		name[48];
 	const char *dbname;
+	const char *tolerated;		/* an SQLSTATE that is not counted; NULL: none */
 	PGconn	   *conn;
 	PGresult   *result;			/* of the last client_run() */
 } Client;
@@ -188,6 +282,7 @@ extern void sleep_ms(int ms);
 extern int	random_below(int n);
 extern bool chance(int percent);
 extern bool is_calm(void);
+extern void begin_process(void);
 extern bool running(Phase until);
 
 /* client.c */
@@ -236,12 +331,50 @@ extern void reactor_main(int number, int writer, FILE *log);
 extern void add_event(int number, const Event *event);
 extern Event row_event(const PGresult *result, int row);
 
+/* An event of a delivery. */
+typedef struct DeliveredEvent
+{
+	int64_t		position;
+	int			slot;
+} DeliveredEvent;
+
+/* subscription.c */
+extern const Subscription subscriptions[SUBSCRIPTIONS];
+extern const int partition_counts[3];
+extern void create_marks(void);
+extern EventMarks *event_marks(int subscription, int64_t position);
+extern uint32_t tick(void);
+extern int	type_number(const char *name);
+extern bool has_type(int subscription, int type);
+extern int	slot_of(const char *key);
+extern bool event_fails(int subscription, int64_t position);
+extern bool event_kills(int subscription, int64_t position);
+extern void note_handled(int subscription, int64_t position);
+extern void note_delivered(int subscription, int64_t position, uint32_t poll_began);
+extern void hold_slot(int subscription, int slot, int id, int64_t until);
+extern void drop_holds(int subscription, int id);
+
+/* consumer.c, exact_consumer.c */
+extern const int nconsumers;
+extern void consumer_keeper_main(int number);
+extern void exact_consumer_main(int number, int kind);
+
+/* subscription_admin.c */
+extern bool create_subscriptions(Client *client);
+extern void subscription_admin_main(void);
+extern void dead_letter_main(void);
+extern void idle_monitor_main(void);
+
 /* disturbers.c, quiet_database.c */
 extern void killer_main(void);
 extern void bystander_main(void);
 extern void archiver_main(void);
 extern void quiet_writer_main(void);
 extern void quiet_listener_main(void);
+
+/* check_consumers.c */
+extern bool check_consumers(Client *client, const Event *events, const uint8_t *types, int64_t count);
+extern const char *missing_in_consumers(void);
 
 /* check_results.c */
 extern bool check_results(int writers, FILE *const *range_logs, int nrange_logs);

@@ -9,10 +9,10 @@
 
 /*
  * The SQLSTATEs that chaos causes: of conflicts, deadlocks, prepared transactions
- * that another process has finished, ended connections.
+ * that another process has finished, lost leases, ended connections.
  */
 static const char *const expected_states[] = {
-	"40V01", "23505", "40P01", "40001", "42704",
+	"40V01", "23505", "40P01", "40001", "42704", "22V02",
 	"57P01", "57P02", "57P03", "08006", "08001", "lost"
 };
 
@@ -69,8 +69,9 @@ client_failed(Client *client, const PGresult *result)
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	bool		lost = state == NULL || strncmp(state, "57P", 3) == 0;
 
-	count_error(state ? state : "lost",
-				state ? PQresultErrorMessage(result) : PQerrorMessage(client->conn));
+	if (!(state && client->tolerated && strcmp(state, client->tolerated) == 0))
+		count_error(state ? state : "lost",
+					state ? PQresultErrorMessage(result) : PQerrorMessage(client->conn));
 	if (!lost && PQstatus(client->conn) == CONNECTION_OK)
 		return REFUSED;
 	client_close(client);

@@ -4,7 +4,7 @@
  */
 #include "chaos.h"
 
-/* End the connection of a random writer, a subscriber, the archiver or the notifier. */
+/* End the connection of a random writer, subscriber or consumer, the archiver or the notifier. */
 void
 killer_main(void)
 {
@@ -22,6 +22,7 @@ killer_main(void)
 				 dice == 0 ? "backend_type = 'pg_eventstore notifier'" :
 				 dice == 1 ? "application_name = 'chaos archiver'" :
 				 dice < 5 ? "application_name LIKE 'chaos subscriber%'" :
+				 dice < 9 ? "application_name LIKE 'chaos consumer%'" :
 				 "application_name LIKE 'chaos writer%'");
 		if (!running(RUN) || !client_connect(&client))
 			break;

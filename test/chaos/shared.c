@@ -12,6 +12,8 @@
 Shared	   *shared;
 const char *const stores[STORES] = {"eventstore.events", "chaos.second"};
 
+static pid_t parent;			/* that has started this process */
+
 /* Print an error, and end the process. */
 void
 die(const char *format,...)
@@ -66,10 +68,18 @@ is_calm(void)
 	return now_us() / 5000000 % 2 == 0;
 }
 
-/* Return whether the run is not past a phase, and the main process still runs. */
+/* Prepare a new process: it ends with its parent, and has random numbers of its own. */
+void
+begin_process(void)
+{
+	parent = getppid();
+	srandom((unsigned) (getpid() ^ time(NULL)));
+}
+
+/* Return whether the run is not past a phase, and the parent process still runs. */
 bool
 running(Phase until)
 {
 	return shared->phase <= (int) until &&
-		(getpid() == shared->main_process || getppid() == shared->main_process);
+		(getpid() == shared->main_process || getppid() == parent);
 }
