@@ -37,6 +37,7 @@ static int	nrange_logs;
 static int	crashes;
 static bool caught_up;			/* the consumers, at the end */
 static int64_t biggest_lag;
+static int	held_back;			/* how often writers had to wait for readers */
 static int64_t started;
 
 static const char usage[] =
@@ -359,6 +360,7 @@ watch_run(void)
 	while (shared->phase == RUN && now_us() - started < (int64_t) seconds * 1000000)
 	{
 		measure_lag(&client);
+		held_back += shared->behind;
 		show_progress(false);
 		if (crashes < planned && now_us() - started > (int64_t) seconds * 1000000 * (crashes + 1) / (planned + 1))
 			crash_server();
@@ -522,8 +524,9 @@ main(int argc, char **argv)
 	finish_all();
 	drain_subscribers();
 	ended_well = wait_for_processes(0, 20) && ended_well;
-	printf("%lld s, %ld ended connections, %d crashes; the mark was %lld positions behind at most\n\n",
-		   (long long) (now_us() - started) / 1000000, (long) shared->kills, crashes, (long long) biggest_lag);
+	printf("%lld s, %ld ended connections, %d crashes; the mark was %lld positions behind at most; "
+		   "writers waited for readers for %d s\n\n",
+		   (long long) (now_us() - started) / 1000000, (long) shared->kills, crashes, (long long) biggest_lag, held_back / 5);
 	well = check_results(writers + 1, range_logs, nrange_logs);
 	return print_verdict(well, ended_well);
 }

@@ -296,7 +296,6 @@ missing_in_consumers(void)
 		const char *what;
 	}			needed[] = {
 		{s[WORK].lost_leases, "no acknowledgement came too late"},
-		{s[WORK].late_acks, "no late acknowledgement was accepted"},
 		{s[WORK].extensions, "no lease was extended"},
 		{s[WORK].releases, "no consumer left"},
 		{s[WORK].deaths, "no consumer died"},

@@ -415,7 +415,7 @@ sleep_in_run(int ms)
 static void
 hang(void)
 {
-	int			longer = chance(40) ? random_below(20) : random_below(1500);
+	int			longer = random_below(chance(50) ? 10 : 1500);
 
 	(void) handle_events(chance(50) ? delivery.n : (delivery.n + 1) / 2);
 	if (delivery.token == 0 || delivery.handled == 0)
@@ -485,7 +485,7 @@ disturb(void)
 	static void (*const ways[]) (void) = {hang, hang, hang, work_long, leave, leave, vanish, vanish};
 
 	ways[random_below(sizeof ways / sizeof *ways)] ();
-	next_disturbance = now_us() + 1000000 + 1000 * (int64_t) random_below(9000);
+	next_disturbance = now_us() + 1000000 + 1000 * (int64_t) random_below(7000);
 }
 
 /* Acknowledge at once, in two parts, or by the next poll; or say that an event failed. */

@@ -8,7 +8,7 @@
 
 #include "chaos.h"
 
-#define IDLE_SLACK 3000000		/* us, after the end of a lease */
+#define IDLE_SLACK 2000000		/* us, after the end of a lease */
 #define IDLE_POLLS 20			/* that must have passed a partition by */
 #define MAX_PARTITIONS 64
 
@@ -116,7 +116,7 @@ subscription_admin_main(void)
 		if (run)
 			steps[step % 6].change(&client, steps[step % 6].subscription);
 		(void) resume(&client, STOPPING);
-		for (int i = run ? 5 + random_below(20) : 2; i > 0 && running(DRAIN); i--)
+		for (int i = run ? 5 + random_below(10) : 2; i > 0 && running(DRAIN); i--)
 			sleep_ms(100);
 	}
 	client_close(&client);
@@ -254,14 +254,26 @@ has_work(const Client *client, int row)
 	return false;
 }
 
-/* Look at the partitions of a subscription, and count those that are idle for too long. */
+/* Return whether no transaction has locked a partition, as one that has polled does. */
+static bool
+is_unlocked(Client *client, int subscription, int partition)
+{
+	char		sql[200];
+
+	snprintf(sql, sizeof sql, "SELECT FROM eventstore.subscription_progress WHERE subscription = '%s' "
+			 "AND partition = %d FOR UPDATE SKIP LOCKED", subscriptions[subscription].name, partition);
+	return client_run(client, sql) == OK && PQntuples(client->result) == 1;
+}
+
+/* Look at the partitions of a subscription, and count one that is idle for too long. */
 static void
-look_at_partitions(const Client *client, int subscription, Watch *watch)
+look_at_partitions(Client *client, int subscription, Watch *watch)
 {
 	SubscriptionState *state = &shared->subscriptions[subscription];
 	int64_t		limit = (int64_t) subscriptions[subscription].lease * 1000 + IDLE_SLACK;
 	int			n = PQntuples(client->result);
 	bool		changed = n != watch->partitions;
+	int			suspect = -1;
 
 	state->changes += changed && watch->partitions > 0;
 	watch->partitions = n;
@@ -278,10 +290,12 @@ look_at_partitions(const Client *client, int subscription, Watch *watch)
 		}
 		else if (now_us() - watch->rows[i].since > limit && state->polls - watch->rows[i].polls > IDLE_POLLS)
 		{
-			state->idle++;
+			suspect = i;
 			watch->rows[i].since = 0;
 		}
 	}
+	if (suspect >= 0 && is_unlocked(client, subscription, suspect))
+		state->idle++;
 }
 
 /* Read the partitions of a subscription that is not paused or about to change. */
