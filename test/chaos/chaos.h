@@ -336,6 +336,7 @@ typedef struct DeliveredEvent
 {
 	int64_t		position;
 	int			slot;
+	int			partition;
 } DeliveredEvent;
 
 /* subscription.c */

@@ -14,8 +14,8 @@
  *		was sent;
  *	-	it returns events of a slot that another consumer has, see hold_slot();
  *	-	an acknowledgement is refused during the lease;
- *	-	one is accepted, although before it was sent other polls had returned all events
- *		of the delivery, and these polls were sent after this delivery had come.
+ *	-	one is accepted, although before it was sent other polls had returned events of
+ *		all partitions of the delivery, and these polls were sent after it had come.
  *
  * A lease is counted from before the poll was sent, so the server's ends later.  If a
  * lease has ended, another consumer may have some partitions of the delivery and not the
@@ -158,12 +158,20 @@ has_lease(void)
 	return now_us() + MARGIN < delivery.until;
 }
 
-/* Return whether later polls have returned all events that are not acknowledged. */
+/*
+ * Return whether later polls have returned events of all partitions of which events are
+ * not acknowledged.
+ */
 static bool
 others_have_all(void)
 {
+	bool		taken[SLOTS] = {false};
+
 	for (int i = delivery.acked; i < delivery.n; i++)
-		if (event_marks(kind->subscription, delivery.events[i].position)->delivered <= delivery.returned)
+		if (event_marks(kind->subscription, delivery.events[i].position)->delivered > delivery.returned)
+			taken[delivery.events[i].partition] = true;
+	for (int i = delivery.acked; i < delivery.n; i++)
+		if (!taken[delivery.events[i].partition])
 			return false;
 	return delivery.acked < delivery.n;
 }
@@ -201,21 +209,20 @@ take_event(int row, uint32_t began)
 {
 	const PGresult *result = client.result;
 	DeliveredEvent *event = &delivery.events[row];
-	int			partition = atoi(PQgetvalue(result, row, 3));
 	bool		placed = false;
 	uint32_t	acked;
 
 	event->position = strtoll(PQgetvalue(result, row, 1), NULL, 10);
 	event->slot = slot_of(PQgetvalue(result, row, 2));
+	event->partition = atoi(PQgetvalue(result, row, 3)) % SLOTS;
 	acked = event_marks(kind->subscription, event->position)->acked;
 	state->repeated += acked > 0 && acked < began && !subscription->repeats;
 	state->disorder += row > 0 && event->position <= event[-1].position;
 	for (int i = 0; i < 3; i++)
-		placed = placed || partition == event->slot *
+		placed = placed || event->partition == event->slot *
 			(subscription->changes ? partition_counts[i] : subscription->partitions) / SLOTS;
 	state->misplaced += !placed;
-	delivery.one_partition = delivery.one_partition &&
-		strcmp(PQgetvalue(result, row, 3), PQgetvalue(result, 0, 3)) == 0;
+	delivery.one_partition = delivery.one_partition && event->partition == delivery.events[0].partition;
 	note_delivered(kind->subscription, event->position, began);
 }
 
