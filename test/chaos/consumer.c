@@ -37,6 +37,7 @@
 typedef enum Conduct
 {
 	WILD,						/* hangs, leaves, dies */
+	LATE,						/* always acknowledges after its lease */
 	NAMELESS,					/* polls without a name */
 	REPEATABLE_READ,			/* WILD, in such transactions */
 	SERIALIZABLE,				/* likewise */
@@ -54,6 +55,7 @@ typedef struct ConsumerKind
 static const ConsumerKind kinds[] = {
 	{WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0},
 	{WORK, WILD, 0}, {WORK, REPEATABLE_READ, 0}, {WORK, SERIALIZABLE, 0}, {WORK, NAMELESS, 0},
+	{WORK, LATE, 0}, {WORK, LATE, 0},
 	{EXACT, EXACTLY_ONCE, 0}, {EXACT, EXACTLY_ONCE, 1}, {EXACT, EXACTLY_ONCE, 2},
 	{POISON, TAME, 0}, {POISON, TAME, 0}, {SKIPPING, TAME, 0}, {STOPPING, TAME, 0}, {AGAIN, TAME, 0}
 };
@@ -260,6 +262,8 @@ write_poll(char *sql, size_t size)
 	char		ack[40] = "NULL";
 	int			count = chance(20) ? 1 + random_below(10) : 20 + random_below(MAX_BATCH - 19);
 
+	if (kind->conduct == LATE && shared->phase == RUN)
+		count = 1 + random_below(3);	/* of a few partitions */
 	if (kind->conduct != NAMELESS)
 		snprintf(name, sizeof name, "'%s-%d'", subscription->name, shared->consumers[self].id);
 	if (delivery.ack_by_poll)
@@ -418,17 +422,30 @@ sleep_in_run(int ms)
 		sleep_ms(ms < 50 ? ms : 50);
 }
 
-/* Hang longer than the lease, often just a little, then acknowledge what was processed before. */
+/*
+ * Sleep until the lease has ended, and longer: often just a little, often until others
+ * have the events and work on them.
+ */
+static void
+sleep_past_lease(void)
+{
+	bool		for_others = chance(50);
+	int			longer = for_others ? 1500 : random_below(chance(50) ? 10 : 1500);
+
+	sleep_in_run((int) (delivery.until - now_us()) / 1000);
+	for (; longer > 0 && running(RUN) && !(for_others && others_have_all()); longer--)
+		sleep_ms(1);
+}
+
+/* Hang, then acknowledge what was processed before. */
 static void
 hang(void)
 {
-	int			longer = random_below(chance(50) ? 10 : 1500);
-
 	(void) handle_events(chance(50) ? delivery.n : (delivery.n + 1) / 2);
 	if (delivery.token == 0 || delivery.handled == 0)
 		return;
 	state->hangs++;
-	sleep_in_run((int) (delivery.until - now_us()) / 1000 + longer);
+	sleep_past_lease();
 	if (chance(20) && extend_lease() && handle_events(delivery.n))
 		(void) ack_events(delivery.n, false);
 	else
@@ -516,7 +533,7 @@ finish_delivery(void)
 		(void) ack_events(delivery.n, false);
 }
 
-/* Poll, process, acknowledge. */
+/* Poll, process, which takes its time, and acknowledge. */
 static void
 consume(void)
 {
@@ -524,12 +541,16 @@ consume(void)
 
 	if (!poll_events(false))
 		sleep_ms(5 + random_below(10));
+	else if (kind->conduct == LATE && shared->phase == RUN)
+		hang();
 	else if (wild && shared->phase == RUN && now_us() > next_disturbance)
 		disturb();
 	else if (handle_events(delivery.n))
+	{
+		if (kind->subscription == WORK && chance(50) && shared->phase == RUN)
+			sleep_ms(random_below(30));
 		finish_delivery();
-	if (kind->subscription == WORK && chance(20) && shared->phase == RUN)
-		sleep_ms(random_below(20));
+	}
 }
 
 /* Run a consumer. */
