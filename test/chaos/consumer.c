@@ -55,7 +55,7 @@ typedef struct ConsumerKind
 static const ConsumerKind kinds[] = {
 	{WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0}, {WORK, WILD, 0},
 	{WORK, WILD, 0}, {WORK, REPEATABLE_READ, 0}, {WORK, SERIALIZABLE, 0}, {WORK, NAMELESS, 0},
-	{WORK, LATE, 0}, {WORK, LATE, 0},
+	{WORK, LATE, 0},
 	{EXACT, EXACTLY_ONCE, 0}, {EXACT, EXACTLY_ONCE, 1}, {EXACT, EXACTLY_ONCE, 2},
 	{POISON, TAME, 0}, {POISON, TAME, 0}, {SKIPPING, TAME, 0}, {STOPPING, TAME, 0}, {AGAIN, TAME, 0}
 };
@@ -254,16 +254,28 @@ take_delivery(uint32_t began, int64_t sent)
 	state->deliveries += delivery.n > 0;
 }
 
+/*
+ * Choose the size of a batch.  The events of a delivery that was lost come one at a time,
+ * so consumers that lose many had better take a few.
+ */
+static int
+choose_count(void)
+{
+	if (shared->phase == RUN && kind->conduct == LATE)
+		return 1 + random_below(3);
+	if (kind->subscription == POISON)
+		return 1 + random_below(30);
+	return 1 + random_below(chance(20) ? 5 : chance(80) ? 60 : MAX_BATCH);
+}
+
 /* Write the statement that polls. */
 static void
 write_poll(char *sql, size_t size)
 {
 	char		name[40] = "NULL";
 	char		ack[40] = "NULL";
-	int			count = chance(20) ? 1 + random_below(10) : 20 + random_below(MAX_BATCH - 19);
+	int			count = choose_count();
 
-	if (kind->conduct == LATE && shared->phase == RUN)
-		count = 1 + random_below(3);	/* of a few partitions */
 	if (kind->conduct != NAMELESS)
 		snprintf(name, sizeof name, "'%s-%d'", subscription->name, shared->consumers[self].id);
 	if (delivery.ack_by_poll)
@@ -509,7 +521,7 @@ disturb(void)
 	static void (*const ways[]) (void) = {hang, hang, hang, work_long, leave, leave, vanish, vanish};
 
 	ways[random_below(sizeof ways / sizeof *ways)] ();
-	next_disturbance = now_us() + 1000000 + 1000 * (int64_t) random_below(7000);
+	next_disturbance = now_us() + 1000000 + 1000 * (int64_t) random_below(9000);
 }
 
 /* Acknowledge at once, in two parts, or by the next poll; or say that an event failed. */
@@ -542,12 +554,15 @@ consume(void)
 	if (!poll_events(false))
 		sleep_ms(5 + random_below(10));
 	else if (kind->conduct == LATE && shared->phase == RUN)
+	{
 		hang();
+		sleep_in_run(random_below(1000));
+	}
 	else if (wild && shared->phase == RUN && now_us() > next_disturbance)
 		disturb();
 	else if (handle_events(delivery.n))
 	{
-		if (kind->subscription == WORK && chance(50) && shared->phase == RUN)
+		if (kind->subscription == WORK && chance(30) && shared->phase == RUN)
 			sleep_ms(random_below(30));
 		finish_delivery();
 	}

@@ -22,7 +22,7 @@
 const Subscription subscriptions[SUBSCRIPTIONS] = {
 	[WORK] = {"work", "{}", 16, 2000, 1000000, "park", 0, 0, false, true},
 	[EXACT] = {"exact", "{}", 16, 2000, 1000000, "park", 0, 0, false, true},
-	[POISON] = {"poison", "{packed}", 8, 1000, 3, "park", 199, 997, false, false},
+	[POISON] = {"poison", "{packed}", 8, 1000, 3, "park", 199, 1499, false, false},
 	[SKIPPING] = {"skip", "{placed,sent}", 4, 2000, 3, "skip", 499, 0, false, false},
 	[STOPPING] = {"stop", "{paid}", 4, 2000, 3, "stop", 499, 0, false, false},
 	[AGAIN] = {"again", "{closed}", 4, 2000, 1000000, "park", 0, 0, true, false},
