@@ -165,6 +165,7 @@ typedef struct SubscriptionState
 {
 	atomic_long last_position;	/* the highest that was delivered */
 	atomic_long polls;
+	atomic_long empty_polls;
 	atomic_long deliveries;
 	atomic_long handled;		/* events, repetitions included */
 	atomic_long nacks;

@@ -252,6 +252,7 @@ take_delivery(uint32_t began, int64_t sent)
 	hold_delivery();
 	state->polls++;
 	state->deliveries += delivery.n > 0;
+	state->empty_polls += delivery.n == 0;
 }
 
 /*

@@ -38,7 +38,10 @@ poll_and_ack(int *rows)
 	shared->subscriptions[EXACT].polls++;
 	*rows = PQntuples(client.result);
 	if (*rows == 0)
+	{
+		shared->subscriptions[EXACT].empty_polls++;
 		return OK;
+	}
 	shared->subscriptions[EXACT].deliveries++;
 	snprintf(sql, sizeof sql, "SELECT eventstore.ack('exact', %lld)", (long long) client_number(&client, 0, 0));
 	return client_run(&client, sql);

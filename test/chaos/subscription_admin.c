@@ -9,7 +9,7 @@
 #include "chaos.h"
 
 #define IDLE_SLACK 2000000		/* us, after the end of a lease */
-#define IDLE_POLLS 20			/* that must have passed a partition by */
+#define IDLE_POLLS 20			/* that returned nothing meanwhile */
 #define MAX_PARTITIONS 64
 
 /* Create the subscriptions, and the table of the effects; false on failure. */
@@ -195,7 +195,7 @@ typedef struct Watch
 	{
 		int64_t		checkpoint;
 		int64_t		since;		/* us: idle since then; 0: not idle */
-		long		polls;		/* of the subscription, then */
+		long		polls;		/* that had returned nothing, then */
 	}			rows[MAX_PARTITIONS];
 } Watch;
 
@@ -285,10 +285,10 @@ look_at_partitions(Client *client, int subscription, Watch *watch)
 		if (!idle || changed || watch->rows[i].since == 0 || watch->rows[i].checkpoint != checkpoint)
 		{
 			watch->rows[i].since = idle ? now_us() : 0;
-			watch->rows[i].polls = state->polls;
+			watch->rows[i].polls = state->empty_polls;
 			watch->rows[i].checkpoint = checkpoint;
 		}
-		else if (now_us() - watch->rows[i].since > limit && state->polls - watch->rows[i].polls > IDLE_POLLS)
+		else if (now_us() - watch->rows[i].since > limit && state->empty_polls - watch->rows[i].polls > IDLE_POLLS)
 		{
 			suspect = i;
 			watch->rows[i].since = 0;
@@ -315,7 +315,10 @@ read_partitions(Client *client, int subscription)
 	return client_run(client, sql) == OK && PQntuples(client->result) <= MAX_PARTITIONS;
 }
 
-/* Look for partitions that are free and have events, but nobody gets them. */
+/*
+ * Look for partitions that are free and have events, but nobody gets them, although
+ * consumers poll and get nothing.  If all consumers are busy, a partition may wait.
+ */
 void
 idle_monitor_main(void)
 {
