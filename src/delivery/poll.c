@@ -52,7 +52,6 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/sql_argument.h"
@@ -401,44 +400,6 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	return find_nothing(poll, partitions, &look, leased);
 }
 
-/*
- * Carry out a pending change of the number of partitions.  It is tried in a subtransaction,
- * because the locks of a vain attempt must be released: the poll may wait.
- */
-static void
-try_repartition(Poll *poll)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		if (pges_repartition(poll->subscription))
-		{
-			ReleaseCurrentSubTransaction();
-			poll->wrote = true;
-		}
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-}
-
 /* Return whether a definition does not belong to the partitions any more. */
 static bool
 is_stale(const PgesSubscription *subscription, const PgesPartitions *partitions)
@@ -487,7 +448,7 @@ poll_once(Poll *poll)
 	if (poll->subscription->paused)
 		return POLL_NOTHING;
 	if (poll->subscription->next_partitions > 0)
-		try_repartition(poll);
+		poll->wrote |= pges_try_repartition(poll->subscription);
 	if (!pges_lock_consumer(poll->subscription, poll->delivery.consumer))
 		return POLL_NOTHING;
 	result = poll_as_consumer(poll);

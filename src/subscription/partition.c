@@ -22,7 +22,6 @@
 
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
-#include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "utils/array.h"
@@ -154,22 +153,6 @@ static PgesOwnStatement advance = {
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ($2)",
 	3, {TEXTOID, INT4ARRAYOID, INT8OID}
 };
-
-/*
- * Return a random number for a delivery or an epoch, which fits into a double, so that no
- * client rounds it; not 0.
- */
-int64
-pges_make_token(void)
-{
-	int64		token;
-
-	do
-	{
-		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 11);
-	} while (token == 0);
-	return token;
-}
 
 /* Return the slot of a key. */
 int

@@ -19,8 +19,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/resowner.h"
 
 #include "base/own_object.h"
 #include "subscription/subscription.h"
@@ -193,4 +195,42 @@ pges_repartition(PgesSubscription *subscription)
 	subscription->partitions = subscription->next_partitions;
 	subscription->next_partitions = 0;
 	return true;
+}
+
+/*
+ * Do the same in a subtransaction, because the locks of a vain attempt must be released: the
+ * caller may wait.
+ */
+bool
+pges_try_repartition(PgesSubscription *subscription)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		done = pges_repartition(subscription);
+		if (done)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
 }

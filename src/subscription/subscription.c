@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/pg_prng.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -331,6 +332,22 @@ pges_open_subscribed_store(PgesSubscription *subscription)
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
 	pges_require_link(subscription->store);
 	check_no_row_security(subscription);
+}
+
+/*
+ * Return a random number for a delivery or an epoch, which fits into a double, so that no
+ * client rounds it; not 0.
+ */
+int64
+pges_make_token(void)
+{
+	int64		token;
+
+	do
+	{
+		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 11);
+	} while (token == 0);
+	return token;
 }
 
 /*

@@ -139,6 +139,7 @@ extern const PgesOwnTable pges_partition_rows;
 extern const PgesOwnTable pges_consumer_rows;
 extern const PgesOwnTable pges_parked_rows;
 
+extern int64 pges_make_token(void);
 extern int64 pges_lowest_checkpoint(Oid store);
 extern void pges_forget_subscriptions(Oid store);
 extern void pges_forget_parked(Oid store);
@@ -153,7 +154,6 @@ extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
 
 /* in partition.c */
-extern int64 pges_make_token(void);
 extern int	pges_slot_of(const text *key);
 extern void pges_make_partitions(PgesPartitions *partitions, int count);
 extern void pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set,
@@ -192,5 +192,6 @@ extern bool pges_fail_replay(const PgesSubscription *subscription, int64 token, 
 
 /* in repartition.c */
 extern bool pges_repartition(PgesSubscription *subscription);
+extern bool pges_try_repartition(PgesSubscription *subscription);
 
 #endif							/* PGES_SUBSCRIPTION_H */
