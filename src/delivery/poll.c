@@ -368,6 +368,25 @@ begin_with(const Poll *poll, const PgesPartitions *partitions)
 }
 
 /*
+ * Deliver events of neglected partitions, if there are any.  Those in which there is no event
+ * are moved forwards, so that they are not neglected any more.
+ */
+static PollResult
+serve_neglected(Poll *poll, const PgesPartitions *partitions)
+{
+	PgesPartitions first = begin_with(poll, partitions);
+	Look		look;
+
+	if (first.n == partitions->n)
+		return POLL_NOTHING;
+	if (!find_events(poll, &first, false, &look))
+		(void) advance_quiet(poll, &first, &look, first.n, PGES_MIN_ADVANCE);
+	else if (!look.replay)
+		return take_partitions(poll, &first, &look);
+	return POLL_NOTHING;
+}
+
+/*
  * P3 to P5: deliver events of free partitions.  If other transactions have locked all
  * partitions that have events, look for events of the others.
  */
@@ -377,18 +396,13 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	bool		leased;
 	bool		all = false;
 	Look		look = {0};
-	PgesPartitions first;
 	PollResult	result;
 
 	keep_available(partitions, &poll->leased);
 	leased = poll->leased.n > 0;
-	first = begin_with(poll, partitions);
-	if (first.n < partitions->n && find_events(poll, &first, false, &look) && !look.replay)
-	{
-		result = take_partitions(poll, &first, &look);
-		if (result != POLL_NOTHING)
-			return result;
-	}
+	result = serve_neglected(poll, partitions);
+	if (result != POLL_NOTHING)
+		return result;
 	while (partitions->n > 0 && find_events(poll, partitions, all, &look))
 	{
 		result = take_partitions(poll, partitions, &look);
