@@ -86,26 +86,21 @@ static PgesOwnStatement find_replays = {
 	1, {TEXTOID}
 };
 
-/*
- * Of the events of a range of slots: removes the marks of aggregates that are exhausted.  One
- * delivery does not exhaust an event: it may have been with others.
- */
-static PgesOwnStatement end_exhausted = {
+/* Removes the marks of an event and of the others of its aggregate. */
+static PgesOwnStatement unmark = {
 	{&pges_parked_rows}, false,
-	"UPDATE eventstore.subscription_parked k SET replay = false "
-	"FROM eventstore.subscription_parked e "
-	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.replay "
-	"AND e.slot OPERATOR(pg_catalog.>=) $2 AND e.slot OPERATOR(pg_catalog.<=) $3 "
-	"AND e.attempts OPERATOR(pg_catalog.>=) GREATEST($4, 2) "
-	"AND k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
-	"AND (k.position OPERATOR(pg_catalog.=) e.position "
-	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
-	4, {TEXTOID, INT4OID, INT4OID, INT4OID}
+	"UPDATE eventstore.subscription_parked k SET replay = false, "
+	"reason = CASE WHEN k.position OPERATOR(pg_catalog.=) $2 THEN COALESCE($3, k.reason) ELSE k.reason END "
+	"WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND (k.position OPERATOR(pg_catalog.=) $2 OR k.aggregate_id OPERATOR(pg_catalog.=) ("
+	"SELECT e.aggregate_id FROM eventstore.subscription_parked e "
+	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.position OPERATOR(pg_catalog.=) $2))",
+	3, {TEXTOID, INT8OID, TEXTOID}
 };
 
 static PgesOwnStatement first_replay = {
 	{&pges_parked_rows, &pges_partition_rows}, true,
-	"SELECT k.attempts FROM eventstore.subscription_parked k "
+	"SELECT k.attempts, k.position FROM eventstore.subscription_parked k "
 	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) $1 "
 	"AND k.slot OPERATOR(pg_catalog.>=) p.first_slot AND k.slot OPERATOR(pg_catalog.<=) p.last_slot "
 	"AND " PASSED
@@ -135,17 +130,11 @@ static PgesOwnStatement end_replay = {
 	3, {TEXTOID, INT8OID, INT8OID}
 };
 
-static PgesOwnStatement fail_replay = {
-	{&pges_parked_rows}, false,
-	"UPDATE eventstore.subscription_parked k SET replay = false, "
-	"reason = CASE WHEN k.position OPERATOR(pg_catalog.=) e.position THEN COALESCE($4, k.reason) ELSE k.reason END "
-	"FROM eventstore.subscription_parked e "
-	"WHERE e.subscription OPERATOR(pg_catalog.=) $1 AND e.delivery OPERATOR(pg_catalog.=) $2 "
-	"AND e.position OPERATOR(pg_catalog.=) $3 "
-	"AND k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
-	"AND (k.position OPERATOR(pg_catalog.=) e.position "
-	"OR k.aggregate_id OPERATOR(pg_catalog.=) e.aggregate_id)",
-	4, {TEXTOID, INT8OID, INT8OID, TEXTOID}
+static PgesOwnStatement is_replayed = {
+	{&pges_parked_rows}, true,
+	"SELECT 1 FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 "
+	"AND position OPERATOR(pg_catalog.=) $2 AND delivery OPERATOR(pg_catalog.=) $3 AND replay",
+	3, {TEXTOID, INT8OID, INT8OID}
 };
 
 /* those of an aggregate, or one event and the earlier ones of its aggregate, or all */
@@ -271,32 +260,44 @@ pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitio
 	return any;
 }
 
-/* Let no aggregate of some partitions be replayed whose events have failed too often. */
+/* Replay an event and the others of its aggregate no longer. */
 static void
-end_exhausted_replays(const PgesSubscription *subscription, const PgesPartitions *partitions)
+end_replay_of(const PgesSubscription *subscription, int64 position, const char *reason)
 {
-	for (int i = 0; i < partitions->n; i++)
-	{
-		Datum		values[] = {
-			subscription->key, Int32GetDatum(partitions->rows[i].first_slot),
-			Int32GetDatum(partitions->rows[i].last_slot), Int32GetDatum(subscription->max_attempts)
-		};
+	Datum		values[] = {subscription->key, Int64GetDatum(position), reason ? CStringGetTextDatum(reason) : (Datum) 0};
+	bool		nulls[lengthof(values)] = {false, false, reason == NULL};
 
-		(void) run_parked(&end_exhausted, values, NULL);
-	}
+	(void) run_parked(&unmark, values, nulls);
 }
 
-/* Return how often the first event to replay of some partitions was delivered. */
+/*
+ * Return how often the first event to replay of some partitions was delivered.  An event that
+ * was delivered too often is replayed no longer; the next one is the first then.  As lost
+ * events are delivered one at a time, no other event can have been.  One delivery is not too
+ * often, because the event may have been with others.
+ */
 static int
 attempts_of_first(const PgesSubscription *subscription, const PgesPartitions *partitions)
 {
 	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false)};
-	int			attempts;
 
-	SPI_connect();
-	attempts = pges_run_own_statement(&first_replay, values, NULL) > 0 ? pges_found_int32(1) : 0;
-	SPI_finish();
-	return attempts;
+	for (;;)
+	{
+		int			attempts = 0;
+		int64		position = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		SPI_connect();
+		if (pges_run_own_statement(&first_replay, values, NULL) > 0)
+		{
+			attempts = pges_found_int32(1);
+			position = pges_found_int64(2, 0);
+		}
+		SPI_finish();
+		if (attempts < Max(subscription->max_attempts, 2))
+			return attempts;
+		end_replay_of(subscription, position, NULL);
+	}
 }
 
 /* A parked event that is replayed. */
@@ -331,7 +332,6 @@ pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *pa
 	Replay	   *replays;
 	int			n;
 
-	end_exhausted_replays(subscription, partitions);
 	if (attempts_of_first(subscription, partitions) > (again ? 1 : 0))
 		values[2] = Int64GetDatum(1);
 	SPI_connect();
@@ -372,11 +372,12 @@ pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to)
 bool
 pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position, const char *reason)
 {
-	Datum		values[] = {subscription->key, Int64GetDatum(token), Int64GetDatum(position),
-	reason ? CStringGetTextDatum(reason) : (Datum) 0};
-	bool		nulls[lengthof(values)] = {false, false, false, reason == NULL};
+	Datum		values[] = {subscription->key, Int64GetDatum(position), Int64GetDatum(token)};
 
-	return run_parked(&fail_replay, values, nulls) > 0;
+	if (run_parked(&is_replayed, values, NULL) == 0)
+		return false;
+	end_replay_of(subscription, position, reason);
+	return true;
 }
 
 /* The parameters that choose parked events, from the arguments 1 and 2. */
