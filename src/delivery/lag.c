@@ -10,15 +10,14 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "base/sql_argument.h"
+#include "base/subtransaction.h"
 #include "delivery/scan.h"
 #include "event/event.h"
 #include "read/read.h"
@@ -90,24 +89,29 @@ find_first(const PgesSubscription *subscription, const PgesPartitions *partition
 /* How far a subscription is behind its store. */
 typedef struct Lag
 {
+	PgesSubscription *subscription;
 	int64		positions;
 	FirstEvent	first;
 } Lag;
 
 /* Measure how far a subscription is behind its store. */
-static void
-measure(PgesSubscription *subscription, Lag *lag)
+static bool
+measure(void *arg)
 {
+	Lag		   *lag = arg;
+	PgesSubscription *subscription = lag->subscription;
 	PgesPartitions partitions;
 	int64		highest = 0;
 	int64		mark;
 
 	pges_open_subscribed_store(subscription);
 	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	pges_check_epoch(subscription, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 		highest = Max(highest, partitions.rows[i].checkpoint);
 	mark = pges_mark_after(subscription->store, highest);
 	lag->positions = mark - find_first(subscription, &partitions, mark, &lag->first);
+	return true;
 }
 
 /* Return whether an error is about the store, and not about this session. */
@@ -131,35 +135,13 @@ is_about_store(int sqlstate)
  * subscriptions.  Return the message of the error, or NULL.
  */
 static char *
-try_to_measure(PgesSubscription *subscription, Lag *lag)
+try_to_measure(Lag *lag)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char	   *volatile problem = NULL;
+	ErrorData  *error = pges_run_in_subtransaction(measure, lag);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		measure(subscription, lag);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (!is_about_store(error->sqlerrcode))
-			PG_RE_THROW();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		problem = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return problem;
+	if (error && !is_about_store(error->sqlerrcode))
+		ReThrowError(error);
+	return error ? error->message : NULL;
 }
 
 PG_FUNCTION_INFO_V1(pges_subscription_lag);
@@ -168,10 +150,8 @@ PG_FUNCTION_INFO_V1(pges_subscription_lag);
 Datum
 pges_subscription_lag(PG_FUNCTION_ARGS)
 {
-	PgesSubscription *subscription =
-		pges_look_up_subscription(pges_text_argument(fcinfo, 0, "subscription"), false);
-	Lag			lag = {0};
-	char	   *problem = try_to_measure(subscription, &lag);
+	Lag			lag = {pges_look_up_subscription(pges_text_argument(fcinfo, 0, "subscription"), false)};
+	char	   *problem = try_to_measure(&lag);
 	TupleDesc	desc;
 	Datum		values[3] = {Int64GetDatum(lag.positions), lag.first.occurred_at, (Datum) 0};
 	bool		nulls[3] = {problem != NULL, lag.first.position == 0 || problem != NULL, problem == NULL};

@@ -22,9 +22,9 @@
  *		consumer and the end of the lease into the rows.
  *
  * P4 checks again that a partition is free, and that it is of the epoch of the definition
- * (definition.c), under the lock of its row, which the transaction keeps.  So if the transaction also does its work and acknowledges the
- * delivery, nobody else can have had the events.  If it commits after the poll, the token
- * guards the delivery: see acknowledge.c.
+ * (definition.c), under the lock of its row, which the transaction keeps.  So if the
+ * transaction also does its work and acknowledges the delivery, nobody else can have had the
+ * events.  If it commits after the poll, the token guards the delivery: see acknowledge.c.
  *
  * Every statement on the rows runs under the latest snapshot, at every isolation level.
  * In REPEATABLE READ and SERIALIZABLE, a row that changes after that is a serialization
@@ -72,8 +72,9 @@
 typedef enum PollResult
 {
 	POLL_NOTHING,				/* there is nothing to deliver */
-	POLL_PROGRESS,				/* checkpoints were moved, or the definition
-								 * has changed: try again */
+	POLL_PROGRESS,				/* checkpoints were moved, try again */
+	POLL_STALE,					/* the definition has changed, read it and try
+								 * again */
 	POLL_DELIVERED
 } PollResult;
 
@@ -414,13 +415,6 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	return find_nothing(poll, partitions, &look, leased);
 }
 
-/* Return whether a definition does not belong to the partitions any more. */
-static bool
-is_stale(const PgesSubscription *subscription, const PgesPartitions *partitions)
-{
-	return partitions->n == 0 || partitions->rows[0].epoch != subscription->epoch;
-}
-
 /* Do one step of a poll, for a consumer whose name is locked. */
 static PollResult
 poll_as_consumer(Poll *poll)
@@ -431,8 +425,8 @@ poll_as_consumer(Poll *poll)
 
 	poll->locked_none = false;
 	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
-	if (is_stale(subscription, &partitions))
-		return POLL_PROGRESS;
+	if (!pges_is_epoch_of(subscription, &partitions))
+		return POLL_STALE;
 	poll->mark = pges_mark_after(subscription->store, highest(&partitions));
 	if (has_delivery(poll, &partitions))
 		result = deliver_again(poll);
@@ -443,8 +437,8 @@ poll_as_consumer(Poll *poll)
 	if (result == POLL_NOTHING && poll->locked_none)
 	{
 		pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
-		if (is_stale(subscription, &partitions))
-			return POLL_PROGRESS;
+		if (!pges_is_epoch_of(subscription, &partitions))
+			return POLL_STALE;
 	}
 	return result;
 }
@@ -495,9 +489,20 @@ wait_for_change(Poll *poll, TimestampTz end)
 	}
 }
 
+/* Raise an error if the partitions of a subscription still do not belong to the definition. */
+static void
+report_stale(const PgesSubscription *subscription)
+{
+	PgesPartitions partitions;
+
+	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	pges_check_epoch(subscription, &partitions);
+}
+
 /*
  * Do steps of a poll while they make progress, but deliver nothing, for a limited time.  Each
- * reads the definition again.
+ * reads the definition again.  If that does not help, the definition does not belong to the
+ * partitions.
  */
 static PollResult
 do_steps(Poll *poll, PgesSubscription *subscription)
@@ -513,8 +518,14 @@ do_steps(Poll *poll, PgesSubscription *subscription)
 		poll->delivery.subscription = subscription;
 		pges_open_subscribed_store(subscription);
 		result = poll_once(poll);
-		if (result != POLL_PROGRESS || GetCurrentTimestamp() >= end)
+		if (result == POLL_NOTHING || result == POLL_DELIVERED)
 			return result;
+		if (GetCurrentTimestamp() >= end)
+		{
+			if (result == POLL_STALE)
+				report_stale(subscription);
+			return result;
+		}
 		subscription = pges_find_subscription(subscription->name, false);
 	}
 }

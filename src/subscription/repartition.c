@@ -19,12 +19,11 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/resowner.h"
 
 #include "base/own_object.h"
+#include "base/subtransaction.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
 
@@ -197,6 +196,22 @@ pges_repartition(PgesSubscription *subscription)
 	return true;
 }
 
+/* A change to try. */
+typedef struct Attempt
+{
+	PgesSubscription *subscription;
+	bool		done;
+} Attempt;
+
+/* Try a change; return false if it was in vain. */
+static bool
+attempt_change(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	return attempt->done = pges_repartition(attempt->subscription);
+}
+
 /*
  * Do the same in a subtransaction, because the locks of a vain attempt must be released: the
  * caller may wait.
@@ -204,33 +219,10 @@ pges_repartition(PgesSubscription *subscription)
 bool
 pges_try_repartition(PgesSubscription *subscription)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	Attempt		attempt = {subscription, false};
+	ErrorData  *error = pges_run_in_subtransaction(attempt_change, &attempt);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		done = pges_repartition(subscription);
-		if (done)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		CurrentResourceOwner = owner;
+	if (error)
 		ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
+	return attempt.done;
 }

@@ -350,6 +350,27 @@ pges_make_token(void)
 	return token;
 }
 
+/* Return whether partitions belong to a definition that was read before them. */
+bool
+pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	return partitions->n > 0 && partitions->rows[0].epoch == subscription->epoch;
+}
+
+/* Raise an error unless partitions belong to a definition. */
+void
+pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions)
+{
+	if (!pges_is_epoch_of(subscription, partitions))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the progress of subscription \"%s\" does not belong to its definition", subscription->name),
+				 partitions->n == 0 ? errdetail("It has no partitions, perhaps because they were not restored.") :
+				 errdetail("One of them was restored or replicated without the other."),
+				 partitions->n == 0 ? errhint("Drop the subscription, and create it again.") :
+				 errhint("Move it to the right position with eventstore.reset_subscription().")));
+}
+
 /*
  * Return the lowest checkpoint of the subscriptions to a store, or PG_INT64_MAX if there
  * is none.

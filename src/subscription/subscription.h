@@ -140,6 +140,8 @@ extern const PgesOwnTable pges_consumer_rows;
 extern const PgesOwnTable pges_parked_rows;
 
 extern int64 pges_make_token(void);
+extern bool pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *partitions);
+extern void pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions);
 extern int64 pges_lowest_checkpoint(Oid store);
 extern void pges_forget_subscriptions(Oid store);
 extern void pges_forget_parked(Oid store);

@@ -144,6 +144,13 @@ acknowledge($node, 'postgres', 's');
 my $locker = session($node);
 $locker->run('BEGIN; LOCK TABLE eventstore.events');
 is(sqlstate($node, "SET lock_timeout = '50ms'; SELECT * FROM eventstore.poll('s', wait => '1 min')"), '55P03', 'lock_timeout ends a poll of a locked store');
+# An error that is not about the store ends the view; the session goes on.
+my $viewer = session($node);
+$viewer->run("SET lock_timeout = '50ms'");
+$viewer->run('SELECT lag FROM eventstore.subscriptions');
+is($viewer->state, '55P03', 'lock_timeout ends the view of a locked store');
+is($viewer->run('SELECT 1'), '1', 'and its session goes on');
+$viewer->quit;
 $locker->run('ROLLBACK');
 my $waiting = session($node);
 my $pid = $waiting->pid;

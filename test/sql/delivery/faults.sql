@@ -200,6 +200,22 @@ DROP TABLE reg_faults.events_archive;
 RESET client_min_messages;
 SELECT reason, event_id FROM eventstore.parked_events WHERE subscription = 'reg_q';
 
+-- progress that does not belong to the definition, as after a restore of one of them
+SELECT eventstore.create_subscription('reg_q6', start_position => 0);
+UPDATE eventstore.subscription_progress SET epoch = epoch + 1 WHERE subscription = 'reg_q6';
+SELECT lag, problem FROM eventstore.subscriptions WHERE name = 'reg_q6';
+SET client_min_messages = error;
+SELECT eventstore.create_archive() IS NOT NULL AS created;
+RESET client_min_messages;
+SELECT lag, problem FROM eventstore.subscriptions WHERE name = 'reg_q6';
+SELECT * FROM eventstore.poll('reg_q6');
+SELECT eventstore.reset_subscription('reg_q6', 0);
+SELECT count(*) > 0 AS delivered FROM eventstore.poll('reg_q6', 10);
+DELETE FROM eventstore.subscription_progress WHERE subscription = 'reg_q6';
+SELECT * FROM eventstore.poll('reg_q6');
+SELECT lag, problem FROM eventstore.subscriptions WHERE name = 'reg_q6';
+SELECT eventstore.drop_subscription('reg_q6');
+
 -- a reason of any length
 SET client_min_messages = error;
 SELECT eventstore.create_archive() IS NOT NULL AS created;
