@@ -180,12 +180,14 @@ announce_new(PgesAnnouncedStore *store, PgesWorkLeft *left)
 
 /*
  * Look at a store that may have new events.  If another session has locked its
- * relations, they are left for the next look.
+ * relations, they are left for the next look.  If it has dropped them, the list of stores
+ * will be read again.
  */
 static void
 announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
 {
 	bool		is_proper;
+	int64		next;
 
 	store->owed = true;
 	if (!lock_store(store, &is_proper))
@@ -198,7 +200,8 @@ announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
 	else
 	{
 		store->owed = false;
-		store->last = pges_next_of_sequence(store->sequence) - 1;
+		if (pges_try_next_of_sequence(store->sequence, &next))
+			store->last = next - 1;
 	}
 	unlock_store(store);
 	store->failures = 0;
