@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/tableam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
@@ -20,6 +21,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/relcache.h"
+#include "utils/snapmgr.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -66,6 +68,25 @@ pges_insert_index_tuples_compat(ResultRelInfo *table, TupleTableSlot *slot,
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL, false);
 #else
 	(void) ExecInsertIndexTuples(table, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/*
+ * Write a new version of a locked row.  Return whether it needs index entries of its own.
+ */
+static inline bool
+pges_update_tuple_compat(Relation rel, ItemPointer tid, TupleTableSlot *slot)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update;
+
+	simple_table_tuple_update(rel, tid, slot, GetActiveSnapshot(), &update);
+	return update == TU_All;
+#else
+	bool		update;
+
+	simple_table_tuple_update(rel, tid, slot, GetActiveSnapshot(), &update);
+	return update;
 #endif
 }
 

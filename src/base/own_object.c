@@ -8,8 +8,9 @@
  *
  * C code reads the tables without checking a privilege, and trusts their contents.
  * So the tables belong to the bootstrap superuser, and no other role may write to
- * them, add triggers or change columns.  Only C code writes to them, as their owner
- * (act_as.c), with statements that name the columns.
+ * them, add triggers or change columns.  Only C code writes to them: as their owner
+ * (act_as.c), with statements that name the columns, or where statements take too long,
+ * row by row, as PostgreSQL writes to its catalogs.
  *
  * The library of a session may be older or newer than the one for which a table was
  * made.  So each opening of a table checks its layout: the columns that the code reads
@@ -22,12 +23,15 @@
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -214,6 +218,83 @@ pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void 
 	index_close(index, AccessShareLock);
 	UnregisterSnapshot(snapshot);
 	table_close(rel, NoLock);
+}
+
+/*
+ * Return whether a row that was changed since it was read may be taken as it is now, as
+ * statements do it in READ COMMITTED.  Raise an error if the caller has waited for it.
+ */
+static bool
+accept_change(bool waited)
+{
+	if (IsolationUsesXactSnapshot() && waited)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update"),
+				 errhint("Retry the transaction.")));
+	return !IsolationUsesXactSnapshot();
+}
+
+/*
+ * Lock the last version of a row, as FOR UPDATE does, and store it in a slot of the table.
+ * "tid" is the place of a version that was read by a scan, while the snapshot of the
+ * calling statement is active: so the version is still there.  Return false if the row
+ * was deleted, or if the caller does not wait and another transaction has locked it, or
+ * has changed it in REPEATABLE READ or SERIALIZABLE.
+ */
+bool
+pges_lock_own_row(Relation rel, ItemPointer tid, bool wait, TupleTableSlot *slot)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	Assert(ActiveSnapshotSet());
+	result = table_tuple_lock(rel, tid, GetLatestSnapshot(), slot, GetCurrentCommandId(true),
+							  LockTupleExclusive, wait ? LockWaitBlock : LockWaitSkip,
+							  TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	switch (result)
+	{
+		case TM_Ok:
+			return !failure.traversed || accept_change(wait);
+		case TM_Deleted:
+			(void) accept_change(wait);
+			return false;
+		case TM_WouldBlock:
+			return false;
+		default:
+			elog(ERROR, "unexpected result of table_tuple_lock(): %d", result);
+	}
+	return false;				/* not reached */
+}
+
+/* Make the index entries of a new version of a row. */
+static void
+insert_index_entries(Relation rel, TupleTableSlot *slot)
+{
+	EState	   *estate = CreateExecutorState();
+	ResultRelInfo *table = makeNode(ResultRelInfo);
+
+	InitResultRelInfo(table, rel, 0, NULL, 0);
+	ExecOpenIndices(table, false);
+	pges_insert_index_tuples_compat(table, slot, estate);
+	ExecCloseIndices(table);
+	FreeExecutorState(estate);
+}
+
+/*
+ * Write a new version of a row that the transaction has locked, and set its place in the
+ * tuple.  It is visible after CommandCounterIncrement().
+ */
+void
+pges_update_own_row(Relation rel, ItemPointer tid, HeapTuple row)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+
+	ExecStoreHeapTuple(row, slot, false);
+	if (pges_update_tuple_compat(rel, tid, slot))
+		insert_index_entries(rel, slot);
+	row->t_self = slot->tts_tid;
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 /*

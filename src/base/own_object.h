@@ -10,6 +10,8 @@
 #include "access/htup.h"
 #include "access/tupdesc.h"
 #include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "storage/itemptr.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
@@ -25,10 +27,10 @@ typedef struct PgesOwnTable
 {
 	const char *name;
 	int			ncolumns;
-	PgesOwnColumn columns[22];
+	PgesOwnColumn columns[24];
 } PgesOwnTable;
 
-#define PGES_OWN_MAX_PARAMS 21
+#define PGES_OWN_MAX_PARAMS 16
 
 #define PGES_OWN_MAX_TABLES 4
 
@@ -59,6 +61,8 @@ extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statem
 typedef void (*PgesTakeRow) (HeapTuple row, TupleDesc desc, void *arg);
 
 extern void pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void *arg);
+extern bool pges_lock_own_row(Relation rel, ItemPointer tid, bool wait, TupleTableSlot *slot);
+extern void pges_update_own_row(Relation rel, ItemPointer tid, HeapTuple row);
 extern bool pges_is_own_table_empty(const PgesOwnTable *table);
 extern uint64 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values,
 									 const bool *nulls);

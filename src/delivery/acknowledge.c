@@ -101,7 +101,11 @@ report_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
 static void
 lock_delivery(const PgesSubscription *subscription, int64 token, PgesPartitions *partitions)
 {
-	pges_read_partitions(subscription, PGES_LOCK_OF_DELIVERY, Int64GetDatum(token), 0, partitions);
+	PgesWanted	wanted = {.wait = true,.delivery = token};
+
+	partitions->n = 0;
+	if (token != 0)				/* no delivery has it */
+		pges_read_and_lock_partitions(subscription, &wanted, partitions);
 	if (partitions->n == 0 || partitions->rows[0].shared != partitions->n)
 		report_lost(subscription, token, partitions->n > 0);
 }
@@ -128,11 +132,11 @@ finish_delivery(PgesPartition *partition)
 }
 
 /*
- * Acknowledge the events of some partitions of a delivery up to a position.  What is left
- * is a delivery of fewer partitions.
+ * Acknowledge the events of the partitions of a delivery up to a position.  What is left,
+ * if anything, is a delivery of fewer partitions.
  */
 static void
-acknowledge_part(PgesSubscription *subscription, PgesPartitions *partitions, int64 up_to)
+acknowledge_up_to(PgesPartitions *partitions, int64 up_to)
 {
 	int			left = 0;
 
@@ -156,8 +160,8 @@ acknowledge_part(PgesSubscription *subscription, PgesPartitions *partitions, int
 	{
 		if (partitions->rows[i].delivery != 0)
 			partitions->rows[i].shared = left;
-		pges_save_partition(subscription, &partitions->rows[i]);
 	}
+	pges_save_all_partitions(partitions);
 }
 
 /*
@@ -168,14 +172,7 @@ void
 pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
 {
 	PgesPartitions partitions;
-	bool		incomplete = false;
 
-	if (up_to == PG_INT64_MAX && pges_acknowledge_all(subscription, token, &incomplete))
-	{
-		if (incomplete)
-			report_lost(subscription, token, true);
-		return;
-	}
 	lock_delivery(subscription, token, &partitions);
 	if (up_to != PG_INT64_MAX && up_to > last_of_delivery(&partitions))
 		ereport(ERROR,
@@ -185,7 +182,7 @@ pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
 				 errhint("Leave out the position to acknowledge all events of the delivery.")));
 	if (partitions.rows[0].replaying)
 		pges_end_replay(subscription, token, up_to);
-	acknowledge_part(subscription, &partitions, up_to);
+	acknowledge_up_to(&partitions, up_to);
 }
 
 PG_FUNCTION_INFO_V1(pges_ack);
@@ -313,7 +310,6 @@ end_failed_delivery(const Failure *failure)
 			finish_delivery(partition);
 		else
 			give_back(partition, failure->position);
-		pges_save_partition(failure->subscription, partition);
 	}
 	return before;
 }
@@ -350,16 +346,14 @@ backoff_after(const PgesSubscription *subscription, int attempts)
  * delivery back.
  */
 static void
-park_again(const Failure *failure)
+park_again(Failure *failure)
 {
 	if (!pges_fail_replay(failure->subscription, failure->token, failure->position, failure->reason))
 		report_no_event(failure);
 	pges_end_replay(failure->subscription, failure->token, failure->position - 1);
 	for (int i = 0; i < failure->partitions.n; i++)
-	{
 		pges_end_delivery(&failure->partitions.rows[i]);
-		pges_save_partition(failure->subscription, &failure->partitions.rows[i]);
-	}
+	pges_save_all_partitions(&failure->partitions);
 }
 
 /* Cut a reason that is too long to be shown. */
@@ -418,7 +412,7 @@ fail(Failure *failure, bool park, int64 pause)
 	else
 		partition->retry_at = GetCurrentTimestamp() +
 			(pause >= 0 ? pause : backoff_after(failure->subscription, attempts));
-	pges_save_partition(failure->subscription, partition);
+	pges_save_all_partitions(&failure->partitions);
 	return partition->retry_at;
 }
 
@@ -468,10 +462,8 @@ pges_extend_lease(PG_FUNCTION_ARGS)
 	lock_delivery(subscription, PG_GETARG_INT64(1), &partitions);
 	until = GetCurrentTimestamp() + lease;
 	for (int i = 0; i < partitions.n; i++)
-	{
 		partitions.rows[i].lease_until = until;
-		pges_save_partition(subscription, &partitions.rows[i]);
-	}
+	pges_save_all_partitions(&partitions);
 	PG_RETURN_TIMESTAMPTZ(until);
 }
 
@@ -483,11 +475,13 @@ pges_release(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription = pges_subscription_argument(fcinfo, 0, "subscription", "eventstore.release()");
 	Datum		values[] = {subscription->key, (Datum) 0};
+	PgesWanted	wanted = {.wait = true};
 	PgesPartitions partitions;
 
 	pges_require_argument(fcinfo, 1, "consumer");
 	values[1] = PG_GETARG_DATUM(1);
-	pges_read_partitions(subscription, PGES_LOCK_OF_CONSUMER, values[1], 0, &partitions);
+	wanted.consumer = TextDatumGetCString(values[1]);
+	pges_read_and_lock_partitions(subscription, &wanted, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		PgesPartition *partition = &partitions.rows[i];
@@ -496,8 +490,8 @@ pges_release(PG_FUNCTION_ARGS)
 			pges_end_delivery(partition);
 		else
 			give_back(partition, partition->checkpoint);
-		pges_save_partition(subscription, partition);
 	}
+	pges_save_all_partitions(&partitions);
 	SPI_connect();
 	(void) pges_run_own_statement(&forget_consumer, values, NULL);
 	SPI_finish();

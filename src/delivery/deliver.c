@@ -279,20 +279,22 @@ add_to_rate(PgesPartition *partition)
 
 /* Give a partition to the consumer of a delivery. */
 static void
-lease_partition(const PgesDelivery *delivery, PgesPartition *partition)
+lease_partition(const PgesDelivery *delivery, PgesPartition *partition, int shared)
 {
 	add_to_rate(partition);
 	partition->delivery = delivery->token;
 	partition->consumer = delivery->consumer ? pstrdup(delivery->consumer) : NULL;
 	partition->lease_until = GetCurrentTimestamp() + delivery->subscription->lease;
 	partition->retry_at = 0;
+	partition->shared = shared;
+	partition->save = true;
 }
 
 /* Give a partition that has events in a delivery to the consumer. */
 static void
-finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
+finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to, int shared)
 {
-	lease_partition(delivery, partition);
+	lease_partition(delivery, partition, shared);
 	pges_raise_checkpoint(partition, partition->first - 1);
 	partition->attempt++;
 	partition->delivered = partition->count;
@@ -302,7 +304,7 @@ finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64
 
 /* Let a partition that has no events in a delivery be free, and move its checkpoint. */
 static void
-finish_without_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to)
+finish_without_events(PgesPartition *partition, int64 scanned_to)
 {
 	if (!partition->changed && partition->delivery == 0 &&
 		scanned_to - partition->checkpoint < PGES_MIN_ADVANCE)
@@ -312,7 +314,7 @@ finish_without_events(const PgesDelivery *delivery, PgesPartition *partition, in
 		pges_raise_checkpoint(partition, scanned_to);
 	else
 		pges_move_checkpoint(partition, Max(scanned_to, partition->checkpoint));
-	pges_save_partition(delivery->subscription, partition);
+	partition->save = true;
 }
 
 /* Return how many partitions have events in a delivery. */
@@ -326,38 +328,25 @@ count_with_events(const PgesPartitions *partitions)
 	return count;
 }
 
-/*
- * Write what a scan up to a position has done with the partitions.  One statement writes
- * those from which only events were delivered, if they are several.
- */
+/* Write what a scan up to a position has done with the partitions. */
 static void
 finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int64 end)
 {
-	PgesPartition *leased = palloc(sizeof(PgesPartition) * partitions->n);
 	int			shared = count_with_events(partitions);
-	int			n = 0;
 
 	for (int i = 0; i < partitions->n; i++)
 	{
 		PgesPartition *partition = &partitions->rows[i];
 		int64		scanned_to = Min(end, partition->bound);
-		bool		special = partition->changed || partition->nfloors > 0 || partitions->n == 1;
 
 		if (partition->failed_attempts > 0)
 			partition->error = exhaustion(partition->failed_attempts);
 		if (partition->count == 0)
-		{
-			finish_without_events(delivery, partition, scanned_to);
-			continue;
-		}
-		partition->shared = shared;
-		finish_with_events(delivery, partition, scanned_to);
-		if (special)
-			pges_save_partition(delivery->subscription, partition);
+			finish_without_events(partition, scanned_to);
 		else
-			leased[n++] = *partition;
+			finish_with_events(delivery, partition, scanned_to, shared);
 	}
-	pges_save_leases(delivery->subscription, leased, n);
+	pges_save_partitions(partitions);
 }
 
 /*
@@ -470,8 +459,7 @@ pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
 		suspect_lost(partition);
 		if (partition->count > 0)
 		{
-			lease_partition(delivery, partition);
-			partition->shared = shared;
+			lease_partition(delivery, partition, shared);
 			partition->delivered_to = partition->last_replayed;
 			partition->replaying = true;
 			if (partition->attempt == 0)
@@ -479,6 +467,6 @@ pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions)
 		}
 		else
 			pges_end_delivery(partition);
-		pges_save_partition(delivery->subscription, partition);
 	}
+	pges_save_all_partitions(partitions);
 }

@@ -105,7 +105,7 @@ measure(void *arg)
 	int64		mark;
 
 	pges_open_subscribed_store(subscription);
-	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	pges_read_partitions(subscription, &partitions);
 	pges_check_epoch(subscription, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 		highest = Max(highest, partitions.rows[i].checkpoint);

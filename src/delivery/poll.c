@@ -26,9 +26,9 @@
  * transaction also does its work and acknowledges the delivery, nobody else can have had the
  * events.  If it commits after the poll, the token guards the delivery: see acknowledge.c.
  *
- * Every statement on the rows runs under the latest snapshot, at every isolation level.
- * In REPEATABLE READ and SERIALIZABLE, a row that changes after that is a serialization
- * failure.  The log is scanned as read_events() reads it: mark, snapshot, statement.  A
+ * The rows are read under the latest snapshot, at every isolation level.  In REPEATABLE
+ * READ and SERIALIZABLE, a poll leaves out a row that changes after that; an acknowledgement
+ * that has waited for such a row is a serialization failure.  The log is scanned as read_events() reads it: mark, snapshot, statement.  A
  * transaction that has appended gets its own events, too; if it is rolled back, so is the
  * delivery.
  *
@@ -150,14 +150,14 @@ has_delivery(const Poll *poll, const PgesPartitions *partitions)
 	return false;
 }
 
-/* P2: deliver again what the consumer has. */
+/* P2: deliver again what the consumer has, of all partitions. */
 static PollResult
-deliver_again(Poll *poll)
+deliver_again(Poll *poll, PgesPartitions *all)
 {
+	PgesWanted	wanted = {.epoch = poll->subscription->epoch,.consumer = poll->delivery.consumer};
 	PgesPartitions partitions;
 
-	pges_read_partitions(poll->subscription, PGES_TRY_OF_CONSUMER,
-						 CStringGetTextDatum(poll->delivery.consumer), 0, &partitions);
+	pges_lock_partitions(all, &wanted, 0, &partitions);
 	if (partitions.n == 0)
 	{
 		poll->locked_none = true;
@@ -230,38 +230,61 @@ find_events(Poll *poll, PgesPartitions *partitions, bool all, Look *look)
 	return look->with_events > 0;
 }
 
+/* Return those of some partitions in which events were found, or none. */
+static PgesPartitions
+having(const PgesPartitions *partitions, bool events)
+{
+	PgesPartitions result = {palloc(sizeof(PgesPartition) * Max(partitions->n, 1)), 0};
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (partitions->rows[i].has_events == events)
+			result.rows[result.n++] = partitions->rows[i];
+	}
+	return result;
+}
+
+/* Lock at most "limit" of some partitions, if they are still free and due. */
+static void
+lock_some(const Poll *poll, PgesPartitions *partitions, int limit, PgesPartitions *locked)
+{
+	PgesWanted	wanted = {.epoch = poll->subscription->epoch,.available = true};
+
+	pges_lock_partitions(partitions, &wanted, limit, locked);
+}
+
 /*
- * Move the checkpoints of at most "limit" partitions in which no event was found to the
- * end of the look, if that saves "least" positions.  A partition that was changed since the look, as
- * by reset_subscription(), is left as it is.  Return whether one was moved.
+ * Move the checkpoints of at most "limit" partitions in which no event was found to the end of
+ * the look, if that saves "least" positions.  Return whether one was moved.  A partition that
+ * was changed since the look, as by reset_subscription(), is left as it is.
  */
 static bool
 advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit, int64 least)
 {
-	PgesPartitions quiet = {palloc(sizeof(PgesPartition) * (partitions->n + 1)), 0};
+	PgesPartitions quiet = having(partitions, false);
 	PgesPartitions locked;
+	bool		moved = false;
 	int			n = 0;
 
-	for (int i = 0; i < partitions->n; i++)
+	for (int i = 0; i < quiet.n; i++)
 	{
-		const PgesPartition *partition = &partitions->rows[i];
-
-		if (!partition->has_events && look->to - partition->checkpoint >= least)
-			quiet.rows[quiet.n++] = *partition;
+		if (look->to - quiet.rows[i].checkpoint >= least)
+			quiet.rows[n++] = quiet.rows[i];
 	}
-	if (quiet.n == 0 || limit <= 0 || look->replay)
+	quiet.n = n;
+	if (n == 0 || limit <= 0 || look->replay)
 		return false;
-	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(&quiet, false),
-						 limit, &locked);
+	lock_some(poll, &quiet, limit, &locked);
 	for (int i = 0; i < locked.n; i++)
 	{
-		if (pges_is_unchanged(&locked.rows[i], &quiet))
-			locked.rows[n++] = locked.rows[i];
+		if (!pges_is_unchanged(&locked.rows[i], &quiet))
+			continue;
+		pges_move_checkpoint(&locked.rows[i], look->to);
+		locked.rows[i].save = moved = true;
 	}
-	locked.n = n;
-	pges_advance_partitions(poll->subscription, &locked, look->to);
+	pges_save_partitions(&locked);
 	poll->wrote = true;
-	return n > 0;
+	return moved;
 }
 
 /*
@@ -283,10 +306,10 @@ delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Lo
 static PollResult
 take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 {
+	PgesPartitions having_events = having(available, true);
 	PgesPartitions taken;
 
-	pges_read_partitions(poll->subscription, PGES_TRY_NUMBERS, pges_partition_numbers(available, true),
-						 Min(poll->share, poll->delivery.max_count), &taken);
+	lock_some(poll, &having_events, Min(poll->share, poll->delivery.max_count), &taken);
 	if (poll->subscription->partitions > 1)
 		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
 	if (taken.n == 0)
@@ -303,20 +326,6 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 	(void) advance_quiet(poll, available, look, poll->share - taken.n,
 						 IsTransactionBlock() ? BLOCK_MIN_ADVANCE : PGES_MIN_ADVANCE);
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
-}
-
-/* Keep those of the partitions in which no event was found. */
-static void
-keep_quiet(PgesPartitions *partitions)
-{
-	int			n = 0;
-
-	for (int i = 0; i < partitions->n; i++)
-	{
-		if (!partitions->rows[i].has_events)
-			partitions->rows[n++] = partitions->rows[i];
-	}
-	partitions->n = n;
 }
 
 /* Do what is left to a poll that has found no event: note the consumer, move checkpoints. */
@@ -409,7 +418,7 @@ take_events(Poll *poll, PgesPartitions *partitions)
 		result = take_partitions(poll, partitions, &look);
 		if (result != POLL_NOTHING)
 			return result;
-		keep_quiet(partitions);
+		*partitions = having(partitions, false);
 		leased = all = true;
 	}
 	return find_nothing(poll, partitions, &look, leased);
@@ -424,19 +433,19 @@ poll_as_consumer(Poll *poll)
 	PollResult	result;
 
 	poll->locked_none = false;
-	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	pges_read_partitions(subscription, &partitions);
 	if (!pges_is_epoch_of(subscription, &partitions))
 		return POLL_STALE;
 	poll->mark = pges_mark_after(subscription->store, highest(&partitions));
 	if (has_delivery(poll, &partitions))
-		result = deliver_again(poll);
+		result = deliver_again(poll, &partitions);
 	else if (subscription->next_partitions > 0)
 		return POLL_NOTHING;
 	else
 		result = take_events(poll, &partitions);
 	if (result == POLL_NOTHING && poll->locked_none)
 	{
-		pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+		pges_read_partitions(subscription, &partitions);
 		if (!pges_is_epoch_of(subscription, &partitions))
 			return POLL_STALE;
 	}
@@ -495,7 +504,7 @@ report_stale(const PgesSubscription *subscription)
 {
 	PgesPartitions partitions;
 
-	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &partitions);
+	pges_read_partitions(subscription, &partitions);
 	pges_check_epoch(subscription, &partitions);
 }
 

@@ -94,6 +94,8 @@ static const PgesStatement first_from_time = {
 	1, {TIMESTAMPTZOID},.custom = true
 };
 
+static const PgesWanted all = {.wait = true};
+
 /* Run a statement with its parameters, and return the number of rows. */
 static uint64
 run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
@@ -305,7 +307,7 @@ begin_epoch(PgesSubscription *subscription, int64 checkpoint)
 	subscription->epoch = pges_make_token();
 	values[1] = Int64GetDatum(subscription->epoch);
 	(void) run(&set_epoch, values, NULL);
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	pges_read_and_lock_partitions(subscription, &all, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		PgesPartition *partition = &partitions.rows[i];
@@ -321,8 +323,8 @@ begin_epoch(PgesSubscription *subscription, int64 checkpoint)
 			partition->retry_at = 0;
 			partition->stopped = false;
 		}
-		pges_save_partition(subscription, partition);
 	}
+	pges_save_all_partitions(&partitions);
 }
 
 /* Set the types of a subscription in the parameters of update_definition. */
@@ -378,7 +380,7 @@ pges_drop_subscription(PG_FUNCTION_ARGS)
 	PgesPartitions partitions;
 	Datum		values[] = {subscription->key, Int64GetDatum(PG_INT64_MIN)};
 
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	pges_read_and_lock_partitions(subscription, &all, &partitions);
 	pges_delete_partitions(subscription);
 	(void) run(&delete_parked_after, values, NULL);
 	(void) run(&delete_consumers, values, NULL);
@@ -405,7 +407,7 @@ start_stopped(const PgesSubscription *subscription)
 {
 	PgesPartitions partitions;
 
-	pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, &partitions);
+	pges_read_and_lock_partitions(subscription, &all, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		PgesPartition *partition = &partitions.rows[i];
@@ -414,8 +416,9 @@ start_stopped(const PgesSubscription *subscription)
 			continue;
 		partition->stopped = false;
 		partition->attempt = 0;
-		pges_save_partition(subscription, partition);
+		partition->save = true;
 	}
+	pges_save_partitions(&partitions);
 }
 
 PG_FUNCTION_INFO_V1(pges_resume_subscription);

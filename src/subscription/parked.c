@@ -270,6 +270,17 @@ end_replay_of(const PgesSubscription *subscription, int64 position, const char *
 	(void) run_parked(&unmark, values, nulls);
 }
 
+/* Return the numbers of partitions as an array. */
+static Datum
+numbers_of(const PgesPartitions *partitions)
+{
+	Datum	   *numbers = palloc(sizeof(Datum) * (partitions->n + 1));
+
+	for (int i = 0; i < partitions->n; i++)
+		numbers[i] = Int32GetDatum(partitions->rows[i].number);
+	return PointerGetDatum(construct_array(numbers, partitions->n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+}
+
 /*
  * Return how often the first event to replay of some partitions was delivered.  An event that
  * was delivered too often is replayed no longer; the next one is the first then.  As lost
@@ -279,7 +290,7 @@ end_replay_of(const PgesSubscription *subscription, int64 position, const char *
 static int
 attempts_of_first(const PgesSubscription *subscription, const PgesPartitions *partitions)
 {
-	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false)};
+	Datum		values[] = {subscription->key, numbers_of(partitions)};
 
 	for (;;)
 	{
@@ -327,7 +338,7 @@ pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *pa
 				  int64 token, int max_count, bool again, int64 **positions, int **attempts)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false), Int64GetDatum(max_count),
+	Datum		values[] = {subscription->key, numbers_of(partitions), Int64GetDatum(max_count),
 	Int64GetDatum(token)};
 	Replay	   *replays;
 	int			n;
@@ -413,17 +424,9 @@ static void
 lock_chosen(const PgesSubscription *subscription, const Choice *choice, PgesPartitions *partitions)
 {
 	int			slot = slot_of_choice(choice);
-	Datum		number;
+	PgesWanted	wanted = {.wait = true,.slot_set = slot >= 0,.slot = slot};
 
-	if (slot < 0)
-	{
-		pges_read_partitions(subscription, PGES_LOCK_ALL, (Datum) 0, 0, partitions);
-		return;
-	}
-	number = Int32GetDatum(slot * subscription->partitions / PGES_SLOTS);
-	pges_read_partitions(subscription, PGES_LOCK_NUMBERS,
-						 PointerGetDatum(construct_array(&number, 1, INT4OID, sizeof(int32), true, TYPALIGN_INT)),
-						 0, partitions);
+	pges_read_and_lock_partitions(subscription, &wanted, partitions);
 }
 
 /* Lock a subscription, and return which parked events are chosen. */

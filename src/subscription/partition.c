@@ -20,138 +20,61 @@
  */
 #include "postgres.h"
 
-#include "access/tupmacs.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 
 #include "base/own_object.h"
 #include "table/table.h"
 #include "subscription/subscription.h"
 
-/* Returns the columns in the order of the table. */
-#define SELECT_PARTITIONS \
-	"SELECT subscription, partition, first_slot, last_slot, checkpoint, floors, delivery, consumer, " \
-	"lease_until, delivered, delivered_to, scanned_to, replaying, attempt, suspect_to, " \
-	"retry_at, stopped, last_delivery, delivered_at, rate, epoch, shared " \
-	"FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1 "
-#define IN_ORDER "ORDER BY partition "
-
-/*
- * $4: now, $5: the time from which on a lease or pause cannot be right, $6: the epoch of the
- * definition that the poll has read
- */
-#define FREE_AND_DUE \
-	"AND epoch OPERATOR(pg_catalog.=) $6 " \
-	"AND (delivery IS NULL OR lease_until OPERATOR(pg_catalog.<=) $4 " \
-	"OR lease_until OPERATOR(pg_catalog.>) $5) " \
-	"AND NOT stopped AND (retry_at IS NULL OR retry_at OPERATOR(pg_catalog.<=) $4 " \
-	"OR retry_at OPERATOR(pg_catalog.>) $5) "
-
-/* How to lock each set of partitions. */
-static PgesOwnStatement select_partitions[] = {
-	[PGES_LOCK_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE", 1, {TEXTOID}},
-	[PGES_TRY_ALL] = {{&pges_partition_rows}, false, SELECT_PARTITIONS IN_ORDER "FOR UPDATE SKIP LOCKED", 1, {TEXTOID}},
-	[PGES_LOCK_OF_DELIVERY] = {
-		{&pges_partition_rows}, false,
-		SELECT_PARTITIONS "AND delivery OPERATOR(pg_catalog.=) $2 " IN_ORDER "FOR UPDATE",
-		2, {TEXTOID, INT8OID}
-	},
-	[PGES_LOCK_NUMBERS] = {
-		{&pges_partition_rows}, false,
-		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " IN_ORDER "FOR UPDATE",
-		2, {TEXTOID, INT4ARRAYOID}
-	},
-	[PGES_LOCK_OF_CONSUMER] = {
-		{&pges_partition_rows}, false,
-		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
-		IN_ORDER "FOR UPDATE",
-		2, {TEXTOID, TEXTOID}
-	},
-	[PGES_TRY_OF_CONSUMER] = {
-		{&pges_partition_rows}, false,
-		SELECT_PARTITIONS "AND consumer OPERATOR(pg_catalog.=) $2 AND delivery IS NOT NULL "
-		"AND epoch OPERATOR(pg_catalog.=) $6 " IN_ORDER "FOR UPDATE SKIP LOCKED",
-		6, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
-	},
-	[PGES_TRY_NUMBERS] = {
-		{&pges_partition_rows}, false,
-		SELECT_PARTITIONS "AND partition OPERATOR(pg_catalog.=) ANY ($2) " FREE_AND_DUE
-		"ORDER BY checkpoint, partition LIMIT $3 FOR UPDATE SKIP LOCKED",
-		6, {TEXTOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
-	}
-};
-
-static PgesOwnStatement save = {
-	{&pges_partition_rows}, false,
-	"UPDATE eventstore.subscription_progress SET "
-	"checkpoint = $3, floors = $4, delivery = $5, consumer = $6, lease_until = $7, "
-	"delivered = $8, delivered_to = $9, scanned_to = $10, replaying = $11, attempt = $12, "
-	"suspect_to = $13, retry_at = $14, stopped = $15, last_delivery = $16, "
-	"delivered_at = $18, rate = $19, epoch = $20, shared = $21, last_error = COALESCE($17, last_error), "
-	"last_error_at = CASE WHEN $17 IS NULL THEN last_error_at ELSE pg_catalog.clock_timestamp() END "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) $2",
-	21,
-	{TEXTOID, INT4OID, INT8OID, INT8ARRAYOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4OID, INT8OID, INT8OID,
-	BOOLOID, INT4OID, INT8OID, TIMESTAMPTZOID, BOOLOID, INT8OID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, INT8OID, INT4OID}
-};
-
-/* Gives partitions to a consumer. */
-static PgesOwnStatement lease = {
-	{&pges_partition_rows}, false,
-	"UPDATE eventstore.subscription_progress p SET "
-	"checkpoint = u.checkpoint, delivery = $2, consumer = $3, lease_until = $4, delivered = u.delivered, "
-	"delivered_to = u.delivered_to, scanned_to = u.scanned_to, replaying = false, attempt = u.attempt, "
-	"suspect_to = u.suspect_to, retry_at = NULL, delivered_at = $13, rate = u.rate, shared = $14 "
-	"FROM ROWS FROM (pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), "
-	"pg_catalog.unnest($8), pg_catalog.unnest($9), pg_catalog.unnest($10), pg_catalog.unnest($11), "
-	"pg_catalog.unnest($12)) "
-	"AS u (partition, checkpoint, delivered, delivered_to, scanned_to, attempt, suspect_to, rate) "
-	"WHERE p.subscription OPERATOR(pg_catalog.=) $1 AND p.partition OPERATOR(pg_catalog.=) u.partition",
-	14,
-	{TEXTOID, INT8OID, TEXTOID, TIMESTAMPTZOID, INT4ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID,
-	INT8ARRAYOID, INT4ARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, TIMESTAMPTZOID, INT4OID}
-};
-
-/*
- * Ends a delivery of events that are all done with.  Floors go when the checkpoint has
- * passed the highest, which is the last.  The statement waits for the locks of the rows,
- * and then looks at the token again.  It returns of how many partitions the delivery was.
- */
-static PgesOwnStatement acknowledge = {
-	{&pges_partition_rows}, false,
-	"UPDATE eventstore.subscription_progress SET "
-	"checkpoint = GREATEST(checkpoint, scanned_to), "
-	"floors = CASE WHEN floors[pg_catalog.cardinality(floors)] OPERATOR(pg_catalog.>) scanned_to THEN floors END, "
-	"attempt = 0, retry_at = NULL, "
-	"last_delivery = delivery, delivery = NULL, consumer = NULL, lease_until = NULL "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND delivery OPERATOR(pg_catalog.=) $2 AND NOT replaying "
-	"RETURNING shared",
-	2, {TEXTOID, INT8OID}
-};
+/* The columns of eventstore.subscription_progress. */
+typedef enum Column
+{
+	COLUMN_SUBSCRIPTION,
+	COLUMN_PARTITION,
+	COLUMN_FIRST_SLOT,
+	COLUMN_LAST_SLOT,
+	COLUMN_CHECKPOINT,
+	COLUMN_FLOORS,
+	COLUMN_DELIVERY,
+	COLUMN_CONSUMER,
+	COLUMN_LEASE_UNTIL,
+	COLUMN_DELIVERED,
+	COLUMN_DELIVERED_TO,
+	COLUMN_SCANNED_TO,
+	COLUMN_REPLAYING,
+	COLUMN_ATTEMPT,
+	COLUMN_SUSPECT_TO,
+	COLUMN_RETRY_AT,
+	COLUMN_STOPPED,
+	COLUMN_LAST_DELIVERY,
+	COLUMN_DELIVERED_AT,
+	COLUMN_RATE,
+	COLUMN_EPOCH,
+	COLUMN_SHARED,
+	COLUMN_LAST_ERROR,
+	COLUMN_LAST_ERROR_AT
+} Column;
 
 static PgesOwnStatement insert = {
 	{&pges_partition_rows}, false,
 	"INSERT INTO eventstore.subscription_progress "
-	"(subscription, partition, first_slot, last_slot, checkpoint, epoch) VALUES ($1, $2, $3, $4, $5, $6)",
-	6, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8OID}
+	"(subscription, partition, first_slot, last_slot, checkpoint, floors, retry_at, stopped, epoch) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	9, {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, INT8ARRAYOID, TIMESTAMPTZOID, BOOLOID, INT8OID}
 };
 
 static PgesOwnStatement delete = {
 	{&pges_partition_rows}, false,
 	"DELETE FROM eventstore.subscription_progress WHERE subscription OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
-};
-
-/* Moves the checkpoints of partitions over positions at which they have no event. */
-static PgesOwnStatement advance = {
-	{&pges_partition_rows}, false,
-	"UPDATE eventstore.subscription_progress SET checkpoint = $3, attempt = 0, retry_at = NULL "
-	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND partition OPERATOR(pg_catalog.=) ANY ($2)",
-	3, {TEXTOID, INT4ARRAYOID, INT8OID}
 };
 
 /* Return the slot of a key. */
@@ -178,21 +101,6 @@ pges_make_partitions(PgesPartitions *partitions, int count)
 		partitions->rows[i].first_slot = (i * PGES_SLOTS + count - 1) / count;
 		partitions->rows[i].last_slot = ((i + 1) * PGES_SLOTS + count - 1) / count - 1;
 	}
-}
-
-/* Return the numbers of partitions as an array: of all, or of those with events. */
-Datum
-pges_partition_numbers(const PgesPartitions *partitions, bool with_events)
-{
-	Datum	   *numbers = palloc(sizeof(Datum) * (partitions->n + 1));
-	int			n = 0;
-
-	for (int i = 0; i < partitions->n; i++)
-	{
-		if (!with_events || partitions->rows[i].has_events)
-			numbers[n++] = Int32GetDatum(partitions->rows[i].number);
-	}
-	return PointerGetDatum(construct_array(numbers, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 }
 
 /* Return the floors of a partition as an array for its row, or 0 if there are none. */
@@ -233,28 +141,29 @@ read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 
 	heap_deform_tuple(row, desc, values, nulls);
 	memset(partition, 0, sizeof(PgesPartition));
-	partition->number = DatumGetInt32(values[1]);
-	partition->first_slot = DatumGetInt32(values[2]);
-	partition->last_slot = DatumGetInt32(values[3]);
-	partition->checkpoint = DatumGetInt64(values[4]);
-	if (!nulls[5])
-		set_floors(partition, values[5]);
-	partition->delivery = nulls[6] ? 0 : DatumGetInt64(values[6]);
-	partition->consumer = nulls[7] ? NULL : TextDatumGetCString(values[7]);
-	partition->lease_until = nulls[8] ? 0 : DatumGetTimestampTz(values[8]);
-	partition->delivered = DatumGetInt32(values[9]);
-	partition->delivered_to = DatumGetInt64(values[10]);
-	partition->scanned_to = DatumGetInt64(values[11]);
-	partition->replaying = DatumGetBool(values[12]);
-	partition->attempt = DatumGetInt32(values[13]);
-	partition->suspect_to = DatumGetInt64(values[14]);
-	partition->retry_at = nulls[15] ? 0 : DatumGetTimestampTz(values[15]);
-	partition->stopped = DatumGetBool(values[16]);
-	partition->last_delivery = nulls[17] ? 0 : DatumGetInt64(values[17]);
-	partition->delivered_at = nulls[18] ? 0 : DatumGetTimestampTz(values[18]);
-	partition->rate = DatumGetFloat8(values[19]);
-	partition->epoch = DatumGetInt64(values[20]);
-	partition->shared = DatumGetInt32(values[21]);
+	partition->tid = row->t_self;
+	partition->number = DatumGetInt32(values[COLUMN_PARTITION]);
+	partition->first_slot = DatumGetInt32(values[COLUMN_FIRST_SLOT]);
+	partition->last_slot = DatumGetInt32(values[COLUMN_LAST_SLOT]);
+	partition->checkpoint = DatumGetInt64(values[COLUMN_CHECKPOINT]);
+	if (!nulls[COLUMN_FLOORS])
+		set_floors(partition, values[COLUMN_FLOORS]);
+	partition->delivery = nulls[COLUMN_DELIVERY] ? 0 : DatumGetInt64(values[COLUMN_DELIVERY]);
+	partition->consumer = nulls[COLUMN_CONSUMER] ? NULL : TextDatumGetCString(values[COLUMN_CONSUMER]);
+	partition->lease_until = nulls[COLUMN_LEASE_UNTIL] ? 0 : DatumGetTimestampTz(values[COLUMN_LEASE_UNTIL]);
+	partition->delivered = DatumGetInt32(values[COLUMN_DELIVERED]);
+	partition->delivered_to = DatumGetInt64(values[COLUMN_DELIVERED_TO]);
+	partition->scanned_to = DatumGetInt64(values[COLUMN_SCANNED_TO]);
+	partition->replaying = DatumGetBool(values[COLUMN_REPLAYING]);
+	partition->attempt = DatumGetInt32(values[COLUMN_ATTEMPT]);
+	partition->suspect_to = DatumGetInt64(values[COLUMN_SUSPECT_TO]);
+	partition->retry_at = nulls[COLUMN_RETRY_AT] ? 0 : DatumGetTimestampTz(values[COLUMN_RETRY_AT]);
+	partition->stopped = DatumGetBool(values[COLUMN_STOPPED]);
+	partition->last_delivery = nulls[COLUMN_LAST_DELIVERY] ? 0 : DatumGetInt64(values[COLUMN_LAST_DELIVERY]);
+	partition->delivered_at = nulls[COLUMN_DELIVERED_AT] ? 0 : DatumGetTimestampTz(values[COLUMN_DELIVERED_AT]);
+	partition->rate = DatumGetFloat8(values[COLUMN_RATE]);
+	partition->epoch = DatumGetInt64(values[COLUMN_EPOCH]);
+	partition->shared = DatumGetInt32(values[COLUMN_SHARED]);
 	pfree(values);
 	pfree(nulls);
 }
@@ -281,9 +190,9 @@ add_partition(HeapTuple row, TupleDesc desc, void *arg)
 	read_partition(&partitions->rows[partitions->n++], row, desc);
 }
 
-/* Read all partitions of a subscription. */
-static void
-read_all_partitions(const PgesSubscription *subscription, PgesPartitions *partitions)
+/* Read the partitions of a subscription, in the order of their numbers, without locks. */
+void
+pges_read_partitions(const PgesSubscription *subscription, PgesPartitions *partitions)
 {
 	Reading		reading = {partitions, Max(subscription->partitions, 1)};
 
@@ -292,151 +201,173 @@ read_all_partitions(const PgesSubscription *subscription, PgesPartitions *partit
 	pges_scan_own_rows(&pges_partition_rows, subscription->key, add_partition, &reading);
 }
 
-/* Read and lock a set of partitions. */
-static void
-lock_partitions(PgesPartitionSet set, const Datum *values, PgesPartitions *partitions)
+/* Return whether a partition is among those that are wanted. */
+static bool
+is_wanted(const PgesPartition *partition, const PgesWanted *wanted)
 {
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext spi;
+	if (wanted->epoch != 0 && partition->epoch != wanted->epoch)
+		return false;
+	if (wanted->delivery != 0 && partition->delivery != wanted->delivery)
+		return false;
+	if (wanted->consumer && (partition->consumer == NULL || strcmp(partition->consumer, wanted->consumer) != 0))
+		return false;
+	if (wanted->slot_set && (partition->first_slot > wanted->slot || partition->last_slot < wanted->slot))
+		return false;
+	return !wanted->available || pges_is_available(partition, GetCurrentTimestamp());
+}
 
-	SPI_connect();
-	partitions->n = pges_run_own_statement(&select_partitions[set], values, NULL);
-	spi = MemoryContextSwitchTo(context);
-	partitions->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
-	for (int i = 0; i < partitions->n; i++)
-		read_partition(&partitions->rows[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-	MemoryContextSwitchTo(spi);
-	SPI_finish();
+/* Compare two partitions for qsort(): by checkpoint, then by number. */
+static int
+compare_checkpoints(const void *a, const void *b)
+{
+	const PgesPartition *x = a;
+	const PgesPartition *y = b;
+
+	if (x->checkpoint != y->checkpoint)
+		return x->checkpoint < y->checkpoint ? -1 : 1;
+	return x->number - y->number;
 }
 
 /*
- * Read, and lock, a set of the partitions of a subscription, in the order of their
- * numbers.  "which" is the delivery, the consumer, or an array of numbers; "limit" the
- * most partitions to lock of these.
+ * Lock those of some partitions, which were read before, that are wanted.  "locked" gets what
+ * their rows have now.  If there is a limit (not 0), lock not more, and those with the lowest
+ * checkpoints first; otherwise in the order of their numbers.
  */
 void
-pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set, Datum which,
-					 int limit, PgesPartitions *partitions)
+pges_lock_partitions(PgesPartitions *partitions, const PgesWanted *wanted, int limit,
+					 PgesPartitions *locked)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[] = {subscription->key, which, Int64GetDatum(limit),
-	TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGES_MAX_END), Int64GetDatum(subscription->epoch)};
+	Relation	rel = pges_open_own_table(&pges_partition_rows, RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
 
-	if (set == PGES_READ_ALL)
-		read_all_partitions(subscription, partitions);
-	else
-		lock_partitions(set, values, partitions);
-}
-
-/* Write a partition, whose row the transaction has locked. */
-void
-pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition)
-{
-	Datum		floors = floors_array(partition);
-	Datum		values[] = {
-		subscription->key, Int32GetDatum(partition->number), Int64GetDatum(partition->checkpoint), floors,
-		Int64GetDatum(partition->delivery),
-		partition->consumer ? CStringGetTextDatum(partition->consumer) : (Datum) 0,
-		TimestampTzGetDatum(partition->lease_until), Int32GetDatum(partition->delivered),
-		Int64GetDatum(partition->delivered_to), Int64GetDatum(partition->scanned_to),
-		BoolGetDatum(partition->replaying), Int32GetDatum(partition->attempt),
-		Int64GetDatum(partition->suspect_to), TimestampTzGetDatum(partition->retry_at),
-		BoolGetDatum(partition->stopped), Int64GetDatum(partition->last_delivery),
-		partition->error ? CStringGetTextDatum(partition->error) : (Datum) 0,
-		TimestampTzGetDatum(partition->delivered_at), Float8GetDatum(partition->rate),
-		Int64GetDatum(partition->epoch), Int32GetDatum(partition->shared)
-	};
-	bool		nulls[lengthof(values)] = {false};
-
-	nulls[3] = floors == (Datum) 0;
-	nulls[4] = partition->delivery == 0;
-	nulls[5] = partition->consumer == NULL;
-	nulls[6] = partition->lease_until == 0;
-	nulls[13] = partition->retry_at == 0;
-	nulls[15] = partition->last_delivery == 0;
-	nulls[16] = partition->error == NULL;
-	nulls[17] = partition->delivered_at == 0;
-	SPI_connect();
-	if (pges_run_own_statement(&save, values, nulls) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("partition %d of subscription \"%s\" was changed concurrently",
-						partition->number, subscription->name),
-				 errhint("Retry the transaction.")));
-	SPI_finish();
-}
-
-/* Return an array of one of the fields of each partition. */
-static Datum
-array_of(const PgesPartition *partitions, int n, size_t offset, Oid type)
-{
-	Datum	   *values = palloc(sizeof(Datum) * n);
-	int16		length;
-	bool		by_value;
-	char		align;
-
-	get_typlenbyvalalign(type, &length, &by_value, &align);
-	for (int i = 0; i < n; i++)
+	if (limit > 0)
+		qsort(partitions->rows, partitions->n, sizeof(PgesPartition), compare_checkpoints);
+	locked->n = 0;
+	locked->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
+	for (int i = 0; i < partitions->n && (limit == 0 || locked->n < limit); i++)
 	{
-		const char *field = (const char *) &partitions[i] + offset;
+		PgesPartition *partition = &locked->rows[locked->n];
+		HeapTuple	row;
 
-		values[i] = by_value ? fetch_att(field, true, length) : PointerGetDatum(field);
+		if (!is_wanted(&partitions->rows[i], wanted) ||
+			!pges_lock_own_row(rel, &partitions->rows[i].tid, wanted->wait, slot))
+			continue;
+		row = ExecCopySlotHeapTuple(slot);
+		read_partition(partition, row, RelationGetDescr(rel));
+		partition->row = row;
+		if (is_wanted(partition, wanted))
+			locked->n++;
 	}
-	return PointerGetDatum(construct_array(values, n, type, length, by_value, align));
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, NoLock);
 }
 
-#define INT4_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), INT4OID)
-#define INT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), INT8OID)
-#define FLOAT8_ARRAY(field) array_of(partitions, n, offsetof(PgesPartition, field), FLOAT8OID)
-
-/*
- * Write partitions that were given to a consumer, whose rows the transaction has locked.
- * One statement writes what a delivery changes; they have no floors and no new error.
- */
+/* Read, and lock, those partitions of a subscription that are wanted. */
 void
-pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n)
+pges_read_and_lock_partitions(const PgesSubscription *subscription, const PgesWanted *wanted,
+							  PgesPartitions *locked)
 {
-	Datum		values[14];
-	bool		nulls[14] = {false};
+	PgesPartitions partitions;
 
-	if (n == 0)
-		return;
-	nulls[2] = partitions[0].consumer == NULL;
-	values[0] = subscription->key;
-	values[1] = Int64GetDatum(partitions[0].delivery);
-	values[2] = nulls[2] ? (Datum) 0 : CStringGetTextDatum(partitions[0].consumer);
-	values[3] = TimestampTzGetDatum(partitions[0].lease_until);
-	values[4] = INT4_ARRAY(number);
-	values[5] = INT8_ARRAY(checkpoint);
-	values[6] = INT4_ARRAY(delivered);
-	values[7] = INT8_ARRAY(delivered_to);
-	values[8] = INT8_ARRAY(scanned_to);
-	values[9] = INT4_ARRAY(attempt);
-	values[10] = INT8_ARRAY(suspect_to);
-	values[11] = FLOAT8_ARRAY(rate);
-	values[12] = TimestampTzGetDatum(partitions[0].delivered_at);
-	values[13] = Int32GetDatum(partitions[0].shared);
-	SPI_connect();
-	(void) pges_run_own_statement(&lease, values, nulls);
-	SPI_finish();
+	pges_read_partitions(subscription, &partitions);
+	pges_lock_partitions(&partitions, wanted, 0, locked);
 }
 
-/*
- * Acknowledge all events of a delivery.  Return false if the delivery is not outstanding,
- * or has parked events.  Set *incomplete to whether it has lost a partition to another
- * consumer; the caller must then raise an error.
- */
-bool
-pges_acknowledge_all(const PgesSubscription *subscription, int64 token, bool *incomplete)
+/* The new values of a row. */
+typedef struct NewRow
 {
-	Datum		values[] = {subscription->key, Int64GetDatum(token)};
-	uint64		rows;
+	Datum	   *values;
+	bool	   *nulls;
+	bool	   *replaces;
+} NewRow;
 
-	SPI_connect();
-	rows = pges_run_own_statement(&acknowledge, values, NULL);
-	*incomplete = rows > 0 && pges_found_int32(1) != rows;
-	SPI_finish();
-	return rows > 0;
+/* Set a column of a new row. */
+static void
+set_column(NewRow *row, Column column, Datum value, bool isnull)
+{
+	row->values[column] = value;
+	row->nulls[column] = isnull;
+	row->replaces[column] = true;
+}
+
+/* Set a column whose null is a 0. */
+static void
+set_int64(NewRow *row, Column column, int64 value)
+{
+	set_column(row, column, Int64GetDatum(value), value == 0);
+}
+
+/* Set a column to a string; NULL is a null. */
+static void
+set_string(NewRow *row, Column column, const char *value)
+{
+	set_column(row, column, value ? CStringGetTextDatum(value) : (Datum) 0, value == NULL);
+}
+
+/* Return the new version of the row of a partition. */
+static HeapTuple
+form_row(const PgesPartition *partition, TupleDesc desc)
+{
+	NewRow		row = {
+		palloc0(sizeof(Datum) * desc->natts), palloc0(sizeof(bool) * desc->natts),
+		palloc0(sizeof(bool) * desc->natts)
+	};
+	Datum		floors = floors_array(partition);
+
+	set_column(&row, COLUMN_CHECKPOINT, Int64GetDatum(partition->checkpoint), false);
+	set_column(&row, COLUMN_FLOORS, floors, floors == (Datum) 0);
+	set_int64(&row, COLUMN_DELIVERY, partition->delivery);
+	set_string(&row, COLUMN_CONSUMER, partition->consumer);
+	set_int64(&row, COLUMN_LEASE_UNTIL, partition->lease_until);
+	set_column(&row, COLUMN_DELIVERED, Int32GetDatum(partition->delivered), false);
+	set_column(&row, COLUMN_DELIVERED_TO, Int64GetDatum(partition->delivered_to), false);
+	set_column(&row, COLUMN_SCANNED_TO, Int64GetDatum(partition->scanned_to), false);
+	set_column(&row, COLUMN_REPLAYING, BoolGetDatum(partition->replaying), false);
+	set_column(&row, COLUMN_ATTEMPT, Int32GetDatum(partition->attempt), false);
+	set_column(&row, COLUMN_SUSPECT_TO, Int64GetDatum(partition->suspect_to), false);
+	set_int64(&row, COLUMN_RETRY_AT, partition->retry_at);
+	set_column(&row, COLUMN_STOPPED, BoolGetDatum(partition->stopped), false);
+	set_int64(&row, COLUMN_LAST_DELIVERY, partition->last_delivery);
+	set_int64(&row, COLUMN_DELIVERED_AT, partition->delivered_at);
+	set_column(&row, COLUMN_RATE, Float8GetDatum(partition->rate), false);
+	set_column(&row, COLUMN_EPOCH, Int64GetDatum(partition->epoch), false);
+	set_column(&row, COLUMN_SHARED, Int32GetDatum(partition->shared), false);
+	if (partition->error)
+	{
+		set_string(&row, COLUMN_LAST_ERROR, partition->error);
+		set_column(&row, COLUMN_LAST_ERROR_AT, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	}
+	return heap_modify_tuple(partition->row, desc, row.values, row.nulls, row.replaces);
+}
+
+/* Write those of some partitions, whose rows the transaction has locked, that are to be saved. */
+void
+pges_save_partitions(PgesPartitions *partitions)
+{
+	Relation	rel = pges_open_own_table(&pges_partition_rows, RowExclusiveLock);
+
+	for (int i = 0; i < partitions->n; i++)
+	{
+		PgesPartition *partition = &partitions->rows[i];
+
+		if (!partition->save)
+			continue;
+		partition->row = form_row(partition, RelationGetDescr(rel));
+		pges_update_own_row(rel, &partition->tid, partition->row);
+		partition->tid = partition->row->t_self;
+		partition->save = false;
+	}
+	table_close(rel, NoLock);
+	CommandCounterIncrement();
+}
+
+/* Write all of some partitions, whose rows the transaction has locked. */
+void
+pges_save_all_partitions(PgesPartitions *partitions)
+{
+	for (int i = 0; i < partitions->n; i++)
+		partitions->rows[i].save = true;
+	pges_save_partitions(partitions);
 }
 
 /* Insert the rows of the partitions of a subscription. */
@@ -450,10 +381,14 @@ pges_insert_partitions(const PgesSubscription *subscription, const PgesPartition
 		Datum		values[] = {
 			subscription->key, Int32GetDatum(partition->number), Int32GetDatum(partition->first_slot),
 			Int32GetDatum(partition->last_slot), Int64GetDatum(partition->checkpoint),
-			Int64GetDatum(subscription->epoch)
+			floors_array(partition), TimestampTzGetDatum(partition->retry_at),
+			BoolGetDatum(partition->stopped), Int64GetDatum(subscription->epoch)
 		};
+		bool		nulls[lengthof(values)] = {false};
 
-		(void) pges_run_own_statement(&insert, values, NULL);
+		nulls[5] = values[5] == (Datum) 0;
+		nulls[6] = partition->retry_at == 0;
+		(void) pges_run_own_statement(&insert, values, nulls);
 	}
 	SPI_finish();
 }
@@ -464,22 +399,6 @@ pges_delete_partitions(const PgesSubscription *subscription)
 {
 	SPI_connect();
 	(void) pges_run_own_statement(&delete, &subscription->key, NULL);
-	SPI_finish();
-}
-
-/*
- * Move the checkpoints of partitions, whose rows the transaction has locked, to a
- * position.  They have no event up to there that is not done with.
- */
-void
-pges_advance_partitions(const PgesSubscription *subscription, const PgesPartitions *partitions, int64 to)
-{
-	Datum		values[] = {subscription->key, pges_partition_numbers(partitions, false), Int64GetDatum(to)};
-
-	if (partitions->n == 0)
-		return;
-	SPI_connect();
-	(void) pges_run_own_statement(&advance, values, NULL);
 	SPI_finish();
 }
 

@@ -160,14 +160,9 @@ replace_partitions(PgesSubscription *subscription, const PgesPartitions *old)
 
 	pges_make_partitions(&new, count);
 	for (int i = 0; i < count; i++)
-	{
-		new.rows[i].epoch = subscription->epoch;
 		take_over(&new.rows[i], old);
-	}
 	pges_delete_partitions(subscription);
 	pges_insert_partitions(subscription, &new);
-	for (int i = 0; i < count; i++)
-		pges_save_partition(subscription, &new.rows[i]);
 	SPI_connect();
 	(void) pges_run_own_statement(&set_partitions, values, NULL);
 	SPI_finish();
@@ -182,12 +177,13 @@ replace_partitions(PgesSubscription *subscription, const PgesPartitions *old)
 bool
 pges_repartition(PgesSubscription *subscription)
 {
+	PgesWanted	wanted = {.wait = false};
 	PgesPartitions old;
 
-	pges_read_partitions(subscription, PGES_READ_ALL, (Datum) 0, 0, &old);
+	pges_read_partitions(subscription, &old);
 	if (is_any_leased(&old) || !lock_pending(subscription))
 		return false;
-	pges_read_partitions(subscription, PGES_TRY_ALL, (Datum) 0, 0, &old);
+	pges_read_and_lock_partitions(subscription, &wanted, &old);
 	if (old.n != subscription->partitions || is_any_leased(&old))
 		return false;
 	replace_partitions(subscription, &old);

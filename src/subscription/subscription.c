@@ -52,7 +52,7 @@ const PgesOwnTable pges_parked_rows = {
 };
 
 const PgesOwnTable pges_partition_rows = {
-	"subscription_progress", 22,
+	"subscription_progress", 24,
 	{
 		{"subscription", TEXTOID},
 		{"partition", INT4OID},
@@ -75,7 +75,9 @@ const PgesOwnTable pges_partition_rows = {
 		{"delivered_at", TIMESTAMPTZOID},
 		{"rate", FLOAT8OID},
 		{"epoch", INT8OID},
-		{"shared", INT4OID}
+		{"shared", INT4OID},
+		{"last_error", TEXTOID},
+		{"last_error_at", TIMESTAMPTZOID}
 	}
 };
 

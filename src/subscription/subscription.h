@@ -102,6 +102,9 @@ typedef struct PgesPartition
 	int			shared;			/* partitions of the delivery */
 	char	   *error;			/* a new one; NULL keeps the last */
 
+	ItemPointerData tid;		/* the place of the row */
+	HeapTuple	row;			/* as it was locked; NULL: it is not locked */
+	bool		save;			/* pges_save_partitions() writes it */
 	bool		has_events;		/* there is an event to deliver */
 	bool		alone;			/* gets one event at a time */
 	bool		exhausted;		/* its first event is exhausted */
@@ -120,18 +123,18 @@ typedef struct PgesPartitions
 	int			n;
 } PgesPartitions;
 
-/* Which partitions of a subscription to read. */
-typedef enum PgesPartitionSet
+/* Which partitions to lock: those that meet all conditions that are set. */
+typedef struct PgesWanted
 {
-	PGES_READ_ALL,				/* without locks */
-	PGES_LOCK_ALL,				/* waits for locks */
-	PGES_TRY_ALL,				/* all that are not locked */
-	PGES_LOCK_NUMBERS,			/* these; waits for locks */
-	PGES_LOCK_OF_DELIVERY,		/* those of a delivery; waits for locks */
-	PGES_LOCK_OF_CONSUMER,		/* those of a consumer; waits for locks */
-	PGES_TRY_OF_CONSUMER,		/* those of a consumer that are not locked */
-	PGES_TRY_NUMBERS			/* these, unless they are locked */
-} PgesPartitionSet;
+	bool		wait;			/* for their locks; otherwise leave out those
+								 * that are locked */
+	int64		epoch;			/* of the definition; 0: any */
+	int64		delivery;		/* they belong to; 0: any */
+	const char *consumer;		/* they belong to; NULL: any */
+	bool		available;		/* they are free and due */
+	bool		slot_set;		/* they have a slot: */
+	int			slot;
+} PgesWanted;
 
 /* in subscription.c */
 extern const PgesOwnTable pges_definition_rows;
@@ -158,16 +161,16 @@ extern void pges_open_subscribed_store(PgesSubscription *subscription);
 /* in partition.c */
 extern int	pges_slot_of(const text *key);
 extern void pges_make_partitions(PgesPartitions *partitions, int count);
-extern void pges_read_partitions(const PgesSubscription *subscription, PgesPartitionSet set,
-								 Datum which, int limit, PgesPartitions *partitions);
+extern void pges_read_partitions(const PgesSubscription *subscription, PgesPartitions *partitions);
+extern void pges_lock_partitions(PgesPartitions *partitions, const PgesWanted *wanted, int limit,
+								 PgesPartitions *locked);
+extern void pges_read_and_lock_partitions(const PgesSubscription *subscription, const PgesWanted *wanted,
+										  PgesPartitions *locked);
+extern void pges_save_partitions(PgesPartitions *partitions);
+extern void pges_save_all_partitions(PgesPartitions *partitions);
 extern void pges_insert_partitions(const PgesSubscription *subscription,
 								   const PgesPartitions *partitions);
 extern void pges_delete_partitions(const PgesSubscription *subscription);
-extern void pges_save_partition(const PgesSubscription *subscription, const PgesPartition *partition);
-extern void pges_save_leases(const PgesSubscription *subscription, const PgesPartition *partitions, int n);
-extern bool pges_acknowledge_all(const PgesSubscription *subscription, int64 token, bool *incomplete);
-extern void pges_advance_partitions(const PgesSubscription *subscription,
-									const PgesPartitions *partitions, int64 to);
 extern bool pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before);
 extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
 extern bool pges_is_leased(const PgesPartition *partition, TimestampTz now);
@@ -175,7 +178,6 @@ extern bool pges_is_available(const PgesPartition *partition, TimestampTz now);
 extern void pges_end_delivery(PgesPartition *partition);
 extern void pges_raise_checkpoint(PgesPartition *partition, int64 position);
 extern void pges_move_checkpoint(PgesPartition *partition, int64 position);
-extern Datum pges_partition_numbers(const PgesPartitions *partitions, bool with_events);
 extern PgesPartition *pges_partition_of_slot(const PgesPartitions *partitions, int slot);
 
 /* in parked.c */

@@ -92,7 +92,7 @@ DECLARE
 BEGIN
   LOOP
     SELECT * INTO e FROM pg_temp.emit(300);
-    EXIT WHEN e.size < 500 AND 8192 - e.used - e.size + 300 > 260;
+    EXIT WHEN e.used - e.size >= 24 AND 8192 - e.used - e.size + 300 > 260; -- it is on one page
   END LOOP;
   SELECT * INTO e FROM pg_temp.emit(8192 - e.used - e.size + 300);
   PERFORM eventstore.high_water_mark('shop.orders');
