@@ -193,19 +193,22 @@ count_names(List *names, const char *name, int *before)
  * Return how many partitions a consumer may have, if all consumers get the same.  What is
  * left over goes to the first names, one each: if every share were rounded up, those who poll
  * and acknowledge in one call would leave nothing to others.  "leased" are the partitions that
- * belong to consumers.
+ * belong to consumers.  Set *noted to whether pges_note_consumer() would write nothing.
  */
 int
-pges_fair_share(const PgesSubscription *subscription, const char *consumer, const PgesPartitions *leased)
+pges_fair_share(const PgesSubscription *subscription, const char *consumer, const PgesPartitions *leased,
+				bool *noted)
 {
 	Census		census;
 	int			alive;
 	int			before;
 	int			share;
 
+	*noted = true;
 	if (subscription->partitions == 1)
 		return 1;
 	census = read_consumers(subscription, consumer);
+	*noted = census.noted;
 	for (int i = 0; i < leased->n; i++)
 	{
 		const PgesPartition *partition = &leased->rows[i];

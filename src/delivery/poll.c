@@ -28,9 +28,9 @@
  *
  * The rows are read under the latest snapshot, at every isolation level.  In REPEATABLE
  * READ and SERIALIZABLE, a poll leaves out a row that changes after that; an acknowledgement
- * that has waited for such a row is a serialization failure.  The log is scanned as read_events() reads it: mark, snapshot, statement.  A
- * transaction that has appended gets its own events, too; if it is rolled back, so is the
- * delivery.
+ * that has waited for such a row is a serialization failure.  The log is scanned as
+ * read_events() reads it: mark, snapshot, statement.  A transaction that has appended gets
+ * its own events, too; if it is rolled back, so is the delivery.
  *
  * If a partition far behind takes all deliveries, P3 begins with those that were neglected.
  *
@@ -89,31 +89,9 @@ typedef struct Poll
 	PgesPartitions leased;		/* belonged to consumers when the rows were
 								 * read */
 	int			share;			/* of the consumer, of the partitions */
+	bool		noted;			/* that the consumer is alive */
 	int			nap;			/* in ms; grows while the call waits */
 } Poll;
-
-/* Return the lowest checkpoint of some partitions. */
-static int64
-lowest(const PgesPartitions *partitions)
-{
-	int64		result = PG_INT64_MAX;
-
-	for (int i = 0; i < partitions->n; i++)
-		result = Min(result, partitions->rows[i].checkpoint);
-	return result;
-}
-
-/* Return the highest position that some partitions have reached. */
-static int64
-highest(const PgesPartitions *partitions)
-{
-	int64		result = 0;
-
-	for (int i = 0; i < partitions->n; i++)
-		result = Max(result, Max(partitions->rows[i].checkpoint,
-								 partitions->rows[i].delivery == 0 ? 0 : partitions->rows[i].scanned_to));
-	return result;
-}
 
 /* Keep those of the partitions that are free and due, and set aside those that are leased. */
 static void
@@ -168,7 +146,7 @@ deliver_again(Poll *poll, PgesPartitions *all)
 	if (partitions.rows[0].replaying)
 		pges_deliver_replays(&poll->delivery, &partitions);
 	else
-		pges_deliver(&poll->delivery, &partitions, lowest(&partitions), Min(poll->mark, highest(&partitions)));
+		pges_deliver(&poll->delivery, &partitions, pges_lowest_of(&partitions), Min(poll->mark, pges_highest_of(&partitions)));
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
 }
 
@@ -216,11 +194,11 @@ find_events(Poll *poll, PgesPartitions *partitions, bool all, Look *look)
 	PgesScan	scan;
 
 	memset(look, 0, sizeof(Look));
-	look->from = look->to = lowest(partitions);
+	look->from = look->to = pges_lowest_of(partitions);
 	look->replay = pges_find_replays(poll->subscription, partitions);
 	if (!look->replay && look->from >= poll->mark)
 		return false;
-	poll->share = pges_fair_share(poll->subscription, poll->delivery.consumer, &poll->leased);
+	poll->share = pges_fair_share(poll->subscription, poll->delivery.consumer, &poll->leased, &poll->noted);
 	if (look->replay)
 		return true;
 	look->enough = all ? partitions->n : Min(enough_partitions(poll), partitions->n);
@@ -244,13 +222,25 @@ having(const PgesPartitions *partitions, bool events)
 	return result;
 }
 
-/* Lock at most "limit" of some partitions, if they are still free and due. */
+/*
+ * Lock at most "limit" of some partitions, if they are still free and due.  They are read again
+ * first, because a look takes a while, and a row that is locked in vain stays locked.
+ */
 static void
-lock_some(const Poll *poll, PgesPartitions *partitions, int limit, PgesPartitions *locked)
+lock_some(const Poll *poll, const PgesPartitions *partitions, int limit, PgesPartitions *locked)
 {
 	PgesWanted	wanted = {.epoch = poll->subscription->epoch,.available = true};
+	PgesPartitions now;
+	int			n = 0;
 
-	pges_lock_partitions(partitions, &wanted, limit, locked);
+	pges_read_partitions(poll->subscription, &now);
+	for (int i = 0; i < now.n; i++)
+	{
+		if (pges_partition_of_slot(partitions, now.rows[i].first_slot))
+			now.rows[n++] = now.rows[i];
+	}
+	now.n = n;
+	pges_lock_partitions(&now, &wanted, limit, locked);
 }
 
 /*
@@ -297,9 +287,9 @@ delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Lo
 	for (int i = 0; i < taken->n; i++)
 	{
 		if (!pges_is_unchanged(&taken->rows[i], seen))
-			return lowest(taken);
+			return pges_lowest_of(taken);
 	}
-	return Max(lowest(taken), look->first - 1);
+	return Max(pges_lowest_of(taken), look->first - 1);
 }
 
 /* P4 and P5: lock some of the partitions that have events, and deliver. */
@@ -310,7 +300,7 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 	PgesPartitions taken;
 
 	lock_some(poll, &having_events, Min(poll->share, poll->delivery.max_count), &taken);
-	if (poll->subscription->partitions > 1)
+	if (!poll->noted)
 		poll->wrote |= pges_note_consumer(poll->subscription, poll->delivery.consumer);
 	if (taken.n == 0)
 	{
@@ -357,7 +347,7 @@ is_neglected(const Poll *poll, const PgesPartition *partition, int64 lowest_chec
 static PgesPartitions
 begin_with(const Poll *poll, const PgesPartitions *partitions)
 {
-	int64		lowest_checkpoint = lowest(partitions);
+	int64		lowest_checkpoint = pges_lowest_of(partitions);
 	const PgesPartition *neglected = NULL;
 	PgesPartitions first = {palloc(sizeof(PgesPartition) * Max(partitions->n, 1)), 0};
 
@@ -436,7 +426,7 @@ poll_as_consumer(Poll *poll)
 	pges_read_partitions(subscription, &partitions);
 	if (!pges_is_epoch_of(subscription, &partitions))
 		return POLL_STALE;
-	poll->mark = pges_mark_after(subscription->store, highest(&partitions));
+	poll->mark = pges_mark_after(subscription->store, pges_highest_of(&partitions));
 	if (has_delivery(poll, &partitions))
 		result = deliver_again(poll, &partitions);
 	else if (subscription->next_partitions > 0)

@@ -66,7 +66,7 @@ extern bool pges_lock_consumer(const PgesSubscription *subscription, const char 
 extern void pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer);
 extern bool pges_note_consumer(const PgesSubscription *subscription, const char *consumer);
 extern int	pges_fair_share(const PgesSubscription *subscription, const char *consumer,
-							const PgesPartitions *leased);
+							const PgesPartitions *leased, bool *noted);
 
 /* in deliver.c */
 extern void pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark);

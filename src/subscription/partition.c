@@ -402,6 +402,29 @@ pges_delete_partitions(const PgesSubscription *subscription)
 	SPI_finish();
 }
 
+/* Return the lowest checkpoint of some partitions. */
+int64
+pges_lowest_of(const PgesPartitions *partitions)
+{
+	int64		result = PG_INT64_MAX;
+
+	for (int i = 0; i < partitions->n; i++)
+		result = Min(result, partitions->rows[i].checkpoint);
+	return result;
+}
+
+/* Return the highest position that some partitions have reached. */
+int64
+pges_highest_of(const PgesPartitions *partitions)
+{
+	int64		result = 0;
+
+	for (int i = 0; i < partitions->n; i++)
+		result = Max(result, Max(partitions->rows[i].checkpoint,
+								 partitions->rows[i].delivery == 0 ? 0 : partitions->rows[i].scanned_to));
+	return result;
+}
+
 /*
  * Return whether a partition is among some that were read before, and was not changed
  * since in what says which of its events are done with.

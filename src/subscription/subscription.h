@@ -171,6 +171,8 @@ extern void pges_save_all_partitions(PgesPartitions *partitions);
 extern void pges_insert_partitions(const PgesSubscription *subscription,
 								   const PgesPartitions *partitions);
 extern void pges_delete_partitions(const PgesSubscription *subscription);
+extern int64 pges_lowest_of(const PgesPartitions *partitions);
+extern int64 pges_highest_of(const PgesPartitions *partitions);
 extern bool pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before);
 extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
 extern bool pges_is_leased(const PgesPartition *partition, TimestampTz now);
