@@ -359,18 +359,23 @@ pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *par
 	return partitions->n > 0 && partitions->rows[0].epoch == subscription->epoch;
 }
 
-/* Raise an error unless partitions belong to a definition. */
+/*
+ * Raise an error if partitions do not belong to a definition that was read before them.  If
+ * the definition has changed since, they may belong to the new one: that is no error.
+ */
 void
 pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions)
 {
-	if (!pges_is_epoch_of(subscription, partitions))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the progress of subscription \"%s\" does not belong to its definition", subscription->name),
-				 partitions->n == 0 ? errdetail("It has no partitions, perhaps because they were not restored.") :
-				 errdetail("One of them was restored or replicated without the other."),
-				 partitions->n == 0 ? errhint("Drop the subscription, and create it again.") :
-				 errhint("Move it to the right position with eventstore.reset_subscription().")));
+	if (pges_is_epoch_of(subscription, partitions) ||
+		pges_look_up_subscription(subscription->name, false)->epoch != subscription->epoch)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the progress of subscription \"%s\" does not belong to its definition", subscription->name),
+			 partitions->n == 0 ? errdetail("It has no partitions, perhaps because they were not restored.") :
+			 errdetail("One of them was restored or replicated without the other."),
+			 partitions->n == 0 ? errhint("Drop the subscription, and create it again.") :
+			 errhint("Move it to the right position with eventstore.reset_subscription().")));
 }
 
 /*
