@@ -99,7 +99,7 @@ help(const char *name)
 	printf("  -U, --username=USERNAME     user name to connect as\n");
 	printf("  -w, --no-password           never prompt for password\n");
 	printf("  -W, --password              force password prompt\n");
-	printf("\nRead the section \"Migrating\" of pg_eventstore's README.md.\n");
+	printf("\nRead the page doc/importing.md of pg_eventstore.\n");
 }
 
 /* Print the help or the version and end the program, if the first argument requests it. */
