@@ -67,6 +67,7 @@ async function run(consumer, handle, lease = 30000) {
       pause = Math.min(2 * pause, 5000);
     }
   }
+  if (delivery) await db.query('SELECT eventstore.ack($1, $2)', [SUBSCRIPTION, delivery]); // done when the signal came
   await db.query('SELECT eventstore.release($1, $2)', [SUBSCRIPTION, consumer]);
   await db.end();
 }

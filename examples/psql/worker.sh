@@ -56,4 +56,6 @@ while [ -z "$stopping" ]; do
     pause=$((pause < 3 ? pause * 2 : 5))
   fi
 done
+[ -z "$delivery" ] || # done when the signal came
+  query "SELECT eventstore.ack(:'subscription', :delivery)" delivery="$delivery" >/dev/null
 query "SELECT eventstore.release(:'subscription', :'consumer')" >/dev/null

@@ -59,6 +59,8 @@ def work(db, consumer, handle):
                 raise
             print(f"lease lost: {error}", file=sys.stderr)  # the events come again, here or elsewhere
             delivery = None
+    if delivery:  # done when the signal came
+        db.execute("SELECT eventstore.ack(%s, %s)", [SUBSCRIPTION, delivery])
     db.execute("SELECT eventstore.release(%s, %s)", [SUBSCRIPTION, consumer])
 
 

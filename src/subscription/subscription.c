@@ -183,17 +183,19 @@ static void
 check_member(const PgesSubscription *subscription)
 {
 	const char *owner = subscription->owner_name;
+	bool		exists = OidIsValid(subscription->owner);
 
 	if (superuser() ||
-		(OidIsValid(subscription->owner) && has_privs_of_role(GetUserId(), subscription->owner)))
+		(exists && has_privs_of_role(GetUserId(), subscription->owner)))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for subscription \"%s\"", subscription->name),
-			 OidIsValid(subscription->owner) ? errdetail("It belongs to role \"%s\".", owner) :
+			 exists ? errdetail("It belongs to role \"%s\".", owner) :
 			 errdetail("It belongs to role \"%s\", which does not exist.", owner),
-			 OidIsValid(subscription->owner) ? errhint("Members of that role may use it: GRANT %s TO %s;", quote_identifier(owner),
-													   quote_identifier(GetUserNameFromId(GetUserId(), false))) :
+			 exists && !superuser_arg(subscription->owner) ?
+			 errhint("Members of that role may use it: GRANT %s TO %s;", quote_identifier(owner),
+					 quote_identifier(GetUserNameFromId(GetUserId(), false))) :
 			 errhint("A superuser can give it to another role: eventstore.alter_subscription(..., owner => ...).")));
 }
 

@@ -179,6 +179,12 @@ SELECT (SELECT count(*) FROM eventstore.subscription_progress WHERE subscription
 SET client_min_messages = warning;
 SELECT eventstore.create_store('reg_sub_definition.events', 'off');
 SELECT eventstore.create_subscription('reg_d6');
+-- nobody is to become a superuser for it
+CREATE ROLE reg_sub_super SUPERUSER;
+SELECT eventstore.alter_subscription('reg_d6', owner => 'reg_sub_super');
+SET ROLE reg_sub_other;
+SELECT * FROM eventstore.poll('reg_d6');
+RESET ROLE;
 DROP TABLE reg_sub_definition.events;
 RESET client_min_messages;
 SELECT name, store, lag, problem FROM eventstore.subscriptions WHERE name = 'reg_d6';
@@ -186,5 +192,5 @@ SELECT * FROM eventstore.poll('reg_d6');
 SELECT eventstore.reset_subscription('reg_d6', 0);
 SELECT eventstore.drop_subscription('reg_d6');
 DROP OWNED BY reg_sub_owner, reg_sub_other;
-DROP ROLE reg_sub_owner, reg_sub_other;
+DROP ROLE reg_sub_owner, reg_sub_other, reg_sub_super;
 DROP SCHEMA reg_sub_definition CASCADE;
