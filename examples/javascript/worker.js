@@ -52,8 +52,12 @@ async function run(consumer, handle, lease = 30000) {
   for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => { stopping = true; });
   let delivery = null; // is done; the next poll acknowledges it
   let pause = 500;
-  while (!stopping) {
+  while (!stopping || delivery) {
     try {
+      if (stopping) { // the signal came just after the batch
+        await db.query('SELECT eventstore.ack($1, $2)', [SUBSCRIPTION, delivery]);
+        break;
+      }
       const { rows } = await db.query('SELECT * FROM eventstore.poll($1, 10, $2, $3, ack => $4)',
         [SUBSCRIPTION, consumer, WAIT, delivery]);
       delivery = await handleBatch(db, rows, handle, lease);
@@ -67,7 +71,6 @@ async function run(consumer, handle, lease = 30000) {
       pause = Math.min(2 * pause, 5000);
     }
   }
-  if (delivery) await db.query('SELECT eventstore.ack($1, $2)', [SUBSCRIPTION, delivery]); // done when the signal came
   await db.query('SELECT eventstore.release($1, $2)', [SUBSCRIPTION, consumer]);
   await db.end();
 }

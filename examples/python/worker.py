@@ -49,8 +49,11 @@ def handle_batch(db, events, handle):
 
 def work(db, consumer, handle):
     delivery = None  # is done; the next poll acknowledges it
-    while not stopping:
+    while not stopping or delivery:
         try:
+            if stopping:  # the signal came just after the batch
+                db.execute("SELECT eventstore.ack(%s, %s)", [SUBSCRIPTION, delivery])
+                break
             events = db.execute("SELECT * FROM eventstore.poll(%s, 10, %s, make_interval(secs => %s), ack => %s)",
                                 [SUBSCRIPTION, consumer, WAIT, delivery]).fetchall()
             delivery = handle_batch(db, events, handle)
@@ -59,8 +62,6 @@ def work(db, consumer, handle):
                 raise
             print(f"lease lost: {error}", file=sys.stderr)  # the events come again, here or elsewhere
             delivery = None
-    if delivery:  # done when the signal came
-        db.execute("SELECT eventstore.ack(%s, %s)", [SUBSCRIPTION, delivery])
     db.execute("SELECT eventstore.release(%s, %s)", [SUBSCRIPTION, consumer])
 
 

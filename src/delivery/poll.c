@@ -15,8 +15,8 @@
  *	P3	Otherwise scan the log from the lowest checkpoint of the free partitions, until
  *		enough of them are known to have events.  If none has, return: nothing was
  *		written and nothing locked.
- *	P4	Lock partitions that have events, but not those that are locked, and not more
- *		than the fair share of the consumer.  If all of them are locked, go on with P3
+ *	P4	Read the rows again.  Lock partitions that have events, but not those that are
+ *		locked, and not more than the fair share of the consumer.  If all of them are locked, go on with P3
  *		for the others.
  *	P5	Scan the log from their lowest checkpoint, and deliver (deliver.c).  Write token,
  *		consumer and the end of the lease into the rows.
@@ -224,7 +224,8 @@ having(const PgesPartitions *partitions, bool events)
 
 /*
  * Lock at most "limit" of some partitions, if they are still free and due.  They are read again
- * first, because a look takes a while, and a row that is locked in vain stays locked.
+ * first, because a look takes a while, and a row that is locked in vain stays locked.  Both
+ * readings are in the order of the numbers.
  */
 static void
 lock_some(const Poll *poll, const PgesPartitions *partitions, int limit, PgesPartitions *locked)
@@ -232,11 +233,14 @@ lock_some(const Poll *poll, const PgesPartitions *partitions, int limit, PgesPar
 	PgesWanted	wanted = {.epoch = poll->subscription->epoch,.available = true};
 	PgesPartitions now;
 	int			n = 0;
+	int			next = 0;
 
 	pges_read_partitions(poll->subscription, &now);
 	for (int i = 0; i < now.n; i++)
 	{
-		if (pges_partition_of_slot(partitions, now.rows[i].first_slot))
+		while (next < partitions->n && partitions->rows[next].number < now.rows[i].number)
+			next++;
+		if (next < partitions->n && partitions->rows[next].number == now.rows[i].number)
 			now.rows[n++] = now.rows[i];
 	}
 	now.n = n;

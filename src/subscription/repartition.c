@@ -92,19 +92,9 @@ done_in_slot(const PgesPartitions *partitions, int slot)
 	return done;
 }
 
-/* Compare two floors for qsort(): by position. */
-static int
-compare_floors(const void *a, const void *b)
-{
-	int64		x = ((const PgesFloor *) a)->position;
-	int64		y = ((const PgesFloor *) b)->position;
-
-	return (x > y) - (x < y);
-}
-
 /*
  * Set the checkpoint of a new partition and its floors: one for each run of slots that
- * are equally far.  The highest is the last, see acknowledge in partition.c.
+ * are equally far.
  */
 static void
 set_progress(PgesPartition *partition, const PgesPartitions *old)
@@ -128,7 +118,6 @@ set_progress(PgesPartition *partition, const PgesPartitions *old)
 		else if (done[slot] > partition->checkpoint)
 			partition->floors[partition->nfloors++] = floor;
 	}
-	qsort(partition->floors, partition->nfloors, sizeof(PgesFloor), compare_floors);
 }
 
 /* Let a new partition take over from the old ones whose slots it has. */

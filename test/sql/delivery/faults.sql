@@ -216,6 +216,24 @@ SELECT * FROM eventstore.poll('reg_q6');
 SELECT lag, problem FROM eventstore.subscriptions WHERE name = 'reg_q6';
 SELECT eventstore.drop_subscription('reg_q6');
 
+-- many versions of a row in one transaction: its page gets full, and the index leads to the next page
+SELECT eventstore.create_subscription('reg_q7', partitions => 2);
+CREATE TEMPORARY TABLE pages AS SELECT (ctid::text::point)[0] AS page FROM eventstore.subscription_progress WHERE subscription = 'reg_q7' ORDER BY partition LIMIT 1;
+DO $$
+BEGIN
+  FOR n IN 1 .. 200 LOOP
+    PERFORM eventstore.extend_lease('reg_q7', max(delivery)) FROM eventstore.poll('reg_q7', 1, repeat('c', 250));
+    IF (SELECT count(*) FROM eventstore.subscription_partitions WHERE subscription = 'reg_q7' AND consumer IS NOT NULL) <> 1 THEN
+      RAISE 'the row is lost';
+    END IF;
+    PERFORM eventstore.release('reg_q7', repeat('c', 250));
+  END LOOP;
+END $$;
+SELECT count(*) > 0 AS on_another_page FROM eventstore.subscription_progress s, pages WHERE s.subscription = 'reg_q7' AND (s.ctid::text::point)[0] <> page;
+DROP TABLE pages;
+SELECT count(*) FROM eventstore.poll('reg_q7', 1);
+SELECT eventstore.drop_subscription('reg_q7');
+
 -- a reason of any length
 SET client_min_messages = error;
 SELECT eventstore.create_archive() IS NOT NULL AS created;
