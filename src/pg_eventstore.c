@@ -15,7 +15,7 @@ PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
 
-/* Let each room that has something to set up do so. */
+/* Define the settings, and register the callbacks of the rooms. */
 void
 _PG_init(void)
 {

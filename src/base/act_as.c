@@ -2,11 +2,11 @@
  * act_as.c
  *		Acts as another role temporarily.
  *
- * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c.  The
- * session takes the rights of the role in a security restricted operation, and in a
- * nest level of settings that is rolled back.  So code that belongs to the role (a
- * trigger, an index expression) can neither keep the rights nor change the state of
- * the session.  An error ends both with the (sub)transaction.
+ * The protocol is that of PostgreSQL's src/backend/utils/init/usercontext.c.  The session
+ * takes the rights of the role in a security restricted operation, and in a nest level of
+ * settings that is rolled back.  So code that belongs to the role (a trigger, an index
+ * expression) can neither keep the rights nor change the state of the session.  After an
+ * error, the abort of the (sub)transaction restores both.
  */
 #include "postgres.h"
 
@@ -26,10 +26,10 @@ pges_become(PgesIdentity *saved, Oid role)
 }
 
 /*
- * Take the rights of the owner of an object, if the user is a superuser and the owner
- * is not.  Return whether this was done; then pges_become_again() must undo it.  The
- * owner's triggers, index expressions, policies and constraints run when the owner's
- * rows are read or written.  They must not gain the rights of the superuser.
+ * Take the rights of the owner of an object, if the user is a superuser and the owner is
+ * not.  Return true if so; the caller must then call pges_become_again().  When the
+ * owner's rows are read or written, the owner's triggers, index expressions, policies and
+ * constraints run.  This code must not gain the rights of the superuser.
  */
 bool
 pges_act_as(PgesIdentity *saved, Oid owner)

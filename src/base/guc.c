@@ -32,13 +32,13 @@ check_store_setting(char **newval, void **extra, GucSource source)
 	list_free(names);
 	pfree(copy);
 	if (!ok)
-		GUC_check_errdetail("A store is named by a table, with or without its schema.");
+		GUC_check_errdetail("The name of a store is the name of its table, with or without the schema.");
 	return ok;
 }
 
 /*
- * Check hook: return false if what declares a database to be one for tests does not belong
- * to it, but to a role or a session, which may be connected to the wrong database.
+ * Check hook: return false for a value of a role or a session.  Such a value would let a
+ * session that is connected to the wrong database empty its stores.
  */
 static bool
 check_test_database(bool *newval, void **extra, GucSource source)
@@ -46,8 +46,8 @@ check_test_database(bool *newval, void **extra, GucSource source)
 	if (!*newval || source <= PGC_S_DATABASE || source == PGC_S_DATABASE_USER || source == PGC_S_TEST)
 		return true;
 	GUC_check_errmsg("parameter \"pg_eventstore.test_database\" cannot be set for a session or a role");
-	GUC_check_errdetail("It is a property of a database, which keeps tests from emptying the stores of another one.");
-	GUC_check_errhint("The owner of a database for tests can set it: ALTER DATABASE ... SET pg_eventstore.test_database = on. It then holds in new sessions.");
+	GUC_check_errdetail("The parameter marks a database for tests, so that tests cannot empty the stores of another database.");
+	GUC_check_errhint("The owner of a database for tests can set it: ALTER DATABASE ... SET pg_eventstore.test_database = on. New sessions then use the value.");
 	return false;
 }
 
@@ -66,8 +66,8 @@ pges_guc_init(void)
 	/* for readers whose writers commit asynchronously */
 	DefineCustomBoolVariable("pg_eventstore.durable_reads",
 							 "Makes readers of the ordered log flush what they return.",
-							 "A crash of this server then takes no event that a reader has seen, "
-							 "even if it was committed asynchronously.",
+							 "No event that a reader has returned is then lost in a crash of this server, "
+							 "even if the event was committed asynchronously.",
 							 &pges_durable_reads, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 
@@ -97,10 +97,10 @@ pges_guc_init(void)
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							 check_test_database, NULL, NULL);
 
-	/* the least pause of the notifier, which serves all sessions */
+	/* only for the whole server: one notifier serves all sessions */
 	DefineCustomIntVariable("pg_eventstore.notifier_tick",
 							"Sets the least time between two notifications of a store.",
-							"Events that come meanwhile are announced together.",
+							"Events that are committed in between are announced together.",
 							&pges_notifier_tick, 1, 0, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 

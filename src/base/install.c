@@ -3,8 +3,8 @@
  *		Functions of the install script: check that schema eventstore is safe, and
  *		give the extension's objects to the bootstrap superuser.
  *
- * A role that may create objects in the schema could add a function to which a call of
- * ours resolves, such as append_events(text, integer) for an untyped literal.  So the
+ * A role that may create objects in the schema could add a function to which a call in the
+ * extension resolves, such as append_events(text, integer) for an untyped literal.  So the
  * schema must be empty when the extension is created, and only superusers may own the
  * schema or create objects in it.  From then on the bootstrap superuser owns the schema,
  * and all objects of the extension except the default store.
@@ -45,8 +45,9 @@ static const char ownership[] =
 "AND o.type OPERATOR(pg_catalog.=) ANY ('{function,procedure,table,view,composite type,event trigger}')";
 
 /*
- * Query: return the commands that revoke what default privileges gave to other roles on
- * the tables of extension $1, except SELECT.  C code trusts the contents of these tables.
+ * Query: return the commands that revoke what ALTER DEFAULT PRIVILEGES has granted to
+ * other roles on the tables of extension $1, except SELECT.  C code trusts the contents of
+ * these tables.
  */
 static const char revokes[] =
 "SELECT DISTINCT pg_catalog.concat('REVOKE ALL ON ', o.identity, ' FROM ', g.name, "
@@ -129,7 +130,7 @@ check_rights(HeapTuple schema)
 	Acl		   *acl = isnull ? NULL : DatumGetAclP(value);
 
 	if (!superuser_arg(owner))
-		report_schema(psprintf("It belongs to role \"%s\", which is no superuser.",
+		report_schema(psprintf("It belongs to role \"%s\", which is not a superuser.",
 							   GetUserNameFromId(owner, false)));
 	for (int i = 0; acl && i < ACL_NUM(acl); i++)
 	{

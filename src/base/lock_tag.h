@@ -10,7 +10,7 @@
 #include "storage/lock.h"
 #include "utils/resowner.h"
 
-/* Their classes: field4 of their tags.  No SQL function acquires locks of these classes. */
+/* Lock classes, field4 of the tags.  No SQL function acquires locks of these classes. */
 #define PGES_LOCK_GUARD		0x4553
 #define PGES_LOCK_AGGREGATE	0x4556
 #define PGES_LOCK_CREATE	0x4543

@@ -2,19 +2,19 @@
  * own_object.c
  *		Finds the extension's own functions, and opens and writes its own tables.
  *
- * Schema, functions and tables are found by their names, which an event trigger keeps
- * (ddl_trigger.c).  If a name was changed while event triggers were disabled, nothing
- * works before it is changed back, and the errors say so.
+ * The schema, the functions and the tables are found by their names.  An event trigger
+ * rejects any change of these names (ddl_trigger.c).  If a name was changed while event
+ * triggers were disabled, calls raise an error until a superuser restores the name.
  *
- * C code reads the tables without checking a privilege, and trusts their contents.
- * So the tables belong to the bootstrap superuser, and no other role may write to
- * them, add triggers or change columns.  Only C code writes to them: as their owner
- * (act_as.c), with statements that name the columns, or where statements take too long,
- * row by row, as PostgreSQL writes to its catalogs.
+ * C code reads the tables without checking a privilege, and trusts their contents.  So the
+ * tables belong to the bootstrap superuser, and no other role may write to them, add
+ * triggers or change columns.  Only C code writes to the tables.  It runs statements as
+ * the owner of the tables (act_as.c).  Where a statement takes too long, it writes single
+ * rows with the functions that PostgreSQL uses for its catalogs.
  *
- * The library of a session may be older or newer than the one for which a table was
- * made.  So each opening of a table checks its layout: the columns that the code reads
- * must be at their places.  Further columns are no error.
+ * The library of a session may be older or newer than the one for which a table was made.
+ * So the layout is checked whenever a table is opened: the columns that the code reads
+ * must have the expected numbers.  Further columns are no error.
  */
 #include "postgres.h"
 
@@ -105,11 +105,11 @@ pges_function_oid(const char *name, int nargs, Oid *argtypes)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("function eventstore.%s() of extension pg_eventstore is missing", name),
 				 errdetail("It was renamed, moved or dropped."),
-				 errhint("A superuser can give it its name again.")));
+				 errhint("A superuser can restore the name.")));
 	return InvalidOid;
 }
 
-/* Return the OID of a table, or InvalidOid; raise an error if none and not missing_ok. */
+/* Return the OID of a table; if it is missing, InvalidOid or an error. */
 Oid
 pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 {
@@ -125,7 +125,7 @@ pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)
 	return InvalidOid;			/* not reached */
 }
 
-/* Return the detail of how a table differs from what the C code expects, or NULL. */
+/* Return the first difference of a table from its expected definition, or NULL. */
 static const char *
 difference(Relation rel, const PgesOwnTable *table)
 {
@@ -149,7 +149,7 @@ difference(Relation rel, const PgesOwnTable *table)
 	return NULL;
 }
 
-/* Open a table; raise an error if it is missing or not as expected. */
+/* Open a table; raise an error if it is missing or has another definition. */
 Relation
 pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 {
@@ -161,7 +161,7 @@ pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table eventstore.%s does not have the definition that extension pg_eventstore expects", table->name),
 				 errdetail("%s", detail),
-				 errhint("After an update of the extension, connect again. A superuser can put back what was changed by hand.")));
+				 errhint("After an update of the extension, connect again. A superuser can revert a manual change of the table.")));
 	return rel;
 }
 
@@ -189,9 +189,9 @@ pges_write_own_table(const PgesOwnTable *table, const char *statement,
 }
 
 /*
- * Let a function take the rows of a table whose primary key begins with a text of
- * collation "C", in the order of the key, under the latest snapshot at every isolation
- * level.  A statement that reads them takes several times as long.
+ * Call a function for each row whose primary key begins with "key", in the order of the
+ * key.  The first column of the key must be a text of collation "C".  The latest snapshot
+ * is used at every isolation level.  The scan takes much less time than a statement.
  */
 void
 pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void *arg)
@@ -208,7 +208,7 @@ pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void 
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table eventstore.%s has no primary key", table->name),
-				 errhint("A superuser can put it back.")));
+				 errhint("A superuser can create the primary key again.")));
 	index = index_open(indexid, AccessShareLock);
 	ScanKeyInit(&scankey, 1, BTEqualStrategyNumber, F_TEXTEQ, key);
 	scan = systable_beginscan_ordered(rel, index, snapshot, 1, &scankey);
@@ -221,8 +221,9 @@ pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void 
 }
 
 /*
- * Return whether a row that was changed since it was read may be taken as it is now, as
- * statements do it in READ COMMITTED.  Raise an error if the caller has waited for it.
+ * Return whether the caller may use the latest version of a row that was changed after the
+ * caller's snapshot: in READ COMMITTED only, as for statements.  Otherwise raise a
+ * serialization failure if the caller waits for row locks.
  */
 static bool
 accept_change(bool waited)
@@ -237,10 +238,10 @@ accept_change(bool waited)
 
 /*
  * Lock the last version of a row, as FOR UPDATE does, and store it in a slot of the table.
- * "tid" is the place of a version that was read by a scan, while the snapshot of the
- * calling statement is active: so the version is still there.  Return false if the row
- * was deleted, or if the caller does not wait and another transaction has locked it, or
- * has changed it in REPEATABLE READ or SERIALIZABLE.
+ * "tid" is the location of a version that a scan has read.  The active snapshot of the
+ * calling statement protects that version from VACUUM.  Return false if the row was
+ * deleted.  If "wait" is false, return false also if another transaction has locked the
+ * row or, in REPEATABLE READ and SERIALIZABLE, has changed the row.
  */
 bool
 pges_lock_own_row(Relation rel, ItemPointer tid, bool wait, TupleTableSlot *slot)
@@ -282,8 +283,8 @@ insert_index_entries(Relation rel, TupleTableSlot *slot)
 }
 
 /*
- * Write a new version of a row that the transaction has locked, and set its place in the
- * tuple.  It is visible after CommandCounterIncrement().
+ * Write a new version of a row that the transaction has locked, and set row->t_self to its
+ * location.  The version is visible after CommandCounterIncrement().
  */
 void
 pges_update_own_row(Relation rel, ItemPointer tid, HeapTuple row)
@@ -299,9 +300,9 @@ pges_update_own_row(Relation rel, ItemPointer tid, HeapTuple row)
 
 /*
  * Make the plan of a statement, and keep it.  The caller is the owner of the table, in a
- * nest level of settings that ends after the execution.  The plan is made while the
- * table may be empty, and must use an index when the table has grown.  JIT is off because
- * the cost of a disabled node would switch it on.
+ * nest level of settings that ends after the execution.  Other scans than index scans are
+ * off: the table may be empty now, and the plan must be fast when the table has grown.
+ * JIT is off because the cost of a disabled node would enable JIT.
  */
 static void
 plan_own_statement(PgesOwnStatement *statement)
@@ -382,8 +383,8 @@ pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const b
 }
 
 /*
- * Open a table without raising an error or waiting for the lock.  Return NULL if the
- * table is missing, locked by another session, or not as expected.
+ * Open a table without raising an error or waiting for the lock.  Return NULL if the table
+ * is missing, is locked by another session, or has another definition.
  */
 Relation
 pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode)

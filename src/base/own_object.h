@@ -57,7 +57,7 @@ extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern uint64 pges_write_own_table(const PgesOwnTable *table, const char *statement,
 								   int nargs, Oid *types, Datum *values, const char *nulls);
 
-/* Takes a row of a table, which is valid during the call. */
+/* A function that is called with a row of a table; the row is valid during the call. */
 typedef void (*PgesTakeRow) (HeapTuple row, TupleDesc desc, void *arg);
 
 extern void pges_scan_own_rows(const PgesOwnTable *table, Datum key, PgesTakeRow take, void *arg);

@@ -3,8 +3,8 @@
  *		Reports the progress of long work to other sessions.
  *
  * PostgreSQL keeps a few counters for each process, in which VACUUM and other commands
- * report progress.  PostgreSQL attaches no meaning to the counters, so this file uses
- * them under a number of its own.  If the work fails, PostgreSQL clears them.
+ * report progress.  PostgreSQL does not interpret the counters, so this file uses them
+ * with a command number of its own.  If the work fails, PostgreSQL clears the counters.
  */
 #include "postgres.h"
 
@@ -40,7 +40,7 @@ static const char *const work_names[PGES_NUM_WORKS] = {
 	[PGES_ARCHIVE] = "archive",
 };
 
-/* Start a report of work of which nothing is done yet. */
+/* Start a report whose counters are 0. */
 static void
 start_reporting(const PgesProgress *progress)
 {
@@ -52,8 +52,8 @@ start_reporting(const PgesProgress *progress)
 }
 
 /*
- * Begin to report work.  A process has one report.  So inside a command that reports
- * already, such as COPY or another import, this work reports nothing.
+ * Begin to report work.  A process has only one report.  So inside a command that already
+ * reports progress, such as COPY or another import, this work is not reported.
  */
 void
 pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
@@ -67,9 +67,9 @@ pges_progress_begin(PgesProgress *progress, PgesWork work, Oid store)
 }
 
 /*
- * Report how many events are done, and how many of these needed no work.  If the report
- * has ended, start it again: a command inside this work, or a caught error in such a
- * command, ends the report.
+ * Report how many events are done, and how many of these needed no work.  A command inside
+ * this work, or a caught error in such a command, ends the report.  Then start the report
+ * again.
  */
 void
 pges_progress_update(const PgesProgress *progress, int64 done, int64 skipped)

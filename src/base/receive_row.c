@@ -1,19 +1,19 @@
 /*
  * receive_row.c
- *		Takes the rows that logical replication brings to the extension's own tables.
+ *		Applies the rows that logical replication sends to the extension's own tables.
  *
  * A publication FOR ALL TABLES includes the tables of the extension.  The subscriber has
- * rows of its own in them, and a row with the same key would stop the subscription.  So
- * each of these tables has a trigger, enabled as REPLICA, whose argument says which of
- * the two rows stays:
+ * rows of its own in these tables, and a row with the same key would stop the
+ * subscription.  So each of the tables has a trigger, enabled as REPLICA.  The argument of
+ * the trigger decides which of the two rows is kept:
  *
  *		replace		the new row
- *		keep		the row that is there
- *		ignore		the row that is there; what is changed on the publisher has
- *					no meaning here
+ *		keep		the existing row
+ *		ignore		the existing row; no change on the publisher is applied
  *
- * A restore with --disable-triggers enables the triggers in the ordinary way, in which
- * they fire for every session.  So they do nothing unless the session is a replica.
+ * After a restore with --disable-triggers, the triggers are no longer enabled as REPLICA,
+ * and fire in ordinary sessions.  So the function does nothing unless
+ * session_replication_role is replica.
  */
 #include "postgres.h"
 
@@ -45,7 +45,7 @@ changed_row(const TriggerData *trigdata)
 
 PG_FUNCTION_INFO_V1(pges_receive_row);
 
-/* Trigger, before a change, for each row: decide which row stays. */
+/* Trigger, before a change, for each row: decide which row is kept. */
 Datum
 pges_receive_row(PG_FUNCTION_ARGS)
 {

@@ -11,10 +11,10 @@
 #include "base/subtransaction.h"
 
 /*
- * Run a function in a subtransaction, and roll that back if the function returns false or
- * raises an error.  Return the error, or NULL.  The caller must raise an error again that it
- * does not understand, by ReThrowError().  An error must not leave a subtransaction of a
- * function while it is open: the session would be left in it.
+ * Run a function in a subtransaction.  If the function returns false or raises an error,
+ * roll the subtransaction back.  Return the error, or NULL.  The caller must pass an error
+ * that it does not handle to ReThrowError().  No error leaves pges_run_in_subtransaction()
+ * while the subtransaction is open, because the session would stay in the subtransaction.
  */
 ErrorData *
 pges_run_in_subtransaction(PgesWork work, void *arg)

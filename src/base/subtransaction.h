@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-/* What to run; returns false to have it rolled back. */
+/* A function to run; if it returns false, its changes are rolled back. */
 typedef bool (*PgesWork) (void *arg);
 
 extern ErrorData *pges_run_in_subtransaction(PgesWork work, void *arg);

@@ -1,6 +1,6 @@
 /*
  * text.c
- *		Compares texts by their bytes, and makes the values and names in messages.
+ *		Compares texts by their bytes, and formats values and names for messages.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@ pges_shorten(char *string)
 	return psprintf("%.*s...", length, string);
 }
 
-/* Return the name of a relation with its schema, quoted where needed; NULL if it is gone. */
+/* Return the name of a relation with its schema, quoted where needed; NULL if none. */
 char *
 pges_relation_name(Oid relid)
 {

@@ -1,6 +1,6 @@
 /*
  * text.h
- *		Compares texts by their bytes, and makes the values and names in messages.
+ *		Compares texts by their bytes, and formats values and names for messages.
  */
 #ifndef PGES_TEXT_H
 #define PGES_TEXT_H

@@ -102,7 +102,7 @@ $node->safe_psql('names', 'ALTER SCHEMA former RENAME TO eventstore');
 is($open->run("SELECT eventstore.append_event('e', '1', 'a', store => 'shop.events')"), '2', 'repaired, it goes on');
 $node->safe_psql('names', 'ALTER EVENT TRIGGER pg_eventstore_ddl DISABLE; ALTER FUNCTION eventstore.after_append() RENAME TO x');
 like(($node->psql('names', "SELECT eventstore.append_event('e', '1')"))[2],
-  qr/function eventstore\.after_append\(\) of extension pg_eventstore is missing.*HINT:  A superuser can give it its name again/s, 'a function that was renamed is named');
+  qr/function eventstore\.after_append\(\) of extension pg_eventstore is missing.*HINT:  A superuser can restore the name/s, 'a function that was renamed is named');
 $open->quit;
 
 # The default store is dropped like any store.
