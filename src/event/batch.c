@@ -1,10 +1,10 @@
 /*
  * batch.c
- *		Builds and checks batches of events, without looking at the database.
+ *		Builds and checks batches of events, without access to the database.
  *
- * Every way to append makes a batch, so all of them obey the same rules.  This file
- * checks the rules about a single event and about a batch by itself.  append.c checks
- * the rules that depend on the store.
+ * Every append function and every import makes a batch, so the same rules apply to all of
+ * them.  This file checks the rules about a single event and about a batch.  append.c
+ * checks the rules that depend on the store.
  */
 #include "postgres.h"
 
@@ -95,7 +95,7 @@ pges_check_event(const PgesEvent *event)
 	pges_check_size(event);
 }
 
-/* What a batch's events are sorted by: a column of type text. */
+/* The column of type text by which the events of a batch are sorted. */
 typedef struct SortKey
 {
 	const PgesEvent *events;
@@ -180,7 +180,7 @@ pges_is_json_null(Jsonb *json)
 		JsonbExtractScalar(&json->root, &value) && value.type == jbvNull;
 }
 
-/* Check the rules about events by themselves; JSON null metadata becomes NULL. */
+/* Check the rules about single events; JSON null metadata becomes NULL. */
 static void
 check_events(PgesBatch *batch)
 {
@@ -273,7 +273,7 @@ aggregate_of_batch(PgesAggregate *aggregates, int n, const text *id)
 	return NULL;
 }
 
-/* Return an expected version from JSON; raise an error if it is no valid version. */
+/* Return an expected version from JSON; raise an error if it is invalid. */
 static int32
 expected_of(const text *id, const JsonbValue *value)
 {
@@ -320,8 +320,8 @@ add_expected_versions(PgesBatch *batch, JsonbContainer *object)
 
 /*
  * Check the events of a batch, group the events by aggregate, and add the expected
- * versions.  These are a JSON object of aggregate id to version, or NULL; raise an error
- * if they are anything else.
+ * versions.  These are a JSON object that maps aggregate ids to versions, or NULL; raise
+ * an error for any other value.
  */
 void
 pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
@@ -337,7 +337,7 @@ pges_batch_group(PgesBatch *batch, Jsonb *expected_versions)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("expected versions must be a JSON object"),
-					 errdetail("An object of aggregate id to version is needed, such as {\"order-1\": 3}.")));
+					 errdetail("The object must map aggregate ids to versions, for example {\"order-1\": 3}.")));
 		nexpected = JB_ROOT_COUNT(expected_versions);
 	}
 	batch->aggregates = palloc0(sizeof(PgesAggregate) *

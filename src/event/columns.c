@@ -1,7 +1,7 @@
 /*
  * columns.c
  *		The columns of a table of events, the values of an event in these columns, and the
- *		words for an event in an error.
+ *		label of an event in error messages.
  */
 #include "postgres.h"
 
@@ -58,7 +58,7 @@ pges_column_of_name(const char *name, int length)
 	return column;
 }
 
-/* Move past characters that do not count when names are compared by pges_column_like(). */
+/* Skip the characters that pges_column_like() ignores in names. */
 static const char *
 skip_separators(const char *at, const char *end)
 {
@@ -83,9 +83,9 @@ is_like(const char *a, const char *a_end, const char *b, const char *b_end)
 }
 
 /*
- * Return the column that a key of an event is meant to be, if it is the name of the column
- * written in another way, as "aggregateId"; PGES_NUM_COLUMNS if there is none.  A position
- * is no key of an event.
+ * Return the column whose name differs from a key only in case, underscores, hyphens and
+ * blanks, such as "aggregateId"; PGES_NUM_COLUMNS if there is none.  Column "position" is
+ * not searched, because an event has no such key.
  */
 PgesColumn
 pges_column_like(const char *name, int length)
@@ -141,7 +141,7 @@ pges_column_array(const PgesBatch *batch, PgesColumn column)
 	return PointerGetDatum(array);
 }
 
-/* Return how an error names an event: by its number in the call, or by its id. */
+/* Return the label of an event in errors: its number in the call, or its id. */
 const char *
 pges_event_label(const PgesEvent *event)
 {

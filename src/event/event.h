@@ -2,10 +2,10 @@
  * event.h
  *		Door of the room "event": one event, its columns, and a batch of events.
  *
- * Every way to append builds a batch.  The rooms store, table, append, read, delivery,
- * archive, erase, transfer and lifecycle use this room.  batch.c says which rules are checked
- * here; read_event() in read_json.c says how JSON becomes an event, and read_time.c which
- * texts are times.
+ * Every append function and every import builds a batch.  The rooms store, table, append,
+ * read, delivery, archive, erase, transfer and lifecycle use this room.  batch.c describes
+ * the rules that are checked here, read_event() in read_json.c the form of an event in
+ * JSON, and read_time.c the form of a time.
  */
 #ifndef PGES_EVENT_H
 #define PGES_EVENT_H
@@ -147,7 +147,7 @@ extern text *pges_make_event_id(void);
 /* in write_json.c */
 extern Jsonb *pges_event_json(HeapTuple row, TupleDesc desc);
 
-/* Return where an event points to its value of a column, which is a text or jsonb. */
+/* Return the address of an event's pointer to a text or jsonb value. */
 static inline void **
 pges_event_pointer(const PgesEvent *event, PgesColumn column)
 {

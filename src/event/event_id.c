@@ -2,10 +2,10 @@
  * event_id.c
  *		Makes event ids: UUIDs of version 7 (RFC 9562) as text.
  *
- * A version 7 UUID starts with the time, so new ids go to the right end of their
- * index.  The 12 bits after the version are the fraction of the millisecond (method 3
- * of section 6.2).  The time that a backend uses never stands still or goes back, so
- * the ids that one session makes are ascending.
+ * A version 7 UUID starts with the time, so new ids go to the right end of their index.
+ * The 12 bits after the version are the fraction of the millisecond (method 3 of section
+ * 6.2).  A backend uses a later time for each id, even if the clock does not advance.  So
+ * the ids of one session are ascending.
  */
 #include "postgres.h"
 
@@ -43,8 +43,8 @@ ascending_time(void)
 }
 
 /*
- * Set "bytes" to random bytes for one UUID.  The bytes are drawn for many UUIDs at a
- * time, because a draw costs as much as all other work of an append on an id.
+ * Set "bytes" to random bytes for one UUID.  Each call of pg_strong_random() generates the
+ * bytes for many UUIDs: a call costs as much as all other work on an id.
  */
 static void
 take_random_bytes(uint8 *bytes)

@@ -5,8 +5,8 @@
  * An export makes one jsonb object of an event, and jsonb has 28 bits for the size of an
  * object.  The text of an event must fit into one string of the server, which has less
  * than 1 GB.  COPY, and so pg_dump, writes a backslash twice, so the text may have half of
- * that.  The text can be much longer than the jsonb: a control character has six bytes
- * there, and a number such as 1e131071 has all its digits.
+ * that.  The text can be much longer than the jsonb: in the text, a control character has
+ * six bytes, and a number such as 1e131071 has all its digits.
  */
 #include "postgres.h"
 
@@ -46,9 +46,9 @@ string_length(const char *string, Size bytes)
 }
 
 /*
- * Return the length of a number as text.  Its binary form tells it: the number of digits,
- * the weight of the first, the sign, the digits after the decimal point, and the digits,
- * of base 10000, each in 16 bits.
+ * Return the length of a number as text, computed from its binary form.  The form has the
+ * number of digits, the weight of the first, the sign, the number of digits after the
+ * decimal point, and the digits, of base 10000.  Each of these has 16 bits.
  */
 static Size
 number_length(Numeric number)
@@ -70,7 +70,7 @@ number_length(Numeric number)
 	return length;
 }
 
-/* Return the length of a JSON value that is no array or object, as text. */
+/* Return the length of a JSON scalar as text. */
 static Size
 scalar_length(const JsonbValue *value)
 {

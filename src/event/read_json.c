@@ -1,6 +1,6 @@
 /*
  * read_json.c
- *		Reads a batch of events from JSON, without looking at the database.
+ *		Reads a batch of events from JSON, without access to the database.
  */
 #include "postgres.h"
 
@@ -87,7 +87,7 @@ version_of(int ordinal, const JsonbValue *value)
 	return version;
 }
 
-/* Return the time of a key; raise an error if the value is no time. */
+/* Return the time of a key; raise an error if the value is not a time. */
 static TimestampTz
 time_of(int ordinal, const JsonbValue *value)
 {
@@ -124,8 +124,8 @@ set_key(PgesEvent *event, PgesColumn key, JsonbValue *value)
 }
 
 /*
- * Raise an error if an unknown key is a known one, written in another way.  As data, it
- * would be stored for ever where nobody looks for it.
+ * Raise an error if an unknown key resembles a known one.  Otherwise the value would
+ * become a part of the data, and an event cannot be changed later.
  */
 static void
 check_unknown_key(int ordinal, const JsonbValue *key)
@@ -200,7 +200,7 @@ read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an event needs the key \"%s\"", pges_column_name(PGES_EVENT_TYPE)),
-				 errdetail("Event %d does not have it.", event->ordinal)));
+				 errdetail("Event %d does not have this key.", event->ordinal)));
 	if (event->data == NULL)
 		event->data = flat_data(object);
 	else if (stranger.type != jbvNull)
@@ -212,7 +212,7 @@ read_event(PgesEvent *event, JsonbContainer *object, bool was_stored)
 				 errhint("Correct its spelling, or put it inside \"data\" or \"metadata\".")));
 }
 
-/* Raise the error that a JSON value is no event because it is not an object. */
+/* Raise the error that an event is not a JSON object. */
 static void
 report_no_object(int ordinal, const JsonbValue *value)
 {
@@ -270,7 +270,7 @@ pges_batch_read_json(PgesBatch *batch, Jsonb *events)
 	batch->current = 0;
 }
 
-/* Read one event to import from JSON; raise an error if "json" is NULL or no object. */
+/* Read one event to import from JSON; raise an error if "json" is not an object. */
 void
 pges_event_from_json(PgesEvent *event, Jsonb *json)
 {

@@ -2,11 +2,12 @@
  * read_time.c
  *		Reads the time of an event from text.
  *
- * PostgreSQL's own parser takes words such as "now" and "tomorrow", zones whose meaning is
- * configured, and dates that a setting reads day or month first.  A repeated call or
- * import, with the same text, would then bring another time than before.  So this file
- * checks the form of the text first, and gives the parser a text that means the same under
- * all settings.  Taken are ISO 8601 and what PostgreSQL writes in style ISO:
+ * PostgreSQL's own parser accepts words such as "now" and "tomorrow", zones whose meaning
+ * is configured, and dates in which a setting decides the order of day and month.  So the
+ * same text could mean another time when a call or an import is repeated.  This file
+ * checks the form of the text first, and passes a text to the parser that has the same
+ * meaning under all settings.  ISO 8601 and the output of PostgreSQL in style ISO are
+ * accepted:
  *
  *	date	2026-01-31 or 20260131.  A year has 4 to 6 digits.
  *	clock	after "T" or a blank: 12:00, 12:00:00, 1200 or 120000.  After the seconds, "."
@@ -25,7 +26,7 @@
 #include "base/text.h"
 #include "event/event.h"
 
-/* No time is longer; the parser's own limit is higher. */
+/* No valid time is longer.  The limit of the parser is higher. */
 #define MAX_LENGTH 64
 
 /* A text that is being read, and the text for PostgreSQL's parser. */
@@ -78,7 +79,7 @@ take_date(Reader *reader)
 
 /*
  * Read hours, minutes and seconds, with colons or without.  The first "least" of the three
- * must be there.  Set *n to how many there are.
+ * are required.  Set *n to the number of parts that were read.
  */
 static bool
 take_parts(Reader *reader, const char *prefix, int least, int *n)
@@ -97,7 +98,7 @@ take_parts(Reader *reader, const char *prefix, int least, int *n)
 	return *n >= least && count_digits(reader) == 0;
 }
 
-/* Read the time of day, or take midnight if there is none. */
+/* Read the time of day; if there is none, use midnight. */
 static bool
 take_clock(Reader *reader)
 {
@@ -115,7 +116,7 @@ take_clock(Reader *reader)
 	return count_digits(reader) > 0 && take_digits(reader, ".", count_digits(reader));
 }
 
-/* Read the time zone, or take UTC if there is none. */
+/* Read the time zone; if there is none, use UTC. */
 static bool
 take_zone(Reader *reader)
 {
@@ -137,7 +138,7 @@ take_end(Reader *reader)
 	return *reader->at == '\0' || strcmp(reader->at, " BC") == 0;
 }
 
-/* Raise the error that the value of a key is no time. */
+/* Raise the error that the value of a key is not a time. */
 static void
 report_time(int ordinal, const char *given, bool has_form)
 {
@@ -150,9 +151,9 @@ report_time(int ordinal, const char *given, bool has_form)
 }
 
 /*
- * Return the time that a text of the right form means.  Raise an error if there is no such
- * time.  The error of the parser is replaced, never suppressed, so no subtransaction is
- * needed.
+ * Return the time of a text that has the right form.  Raise an error if the time does not
+ * exist or is out of range.  The error of the parser is replaced, never suppressed, so no
+ * subtransaction is needed.
  */
 static TimestampTz
 parse_time(int ordinal, const char *given, char *text)
@@ -182,7 +183,7 @@ parse_time(int ordinal, const char *given, char *text)
 	return result;
 }
 
-/* Return the time in the text of an event's key; raise an error if the text is no time. */
+/* Return the time in the text of an event's key; raise an error if it is none. */
 TimestampTz
 pges_read_time(int ordinal, const char *value, int length)
 {

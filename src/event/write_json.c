@@ -55,7 +55,7 @@ make_value(PgesColumn column, Datum value, JsonbValue *json)
 
 /*
  * Return an event as a JSON object, without its position and without null keys.  Raise an
- * error if it is so large that the object could not be shown.
+ * error if the event is too large for one JSON object (event_size.c).
  */
 Jsonb *
 pges_event_json(HeapTuple row, TupleDesc desc)
