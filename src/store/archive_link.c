@@ -8,18 +8,19 @@
  *		CREATE CONSTRAINT TRIGGER eventstore_archive AFTER DELETE ON archive
  *			FROM store FOR EACH ROW EXECUTE FUNCTION eventstore.archive_of_store()
  *
- * PostgreSQL keeps the OID of the store in pg_trigger.tgconstrrelid.  So the link
- * follows renames, is dumped with its tables, and is dropped with either of them.  Its
- * creation requires the privilege TRIGGER on both tables, as for any trigger.  If the
- * trigger fires, in empty_store(), it does nothing.  From the store, the link is found by
- * its entry in pg_depend, which has an index.
+ * PostgreSQL keeps the OID of the store in pg_trigger.tgconstrrelid.  So the link follows
+ * renames, is dumped with its tables, and is dropped with either of them.  Its creation
+ * requires the privilege TRIGGER on both tables, as for any trigger.  If the trigger
+ * fires, as in empty_store(), it does nothing.  The link of a store is found by an index
+ * on pg_depend.
  *
- * The link can be lost without the store: DROP TABLE drops the archive, and a dump of the
- * store alone leaves it behind.  Then the versions and ids of the archived events would be
- * given again.  So the trigger eventstore_append of a store with an archive has a third
- * argument, which create_archive() sets and nothing removes.  Without the link, such a
- * store refuses all work (pges_require_link()) until create_archive() links a table.  The
- * argument does not name the archive, so renames do not matter.
+ * The link can be lost while the store exists: by DROP TABLE of the archive, or because
+ * the store was dumped without its archive.  Appends could then assign the versions and
+ * ids of archived events again.  So the trigger eventstore_append of a store with an
+ * archive has a third argument, which create_archive() sets and no function removes.  If
+ * such a store has no link, its functions raise an error (pges_require_link()) until
+ * create_archive() links a table.  The argument does not contain the name of the archive,
+ * so the archive can be renamed.
  */
 #include "postgres.h"
 
@@ -81,7 +82,7 @@ report_archives(Oid store, Oid one, Oid other)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("store %s has more than one archive", pges_relation_name(store)),
-			 errdetail("Tables %s and %s carry triggers that link them to it.",
+			 errdetail("Tables %s and %s have triggers that link them to the store.",
 					   pges_relation_name(one), pges_relation_name(other)),
 			 errhint("Drop the trigger eventstore_archive of the table that is not its archive.")));
 }
@@ -123,7 +124,7 @@ pges_find_archive(Oid store, bool *is_new)
 	return archive;
 }
 
-/* Return the store whose archive a table is, or InvalidOid. */
+/* Return the store of an archive; InvalidOid if the table is not an archive. */
 Oid
 pges_store_of_archive(Relation rel)
 {

@@ -3,9 +3,9 @@
  *		Reads the description of a store from its table.
  *
  * A store is a table with a trigger whose function is eventstore.after_append().  The
- * arguments of the trigger are the store's options.  This file also checks all else that
- * the code relies on: the kind of table, the columns, the unique indexes, the default of
- * the positions, and their sequence.
+ * arguments of the trigger are the store's options.  This file also checks all other
+ * properties that the code relies on: the kind of table, the columns, the unique indexes,
+ * the default of the positions, and their sequence.
  */
 #include "postgres.h"
 
@@ -54,9 +54,9 @@ pges_append_trigger_function(void)
 
 /*
  * Return the trigger that makes a table a store: after INSERT alone, for each statement
- * (the other bits of tgtype are 0); NULL if there is none.  The caller copies what it
- * needs before any other look-up: in it, the relcache may replace its list of triggers
- * because of set_notifications() in another session.
+ * (the other bits of tgtype are 0); NULL if there is none.  The result is valid until the
+ * next access to the catalogs: an invalidation, such as by set_notifications() in another
+ * session, may replace the list of triggers in the relcache.
  */
 static const Trigger *
 append_trigger(Relation rel)
@@ -85,8 +85,8 @@ pges_report_no_store(Oid relid)
 }
 
 /*
- * Return whether a table has the triggers that keep its events immutable, and that check
- * the rows of INSERT.
+ * Return whether a table has the triggers that keep its events immutable, and the trigger
+ * that checks the rows of INSERT.
  */
 bool
 pges_is_protected(Relation rel)
@@ -131,7 +131,7 @@ report_shape(Relation rel, const char *difference)
 			 errdetail("%s", difference)));
 }
 
-/* Raise the error that a column has another type than that of a store, or rounds its values. */
+/* Raise the error that a column has the wrong type, or a precision that rounds values. */
 static void
 report_type(Relation rel, Form_pg_attribute att, const PgesColumnShape *column)
 {
@@ -143,7 +143,7 @@ report_type(Relation rel, Form_pg_attribute att, const PgesColumnShape *column)
 			 errmsg("table %s does not have the shape of a store", table),
 			 errdetail("Column \"%s\" has type %s instead of %s.", NameStr(att->attname),
 					   format_type_with_typemod(att->atttypid, att->atttypmod), type),
-			 errhint("If it is to be a store, its owner can change it: ALTER TABLE %s ALTER %s TYPE %s%s.",
+			 errhint("To make the table a store, its owner can change the column: ALTER TABLE %s ALTER %s TYPE %s%s.",
 					 table, NameStr(att->attname), type, column->type == VARCHAROID ? " COLLATE \"C\"" : "")));
 }
 
@@ -191,7 +191,7 @@ pges_has_columns(Relation rel)
 	return same;
 }
 
-/* Open a table to describe it; raise an error if it is gone or not a table. */
+/* Open a table to describe it; raise an error if the OID is not that of a table. */
 Relation
 pges_open_table(Oid relid)
 {
@@ -212,8 +212,8 @@ pges_open_table(Oid relid)
 
 /*
  * Raise an error for the first column of a table that differs from that of a store.  Only
- * the widths of texts may differ, which an append checks.  A precision of times would
- * round them, and a repeated call would not find its events.
+ * the maximum lengths of texts may differ; an append checks them.  A column with a lower
+ * precision would round times, and a repeated call would not recognize its events.
  */
 void
 pges_check_columns(Relation rel)
@@ -271,7 +271,7 @@ look_for_index(Relation rel, PgesKey key)
 	return InvalidOid;
 }
 
-/* Describe a table of events whose columns are right. */
+/* Describe a table of events whose columns have been checked. */
 static void
 describe_table(Relation rel, PgesTable *table)
 {
@@ -354,8 +354,8 @@ pges_sequence_of_default(Node *expr)
 }
 
 /*
- * Raise an error unless a store's sequence has the right options.  With CACHE, positions
- * are taken long before they are used, so later events could become visible earlier.
+ * Raise an error unless a store's sequence has the right options.  With CACHE above 1, a
+ * transaction could use a position that its session took before it acquired the guard.
  */
 static void
 check_sequence(Relation rel, Oid sequence)

@@ -1,15 +1,14 @@
 /*
  * plain.c
- *		Recognises plain stores, to which events can be appended without the executor, and
+ *		Recognizes plain stores, to which events can be appended without the executor, and
  *		the CHECK constraint that every store has.
  *
  * See insert_direct.c for the definition of a plain store.
  *
- * PostgreSQL reads and compiles the constraints of a table anew for each statement.
- * This would be a tenth of the work of appending one event.  An append gives an event a
- * version, 1 or more, exactly if the event has an aggregate.  So the constraint of
- * create_store() holds by construction.  If a table has no other constraint, nothing
- * has to be evaluated.
+ * PostgreSQL reads and compiles the constraints of a table for each statement, which is a
+ * considerable part of the work of appending one event.  An append assigns a version, 1 or
+ * more, exactly to the events that have an aggregate.  So the constraint of create_store()
+ * holds by construction.  If a table has no other constraint, none is evaluated.
  *
  * The constraint is recognised by its expression:
  *
@@ -55,8 +54,8 @@ pges_has_trigger_before_insert(Relation rel)
 }
 
 /*
- * Return whether the store's own trigger is enabled, and no other fires on INSERT.  The
- * trigger that checks the rows has nothing to do for an append.
+ * Return whether the store's own trigger is enabled, and no other trigger fires on INSERT,
+ * except the one that checks the rows: for an append, that trigger does nothing.
  */
 static bool
 has_plain_triggers(Relation rel, const char *own)
@@ -78,8 +77,8 @@ has_plain_triggers(Relation rel, const char *own)
 }
 
 /*
- * Return whether a table has only the columns of a store, and takes texts as equal only
- * if their bytes are.  Look-ups in the indexes compare bytes.
+ * Return whether a table has only the columns of a store, and all collations are
+ * deterministic.  Look-ups in the indexes compare the bytes of texts.
  */
 static bool
 has_plain_columns(Relation rel)
@@ -111,7 +110,7 @@ pges_index_collation(Oid indexid)
 	return collation;
 }
 
-/* Return whether an index on the versions is as create_store() makes it. */
+/* Return whether an index on the versions is like the one that create_store() makes. */
 bool
 pges_has_plain_index(Oid indexid)
 {
@@ -124,7 +123,7 @@ pges_has_plain_index(Oid indexid)
 	return plain;
 }
 
-/* Return whether an INSERT has to do nothing but insert; see insert_direct.c. */
+/* Return whether a store is plain, as defined in insert_direct.c. */
 bool
 pges_is_plain(Relation rel, const PgesStore *store)
 {

@@ -93,10 +93,10 @@ pges_may_erase(const PgesTable *table)
 }
 
 /*
- * Raise the error that the user lacks a privilege on an archive.  The hint has the
- * command with which the owner grants it; if is_copied, also sync_archive().  If the
- * archive has another owner than the store, raise the error that says so: only its owner
- * could grant the privilege, and sync_archive() would not.
+ * Raise the error that the user lacks a privilege on an archive.  The hint contains a
+ * GRANT command for the owner; if is_copied, also a call of sync_archive().  If the
+ * archive has another owner than the store, raise the error about the owner instead,
+ * because sync_archive() could not grant the privilege.
  */
 static void
 report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
@@ -116,9 +116,9 @@ report_privilege(const PgesStore *store, const char *privilege, bool is_copied)
 }
 
 /*
- * Raise an error unless the user has a privilege on the archive of a store: INSERT,
- * UPDATE of what is erased, or SELECT.  If the user may not even read all of the store,
- * return; PostgreSQL raises the error.
+ * Raise an error unless the user has a privilege on the archive of a store: INSERT, UPDATE
+ * of the columns that an erasure changes, or SELECT.  If the user may not read all columns
+ * of the store, return: PostgreSQL then raises its own error.
  */
 void
 pges_check_archive_privilege(const PgesStore *store, AclMode privilege)

@@ -2,17 +2,17 @@
  * regstore.c
  *		Type eventstore.regstore: a store in a record that may outlive the store.
  *
- * The value is the OID of a table, as of a regclass.  So it follows renames, and a dump
- * has the name that the table has at the time of the dump.  But a record is not lost, nor
- * made to point to another table, because of a table that is not there:
+ * The value is the OID of a table, like a regclass.  So the value follows renames, and a
+ * dump contains the name that the table has at the time of the dump.  Unlike a regclass,
+ * the value can be dumped and restored if the table does not exist:
  *
  *	-	The OID of a table that does not exist is printed as "-".  A regclass is printed
- *		as a number, which stands for another table after a restore.
- *	-	A name without a table is read as "-".  A regclass is an error, which ends a
- *		restore without that table, or a subscription.
+ *		as a number, which may be the OID of another table after a restore.
+ *	-	A name without a table is read as "-".  For a regclass, such a name is an error,
+ *		which would end a restore without that table, or a subscription.
  *
  * Names are printed with their schemas, so they do not depend on a search_path.  The
- * binary form is the text, because OIDs mean nothing to another database.
+ * binary form is the text, because an OID is not valid in another database.
  */
 #include "postgres.h"
 
@@ -37,7 +37,7 @@ table_of_name(const char *name)
 							NoLock, true);
 }
 
-/* Return the name of a table, with its schema, or the word for none. */
+/* Return the name of a table, with its schema, or NO_TABLE. */
 static const char *
 name_of_table(Oid relid)
 {

@@ -2,12 +2,13 @@
  * store.c
  *		Finds stores and caches their descriptions.
  *
- * The catalog is the registry.  A store is a table with our trigger (describe.c), and
- * its archive is a table with another trigger (archive_link.c).  There is no other
- * record that could become stale when a table is dumped, renamed, moved or dropped.
+ * The catalog is the registry.  A store is a table with a trigger that calls
+ * after_append() (describe.c), and its archive is a table with a trigger that calls
+ * archive_of_store() (archive_link.c).  There is no other record that could become stale
+ * when a table is dumped, renamed, moved or dropped.
  *
- * A description is made on first use and cached.  When one of these changes, the
- * description is marked as stale, and the next use makes it anew:
+ * A description is built on first use and cached.  When one of these changes, the
+ * description is marked as stale, and the next use builds a new one:
  *
  *	-	The table: its columns, defaults, constraints, triggers, rules, row security,
  *		inheriting tables, and list of indexes.  Any change to them invalidates the
@@ -58,13 +59,13 @@ typedef struct StoreEntry
 } StoreEntry;
 
 /*
- * Both live as long as the backend.  If an error occurs while a description is made,
- * its entry stays invalid.
+ * The cache and the number of invalidations live as long as the backend.  If an error
+ * occurs while a description is built, its entry stays invalid.
  */
 static HTAB *stores = NULL;
 static uint64 invalidations = 0;
 
-/* Return whether an entry is about a relation, as the store or as a part of it. */
+/* Return whether a relation is the table, the archive or an index of an entry's store. */
 static bool
 is_description_of(const StoreEntry *entry, Oid relid)
 {
@@ -123,7 +124,7 @@ pges_store_init(void)
 	CacheRegisterSyscacheCallback(CONSTROID, constraint_changed, (Datum) 0);
 }
 
-/* Make the description of an entry; an invalidation meanwhile leaves it invalid. */
+/* Build the description of an entry; after an invalidation meanwhile, it stays invalid. */
 static void
 refresh(StoreEntry *entry)
 {
@@ -244,7 +245,7 @@ pges_parse_store_name(const char *name, char **schema, char **table)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid store name: \"%s\"", name),
-				 errdetail("A store is named by a table, with or without its schema."),
+				 errdetail("The name of a store is the name of its table, with or without the schema."),
 				 errhint("Quote names like SQL identifiers.")));
 	check_name_lengths(name);
 	*schema = list_length(names) == 2 ? linitial(names) : NULL;
@@ -285,7 +286,7 @@ pges_store_of_sequence(Oid relid, Oid sequence)
 
 /*
  * Raise an error if a store has lost its archive.  The versions and ids of the archived
- * events are not known then, and would be given again.
+ * events are then unknown, and an append could assign them again.
  */
 void
 pges_require_link(const PgesStore *store)
@@ -296,14 +297,15 @@ pges_require_link(const PgesStore *store)
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the archive of store %s is missing", store->live.qualified_name),
 			 errdetail("The versions and ids of its archived events are not known."),
-			 errhint("Restore the table of the archive, and link it with eventstore.create_archive(%s, name => ...). If the archived events are gone for good, the same function creates an empty archive.",
+			 errhint("Restore the table of the archive, and link it with eventstore.create_archive(%s, name => ...). If the archived events are lost, the same function creates an empty archive.",
 					 quote_literal_cstr(store->live.qualified_name))));
 }
 
 /*
  * Lock the archive of a store, if there is one, and return the description of the store.
- * The archive then keeps its name, and stays the archive, until the transaction ends.  If
- * another session is dropping the archive, wait for it; then the store has no archive.
+ * The lock protects the name of the archive and its link until the transaction ends.  If
+ * another session is dropping the archive, wait for that session; then the store has no
+ * archive.
  */
 const PgesStore *
 pges_lock_any_archive(Oid relid)
@@ -321,7 +323,7 @@ pges_lock_any_archive(Oid relid)
 	return store;
 }
 
-/* Do the same, and raise an error if the store has lost its archive. */
+/* Like pges_lock_any_archive(), but raise an error if the store has lost its archive. */
 const PgesStore *
 pges_store_with_archive_locked(Oid relid)
 {
@@ -342,9 +344,9 @@ lock_archiving(Oid relid, LOCKMODE mode)
 }
 
 /*
- * Acquire the lock with which only one transaction at a time archives events of a store
- * or changes its archive.  Return the store as it is then, with its archive locked if it
- * has one.
+ * Acquire the lock that allows only one transaction at a time to archive events of a store
+ * or to change its archive.  Then lock the archive, if there is one, and return the
+ * present description of the store.
  */
 const PgesStore *
 pges_lock_archiving(Oid relid)
@@ -356,8 +358,8 @@ pges_lock_archiving(Oid relid)
 
 /*
  * Acquire the lock to restore events to a store or to its archive.  Several transactions
- * may restore to the same table.  They exclude those that restore to the other table, and
- * those that archive: an event must not get into both.
+ * may restore to the same table.  The lock conflicts with restores to the other table and
+ * with archiving, because an event must not be in both tables.
  */
 void
 pges_lock_restore(const PgesStore *store, bool to_archive)
@@ -378,7 +380,7 @@ pges_open_for_change(Oid relid)
 	return pges_store_with_archive_locked(relid);
 }
 
-/* Raise an error unless the archive of a store exists and has its shape. */
+/* Raise an error unless the archive of a store has the columns and indexes it needs. */
 void
 pges_require_archive(const PgesStore *store)
 {
@@ -394,9 +396,9 @@ pges_require_archive(const PgesStore *store)
 PG_FUNCTION_INFO_V1(pges_after_append);
 
 /*
- * Trigger, after INSERT, for each statement: makes its table a store.  Its arguments say
- * how the store announces events.  The function only raises an error if the table has
- * lost the shape of a store.  position.c notices appends, because an append may fire no
+ * Trigger, after INSERT, for each statement: makes its table a store.  Its arguments are
+ * the options of the store.  The function only raises an error if the table has lost the
+ * shape of a store.  Appends are recorded in position.c, because an append may fire no
  * trigger of the table.
  */
 Datum

@@ -3,8 +3,8 @@
  *		Door of the room "store": the descriptions of stores and their archives, and
  *		the privileges on them.
  *
- * All rooms above this one use it, except worker.  The protocols are in store.c (finding
- * and caching), archive_link.c (archives) and store_argument.c (privileges before locks).
+ * All later rooms except worker use this room.  The protocols are in store.c (finding and
+ * caching), archive_link.c (archives) and store_argument.c (privileges before locks).
  */
 #ifndef PGES_STORE_H
 #define PGES_STORE_H

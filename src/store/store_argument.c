@@ -44,15 +44,15 @@ table_of_setting(LOCKMODE mode, AclMode privileges)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
 			 errmsg("store \"%s\" does not exist", pges_store_setting),
-			 errdetail("It is named by the setting \"pg_eventstore.store\"."),
+			 errdetail("The name is the value of the setting \"pg_eventstore.store\"."),
 			 schema ? errhint("Create it with eventstore.create_store().") :
-			 errhint("It was looked for along the search_path. Create it with eventstore.create_store(), or name its schema in the setting.")));
+			 errhint("A name without a schema is looked up along the search_path. Create the store with eventstore.create_store(), or add its schema to the setting.")));
 	return InvalidOid;			/* not reached */
 }
 
 /*
  * Lock a table by its OID; raise an error if there is none.  The user's privileges are
- * checked before, and again if anything changed during the wait for the lock.
+ * checked before the lock is requested, and again if an invalidation arrives meanwhile.
  */
 static void
 lock_table(Oid relid, LOCKMODE mode, AclMode privileges)
@@ -79,8 +79,8 @@ pges_lock_store(Oid relid, LOCKMODE mode, AclMode privileges)
 
 /*
  * Return the store of a function's argument; if that is null, the store of the setting.
- * Raise an error unless the user owns the store or has one of the privileges.  The store
- * stays locked until the transaction ends, so its description keeps the right name.
+ * Raise an error unless the user owns the store or has one of the privileges.  The lock is
+ * held until the transaction ends, so the name in the description stays valid.
  */
 const PgesStore *
 pges_store_argument(FunctionCallInfo fcinfo, int arg, LOCKMODE mode, AclMode privileges)
@@ -99,7 +99,7 @@ pges_store_of_user(Oid relid)
 	return pges_store(relid);
 }
 
-/* Lock and return a store to alter; check the owner before, so only the owner locks. */
+/* Lock and return a store to alter.  Only the owner waits for the lock. */
 const PgesStore *
 pges_lock_owned_store(Oid relid, LOCKMODE mode)
 {

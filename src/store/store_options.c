@@ -43,8 +43,8 @@ copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
 }
 
 /*
- * Copy the first two arguments of the trigger of a table with a function, and return the
- * name of the trigger; NULL if there is none.  "type" is its tgtype, or -1 for any.
+ * Find the trigger of a table that calls a function, copy its first two arguments, and
+ * return its name; NULL if there is none.  "type" is its tgtype, or -1 for any.
  */
 char *
 pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2])
@@ -104,9 +104,9 @@ find_default_sequence(Oid relid)
 }
 
 /*
- * Read the options of a store; return false if the table is not a store.  Only the
- * trigger decides this, so a scan of all stores gets no error for a store that has lost
- * its shape.
+ * Read the options of a store; return false if the table does not have the trigger of a
+ * store.  The shape is not checked, so a scan of all stores raises no error for a table
+ * that has lost the shape of a store.
  */
 bool
 pges_find_options(Oid relid, PgesStoreOptions *options)
@@ -123,8 +123,8 @@ pges_find_options(Oid relid, PgesStoreOptions *options)
 }
 
 /*
- * Create or replace the trigger that makes a table a store.  A third argument says that
- * the store has an archive, see archive_link.c.
+ * Create or replace the trigger that makes a table a store.  If wants_archive, the trigger
+ * has a third argument, see archive_link.c.
  */
 void
 pges_create_append_trigger(const char *trigger, const char *table,

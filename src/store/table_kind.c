@@ -1,13 +1,13 @@
 /*
  * table_kind.c
- *		Decides which tables may hold events: those that have all of their rows, and no
- *		others, in this database.
+ *		Decides which tables may hold events: tables that store all of their rows in this
+ *		database, and no rows of other tables.
  *
- * C code reads and writes the table's own rows (insert_direct.c, erase.c), and
- * statements name the table.  Both must mean the same rows.  They do not if an extension
- * such as Citus has put the rows on other servers, or if rows of other tables belong to
- * the table by inheritance.  A temporary table is invisible to the notifier and to all
- * other sessions.
+ * C code accesses the rows that the table itself stores (insert_direct.c, erase.c).
+ * Statements access the rows that the name of the table denotes.  The rows must be the
+ * same.  They differ if an extension such as Citus has moved rows to other servers, or if
+ * other tables inherit from the table.  A temporary table is invisible to the notifier and
+ * to all other sessions.
  *
  * A table that inherits, or is a partition, is allowed, because its rows are its own.
  * So is an unlogged table, and a table with another access method, to which only
