@@ -3,8 +3,8 @@
  *		Locks aggregates.
  *
  * An append or an erasure locks its aggregates, each by a heavyweight lock on the store
- * and a hash of the aggregate's id.  The head of append.c describes what the locks are
- * for.
+ * and a hash of the aggregate's id.  The head of append.c describes the purpose of the
+ * locks.
  */
 #include "postgres.h"
 
@@ -59,9 +59,9 @@ aggregate_lock_count(void)
 }
 
 /*
- * Acquire one lock on an aggregate; return false if it is past the limit of locks.  The
- * limit applies to an aggregate that gets events, as the unique index protects it.
- * Nothing else would protect an aggregate that is only checked.
+ * Acquire one lock on an aggregate; return false if the limit of locks is reached.  The
+ * limit applies only to aggregates that get events: the unique index also protects these.
+ * An aggregate whose version is only checked has no other protection than the lock.
  */
 static bool
 take_lock(const AggregateLock *lock)
@@ -79,9 +79,9 @@ take_lock(const AggregateLock *lock)
 }
 
 /*
- * Return the id that is hashed for an aggregate's lock; NULL if that id is yet to be
- * made.  Events without an aggregate need a lock only so that a retry waits for the
- * original.  The id of their first event serves for that.
+ * Return the id that is hashed for an aggregate's lock; NULL if the append has not made
+ * the id yet.  Events without an aggregate are locked by the id of the first of these
+ * events, so that a retry waits for the original call.
  */
 static const text *
 lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
@@ -91,9 +91,9 @@ lock_subject(const PgesBatch *batch, const PgesAggregate *aggregate)
 }
 
 /*
- * Return the key of the lock on an aggregate, or on an event without one: the OID of
- * the store, and a hash of the id.  The OID is not hashed.  So no session can lock an
- * aggregate of a store to which it may not append, by an id that has the same hash.
+ * Return the key of the lock on an aggregate, or on an event without one: the OID of the
+ * store, and a hash of the id.  The OID is not a part of the hash: otherwise a role could
+ * block appends to a store without privileges on it, by ids with equal hashes.
  */
 static uint64
 lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
@@ -106,7 +106,8 @@ lock_hash(const PgesStore *store, const text *subject, bool is_aggregate)
 
 /*
  * Lock an aggregate as an append does, or an event without one if aggregate_id is NULL.
- * The call waits until open appends to it have ended, and blocks later appends.
+ * The call waits until the open appends to the aggregate have ended, and blocks later
+ * appends.
  */
 void
 pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text *event_id)
@@ -115,7 +116,7 @@ pges_lock_aggregate(const PgesStore *store, const text *aggregate_id, const text
 
 	lock.hash = lock_hash(store, aggregate_id ? aggregate_id : event_id, aggregate_id != NULL);
 	lock.mode = ExclusiveLock;
-	lock.written = false;		/* no limit: no unique index helps */
+	lock.written = false;		/* no limit: no unique index protects it */
 	take_lock(&lock);
 }
 

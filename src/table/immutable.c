@@ -3,7 +3,7 @@
  *		The triggers that keep the events of a store immutable.
  *
  * Only the functions of this extension that archive, erase and empty a store may change
- * events, by pges_run_change().
+ * events.  These functions call pges_run_change().
  */
 #include "postgres.h"
 
@@ -21,25 +21,25 @@
 #include "table/table.h"
 
 /*
- * The permission that pges_run_change() gives to its statement.  Triggers that the
- * statement fires, and functions that it calls, may change no events, by whatever
- * statement.  The permission ends with the statement, also after an error: the previous
- * values are restored.  A statement within another one has a permission of its own.
+ * The permission that pges_run_change() gives to its statement.  Statements in triggers
+ * that the statement fires, and in functions that it calls, may change no events.  At the
+ * end of the statement, also after an error, pges_run_change() restores the previous
+ * values.  A nested call of pges_run_change() sets a permission of its own.
  */
 
 /* The store whose events, also archived ones, may be changed; NULL without permission. */
 static const PgesStore *changing = NULL;
 
 /*
- * The number of triggers within which the statement runs.  Its own triggers for UPDATE
- * and DELETE run one deeper, the triggers of their statements deeper still.
+ * The trigger depth at which the statement runs.  Its own triggers for UPDATE and DELETE
+ * run one level deeper.  Triggers of statements in these triggers run at deeper levels.
  */
 static int	changing_depth = 0;
 
 /*
- * Whether the statement has fired its statement trigger, which comes before all else.  A
+ * Whether the statement has fired its statement trigger, the first of its triggers.  A
  * later statement trigger at this depth belongs to a statement in a function that the
- * statement calls.
+ * permitted statement calls.
  */
 static bool changing_begun = false;
 
@@ -54,7 +54,7 @@ command_of(TriggerData *trigdata)
 	return "TRUNCATE";
 }
 
-/* Return the row that a trigger lets through; NULL for a statement trigger. */
+/* Return the row with which a change continues; NULL for a statement trigger. */
 static HeapTuple
 row_of(TriggerData *trigdata)
 {
@@ -70,9 +70,9 @@ trigger_depth(void)
 }
 
 /*
- * Run a statement that changes events of a store or its archive, and return SPI's code,
- * as pges_run_statement() does.  The caller checks who may call the SQL function.  The
- * privileges of the tables decide who may change them.
+ * Run a statement that changes events of a store or its archive, and return SPI's code, as
+ * pges_run_statement() does.  The caller checks the right to call the SQL function.
+ * PostgreSQL checks the privileges on the tables.
  */
 int
 pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *statement,
@@ -102,8 +102,8 @@ pges_run_change(const PgesStore *store, PgesScope scope, const PgesStatement *st
 
 /*
  * Return whether pges_run_change() permits the statement that fired a trigger to change
- * the table or partition.  A permitted statement fires its statement trigger once,
- * before all else.
+ * the table or partition.  A permitted statement fires its statement trigger once, before
+ * its row triggers.
  */
 bool
 pges_may_change(TriggerData *trigdata)
@@ -148,9 +148,10 @@ pges_refuse_change(PG_FUNCTION_ARGS)
 
 /*
  * Create the triggers that keep the events of a table immutable, and the trigger that
- * checks the rows of INSERT (check_insert.c).  A statement on a parent table fires only the
- * row triggers of this table.  Triggers fire in the order of their names, and the last one
- * should see what the others have made of a row.
+ * checks the rows of INSERT (check_insert.c).  A statement on a parent table fires only
+ * the row triggers of this table.  Triggers fire in the order of their names.  The name of
+ * the check begins with "zz", so that the check comes after other triggers that change a
+ * row.
  */
 void
 pges_create_protecting_triggers(const char *table)

@@ -2,24 +2,24 @@
  * statement.c
  *		The cache of saved plans: one for each statement, scope and store.
  *
- * The cache works like that of ri_triggers.c.  A plan is found by its key, and used
- * while SPI reports it valid.  Otherwise a new plan is made from the present name of
- * the store.  A relcache invalidation of the store (any ALTER, RENAME, new index) makes
- * its plans invalid, as does a change of pg_namespace.  An invalidation of the archive
- * does the same to the plans of statements that use the archive.
+ * The cache works like that of ri_triggers.c.  A plan is found by its key, and used while
+ * SPI reports it as valid.  Otherwise a new plan is made from the present name of the
+ * store.  A relcache invalidation of the store (any ALTER, RENAME, new index) makes its
+ * plans invalid, as does a change of pg_namespace.  An invalidation of the archive does
+ * the same to the plans of statements that use the archive.
  *
  * All plans are generic, and made as soon as they are prepared, with sequential scans,
  * bitmap scans and full sorts off.  A plan made while the store is empty must still be
- * right when the store holds millions of events.  Every statement that runs here has an
- * index that returns its rows in order or nearly so.  JIT is off because the cost of a
- * disabled node would switch it on.  Only a statement with "custom" is planned for each
+ * efficient when the store has millions of events.  For every statement that runs here, an
+ * index returns the rows in order or nearly in order.  JIT is off because the cost of a
+ * disabled node would enable JIT.  Only a statement with "custom" is planned for each
  * execution.
  *
- * If another search_path, role or the like is in force, PostgreSQL's own cache plans
- * again before it executes, under the settings of the session.  So this file checks for
- * that case first, and then plans ahead once more.  If something changes between this
- * check and the execution, PostgreSQL still plans by itself.  The numbers of the plans
- * then differ, and the next call makes a new plan.  In a session with plan_cache_mode =
+ * If for example search_path or the role has changed, PostgreSQL's plan cache makes a new
+ * plan before the execution, under the settings of the session.  So this file checks for
+ * such changes first, and makes the plan itself.  If something changes between this check
+ * and the execution, PostgreSQL still makes a plan.  The generations of the plans then
+ * differ, and the next call makes a new plan.  In a session with plan_cache_mode =
  * force_custom_plan, each execution is planned under the settings of the session.
  */
 #include "postgres.h"
@@ -121,9 +121,9 @@ generation_of(SPIPlanPtr plan)
 
 /*
  * Return whether the relation that a statement names is the store or its archive.  That
- * relation is the first dependency of the plan; relations that a view or a rule adds
- * come later.  A view that has taken the name, and reads the store, would bring in
- * functions of its owner.
+ * relation is the first dependency of the plan; relations that a view or a rule adds come
+ * later.  A view that now has the name, and reads the store, could call functions of its
+ * owner.
  */
 static bool
 names_table_of(const CachedPlanSource *source, const PgesStore *store)
@@ -172,9 +172,9 @@ check_schema(Oid relid)
 }
 
 /*
- * Return the qualified name of a table of a store.  Raise an error if an archive was
- * dropped.  The name is looked up each time: while the caller waited for a lock, the
- * schema may have been renamed.  No lock has kept an archive from being dropped.
+ * Return the qualified name of a table of a store.  The name is looked up each time: the
+ * schema may have been renamed while the caller waited for a lock.  Raise an error if an
+ * archive was dropped, which can happen before the archive is locked.
  */
 static char *
 present_name(const PgesStore *store, Oid relid)
@@ -331,7 +331,7 @@ is_good(const PlanEntry *entry)
 		(entry->key.statement->custom || generation_of(entry->plan) == entry->generation);
 }
 
-/* Return the plan of a statement on a store.  The caller must execute it at once. */
+/* Return the plan of a statement on a store.  The caller must execute the plan at once. */
 static SPIPlanPtr
 find_plan(const PgesStore *store, PgesScope scope, const PgesStatement *statement)
 {
@@ -368,8 +368,8 @@ make_params(const PgesStatement *statement, const Datum *values,
 
 /*
  * Run a plan that changes rows, under the latest snapshot, and return SPI's code.  If
- * another transaction has changed such a row after the snapshot, the statement waits
- * for it.  In REPEATABLE READ, a serialization failure follows.
+ * another transaction changes such a row after the snapshot was taken, the statement waits
+ * for that transaction, and in REPEATABLE READ raises a serialization failure.
  */
 static int
 execute_latest(SPIPlanPtr plan, const Datum *values)
@@ -384,8 +384,8 @@ execute_latest(SPIPlanPtr plan, const Datum *values)
  * Raise an error if the scope needs an archive that is missing, or that the user may
  * not read.
  *
- * PostgreSQL may parse the plan again meanwhile, if something has changed.  If a name
- * then denotes another table, an error undoes what the statement has done.
+ * If something has changed, PostgreSQL may parse the statement again before it executes
+ * the plan.  If a name then denotes another table, an error rolls the statement back.
  *
  * Code of the store's owner may run here, also while a plan is made: see
  * pges_act_as_owner().

@@ -1,6 +1,6 @@
 /*
  * table.h
- *		Door of the room "table": the way to the rows of a store.
+ *		Door of the room "table": access to the rows of a store.
  *
  * The room runs statements and permitted changes on a store and its archive, and locks
  * aggregates.  Rooms append, read, subscription, delivery, archive, erase, transfer and
@@ -31,7 +31,7 @@ typedef enum PgesScope
 } PgesScope;
 
 /*
- * A statement on a store.  In its text, %1$s stands for the table, or the union, that
+ * A statement on a store.  In its text, %1$s is replaced by the table, or the union, that
  * the scope names.  All other names, also those of operators, must be qualified:
  * PostgreSQL parses a saved plan again under the search_path of the caller.
  */

@@ -2,9 +2,9 @@
  * tombstone.c
  *		The tombstone: the JSON in place of the data and metadata of an erased event.
  *
- * An application may store such JSON itself.  The tombstone in both columns is taken for an
- * erasure.  If redact_event() was given data, the tombstone is in the metadata only, and
- * the record of the call tells such an event from one of an application.
+ * An application may store such JSON itself.  An event with the tombstone in both columns
+ * counts as erased.  If redact_event() was called with new data, only the metadata is the
+ * tombstone.  Such an event counts as erased if the call was recorded.
  */
 #include "postgres.h"
 
@@ -60,8 +60,8 @@ tombstone_size(void)
 }
 
 /*
- * Return whether a value of type jsonb is the tombstone.  Any other size rules it out
- * without reading the value, which may be long and stored out of line.
+ * Return whether a value of type jsonb is the tombstone.  A value of another size is not
+ * read: it may be long and stored out of line.
  */
 bool
 pges_is_tombstone(Datum json)
