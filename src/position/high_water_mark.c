@@ -20,18 +20,18 @@
  * acquired it.  At v the sequence had assigned the positions below n and no others.  T
  * holds the guard until it has left the proc array.
  *
- * - While T is open, W < n in every session.  If W was found from an H of before v, W
- *   is at most that H, which is at most n - 1.  For a later H >= n, R2 looks at n,
- *   because W + 1 <= n, and finds the guard of T.
+ * - While T is open, W < n in every session.  If W was found from an H that was read
+ *   before v, W is at most that H, which is at most n - 1.  For a later H >= n, R2 checks
+ *   n, because W + 1 <= n, and finds the guard of T.
  * - So when a session moves W to or past p, a position of T, T has ended.  If T
  *   committed, its rows are visible from R4 on.  A transaction that is still to begin
  *   cannot get p: the sequence has passed p (R1).
  *
- * The W from which a session starts does not matter: all sessions that do R1 to R3 at
- * the same time find the same mark.  If a session has found W, every guard that is held
- * then or acquired later is above W.  So any session that looks afterwards, also for
- * the first time, finds W or more.  Therefore every session can read the events up to W
- * as soon as W is announced.
+ * The W from which a session starts does not matter: all sessions that do R1 to R3 at the
+ * same time find the same mark.  If a session has found W, every guard that is held then
+ * or acquired later is above W.  So any session that does R1 to R3 afterwards, also for
+ * the first time, finds W or a higher mark.  Therefore every session can read the events
+ * up to W as soon as W is announced.
  *
  * Only the order R1, R2, R4 matters.  The page of the sequence, the lock table and the
  * proc array are read under lightweight locks, which are full barriers.  A statement
@@ -40,12 +40,12 @@
  *
  * A session that is far behind starts at the watermark, which is a W that another
  * session has found.  If the session is still far behind, it reads the whole lock table
- * instead of asking for each position.
+ * instead of checking the guard of each position.
  *
- * The tag of a guard has the lower 32 bits of the position.  They are taken for the
- * lowest position above W that has these bits.  No guard is at or below W, so this is
- * right with two exceptions: a transaction that is open over 2^32 positions, and a
- * session that starts at 0, without a watermark, in a store with so many positions.
+ * The tag of a guard has the lower 32 bits of the position.  A reader interprets these
+ * bits as the lowest position above W that has them.  No guard is at or below W, so the
+ * position is right with two exceptions: a transaction that is open over 2^32 positions,
+ * and a session that starts at 0, without a watermark, in a store with so many positions.
  * Then W is too low, never too high.
  *
  * GetLockConflicts() omits the caller.  So the mark that a transaction finds after it
@@ -93,11 +93,11 @@ is_guarded(Oid sequence, uint64 position)
 }
 
 /*
- * Return the lowest position from "first" to "last" whose guard another session holds,
- * or last + 1 if there is none (the type has room for that after the greatest
- * position).  The function reads the whole lock table once, and confirms what it finds.
- * As in is_guarded(), a transaction that has left the proc array and still holds its
- * locks does not count.
+ * Return the lowest position from "first" to "last" whose guard another session holds, or
+ * last + 1 if there is none (uint64 has a value after the greatest position).  The
+ * function reads the whole lock table once, and checks each guard that it finds with
+ * is_guarded().  So a transaction that has left the proc array and still holds its locks
+ * does not count.
  */
 static uint64
 lowest_guarded(Oid sequence, uint64 first, uint64 last)
@@ -125,8 +125,8 @@ lowest_guarded(Oid sequence, uint64 first, uint64 last)
 }
 
 /*
- * Return the same as lowest_guarded(), by the cheaper way.  The first position is
- * checked first: if an earlier look was stopped by a guard, it was the guard of this
+ * Return the same as lowest_guarded(), by the cheaper of two methods.  The first position
+ * is checked first: if a guard stopped an earlier search, it was the guard of this
  * position.
  */
 static uint64
@@ -139,7 +139,7 @@ first_guarded(Oid sequence, uint64 first, uint64 last)
 	return first;
 }
 
-/* Return whether a transaction of this database holds a guard, so may commit events. */
+/* Return whether a transaction of this database holds a guard, and so may commit events. */
 bool
 pges_is_anything_guarded(void)
 {
@@ -175,8 +175,8 @@ starting_mark(Oid store, int64 known, int64 last)
 }
 
 /*
- * Return the high-water mark of a store, as found from the guards: R1 to R3.  Call this
- * only on the server, and in the database, that assigns the positions.
+ * Find the high-water mark of a store from the guards: R1 to R3.  This must be called on
+ * the server, and in the database, that assigns the positions.
  */
 int64
 pges_probe_mark(Oid store, Oid sequence)
@@ -196,7 +196,7 @@ pges_probe_mark(Oid store, Oid sequence)
 	return mark;
 }
 
-/* Return whether a subscription brings the events of a store. */
+/* Return whether a subscription of logical replication contains a store. */
 bool
 pges_is_subscribed(Oid store)
 {
@@ -209,9 +209,9 @@ pges_is_subscribed(Oid store)
 }
 
 /*
- * Raise an error unless a subscription to a store can carry its watermark.  The
- * subscription must contain the table of watermarks, and carry the names of stores: the
- * OIDs of stores differ here.
+ * Raise an error unless a subscription to a store can replicate its watermark.  The
+ * subscription must contain table eventstore.watermarks.  It must not be in binary format,
+ * which sends the OIDs of stores: a store has another OID here.
  */
 static void
 check_subscription(const PgesStore *store, Oid subscription, char watermarks)
@@ -243,7 +243,7 @@ check_subscription(const PgesStore *store, Oid subscription, char watermarks)
 /*
  * Return whether the first copies of a subscribed store and of the watermarks are done.
  * Before that, a watermark may arrive earlier than the events that it covers.  Raise an
- * error if a subscription cannot carry the watermark.
+ * error if a subscription cannot replicate the watermark.
  */
 static bool
 is_copied(const PgesStore *store)
@@ -269,7 +269,7 @@ is_copied(const PgesStore *store)
 }
 
 /*
- * Return whether this session has not yet looked for the mark of a store.  Return false
+ * Return whether this session has not yet searched for the mark of a store.  Return false
  * if the mark is a watermark, or if the transaction has appended to the store.
  */
 bool

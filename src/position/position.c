@@ -43,9 +43,9 @@
  * The resource owner of the lock is that of the top transaction.  ROLLBACK TO SAVEPOINT
  * must not release the lock: positions taken later in the transaction rely on it.
  *
- * The allocator is the default of column "position".  So a plain INSERT or COPY is as
- * safe as the append functions.  The trigger of the store on INSERT asks whether the
- * position of a row came from there (pges_claim_position()).
+ * The allocator is the default of column "position".  So a plain INSERT or COPY is as safe
+ * as the append functions.  The INSERT trigger of the store checks whether the default has
+ * assigned the position of a row (pges_claim_position()).
  */
 #include "postgres.h"
 
@@ -77,13 +77,13 @@ typedef struct NestedPosition
 } NestedPosition;
 
 /*
- * How many positions of next_position() are remembered until rows claim them.  INSERT and
- * COPY get the position of a row, and then insert it; the triggers of the row may insert
- * others.
+ * The maximum number of positions of next_position() that wait for a row to claim them.
+ * INSERT and COPY take the position of a row before its triggers fire, and these triggers
+ * may insert further rows.
  */
 #define MAX_UNCLAIMED 16
 
-/* What this backend knows of a store's sequence, and has taken from it. */
+/* The state of this backend for a store's sequence. */
 typedef struct SequenceEntry
 {
 	Oid			sequence;		/* hash key */
@@ -94,9 +94,9 @@ typedef struct SequenceEntry
 	PgesAppended appended;		/* of the transaction guarded_in */
 	NestedPosition *nested;		/* last positions of its subtransactions, in
 								 * TopTransactionContext */
-	int64		unclaimed[MAX_UNCLAIMED];	/* positions that next_position()
-											 * has returned to it, the last
-											 * one last */
+	int64		unclaimed[MAX_UNCLAIMED];	/* positions of next_position()
+											 * that no row has claimed, in the
+											 * order of the calls */
 	int			nunclaimed;
 } SequenceEntry;
 
@@ -253,7 +253,7 @@ pges_holds_guard(Oid sequence)
 	return sequence_entry(sequence)->guarded_in == pges_current_lxid_compat();
 }
 
-/* Return where high_water_mark.c keeps the mark that it knows: -1 before the first look. */
+/* Return the address of the known mark, for high_water_mark.c: -1 before the first look. */
 int64 *
 pges_known_mark(Oid sequence)
 {
@@ -330,7 +330,7 @@ pges_allocate_positions(const PgesStore *store, int64 *positions, int n)
 	}
 }
 
-/* Remember a position that next_position() returns; forget the oldest if there are many. */
+/* Add a position to the unclaimed ones; if the list is full, remove the oldest. */
 static void
 note_unclaimed(SequenceEntry *entry, int64 position)
 {
@@ -341,8 +341,8 @@ note_unclaimed(SequenceEntry *entry, int64 position)
 }
 
 /*
- * Return whether the current transaction got a position from next_position(), and has not
- * claimed it before: a position serves for one row.
+ * Claim a position for a row.  Return false unless next_position() has returned the
+ * position to the current transaction, and no other row has claimed it.
  */
 bool
 pges_claim_position(const PgesStore *store, int64 position)

@@ -1,8 +1,8 @@
 /*
  * watermark.c
  *		The watermarks: rows of table eventstore.watermarks.  The watermark of a store
- *		says how far standbys and subscribers may read the store, and what the
- *		notifier has announced.
+ *		limits how far standbys and subscribers read the store, and records the mark
+ *		that the notifier has announced.
  */
 #include "postgres.h"
 
@@ -48,9 +48,9 @@ pges_watermarks_table(bool missing_ok)
 }
 
 /*
- * Return a copy of the row of a store as of now, or NULL if there is none.  Raise an
- * error if the table has no primary key.  The index is scanned backwards: if a long
- * snapshot keeps many dead versions of the row, the newest version is at the end.
+ * Return a copy of the row of a store as of now, or NULL if there is none.  Raise an error
+ * if the table has no primary key.  The index is scanned backwards: if an old snapshot
+ * keeps many dead versions of the row, the newest version is the last one.
  */
 static HeapTuple
 find_watermark(Relation rel, Oid store)
@@ -80,9 +80,8 @@ find_watermark(Relation rel, Oid store)
 
 /*
  * Read the watermark of a store as of now; return false if there is none.  If "wait" is
- * false, return false also if another session has locked the table.  A store that is
- * not logged has no watermark, as its sequence would start again below it after a
- * crash.
+ * false, return false also if another session has locked the table.  An unlogged store has
+ * no watermark, because after a crash its sequence would start again below the watermark.
  */
 bool
 pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
@@ -160,13 +159,13 @@ store_watermark(Oid store, const PgesWatermark *present, int64 mark, int64 last,
 }
 
 /*
- * Write the watermark of a store, as the owner of the table, unless it is as high
- * already.  SPI must be connected.  Return whether the watermark is up to date.  If
- * another transaction is writing the row, PGES_BY_HAND waits and PGES_BY_NOTIFIER
- * returns false.  A lock detects that, also for a row that is not visible yet.  The
- * notifier names the row version that it has found, so that it need not read dead ones.
- * A watermark above the last position is wrong, because the sequence was set back, and
- * is replaced.
+ * Write the watermark of a store, as the owner of the table, unless the row is up to date.
+ * SPI must be connected.  Return whether the row is up to date then.  The writer holds an
+ * advisory lock on the watermark, which also covers a row that is not visible yet.  If
+ * another transaction holds the lock, PGES_BY_HAND waits and PGES_BY_NOTIFIER returns
+ * false.  The statement of the notifier uses the tid of the row, so that it reads no dead
+ * versions.  If the sequence was set back, a watermark above the last position is
+ * replaced.
  */
 bool
 pges_write_watermark(Oid store, Oid sequence, int64 mark, PgesWatermarkWriter writer)
