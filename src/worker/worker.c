@@ -1,7 +1,7 @@
 /*
  * worker.c
- *		Starts and wakes background workers that exist only while there is work for
- *		them.  The protocol and its proof are described here and nowhere else.
+ *		Starts and wakes background workers that run only while there is work for them.
+ *		The protocol and its proof are described only here.
  *
  * The extension has no shared memory of its own.  So the protocol uses locks of the
  * lock table, which are found by their tags, and a row of a table (worker_status.c).
@@ -11,12 +11,12 @@
  *
  * A worker does:
  *
- *	W1	look once for work, without doing it, so that a worker that cannot work ends
+ *	W1	check once for work, without doing it, so that a worker that cannot work ends
  *		here
  *	W2	acquire the lease; if another worker holds it: end
- *	W3	work, until there has been nothing to do for a while
+ *	W3	work, until there has been nothing to do for LINGER_MS (notifier.c)
  *	W4	release the lease
- *	W5	look whether any session holds a guard, or there is work; if not: end
+ *	W5	check whether any session holds a guard, or there is work; if not: end
  *	W6	acquire the lease again and go to W3; if another worker holds it: end
  *
  * A transaction that has appended does, before it commits and while it holds its guard
@@ -25,31 +25,31 @@
  *	S1	if any worker holds the lease: go to S6
  *	S2	acquire the start lock; if another session holds it: notify itself, end
  *	S3	if any worker holds the lease now: release the start lock, go to S6
- *	S4	if the row says that no worker is to be started yet: release the start lock,
- *		notify itself, end
+ *	S4	if the next start in the row is in the future: release the start lock, notify
+ *		itself, end
  *	S5	start a worker, and wait until a worker holds the lease, for two seconds at
  *		most; if that fails: write the row, log the failure, notify itself, end
  *	S6	commit, then wake the worker
  *
  * "Notify itself" means that the transaction sends the notification at commit.
  *
- * No append remains without a notification.  Either the transaction notifies itself, or
- * a worker has held the lease after the transaction acquired its guard (S1, S3 or S5).
- * That worker ends only after it has released the lease (W4) and has then looked again
- * (W5).  At that time the transaction still holds its guard, or it has ended and the
- * worker finds its events: the worker does not end.  If the worker cannot acquire the
- * lease again (W6), another worker has acquired the lease after the guard, and this
- * argument applies to that worker.  For a worker that is terminated, a successor is
- * started (notifier.c).  A worker that gives up after errors writes the row first.
+ * Every append is announced.  Either the transaction notifies itself, or a worker has held
+ * the lease after the transaction acquired its guard (S1, S3 or S5).  That worker ends
+ * only after it has released the lease (W4) and has then checked again (W5).  At that time
+ * the transaction still holds its guard, or it has ended and the worker finds its events:
+ * the worker does not end.  If the worker cannot acquire the lease again (W6), another
+ * worker has acquired the lease after the guard, and this argument applies to that worker.
+ * For a worker that is terminated, a successor is started (notifier.c).  A worker that
+ * gives up after errors writes the row before it ends.
  *
- * A session that fails to start a worker keeps the start lock until its transaction
- * ends.  So the next session that acquires the lock sees the row.  The row makes the
- * pauses between tries grow for all sessions alike: from one second, doubled with each
- * failure, to five minutes.  A worker resets the row when it works.
+ * A session that fails to start a worker keeps the start lock until its transaction ends.
+ * So the next session that acquires the lock sees the row.  The row sets the pause before
+ * the next start for all sessions: one second after the first failure, doubled with each
+ * further failure, five minutes at most.  A worker that has started resets the row.
  *
- * A wake is a hint, and may be lost when one worker ends and another starts.  A worker
- * that has nothing to do therefore looks again after one millisecond, then two, and so
- * on, until it has waited for about a second.
+ * A wake is a hint, and may be lost when one worker ends and another starts.  Therefore a
+ * worker that has nothing to do checks again after one millisecond, then after two, and so
+ * on, until it ends.
  */
 #include "postgres.h"
 
@@ -148,9 +148,9 @@ pges_wake_worker(const PgesWorker *worker)
 }
 
 /*
- * Set the library of a worker to the file that this session has loaded, if its name
- * fits.  By the name alone, the server may find another library or none: a worker does
- * not have the settings of the session.
+ * Set the library of a worker to the path of the file that this session has loaded, if the
+ * path fits.  By the name of the library alone, the worker could load another file or
+ * none, because it does not have the settings of this session.
  */
 static void
 set_library(BackgroundWorker *worker)
@@ -164,7 +164,7 @@ set_library(BackgroundWorker *worker)
 		strlcpy(worker->bgw_library_name, "$libdir/pg_eventstore", sizeof(worker->bgw_library_name));
 }
 
-/* Have the postmaster start a worker; return false if no worker slot is free. */
+/* Request a worker from the postmaster; return false if no worker slot is free. */
 bool
 pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
 					 BackgroundWorkerHandle **handle)
@@ -233,9 +233,9 @@ unlock_start(const PgesWorker *worker)
 }
 
 /*
- * Wait until a worker holds the lease and return NULL, or return the failure.  The
- * state of the started worker is read before the lease.  A worker that has ended
- * because another worker holds the lease is no failure.
+ * Wait until a worker holds the lease and return NULL, or return the failure.  The state
+ * of the started worker is read before the lease.  So if the started worker has ended
+ * because another worker holds the lease, that is not a failure.
  */
 static const Failure *
 wait_until_ready(const PgesWorker *worker, BackgroundWorkerHandle *handle, bool is_needed)
@@ -324,11 +324,11 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 }
 
 /*
- * Make sure that a worker runs: S1 to S5.  Requires that the caller holds what the
- * worker looks for before it ends.  Return false if no worker can run; the caller must
- * then do the work itself.  With PGES_REQUIRE_AND_WRITE, a failure is recorded for
- * other sessions, too.  With PGES_REQUIRE, the caller cannot do the work itself, so the
- * function waits for another session that is starting a worker.
+ * Start a worker unless one runs: S1 to S5.  Requires that the caller holds a guard, or
+ * that there is work, so that the worker does not end (W5).  Return false if no worker can
+ * run; the caller must then do the work itself.  With PGES_REQUIRE_AND_WRITE, a failure is
+ * recorded for other sessions, too.  With PGES_REQUIRE, the caller cannot do the work
+ * itself, so the function waits for another session that is starting a worker.
  */
 bool
 pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)

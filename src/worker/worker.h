@@ -17,8 +17,8 @@
 #include "base/own_object.h"
 
 /*
- * A kind of worker, and what this session knows of it.  At most one worker of a kind
- * works in a database.
+ * A kind of worker, and the last worker that this session has found.  At most one worker
+ * of a kind works in a database.
  */
 typedef struct PgesWorker
 {

@@ -4,7 +4,8 @@
  *
  * The table has one row.  Only a transaction that holds the start lock of the worker
  * writes (worker.c), so two transactions never change the row at the same time.  The row
- * is written like one of a catalog: no trigger fires, and no privilege is needed.
+ * is written in the same way as a row of a catalog: no trigger fires, and no privilege is
+ * checked.
  *
  * A transaction that appends reads and writes the row while it commits.  So no function
  * here waits for a lock, or raises an error because of the state of the table.
@@ -65,10 +66,10 @@ read_row(HeapTuple tuple, TupleDesc desc, PgesWorkerStatus *status)
 }
 
 /*
- * Return a copy of the row as of now, or NULL if it is missing.  Serializable
- * transactions read the row when they commit, and must not conflict about it.  Under an
- * MVCC snapshot they would acquire predicate locks, so the snapshot is SnapshotSelf.
- * A heap may be read and changed only while some snapshot is held: by the callers.
+ * Return a copy of the row as of now, or NULL if it is missing.  Serializable transactions
+ * read the row when they commit, and must not conflict because of it.  An MVCC snapshot
+ * would acquire predicate locks, so SnapshotSelf is used.  The caller must hold a
+ * snapshot, which is required to access a heap.
  */
 static HeapTuple
 find_row(Relation rel)
@@ -81,8 +82,8 @@ find_row(Relation rel)
 }
 
 /*
- * Read the row; a missing row counts as one without failures.  Return false if the
- * table is locked or is not as expected.
+ * Read the row; a missing row counts as a row without failures.  Return false if the table
+ * is locked or has another definition.
  */
 bool
 pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status)
@@ -133,9 +134,9 @@ has_only_key(Relation rel)
 }
 
 /*
- * Write the row.  Return false if the table is locked, is not as expected, or has an
- * index of another's, which could run code here.  The caller must hold the start lock
- * until its transaction ends.
+ * Write the row.  Return false if the table is locked, has another definition, or has a
+ * further index, which could run code of another role.  The caller must hold the start
+ * lock until its transaction ends.
  */
 bool
 pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status)
