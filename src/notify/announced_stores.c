@@ -29,19 +29,19 @@
 #include "notify/notifier.h"
 #include "position/position.h"
 
-#define LIST_MS 100				/* least time between reads for other DDL */
+#define LIST_MS 100				/* minimum time between reads for other DDL */
 
 /* The announced stores.  Lives as long as the worker. */
 HTAB	   *pges_announced_stores = NULL;
 
-/* Whether the catalog may, or does, differ from the list; when the list was read. */
+/* Whether the list may, or does, differ from the catalog; the time of the last read. */
 static bool stores_may_differ = true;
 static bool stores_differ = true;
 static TimestampTz listed_at = 0;
 
 /*
- * Mark all listed stores as changed; other stores may have been created.  As a syscache
- * callback: a schema may have a new name.
+ * Syscache callback: a schema may have a new name.  Mark all listed stores as changed.
+ * Also called if any table may have changed: then new stores may exist.
  */
 static void
 announced_names_changed(Datum arg, int cacheid, uint32 hashvalue)
@@ -56,8 +56,8 @@ announced_names_changed(Datum arg, int cacheid, uint32 hashvalue)
 }
 
 /*
- * Relcache callback: mark a listed store as changed.  Any other table may be a new
- * store, but most new tables are no stores.
+ * Relcache callback: mark a listed store as changed.  Any other table may be a new store,
+ * but most are not, so they only set stores_may_differ.
  */
 static void
 announced_table_changed(Datum arg, Oid relid)
@@ -75,7 +75,7 @@ announced_table_changed(Datum arg, Oid relid)
 		stores_differ = store->differs = true;
 }
 
-/* Create the list and register the callbacks, once in the life of the worker. */
+/* Create the list and register the callbacks, once in each worker process. */
 void
 pges_announced_stores_init(void)
 {
@@ -84,7 +84,7 @@ pges_announced_stores_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_names_changed, (Datum) 0);
 }
 
-/* Return whether a relation is a sequence of a table, and can be read from here. */
+/* Return whether a relation is a sequence of a table, and not a temporary one. */
 bool
 pges_is_sequence_of(Oid sequence, Oid relid)
 {
@@ -161,8 +161,8 @@ tables_with_trigger(void)
 
 /*
  * Read the list again from the catalog.  A table that another session has locked is
- * skipped and keeps its entry.  If that entry is missing or may be outdated, the next
- * look tries again.
+ * skipped and keeps its entry.  If the entry is missing or may be outdated, the next look
+ * reads the list again.
  */
 static void
 list_stores(void)
@@ -210,9 +210,9 @@ list_stores(void)
 }
 
 /*
- * Read the list again if needed.  If the table of watermarks is missing, the extension
- * is gone, and nothing is done.  Return false if that table is locked, or if the list
- * still may differ from the catalog: then the list is to be read again soon.
+ * Read the list again if needed.  If the table of watermarks is missing, the extension was
+ * dropped, and nothing is done.  Return false if the table is locked, or if the list may
+ * still differ from the catalog.  The caller must then soon call the function again.
  */
 bool
 pges_refresh_announced_stores(void)
@@ -230,7 +230,7 @@ pges_refresh_announced_stores(void)
 	return !stores_may_differ;
 }
 
-/* Have the list read again by the next pges_refresh_announced_stores(). */
+/* Make the next pges_refresh_announced_stores() read the list again. */
 void
 pges_list_stores_anew(void)
 {

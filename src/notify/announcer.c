@@ -5,15 +5,14 @@
  * Events are announced in one transaction, and watermarks are written in a second one,
  * so that writing never delays an announcement.
  *
- * A look is one pass over all stores, whichever of them a transaction has appended to.
- * So a look costs little for a store with nothing new: a store whose sequence has not
- * moved since the last look, and for which that look left nothing to do.
+ * A look is one pass over all stores, because a wake does not name the store with new
+ * events.  A look skips a store whose sequence has not advanced since the last look, if
+ * that look left nothing to do for the store.
  *
- * The announcer works without the rights of a user.  Catalogs, sequences and an index
- * are read here, not by a query.  The watermarks are written as the owner of their
- * table (watermark.c).  Any user may create a table that looks like a store.  So each
- * store is checked, and an error about one store does not prevent the announcement of
- * the others.
+ * The announcer must run no code of a user.  So it reads catalogs, sequences and an index
+ * directly, not by a query.  It writes the watermarks as the owner of their table
+ * (watermark.c).  Any user may create a table that looks like a store.  So each store is
+ * checked, and an error about one store does not prevent the announcement of the others.
  */
 #include "postgres.h"
 
@@ -35,23 +34,23 @@
 #include "notify/notify.h"
 #include "position/position.h"
 
-#define WATERMARK_MS 100		/* least, between two writes of a watermark */
-#define PAUSE_MS 10000			/* pause of what caused an error */
-#define MAX_STORE_FAILURES 5	/* in a row, before a store is given up */
+#define WATERMARK_MS 100		/* minimum between two writes of a watermark */
+#define PAUSE_MS 10000			/* first pause after an error */
+#define MAX_STORE_FAILURES 5	/* in a row, then a store is skipped */
 #define MAX_FAILURES 10			/* in a row, before the notifier gives up */
 
-/* The store that is being announced, if any, for the error handler, which resets it. */
+/* The store that is being announced, or NULL.  The error handler resets it. */
 static PgesAnnouncedStore *current_store = NULL;
 
 /* After an error, no watermark is written before this time. */
 static TimestampTz no_records_until = 0;
 
-/* How many looks in a row have failed because of something else than one store. */
+/* The number of looks in a row that have failed for another reason than a store. */
 static int	failures = 0;
 
 /*
- * What is still to be written to the status of the notifier: the last error (empty for
- * none), and at the beginning that the notifier works.
+ * Still to be written to the status of the notifier: the last error (empty for none), and
+ * whether this notifier has to report its start.
  */
 static char last_error[PGES_MAX_ERROR] = "";
 static bool reports_start = true;
@@ -65,10 +64,10 @@ typedef enum Found
 } Found;
 
 /*
- * Return whether there is an event to announce, above the last announced mark:
- * positions that were rolled back move the mark, too.  The index is read under the
- * latest snapshot.  Without an index, return AN_EVENT, as there may be one.  If the
- * index is locked, return NOT_KNOWN instead of waiting.
+ * Return whether there is an event above the last announced mark.  A higher mark does not
+ * imply an event, because positions that were rolled back also move the mark.  The index
+ * is read under the latest snapshot.  Without an index, return AN_EVENT, because there may
+ * be an event.  If the index is locked, return NOT_KNOWN instead of waiting.
  */
 static Found
 look_for_event(const PgesAnnouncedStore *store, int64 mark)
@@ -105,9 +104,9 @@ look_for_event(const PgesAnnouncedStore *store, int64 mark)
 }
 
 /*
- * Lock a store and its sequence, and set *is_proper to whether they still belong
- * together and no subscription brings events.  Return false if another session has
- * locked one of them.
+ * Lock a store and its sequence.  Set *is_proper to whether the store still owns the
+ * sequence and is in no subscription.  Return false if another session has locked one of
+ * the two.
  */
 static bool
 lock_store(const PgesAnnouncedStore *store, bool *is_proper)
@@ -124,7 +123,7 @@ lock_store(const PgesAnnouncedStore *store, bool *is_proper)
 	return true;
 }
 
-/* Release the locks of lock_store(): very many of them would fill the lock table. */
+/* Release the locks of lock_store(), so that many stores do not fill the lock table. */
 static void
 unlock_store(const PgesAnnouncedStore *store)
 {
@@ -143,8 +142,8 @@ is_idle(const PgesAnnouncedStore *store)
 }
 
 /*
- * Return whether a store is given up, as it has failed too often in a row.  Otherwise a
- * store that cannot be announced would keep the notifier running for ever.
+ * Return whether a store is given up because of MAX_STORE_FAILURES failures in a row.
+ * Otherwise a store that cannot be announced would keep the notifier running for ever.
  */
 static bool
 is_given_up(const PgesAnnouncedStore *store)
@@ -179,9 +178,9 @@ announce_new(PgesAnnouncedStore *store, PgesWorkLeft *left)
 }
 
 /*
- * Look at a store that may have new events.  If another session has locked its
- * relations, they are left for the next look.  If it has dropped them, the list of stores
- * will be read again.
+ * Look at a store that may have new events.  If another session has locked the table or
+ * the sequence, leave the store for the next look.  If they were dropped, the list of
+ * stores is read again.
  */
 static void
 announce_store(PgesAnnouncedStore *store, PgesWorkLeft *left)
@@ -235,7 +234,7 @@ announce_stores(PgesWorkLeft *left)
 	left->look_us = GetCurrentTimestamp() - start;
 }
 
-/* Remember what a transaction has announced or written, after its commit. */
+/* After a commit, set the marks that the transaction has announced or written. */
 static void
 keep_marks(void)
 {
@@ -372,10 +371,10 @@ report(PgesWorkLeft *left)
 }
 
 /*
- * After an error, pause what caused it: a store, for longer each time, or otherwise the
- * writing of watermarks.  The notifier keeps running meanwhile.  If the error is only
- * that another session has held a lock for long, it is not kept for the status, and is
- * no failure of the notifier.
+ * After an error about a store, pause the store, twice as long after each failure.  After
+ * any other error, pause the writing of watermarks.  The notifier keeps running meanwhile.
+ * A lock timeout is not written to the status, and does not count as a failure of the
+ * notifier.
  */
 static void
 pause_after_error(const ErrorData *error)
@@ -403,7 +402,7 @@ pause_after_error(const ErrorData *error)
 	pges_list_stores_anew();
 }
 
-/* Handle an error that was caught: log it, and go on without what caused it. */
+/* Handle a caught error: log the error, roll back, and pause what caused the error. */
 static void
 recover(MemoryContext context, PgesWorkLeft *left)
 {
@@ -422,11 +421,11 @@ recover(MemoryContext context, PgesWorkLeft *left)
 }
 
 /*
- * Announce the new events of all stores, write the watermarks that are due, and set
- * *left to what is left to do.  An error is logged.  An error about a store pauses that
- * store alone.  After any other error, the next look comes later.  After MAX_FAILURES
- * such errors in a row, the notifier gives up.  A store that another session has locked
- * is tried again at the next look.
+ * Announce the new events of all stores, write the watermarks that are due, and set *left
+ * to what is left to do.  An error is logged.  An error about a store pauses only that
+ * store.  After any other error, the next look is delayed.  After MAX_FAILURES such errors
+ * in a row, the notifier gives up.  A store that another session has locked is tried again
+ * at the next look.
  */
 void
 pges_announce_all(PgesWorkLeft *left)
@@ -459,8 +458,8 @@ pges_announce_all(PgesWorkLeft *left)
 }
 
 /*
- * Return whether there is something to announce or to write, without doing it.  A store
- * that is paused after an error counts.  A store that is given up does not.
+ * Return whether there is something to announce or to write.  A store that is paused after
+ * an error counts.  A store that is given up does not.
  */
 bool
 pges_is_anything_owed(void)

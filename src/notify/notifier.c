@@ -3,15 +3,15 @@
  *		The notifier: a background worker that announces new events.
  *
  * NOTIFY acquires a lock at commit that all databases of the server share, and holds it
- * while the WAL is flushed.  So transactions that append do not notify.  They wake the
- * notifier after their commit, and the notifier sends one notification for each store
- * that has new events below its high-water mark (announcer.c).  The notifier also
- * writes the watermarks, up to which standbys and subscribers read.  It starts when it
- * is needed, and ends when it has had nothing to do for a second, so that DROP DATABASE
- * waits no longer than that.  The protocol is in worker.c.
+ * while the WAL is flushed.  So transactions that append do not notify, but wake the
+ * notifier after their commit.  The notifier sends one notification for each store that
+ * has new events below its high-water mark (announcer.c).  The notifier also
+ * writes the watermarks, up to which standbys and subscribers read.  The notifier is
+ * started when it is needed, and ends when it has had nothing to do for a second, so that
+ * DROP DATABASE waits at most one second.  The protocol is in worker.c.
  *
- * The transactions of the notifier do not wait for the disk.  Their WAL follows that of
- * the events that they announce.
+ * The notifier commits asynchronously.  In the WAL, its watermarks follow the events that
+ * they cover, so a crash does not lose such an event and keep the watermark.
  */
 #include "postgres.h"
 
@@ -33,18 +33,18 @@
 #include "position/position.h"
 
 #define LINGER_MS 1000			/* after which an idle notifier ends */
-#define MAX_PAUSE_MS 500		/* longest, between two looks without work */
+#define MAX_PAUSE_MS 500		/* maximum between two looks without work */
 #define SOON_MS 100				/* base of the rest after a failure */
 #define MAX_BACKOFF_MS 10000	/* longest rest after a failure */
 #define MAX_OPEN_WAIT_MS 100	/* longest wait for open appends or writes */
 #define CROWD 8					/* positions per look that make rests grow */
 #define MAX_REST_MS 16			/* between two looks, if the tick is shorter */
-#define REST_SHARE 4			/* least rest, as a multiple of the look */
+#define REST_SHARE 4			/* minimum rest, as a multiple of the look */
 
 /* Whether this process is asked to end, as by pg_terminate_backend(). */
 static volatile sig_atomic_t is_terminated = false;
 
-/* Whether the notifier ends by itself, with nothing left to do or to try. */
+/* Whether the notifier ends by itself, because it is idle or gives up. */
 static bool leaves_in_order = false;
 
 /* When the notifier acquired the lease. */
@@ -80,10 +80,10 @@ announce_interruptibly(PgesWorkLeft *left)
 }
 
 /*
- * Exit callback: start a successor for what may be left, unless the notifier ends in
- * order.  A notifier that is terminated, or ends by an error, does not.  If the
- * notifier has failed at once, it has no successor, which would fail, too.  A running
- * DROP DATABASE, recognized by its lock, prevents a successor, too.
+ * Exit callback: start a successor if the notifier is terminated or ends by an error,
+ * because there may be events left to announce.  If it fails in less than LINGER_MS, start
+ * none, because a successor would fail, too.  Start none either while DROP DATABASE holds
+ * its lock on the database.
  */
 static void
 replace_unless_in_order(int code, Datum arg)
@@ -184,11 +184,10 @@ wait_for_work(const PgesWorkLeft *left, int timeout)
 }
 
 /*
- * Return for how many milliseconds to rest after a look: the tick, and ever longer
- * while many positions are taken from look to look.  A commit that does not wait for
- * the disk wakes the WAL writer, which then hinders sessions that flush.  The rest also
- * grows with the duration of a look: with very many stores, looks must not occupy a
- * whole processor.
+ * Return for how many milliseconds to rest after a look: at least the tick.  While looks
+ * find CROWD or more new positions, the rest doubles up to MAX_REST_MS: an asynchronous
+ * commit wakes the WAL writer, which slows down sessions that flush.  The rest is at least
+ * REST_SHARE times the look, so that looks at many stores do not occupy a processor.
  */
 static int
 next_rest(int rest, const PgesWorkLeft *left)
@@ -229,7 +228,7 @@ wait_after_look(const PgesWorkLeft *left)
 	return TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), LINGER_MS);
 }
 
-/* Announce until there has been nothing to do for a while, or until asked to end. */
+/* Announce until there has been nothing to do for LINGER_MS, or until asked to end. */
 static void
 serve_until_idle(void)
 {
@@ -244,7 +243,7 @@ serve_until_idle(void)
 	}
 }
 
-/* Set what no configuration of the database may change for the notifier. */
+/* Set the settings that the notifier relies on, over those of the database. */
 static void
 fix_settings(void)
 {

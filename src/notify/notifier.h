@@ -17,7 +17,7 @@ typedef struct PgesAnnouncedStore
 {
 	Oid			relid;			/* hash key */
 	bool		listed;			/* found by the last read of the catalog */
-	bool		differs;		/* may have changed since it was read */
+	bool		differs;		/* may have changed since the last read */
 	Oid			sequence;
 	char		name[2 * (2 * NAMEDATALEN + 2)];	/* quoted */
 	char		channel[NAMEDATALEN];

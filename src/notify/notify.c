@@ -31,7 +31,7 @@ PgesWorker	pges_notifier = {
 	.status = &pges_notifier_status
 };
 
-/* What a transaction has to announce of a store. */
+/* An announcement of a store's events at the end of a transaction. */
 typedef struct Announcement
 {
 	PgesNotifications mode;
@@ -66,11 +66,11 @@ pges_notify(const char *channel, const char *store, int64 position)
 }
 
 /*
- * Return how to announce a store, by its settings at the end of the transaction.  The
- * mode is "off" if the table is gone.  After its append, the transaction may have
- * changed the mode or the channel, or renamed or dropped the table.  The description of
- * the store is used only if it is still valid.  Making a new one could raise an error,
- * so otherwise the options are read from the catalogs.
+ * Return how to announce a store, by its options at the end of the transaction: after the
+ * append, the transaction may have changed the mode or the channel, or renamed or dropped
+ * the table.  If the table was dropped, the mode is "off".  If the cached description is
+ * stale, the options are read from the catalogs, because building a new description could
+ * raise an error.
  */
 static Announcement *
 announcement_of(const PgesAppended *appended)
@@ -129,7 +129,7 @@ first_of_mode(const List *list, PgesNotifications mode)
 	return NULL;
 }
 
-/* Before commit: make sure that all appends are announced. */
+/* Before commit: start a notifier if needed, or send the notifications. */
 static void
 announce_appends(const PgesAppended *appended)
 {
@@ -169,9 +169,9 @@ check_prepare(const PgesAppended *appended)
 }
 
 /*
- * Transaction callback.  What may fail is done before the commit.  A transaction that
- * is rolled back may have held back the events of others, so it wakes the notifier,
- * too.
+ * Transaction callback.  Work that can raise an error is done before the commit.  A
+ * transaction that is rolled back also wakes the notifier, because its guard may have held
+ * back the mark below events of other transactions.
  */
 static void
 transaction_ends(XactEvent event, void *arg)
