@@ -22,10 +22,10 @@
  *		with a conflict uses up no position and leaves no dead row.
  *	5	Insert the events (insert.c).
  *
- * The unique indexes make the final decision.  A setting limits how many aggregates that
- * get events a transaction may lock, to protect the shared lock table.  So step 5 may meet
- * a duplicate key.  A clearer error replaces that error (append_error.c), which is never
- * suppressed.  So no subtransaction is needed.
+ * The unique indexes make the final decision.  To protect the shared lock table, a setting
+ * limits how many aggregates a transaction may lock to append to them.  So step 5 can fail
+ * with a duplicate key.  append_error.c replaces this error by a clearer one.  The error
+ * is never suppressed, so no subtransaction is needed.
  *
  * The unique indexes of the store do not cover the archive.  So steps 2 and 3 look up
  * versions and ids in both tables, under one snapshot.  For keys that only an index would
@@ -97,9 +97,9 @@ has_conflict(const PgesAggregate *aggregate)
 }
 
 /*
- * Return whether the events of a call may already be stored, judged by the first event of
- * an aggregate.  If the expected version matches, no events are stored at the versions
- * that follow it, and the unique index finds other duplicates.
+ * Return whether the events of a call may already be stored: true if the first event of an
+ * aggregate is stored and no version was expected.  If an expected version matches, no
+ * events are stored at later versions, and the unique index finds other duplicates.
  */
 static bool
 may_be_retry(const PgesStore *store, const PgesBatch *batch,
@@ -140,7 +140,7 @@ check_versions(const PgesStore *store, PgesBatch *batch)
 	return false;
 }
 
-/* Give an event the type of its aggregate, or vice versa; raise if the types differ. */
+/* Copy the type of an aggregate to its event, or vice versa; raise if the types differ. */
 static void
 check_type(PgesEvent *event, PgesAggregate *aggregate)
 {
@@ -184,7 +184,7 @@ assign_version(PgesEvent *event, PgesAggregate *aggregate)
 				 event->ordinal == 0 ? errhint("Leave out the version, and the store assigns it.") : 0));
 }
 
-/* Give an event the next version of its aggregate and its type; raise if it has others. */
+/* Assign the next version and the type of an aggregate to an event, or raise an error. */
 void
 pges_add_to_aggregate(PgesEvent *event, PgesAggregate *aggregate)
 {
@@ -192,7 +192,7 @@ pges_add_to_aggregate(PgesEvent *event, PgesAggregate *aggregate)
 	assign_version(event, aggregate);
 }
 
-/* Set what the call does not give for the events: types, versions, ids, times. */
+/* Set the types, versions, ids and times that the call leaves out. */
 static void
 complete_events(PgesBatch *batch)
 {
@@ -239,8 +239,8 @@ store_events(const PgesStore *store, PgesBatch *batch)
 
 /*
  * Append a batch, and set the ids, versions and positions of its events.  Either all
- * events are stored or none.  An import first removes the events from the batch that are
- * already stored.  All steps run with the rights of one role; see pges_act_as_owner().
+ * events are stored or none.  An import first removes the events that are already stored
+ * from the batch.  All steps run with the rights of one role; see pges_act_as_owner().
  */
 void
 pges_append_batch(const PgesStore *store, PgesBatch *batch, bool is_import)

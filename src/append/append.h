@@ -2,8 +2,8 @@
  * append.h
  *		Door of the room "append": appends a batch of events to a store.
  *
- * append_sql.c has the SQL functions that append.  The room "transfer" calls this door to
- * import events.  The head of append.c has the protocol of an append.
+ * The SQL functions that append are in append_sql.c.  The room "transfer" calls this door
+ * to import events.  The head of append.c describes the protocol of an append.
  */
 #ifndef PGES_APPEND_H
 #define PGES_APPEND_H

@@ -84,8 +84,8 @@ pges_report_archived(const PgesStore *store, const PgesAggregate *aggregate, int
 }
 
 /*
- * Raise the version conflict of an event whose version is taken.  Another event has the
- * version, or the event has no id by which to recognise it.
+ * Raise the version conflict of an event whose version is taken: another event has the
+ * version, or the event has no id to compare with the stored event.
  */
 void
 pges_report_taken(const PgesStore *store, const PgesEvent *event,
@@ -119,9 +119,9 @@ pges_report_duplicate(const PgesStore *store, const PgesEvent *event,
 }
 
 /*
- * Return the event that has a duplicate key if the error has no detail, because the user
- * may not read the key.  Return NULL if more than one event may have it.  An id that the
- * store has made is no duplicate.
+ * Return the event that has a duplicate key, for an error without detail: PostgreSQL omits
+ * the detail if the user may not read the key.  Return NULL if more than one event may
+ * have the key.  An id that the store has made is not a duplicate.
  */
 static const PgesEvent *
 find_only_event(const PgesBatch *batch, bool by_version)
@@ -143,9 +143,8 @@ find_only_event(const PgesBatch *batch, bool by_version)
 }
 
 /*
- * Return the event whose key the detail of a duplicate key error names, or NULL: a
- * trigger may have inserted the row with the key.  The key is the version of the event or
- * its id.
+ * Return the event whose version or id is the key in the detail of a duplicate key error.
+ * Return NULL if no event has the key, because a trigger has inserted the row.
  */
 static const PgesEvent *
 find_event(const PgesBatch *batch, const ErrorData *error, bool by_version)
@@ -172,7 +171,7 @@ find_event(const PgesBatch *batch, const ErrorData *error, bool by_version)
 	return NULL;
 }
 
-/* Raise the error that an event already has a position which the sequence returned. */
+/* Raise the error that a stored event has a position that the sequence returned. */
 static void
 report_position(const PgesStore *store, const ErrorData *error)
 {
@@ -189,9 +188,9 @@ report_position(const PgesStore *store, const ErrorData *error)
 }
 
 /*
- * Raise the error that the id of an event exists, as only the index shows.  Row security
- * is in force, and may hide the other event from the user.  The event is NULL if it is not
- * known which one it is.
+ * Raise the error that an event id exists, if only the unique index found it.  Row
+ * security is in force, and may hide the other event from the user.  "event" is NULL if it
+ * is unknown which event of the batch has the id.
  */
 static void
 report_secured_id(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
@@ -203,15 +202,15 @@ report_secured_id(const PgesStore *store, const PgesBatch *batch, const PgesEven
 			 errmsg("an event id of the call already exists in store %s", store->live.qualified_name),
 			 event ? errdetail("Key \"event_id\" of %s: An event with this id is stored elsewhere, was stored concurrently, or is hidden from the current role by row security.",
 							   pges_event_label(event)) :
-			 errdetail("Which of the %d events has it is unknown. The other event was stored concurrently, or row security hides it from the current role.",
+			 errdetail("It is unknown which of the %d events has the id. The other event was stored concurrently, or row security hides it from the current role.",
 					   batch->nevents),
 			 errhint("Give every event an id of its own. If this call repeats an earlier one, ask the owner of the store: its events may be hidden from the current role."),
 			 errstore(store)));
 }
 
 /*
- * Raise the version conflict that only the index shows.  A trigger of the owner that fires
- * before the row is inserted may have appended to the same aggregate.
+ * Raise a version conflict that only the unique index found.  A BEFORE INSERT trigger of
+ * the owner may have appended to the same aggregate.
  */
 static void
 report_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
@@ -236,9 +235,9 @@ report_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *
 }
 
 /*
- * Raise the version conflict that only the index shows.  Row security is in force, and may
- * hide the other event from the user; then no retry helps.  The event is NULL if it is not
- * known which one it is.
+ * Raise a version conflict that only the unique index found.  Row security is in force,
+ * and may hide the other event from the user; then every retry fails.  "event" is NULL if
+ * it is unknown which event of the batch has the version.
  */
 static void
 report_secured_version(const PgesStore *store, const PgesBatch *batch, const PgesEvent *event)
@@ -258,10 +257,10 @@ report_secured_version(const PgesStore *store, const PgesBatch *batch, const Pge
 }
 
 /*
- * Replace a duplicate key error: raise an error in terms of events.  Return if the key
- * belongs to something else, such as a further unique index; the caller then raises the
- * original error.  If "secured", row security is in force for the user, and hides the
- * detail of the error, too.
+ * Replace a duplicate key error: raise an error in terms of events.  If the key belongs to
+ * another table or to a further unique index, return; the caller then raises the original
+ * error.  If "secured", row security is in force for the user, and PostgreSQL omits the
+ * detail of the error.
  */
 void
 pges_report_unique_violation(const PgesStore *store, PgesBatch *batch,

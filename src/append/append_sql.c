@@ -28,7 +28,7 @@ typedef struct AppendContext
 	PgesBatch  *batch;			/* NULL before the events are counted */
 } AppendContext;
 
-/* Return what is being appended, for people: "event 2 of 3", "1 event", "events". */
+/* Return a text about the current events: "event 2 of 3", "1 event" or "events". */
 static const char *
 describe_events(const AppendContext *context)
 {
@@ -58,9 +58,9 @@ append_context(void *arg)
 }
 
 /*
- * Open a store for an append; the caller has locked the store for reading.  Raise an
- * error if the user may not insert, before any lock that other sessions may have to wait
- * for.  Then lock the store in the mode of the INSERT that follows.
+ * Open a store for an append; the caller has locked the store for reading.  Raise an error
+ * if the user may not insert, before any lock that can block other sessions.  Then lock
+ * the store in the mode of the INSERT that follows.
  */
 const PgesStore *
 pges_open_for_append(const PgesStore *store)
@@ -101,7 +101,7 @@ text_argument(FunctionCallInfo fcinfo, int arg)
 	return PG_ARGISNULL(arg) ? NULL : PG_GETARG_TEXT_PP(arg);
 }
 
-/* Assign a batch to one aggregate; an argument has the expected version or null. */
+/* Assign a batch to one aggregate; argument "arg" is the expected version or null. */
 static void
 expect_version(FunctionCallInfo fcinfo, int arg, PgesBatch *batch,
 			   text *aggregate_id)

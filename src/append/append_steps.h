@@ -1,6 +1,6 @@
 /*
  * append_steps.h
- *		The steps of an append, for this room alone.  append.c has their order.
+ *		The steps of an append, for this room alone.  append.c describes their order.
  */
 #ifndef PGES_APPEND_STEPS_H
 #define PGES_APPEND_STEPS_H

@@ -2,7 +2,7 @@
  * check_archive.c
  *		Checks that the archive has no event with the id or version of a new event.
  *
- * The head of append.c says why this check comes after the insert.
+ * The head of append.c explains why this check comes after the insert.
  */
 #include "postgres.h"
 

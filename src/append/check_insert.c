@@ -1,27 +1,28 @@
 /*
  * check_insert.c
- *		The trigger by which a store checks the rows of plain INSERT, COPY and MERGE.
+ *		The trigger that checks the rows of plain INSERT, COPY and MERGE.
  *
- * A row whose position comes from the store is a new event, whoever inserts it.  It goes
- * through the first steps of an append (append.c): its aggregate is locked, the version and
- * type of the aggregate are looked up and compared with those of the row, and a version or
- * type that the row leaves out is filled in.  The position was taken before the lock.  If
+ * A row whose position was assigned by the store is a new event, for every role.  The
+ * trigger does the first steps of an append (append.c).  It locks the aggregate, and looks
+ * up the version and type of the aggregate.  It compares them with those of the row, or
+ * fills them in if the row leaves them out.  The position was taken before the lock.  If
  * another session has appended to the aggregate meanwhile, the row gets another position,
  * because the positions of an aggregate have the order of its versions.
  *
- * A row that brings its position is a restored event, as from a dump.  Only the owner of the
- * store may restore events.  A dump brings the events of an aggregate in any order, some of
- * them perhaps to the archive.  So a restored event must only be an event by itself.  If the
- * store has an archive, no index covers both tables, so the trigger rejects an id, a position
- * or a version that the other table has, and locks out whoever moves or restores events to
- * that table at the same time.
+ * A row with any other position is a restored event, such as from a dump.  Only the owner
+ * of the store may restore events.  A dump contains the events of an aggregate in any
+ * order, and some of them may belong to the archive.  So a restored event is only checked
+ * by itself.  If the store has an archive, no index covers both tables.  Then the trigger
+ * rejects an id, a position or a version that is in the other table, and acquires a lock
+ * that conflicts with archiving and with restores to the other table.
  *
- * The rows of the append functions have been checked (pges_is_being_inserted()).  The
- * trigger does not fire for what logical replication brings.
+ * The rows of the append functions are not checked again (pges_is_being_inserted()).  The
+ * trigger does not fire for rows that logical replication applies.
  *
- * What a unique index rejects, or ON CONFLICT skips, is left to the index.  But no index
- * covers the archive.  If a store has one, the trigger rejects ids and versions that either
- * table has, also those of the store: an event can move while the index waits.
+ * Duplicate keys in one table are left to the unique index, so that ON CONFLICT works.
+ * But no index covers the archive.  If a store has an archive, the trigger rejects ids and
+ * versions that are in either table: an event can move to the archive while the index
+ * waits.
  */
 #include "postgres.h"
 
@@ -51,7 +52,7 @@
 #include "store/store.h"
 #include "table/table.h"
 
-/* A row that is to be inserted, as an event.  It lives as long as the row. */
+/* A row that is to be inserted, as an event; valid while the trigger runs. */
 typedef struct NewRow
 {
 	ErrorContextCallback callback;
@@ -73,8 +74,8 @@ row_context(void *arg)
 }
 
 /*
- * Read the event of a row.  Return false if a null or a version that no event can have
- * makes it none: the constraints of the table reject the row.
+ * Read the event of a row.  Return false if a null or an invalid version makes the row
+ * invalid: the constraints of the table then reject the row.
  */
 static bool
 read_inserted_row(NewRow *row)
@@ -106,7 +107,7 @@ read_inserted_row(NewRow *row)
 	return !has_version || (event->given_version > 0 && event->aggregate_id != NULL);
 }
 
-/* Raise an error unless the user may restore events, which bring their positions. */
+/* Raise an error unless the user may restore events, whose positions are given. */
 static void
 check_may_restore(const NewRow *row)
 {
@@ -123,7 +124,7 @@ check_may_restore(const NewRow *row)
 			 err_generic_string(PG_DIAG_COLUMN_NAME, pges_column_name(PGES_POSITION)),
 			 errmsg("permission denied to choose the position of an event of store %s",
 					row->store->live.qualified_name),
-			 errdetail("Column \"position\" of %s is " INT64_FORMAT ", which the store has not given to this row.",
+			 errdetail("Column \"position\" of %s is " INT64_FORMAT ", which the store did not assign to this row.",
 					   pges_event_label(&row->event), row->event.position),
 			 errhint("Leave out column \"position\", or use an append function. Only the owner of the store can restore events with their positions.")));
 }
@@ -167,8 +168,8 @@ is_key_in(const PgesTable *table, PgesKey key, const PgesEvent *event, Snapshot 
 }
 
 /*
- * Raise an error if a store and its archive would both have a restored event, or its
- * position or version.  Readers would return it twice.
+ * Raise an error if the id, position or version of a restored event is in the other table
+ * of the store.  Otherwise readers could return the event twice.
  */
 static void
 check_not_in_other_table(const NewRow *row)
@@ -191,9 +192,9 @@ check_not_in_other_table(const NewRow *row)
 			is_key_in(other, key, &row->event, snapshot))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNIQUE_VIOLATION),
-					 errmsg("%s has the %s of %s already", other->qualified_name, key_names[key],
+					 errmsg("table %s already has the %s of %s", other->qualified_name, key_names[key],
 							pges_event_label(&row->event)),
-					 errdetail("An event is in store %s or in its archive, not in both.",
+					 errdetail("An event can be in store %s or in its archive, but not in both.",
 							   store->live.qualified_name),
 					 errhint("Restore only the events that neither table has.")));
 	}
@@ -239,7 +240,7 @@ is_version_taken(const NewRow *row, const PgesAggregate *aggregate)
 
 /*
  * Raise an error if a row does not fit its aggregate, and the user may not read the store.
- * The errors that follow would tell the version and the type of any aggregate.
+ * The errors that follow would disclose the version and the type of the aggregate.
  */
 static void
 check_blind_row(const NewRow *row, const PgesAggregate *aggregate)
@@ -257,7 +258,7 @@ check_blind_row(const NewRow *row, const PgesAggregate *aggregate)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("the version or type of an event does not fit its aggregate"),
-			 errdetail("The version or type of %s is not what store %s would assign. Without SELECT on the store, a role is not told more.",
+			 errdetail("The version or type of %s is not what store %s would assign. Further details require SELECT on the store.",
 					   pges_event_label(event), row->store->live.qualified_name),
 			 errhint("Leave out columns \"aggregate_version\" and \"aggregate_type\".")));
 }
@@ -294,7 +295,7 @@ can_read_index(const NewRow *row)
 		pges_index_collation(table->indexes[PGES_KEY_VERSION]) == id->attcollation;
 }
 
-/* Give a new event its place in its aggregate: steps 1 to 4 of an append. */
+/* Assign the version and position of a new event: steps 1 to 4 of an append. */
 static HeapTuple
 add_to_aggregate(NewRow *row)
 {

@@ -4,7 +4,7 @@
  *
  * A plain store gets the events without the executor (insert_direct.c).  Any other store
  * gets one statement through SPI, so that triggers, row security, column defaults and all
- * other properties of the table work as for any INSERT.
+ * other properties of the table take effect as for any INSERT.
  */
 #include "postgres.h"
 

@@ -2,37 +2,37 @@
  * insert_direct.c
  *		Appends to plain stores without the executor.
  *
- * A statement through SPI starts and ends the executor.  For a single event, this takes
- * as long as the work itself.  So an append to a store that needs nothing else bypasses
- * the executor.  The version is read from the unique index (look_up.c).  The events go to
- * the table and its indexes as in COPY.  Constraints are checked as for any INSERT,
- * except the CHECK constraint of create_store(), which an append satisfies by
- * construction (plain.c).
+ * A statement through SPI starts and ends the executor.  For a single event, this takes as
+ * long as the insert itself.  So an append to a plain store bypasses the executor.  The
+ * version is read from the unique index (look_up.c).  The events are inserted into the
+ * table and its indexes as in COPY.  Constraints are checked as for any INSERT, except the
+ * CHECK constraint of create_store(), which an append satisfies by construction (plain.c).
  *
  * A plain store (plain.c) is a heap table that is no partition.  It has no row security,
- * no rules and no further columns.  It has no trigger on INSERT except its own.  Its texts are compared by their bytes, and its index on the
- * versions is as create_store() makes it.  If it has an archive, the archive has such an
- * index, too.  The role must have the privileges on the whole of both tables.  All other
- * appends go through SPI, and so do all appends of a session with
- * session_replication_role = replica, in which the triggers do not fire.
+ * no rules and no further columns.  It has no trigger on INSERT except its own.  Its texts
+ * are compared by their bytes, and its index on the versions is like the one that
+ * create_store() makes.  If it has an archive, the archive has such an index, too.  The
+ * role must have the privileges on the whole of both tables.  All other appends go through
+ * SPI, and so do all appends of a session with session_replication_role = replica, in
+ * which the triggers do not fire.
  *
- * The triggers of the store are not fired.  The one that makes the table a store does
- * nothing for a table with the shape of a store (store.c).  The other one checks what an
- * append has checked (check_insert.c).
+ * The triggers of the store are not fired.  The trigger that makes the table a store does
+ * nothing for a table with the shape of a store (store.c).  The other trigger checks what
+ * an append has already checked (check_insert.c).
  *
- * An append without the executor also bypasses what is called for each statement:
+ * An append without the executor also bypasses hooks that are called for each statement:
  *
  * - planner_hook and ExecutorStart_hook, ExecutorRun_hook, ExecutorFinish_hook
  *	 and ExecutorEnd_hook.  pg_stat_statements and auto_explain see the caller's
  *	 statement as usual, but no INSERT and no look-up of versions within it, even
  *	 with pg_stat_statements.track = all or auto_explain.log_nested_statements.
- * - ExecutorCheckPerms_hook, by which pgaudit and sepgsql learn what a statement
+ * - ExecutorCheckPerms_hook, by which pgaudit and sepgsql see what a statement
  *	 reads and writes.  If a module has set this hook, every append goes through SPI.
  * - object_access_hook, as far as the executor calls it.  The executor calls it for the
- *	 functions in a statement, and here are none.  No code calls it for rows.
+ *	 functions in a statement, and an append calls none.  No code calls it for rows.
  *
- * What belongs to the table and its indexes works as usual: their locks and statistics,
- * logical decoding, and the checks of serializability.
+ * The locks and statistics of the table and its indexes, logical decoding, and the checks
+ * of serializability work as usual.
  *
  * If the setting pg_eventstore.direct_append is off, all appends go through SPI.
  */
@@ -57,7 +57,7 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* The number of events that go to the table at once. */
+/* The number of events that are inserted into the table at once. */
 #define CHUNK 64
 
 /* Return whether the user has all of some privileges on a table, and may use its schema. */

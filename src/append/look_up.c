@@ -58,7 +58,7 @@ look_up_by_statement(const PgesStore *store, const PgesBatch *batch, PgesAggrega
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Copy what an aggregate has so far from the row of its last event. */
+/* Copy the version, type and position of an aggregate from the row of its last event. */
 static void
 copy_version(const Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggregate,
 			 HeapTuple tuple)
@@ -77,8 +77,8 @@ copy_version(const Lookup *lookup, const PgesBatch *batch, PgesAggregate *aggreg
 }
 
 /*
- * Return the lowest version of an aggregate that fits the batch, or PG_INT32_MIN if it is
- * unknown.
+ * Return the lowest version of an aggregate for which the batch has no conflict, or
+ * PG_INT32_MIN if that version is unknown.
  */
 static int32
 least_version(const PgesBatch *batch, const PgesAggregate *aggregate)

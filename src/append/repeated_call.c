@@ -1,18 +1,17 @@
 /*
  * repeated_call.c
- *		Recognises a retry: a call that repeats an earlier call.
+ *		Recognizes a retry: a call that repeats an earlier call.
  *
- * A client that lost the answer to an append repeats the call.  The call is a retry if
- * all its event ids are stored with the same content, one after another in their
- * aggregates, at the versions that follow the expected versions.  A retry returns what
- * the first call returned, and stores nothing.  Content that the call left to the store
- * (time, position, version, aggregate type) is not compared.  The data and metadata of
- * an erased event are not compared either: the first call was answered before the
- * erasure, and the retry gets the same answer.  Metadata that redact_event() was given
- * are compared, and then the data, too.  The stored events may all be in the
- * archive.
+ * A client that did not receive the result of an append repeats the call.  The call is a
+ * retry if all its event ids are stored with the same content, one after another in their
+ * aggregates, at the versions that follow the expected versions.  A retry returns what the
+ * first call returned, and stores nothing.  Content that the call left to the store (time,
+ * position, version, aggregate type) is not compared.  The data and metadata of an erased
+ * event are not compared either, because the first call returned before the erasure.  If
+ * redact_event() was called with new metadata, the data and metadata are compared.  The
+ * stored events may be in the archive.
  *
- * An import that is started again repeats many calls, of which the last was not finished.
+ * An import that is restarted repeats many calls, and the last of them was not completed.
  * So an import compares each event by itself.
  */
 #include "postgres.h"
@@ -86,7 +85,7 @@ same_json(PgesColumn column, Jsonb *wanted)
 
 /*
  * Return whether the data and metadata of the stored event were erased.  The tombstone in
- * one of them is not enough, as an application may store such metadata itself.
+ * one of the two is not sufficient, because an application may store such metadata itself.
  */
 static bool
 is_erased(const PgesStore *store, const PgesEvent *event)
@@ -194,9 +193,9 @@ pges_is_retry(const PgesStore *store, PgesBatch *batch)
 }
 
 /*
- * Return whether an imported event is already stored.  Raise an error if another event
- * is stored in its place.  If its version is still to come, or its aggregate is new, the
- * event is not searched for: the unique index would find it.
+ * Return whether an imported event is already stored.  Raise an error if its version is
+ * taken by another event.  If the version is higher than that of the aggregate, or the
+ * aggregate has no events, the event is not searched for: the unique index would find it.
  */
 static bool
 is_stored(const PgesStore *store, PgesEvent *event, const PgesAggregate *aggregate)
