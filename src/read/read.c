@@ -132,8 +132,9 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 }
 
 /*
- * Return when the event at a position occurred; raise an error if there is none.  If the
- * caller excludes the archive, the event may have been archived since it was read.
+ * Return the time of the event at a position; raise an error if there is none.  If the
+ * caller excludes the archive, the archive is searched as well, because the event may
+ * have been archived since the caller has read it.
  */
 static TimestampTz
 find_time(const PgesStore *store, int64 position, bool include_archived)
@@ -162,9 +163,9 @@ find_time(const PgesStore *store, int64 position, bool include_archived)
 }
 
 /*
- * Add the place to read from in the order by time: after the event at the position, or
- * the start date if that is later.  Return whether it is the event.  The time of the
- * event is looked up rather than passed, because the times of some clients are rounded.
+ * Add parameters $3 and $4 of BY_COLUMN: the later of the start date and the time of
+ * the event at a position, and that position.  Return whether to read from that event
+ * on.  The time is looked up by position, because some client libraries round times.
  */
 static bool
 add_place(PgesParams *params, const PgesStore *store, bool include_archived,

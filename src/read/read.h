@@ -3,7 +3,8 @@
  *		Door of the room "read": what functions that read events share.
  *
  * The room has the SQL functions that return events.  The rooms "subscription",
- * "delivery", "archive" and "transfer" call this door.  The head of reader.c has the protocol of a read.
+ * "delivery", "archive" and "transfer" call this door.  The head of reader.c describes
+ * the protocol of a read.
  */
 #ifndef PGES_READ_H
 #define PGES_READ_H
@@ -23,8 +24,9 @@ typedef struct PgesParams
 	int			n;
 } PgesParams;
 
-#define PGES_MAX_WAIT_MS 60000	/* of functions that wait for events */
-#define PGES_MAX_NAP_MS 20		/* between two reads of the mark */
+#define PGES_MAX_WAIT_MS 60000	/* longest wait for events */
+#define PGES_MAX_NAP_MS 20		/* longest interval between two reads of the
+								 * high-water mark */
 
 /* in read_log.c: parameters after, mark, limit; with filters also the two arrays of types */
 extern const PgesStatement *const pges_read_forwards;

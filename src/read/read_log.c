@@ -2,9 +2,10 @@
  * read_log.c
  *		The SQL functions that read the ordered log.
  *
- * At every isolation level, they read in the order that the head of reader.c describes.
- * So these functions are volatile: they see what other sessions have committed since a
- * REPEATABLE READ transaction began.
+ * At every isolation level, these functions read the high-water mark first and then
+ * take a fresh snapshot (reader.c).  In REPEATABLE READ, they therefore return events
+ * that other sessions have committed since the transaction began.  So the functions are
+ * volatile.
  */
 #include "postgres.h"
 
@@ -26,16 +27,17 @@
 #include "store/store.h"
 #include "table/table.h"
 
-#define SHORT_RANGE 1000		/* fewer positions are read by position */
+#define SHORT_RANGE 1000		/* shorter ranges are read by the index on
+								 * position */
 
-/* Reads a range of positions; 1: after, or backwards before, 2: mark, 3: limit */
+/* Reads a range of positions.  $1: after, or before if backwards; $2: mark; $3: limit */
 #define RANGE(columns, operator, filters, order) \
 	"SELECT " columns " FROM %1$s " \
 	"WHERE position OPERATOR(pg_catalog." operator ") $1 " \
 	"AND position OPERATOR(pg_catalog.<=) $2 " filters \
 	"ORDER BY position " order " LIMIT $3"
 
-/* The filters; 4: event types, 5: aggregate types */
+/* The filters.  $4: event types; $5: aggregate types */
 #define FILTERS \
 	"AND ($4 IS NULL OR event_type OPERATOR(pg_catalog.=) ANY ($4)) " \
 	"AND ($5 IS NULL OR aggregate_type OPERATOR(pg_catalog.=) ANY ($5)) "
@@ -89,9 +91,9 @@ add_filters(PgesParams *params, FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Return whether the planner should choose how to read a number of positions with a
- * filter.  If the store or its archive was analyzed, the planner knows which types are
- * rare, but not which events came later.  So a reader that is nearly up to date reads by
+ * Return whether a filtered statement on this many positions is to be planned for each
+ * execution.  After ANALYZE, the planner knows which types are rare, but not the types
+ * of the newest events.  So a reader near the end of the log uses the index on
  * position.
  */
 static bool
@@ -217,8 +219,8 @@ PG_FUNCTION_INFO_V1(pges_next_checkpoint);
 
 /*
  * SQL: return the greatest position to which a filtered reader may move its checkpoint.
- * A crash must not let the store give a position again that the reader has passed.  So
- * the WAL is flushed, which has the change of the sequence.
+ * The WAL is flushed first, because it contains the advance of the sequence.  Otherwise
+ * a crash could let the store assign a position again that the reader has passed.
  */
 Datum
 pges_next_checkpoint(PG_FUNCTION_ARGS)
@@ -251,7 +253,7 @@ timeout_argument(FunctionCallInfo fcinfo, int arg)
 	return Min(seconds * 1000, PGES_MAX_WAIT_MS);
 }
 
-/* Sleep for a time in ms; a cancellation of the query ends the call. */
+/* Sleep for "ms" milliseconds; raise an error if the query is canceled. */
 void
 pges_nap(long ms)
 {
@@ -264,10 +266,10 @@ pges_nap(long ms)
 PG_FUNCTION_INFO_V1(pges_wait_for_events);
 
 /*
- * SQL: wait until there is an event after a position that passes the filters.  Return the
- * mark, or null after the timeout.  The session reads the mark at growing intervals, and
- * looks at no event twice.  No other process has to wake the session, so the function
- * works through any pooler and on a standby.
+ * SQL: wait until there is an event after a position that passes the filters.  Return
+ * the mark, or null after the timeout.  The session reads the mark at growing
+ * intervals, and checks each new event once.  No other process has to wake the session,
+ * so the function works through any pooler and on a standby.
  */
 Datum
 pges_wait_for_events(PG_FUNCTION_ARGS)

@@ -1,12 +1,14 @@
 /*
  * read_support.c
- *		Estimates for the planner how many rows a function that reads events returns.
+ *		Planner support function: estimates the number of rows that a reader of events
+ *		returns.
  *
- * The estimate is max_count, if that is given: exactly for the functions that read the
- * log and for poll(), and at most for the others, which have a further condition.  Without max_count, a
- * function that reads the log returns as many rows as the store and its archive have
- * after the position, according to the statistics.  Otherwise the rows that the function
- * was declared with are the estimate.
+ * If max_count is given, it is the estimate for poll() and for the functions that read
+ * the log.  The other functions have a further condition, so max_count is their upper
+ * limit.  Without max_count, the estimate for a function that reads the log is the
+ * number of rows of the store and its archive after the position, according to the
+ * statistics.  For all other functions, it is the number of rows in the declaration
+ * (ROWS).
  */
 #include "postgres.h"
 
@@ -26,7 +28,7 @@
 #include "read/read.h"
 #include "store/store.h"
 
-/* A call of a function, as far as the planner knows it. */
+/* A function call in the query that is being planned. */
 typedef struct Call
 {
 	PlannerInfo *root;

@@ -3,8 +3,9 @@
  *		What the functions that read events share: parameters, scope and result.
  *
  * A read has four steps, in this order: mark, snapshot, scope, statement.  The head of
- * high_water_mark.c says why the snapshot follows the mark; pges_scope_to_read() says why
- * the scope follows the snapshot.  A read that needs no mark begins with the snapshot.
+ * high_water_mark.c explains why the snapshot follows the mark; pges_scope_to_read()
+ * explains why the scope follows the snapshot.  A read without a mark begins with the
+ * snapshot.
  */
 #include "postgres.h"
 
@@ -64,11 +65,12 @@ pges_flush_wal(void)
 
 /*
  * Return the high-water mark of a store to a reader.  The caller takes a fresh snapshot
- * afterwards.  A session's first call for a store lets other sessions learn the mark.
+ * afterwards.  The first call of a session for a store also starts the notifier, if the
+ * notifier has events to announce.
  *
- * A transaction that commits asynchronously ends before its commit record is flushed.
- * With durable_reads, that record is flushed here for all events at or below the mark:
- * their transactions have ended, so the records are in the WAL.
+ * An asynchronous commit ends the transaction before its commit record is flushed.
+ * With durable_reads, the WAL is flushed here.  All transactions with events at or
+ * below the mark have ended, so the flush includes their commit records.
  */
 int64
 pges_mark_to_read(const PgesStore *store)
@@ -90,7 +92,8 @@ static const PgesStatement greatest_position = {
 
 /*
  * Return the greatest position of an event in a store and its archive; 0 for none.  The
- * owner of the store looks, so that it does not matter what the user can see.
+ * query runs as the owner of the store, because row-level security may hide events from
+ * the user.
  */
 static int64
 find_greatest_position(const PgesStore *store)
@@ -112,12 +115,13 @@ find_greatest_position(const PgesStore *store)
 }
 
 /*
- * Raise an error if a store has never given a position: a reader that waits there for
- * the next event would miss all until then.
+ * Raise an error if a store has never assigned a position.  A reader with a checkpoint
+ * there would miss all events up to the checkpoint.
  *
- * The sequence is above each position that was given, also to transactions that are open
- * or were rolled back.  But events and a watermark may have come with their positions.
- * On a standby and on a subscriber, the position may be still to come.
+ * The sequence is above each assigned position, including those of open and rolled-back
+ * transactions.  Events and watermarks that were restored can have higher positions.
+ * On a standby or a logical subscriber, the position may still arrive, so it is not
+ * checked.
  */
 void
 pges_check_given(const PgesStore *store, int64 position)
@@ -139,10 +143,10 @@ pges_check_given(const PgesStore *store, int64 position)
 				 errmsg("position " INT64_FORMAT " is beyond the log of store %s",
 						position, store->live.qualified_name),
 				 errdetail("The store has given positions up to " INT64_FORMAT ".", last),
-				 errhint("Check whether the position is of another store. If this store was restored, or a standby took over without its last events, build what was made of the log again, from position 0; see column \"history\" of view eventstore.stores.")));
+				 errhint("Check whether the position belongs to another store. If this store was restored, or a standby without its last events was promoted, rebuild all projections from position 0; see column \"history\" of view eventstore.stores.")));
 }
 
-/* Return the mark to a reader with a checkpoint, which the store must have given. */
+/* Return the mark to a reader; raise an error if its checkpoint is beyond the log. */
 int64
 pges_mark_after(const PgesStore *store, int64 after)
 {
@@ -197,14 +201,14 @@ check_row_security(const PgesStore *store)
 
 /*
  * Return what to read: the store, or the store and its archive.  If the archive is
- * included, lock it and replace *store by the present description.
+ * included, lock the archive and replace *store by the current description.
  *
- * Call this after the snapshot that reads was taken.  The lock of a reader does not
- * block create_archive().  But no event is in a new archive before all sessions can
- * learn of the archive.  So if the snapshot sees an event in the archive, the
- * invalidation message that announces the archive has been sent, and is accepted here.
- * A call before the snapshot may miss an archive that is created and filled between the
- * two, and its events.
+ * Call this function after the snapshot of the read was taken.  The lock of a reader
+ * does not block create_archive().  But events move to a new archive only after the
+ * invalidation message that announces the archive was sent.  So if the snapshot sees an
+ * event in the archive, the message has been sent, and is accepted here.  A call before
+ * the snapshot could miss an archive that is created and filled between the call and
+ * the snapshot.
  */
 PgesScope
 pges_scope_to_read(const PgesStore **store, bool include_archived)
