@@ -3,10 +3,10 @@
  *		The SQL functions that create, alter, pause, reset and drop subscriptions.
  *
  * A function that changes a subscription locks its definition first, then its partitions
- * in the order of their numbers.  A poll reads the definition without a lock.  So a change of
- * the types, the checkpoints or the partitions writes a new epoch into the definition and the
- * partitions, and a poll locks only partitions of the epoch that it has read.  Other changes
- * hold for the polls that begin after the commit.
+ * in the order of their numbers.  A poll reads the definition without a lock.  So a
+ * change of the types, the checkpoints or the partitions writes a new epoch into the
+ * definition and the partitions, and a poll locks only partitions of the epoch that it
+ * has read.  Other changes take effect in polls that begin after the commit.
  */
 #include "postgres.h"
 
@@ -87,7 +87,7 @@ static PgesOwnStatement delete_parked_after = {
 	2, {TEXTOID, INT8OID}
 };
 
-/* Finds the first event from a time on. */
+/* Finds the first event that occurred at or after a time. */
 static const PgesStatement first_from_time = {
 	"SELECT position FROM %1$s WHERE occurred_at OPERATOR(pg_catalog.>=) $1 "
 	"ORDER BY position LIMIT 1",
@@ -123,7 +123,7 @@ check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
 
 /*
  * Check the arguments partitions, lease, max_attempts, backoff and on_exhausted, which
- * follow each other from number "arg" on.
+ * are consecutive, from number "arg" on.
  */
 static void
 check_options(FunctionCallInfo fcinfo, int arg)
@@ -144,8 +144,8 @@ compare_types(const void *a, const void *b)
 }
 
 /*
- * Return an argument with types, sorted and each once, so that equal sets are equal arrays;
- * 0 if it is null or empty, which means all.
+ * Return an argument with types, sorted and without duplicates, so that equal sets are
+ * equal arrays.  Return 0, which means all types, if the argument is null or empty.
  */
 static Datum
 types_argument(FunctionCallInfo fcinfo, int arg, const char *name)
@@ -172,7 +172,7 @@ types_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 	return PointerGetDatum(construct_array(values, kept, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* Return whether two arrays of types are equal; 0 stands for null. */
+/* Return whether two arrays of types are equal; 0 means null. */
 static bool
 are_equal(Datum a, Datum b)
 {
@@ -181,7 +181,9 @@ are_equal(Datum a, Datum b)
 	return datumIsEqual(a, b, false, -1);
 }
 
-/* Raise an error if an existing subscription is another one, and otherwise a notice. */
+/*
+ * Raise an error if the existing subscription has another definition, otherwise a notice.
+ */
 static void
 report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_types)
 {
@@ -294,9 +296,9 @@ check_new_owner(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Begin a new epoch of a subscription whose definition is locked: no poll that has read an
- * earlier one moves a checkpoint any more.  End all deliveries, and set all checkpoints to a
- * position, unless it is negative.
+ * Begin a new epoch of a subscription whose definition is locked.  A poll that has read
+ * an earlier epoch can then lock no partition, and move no checkpoint.  End all
+ * deliveries.  If "checkpoint" is not negative, set all checkpoints to it.
  */
 static void
 begin_epoch(PgesSubscription *subscription, int64 checkpoint)
@@ -401,7 +403,7 @@ pges_pause_subscription(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* Start the partitions of a subscription that exhausted events have stopped. */
+/* Restart the partitions of a subscription that were stopped by exhausted events. */
 static void
 start_stopped(const PgesSubscription *subscription)
 {
@@ -423,7 +425,7 @@ start_stopped(const PgesSubscription *subscription)
 
 PG_FUNCTION_INFO_V1(pges_resume_subscription);
 
-/* SQL: end a pause, and start stopped partitions. */
+/* SQL: end a pause, and restart stopped partitions. */
 Datum
 pges_resume_subscription(PG_FUNCTION_ARGS)
 {

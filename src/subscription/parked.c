@@ -1,28 +1,28 @@
 /*
  * parked.c
- *		The events that a subscription has set aside: rows of
- *		eventstore.subscription_parked.
+ *		The parked events of subscriptions: rows of eventstore.subscription_parked.
  *
  * An event of an aggregate is parked with "blocks", unless on_exhausted is "skip".  A
- * poll then parks each later event of the aggregate behind it, instead of delivering it.
- * So the order of the aggregate is kept while other aggregates go on.
+ * poll then parks each later event of the aggregate behind it, instead of delivering that
+ * event.  So the order in the aggregate is kept, and other aggregates are not blocked.
  *
- * An event can be parked behind another one while the delivery that passes it is not
- * acknowledged.  Until the checkpoint has passed the event, it is pending: if its row were
- * removed, the event would be delivered by the next scan.  So a pending event is neither
- * replayed nor discarded.  discard_parked() marks it to be replayed: it came after those
- * that are discarded, and so it is to be delivered.
+ * A parked event is pending until the checkpoint of its partition has passed it.  An
+ * event that was parked behind another one is pending while the delivery whose scan has
+ * parked it is not acknowledged.  If the row of a pending event were deleted, the next
+ * scan would deliver the event.  So a pending event is neither replayed nor discarded.
+ * discard_parked() marks it for replay instead, because it is later than the discarded
+ * events.
  *
- * replay_parked() marks rows with "replay".  A partition with such rows delivers them,
- * in the order of their positions, before any other event.  An event that was delivered
- * and acknowledged loses its row; the aggregate goes on when no row is left.  Until then
- * later events are parked behind, and marked if all parked ones of the aggregate are: so
- * those that are marked come before those that are not.  If an event fails again, the marks
- * of its aggregate are removed.  After a delivery was lost, events are replayed one at a
- * time, so the one that kills its consumer is found.
+ * replay_parked() sets "replay" in the rows.  A partition with such rows delivers them
+ * before any other event, in the order of their positions.  The acknowledgement deletes
+ * the row.  An aggregate is unblocked when its last row is deleted.  Until then, its
+ * later events are parked behind.  Such an event is marked for replay if all parked
+ * events of the aggregate are marked, so the marked events precede the others.  If a
+ * replayed event fails again, the marks of its aggregate are cleared.  After a lost
+ * delivery, events are replayed one at a time, to find the event that kills its consumer.
  *
- * A poll writes rows under the lock of their partition.  The functions that administrators
- * call lock the definition, and then the partitions whose rows they change.  So no poll parks
+ * A poll writes rows under the lock of their partition.  The administrative functions
+ * lock the definition, and then the partitions whose rows they change.  So no poll parks
  * an event behind one that is being removed.
  */
 #include "postgres.h"
@@ -64,7 +64,7 @@ static PgesOwnStatement park_event = {
 	8, {TEXTOID, INT8OID, INT4OID, TEXTOID, BOOLOID, BOOLOID, INT4OID, TEXTOID}
 };
 
-/* Whether the event of a parked row k is done with in its partition p; otherwise it is pending. */
+/* Whether the event of row k is done in its partition p; otherwise the event is pending. */
 #define PASSED \
 	"(k.position OPERATOR(pg_catalog.<=) p.checkpoint " \
 	"OR EXISTS (SELECT FROM pg_catalog.generate_series(1, pg_catalog.cardinality(p.floors), 3) i " \
@@ -86,7 +86,7 @@ static PgesOwnStatement find_replays = {
 	1, {TEXTOID}
 };
 
-/* Removes the marks of an event and of the others of its aggregate. */
+/* Clears "replay" for an event and for the other parked events of its aggregate. */
 static PgesOwnStatement unmark = {
 	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked k SET replay = false, "
@@ -137,7 +137,10 @@ static PgesOwnStatement is_replayed = {
 	3, {TEXTOID, INT8OID, INT8OID}
 };
 
-/* those of an aggregate, or one event and the earlier ones of its aggregate, or all */
+/*
+ * $2: events of an aggregate; $3: an event and the earlier ones of its aggregate; none:
+ * all
+ */
 #define CHOSEN \
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 " \
 	"AND ($2 IS NULL OR aggregate_id OPERATOR(pg_catalog.=) $2) " \
@@ -218,7 +221,7 @@ park(const PgesSubscription *subscription, int64 position, const text *aggregate
 	(void) run_parked(&park_event, values, nulls);
 }
 
-/* Park an event that has failed.  It blocks its aggregate, unless on_exhausted is "skip". */
+/* Park a failed event.  The event blocks its aggregate, unless on_exhausted is "skip". */
 void
 pges_park_event(const PgesSubscription *subscription, int64 position, const text *aggregate_id,
 				int slot, int attempts, const char *reason)
@@ -235,7 +238,7 @@ pges_park_behind(const PgesSubscription *subscription, int64 position, const tex
 		 "An earlier event of the aggregate is parked.");
 }
 
-/* Mark those of some partitions that have events to replay; return whether one has. */
+/* Set has_events in the partitions with events to replay; return whether there are any. */
 bool
 pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions)
 {
@@ -260,7 +263,7 @@ pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitio
 	return any;
 }
 
-/* Replay an event and the others of its aggregate no longer. */
+/* Cancel the replay of an event and of the other parked events of its aggregate. */
 static void
 end_replay_of(const PgesSubscription *subscription, int64 position, const char *reason)
 {
@@ -282,10 +285,11 @@ numbers_of(const PgesPartitions *partitions)
 }
 
 /*
- * Return how often the first event to replay of some partitions was delivered.  An event that
- * was delivered too often is replayed no longer; the next one is the first then.  As lost
- * events are delivered one at a time, no other event can have been.  One delivery is not too
- * often, because the event may have been with others.
+ * Return the number of deliveries of the first event to replay of some partitions.  If
+ * the number has reached max_attempts, cancel the replay of the event, and check the next
+ * one.  Only the first event can have reached it, because after a lost delivery events
+ * are replayed one at a time.  The limit is at least 2, because the first delivery can
+ * have several events.
  */
 static int
 attempts_of_first(const PgesSubscription *subscription, const PgesPartitions *partitions)
@@ -329,9 +333,10 @@ compare_replays(const void *a, const void *b)
 }
 
 /*
- * Give the first events to replay of some partitions to a delivery.  Return their number,
- * and set *positions and *attempts, in the order of the positions.  If a delivery of them was
- * lost, give one; a consumer that polls again ("again") gets the same ones, the first time.
+ * Assign the first events to replay of some partitions to a delivery.  Return their
+ * number, and set *positions and *attempts, in the order of the positions.  If an earlier
+ * delivery of the first event was lost, assign only this event.  But the first time that
+ * a consumer polls again ("again"), assign the same events.
  */
 int
 pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
@@ -367,7 +372,7 @@ pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *pa
 	return n;
 }
 
-/* Remove the parked events of a delivery up to a position: they are done with. */
+/* Delete the rows of the replayed events of a delivery up to a position: they are done. */
 void
 pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to)
 {
@@ -377,8 +382,8 @@ pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to)
 }
 
 /*
- * Replay an event of a delivery no longer, nor the others of its aggregate.  Return false
- * if the delivery does not have the event.
+ * Cancel the replay of an event of a delivery, and of the other parked events of its
+ * aggregate.  Return false if the delivery does not have the event.
  */
 bool
 pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position, const char *reason)
@@ -416,9 +421,9 @@ slot_of_choice(const Choice *choice)
 }
 
 /*
- * Lock the partitions of the parked events that the arguments choose: one partition if they
- * are of one aggregate, otherwise all.  The caller has locked the definition, so the
- * partitions stay what they are.
+ * Lock the partitions of the parked events that the arguments choose: one partition if
+ * the events are of one aggregate, otherwise all.  The caller has locked the definition,
+ * so the rows of the partitions cannot be replaced.
  */
 static void
 lock_chosen(const PgesSubscription *subscription, const Choice *choice, PgesPartitions *partitions)
@@ -429,7 +434,7 @@ lock_chosen(const PgesSubscription *subscription, const Choice *choice, PgesPart
 	pges_read_and_lock_partitions(subscription, &wanted, partitions);
 }
 
-/* Lock a subscription, and return which parked events are chosen. */
+/* Lock a subscription and the partitions of the chosen parked events; return the choice. */
 static Choice
 begin_change(FunctionCallInfo fcinfo, const char *function, PgesSubscription **subscription,
 			 PgesPartitions *partitions)
@@ -497,7 +502,7 @@ change_at(PgesOwnStatement *statement, const PgesSubscription *subscription, Dat
 
 PG_FUNCTION_INFO_V1(pges_discard_parked);
 
-/* SQL: remove events from the parked ones. */
+/* SQL: delete parked events, so that they are not delivered. */
 Datum
 pges_discard_parked(PG_FUNCTION_ARGS)
 {

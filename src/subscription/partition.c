@@ -5,18 +5,21 @@
  * The key of an event is its aggregate id, or its event id if it belongs to no aggregate.
  * The slot of an event is the CRC-32C (Castagnoli) of the bytes of its key, divided by
  * 2^22: a number from 0 to 1023.  Of n partitions, partition slot * n / 1024 (rounded
- * down) has the slot.  This is the same on all platforms, and easy to compute in any
- * language.  It must not change, because checkpoints rest on it.
+ * down) has the slot.  The result is the same on all platforms and in any language.  The
+ * hash must not change, because stored checkpoints depend on it.
  *
- * A partition is free if it has no delivery, or if the lease of its delivery has ended.
- * It is due if it is not stopped and its pause after a failure is over.  Whatever
- * decides about a partition is decided under the lock of its row, which the transaction
- * holds until it ends.  No function waits for the lock of a row but those that end a
- * delivery, and those of administrators.
+ * An event is done if its position is not above the checkpoint of its partition, or not
+ * above a floor of its slot (repartition.c).
  *
- * Times are those of the clock, not of the transaction.  If the clock is set back, a
- * lease or a pause ends later, but one that would last twice as long as the longest possible
- * is over.
+ * A partition is free if it has no delivery, or if the lease of its delivery has expired.
+ * A partition is due if it is not stopped and its retry pause is over.  Both are checked
+ * under the lock of the row, which the transaction holds until it ends.  Only the
+ * functions that end a delivery and the administrative functions wait for the lock of a
+ * row.
+ *
+ * Times come from the clock, not from the start of the transaction.  If the clock is set
+ * back, leases and pauses last longer.  An end that is more than PGES_MAX_END away counts
+ * as past.
  */
 #include "postgres.h"
 
@@ -89,7 +92,7 @@ pges_slot_of(const text *key)
 	return (uint32) crc >> 22;
 }
 
-/* Make the partitions of a subscription, as they are without any event. */
+/* Make the initial partitions of a subscription. */
 void
 pges_make_partitions(PgesPartitions *partitions, int count)
 {
@@ -132,7 +135,7 @@ set_floors(PgesPartition *partition, Datum array)
 		((int64 *) partition->floors)[i] = DatumGetInt64(values[i]);
 }
 
-/* Read a row; what it points to is in the current memory context. */
+/* Read a row.  Its strings and arrays are allocated in the current memory context. */
 static void
 read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 {
@@ -172,7 +175,7 @@ read_partition(PgesPartition *partition, HeapTuple row, TupleDesc desc)
 typedef struct Reading
 {
 	PgesPartitions *partitions;
-	int			room;			/* for how many there is memory */
+	int			room;			/* allocated rows */
 } Reading;
 
 /* Add a row to the partitions that are being read. */
@@ -201,7 +204,7 @@ pges_read_partitions(const PgesSubscription *subscription, PgesPartitions *parti
 	pges_scan_own_rows(&pges_partition_rows, subscription->key, add_partition, &reading);
 }
 
-/* Return whether a partition is among those that are wanted. */
+/* Return whether a partition meets all conditions of "wanted". */
 static bool
 is_wanted(const PgesPartition *partition, const PgesWanted *wanted)
 {
@@ -229,9 +232,9 @@ compare_checkpoints(const void *a, const void *b)
 }
 
 /*
- * Lock those of some partitions, which were read before, that are wanted.  "locked" gets what
- * their rows have now.  If there is a limit (not 0), lock not more, and those with the lowest
- * checkpoints first; otherwise in the order of their numbers.
+ * Lock the rows of the wanted ones of some partitions that were read before, and set
+ * "locked" to their current values.  If there is a limit (not 0), lock at most that many,
+ * those with the lowest checkpoints first; otherwise in the order of their numbers.
  */
 void
 pges_lock_partitions(PgesPartitions *partitions, const PgesWanted *wanted, int limit,
@@ -262,7 +265,7 @@ pges_lock_partitions(PgesPartitions *partitions, const PgesWanted *wanted, int l
 	table_close(rel, NoLock);
 }
 
-/* Read, and lock, those partitions of a subscription that are wanted. */
+/* Read the partitions of a subscription, and lock those that are wanted. */
 void
 pges_read_and_lock_partitions(const PgesSubscription *subscription, const PgesWanted *wanted,
 							  PgesPartitions *locked)
@@ -290,14 +293,14 @@ set_column(NewRow *row, Column column, Datum value, bool isnull)
 	row->replaces[column] = true;
 }
 
-/* Set a column whose null is a 0. */
+/* Set a column in which 0 is stored as null. */
 static void
 set_int64(NewRow *row, Column column, int64 value)
 {
 	set_column(row, column, Int64GetDatum(value), value == 0);
 }
 
-/* Set a column to a string; NULL is a null. */
+/* Set a column to a string; NULL is stored as null. */
 static void
 set_string(NewRow *row, Column column, const char *value)
 {
@@ -340,7 +343,7 @@ form_row(const PgesPartition *partition, TupleDesc desc)
 	return heap_modify_tuple(partition->row, desc, row.values, row.nulls, row.replaces);
 }
 
-/* Write those of some partitions, whose rows the transaction has locked, that are to be saved. */
+/* Write the partitions with "save" set.  The transaction must have locked their rows. */
 void
 pges_save_partitions(PgesPartitions *partitions)
 {
@@ -361,7 +364,7 @@ pges_save_partitions(PgesPartitions *partitions)
 	CommandCounterIncrement();
 }
 
-/* Write all of some partitions, whose rows the transaction has locked. */
+/* Write all given partitions.  The transaction must have locked their rows. */
 void
 pges_save_all_partitions(PgesPartitions *partitions)
 {
@@ -426,8 +429,8 @@ pges_highest_of(const PgesPartitions *partitions)
 }
 
 /*
- * Return whether a partition is among some that were read before, and was not changed
- * since in what says which of its events are done with.
+ * Return whether a partition has the same epoch, checkpoint and floors in "before".  Then
+ * the same events are done.
  */
 bool
 pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before)
@@ -445,7 +448,7 @@ pges_is_unchanged(const PgesPartition *partition, const PgesPartitions *before)
 	return false;
 }
 
-/* Return whether an event of a partition is done with. */
+/* Return whether an event of a partition is done. */
 bool
 pges_is_done(const PgesPartition *partition, int slot, int64 position)
 {
@@ -461,14 +464,16 @@ pges_is_done(const PgesPartition *partition, int slot, int64 position)
 	return false;
 }
 
-/* Return whether a time has come, or is later than it can be: the clock was set back. */
+/*
+ * Return whether a time is past, or too far in the future because the clock was set back.
+ */
 static bool
 is_over(TimestampTz time, TimestampTz now)
 {
 	return time <= now || time > now + PGES_MAX_END;
 }
 
-/* Return whether a partition belongs to a consumer. */
+/* Return whether a partition has a delivery whose lease has not expired. */
 bool
 pges_is_leased(const PgesPartition *partition, TimestampTz now)
 {
@@ -495,8 +500,8 @@ pges_end_delivery(PgesPartition *partition)
 }
 
 /*
- * Move the checkpoint of a partition forwards, over positions at which it has no event
- * that is not done with.
+ * Move the checkpoint of a partition forwards.  All events of the partition up to the
+ * position must be done.
  */
 void
 pges_raise_checkpoint(PgesPartition *partition, int64 position)
@@ -515,8 +520,8 @@ pges_raise_checkpoint(PgesPartition *partition, int64 position)
 }
 
 /*
- * Move the checkpoint of a partition forwards, over events.  The first event after it is
- * another one, which has not failed yet.
+ * Move the checkpoint of a partition forwards over events.  The attempts and the pause
+ * are reset, because they belong to the first event after the old checkpoint.
  */
 void
 pges_move_checkpoint(PgesPartition *partition, int64 position)
@@ -528,7 +533,7 @@ pges_move_checkpoint(PgesPartition *partition, int64 position)
 	partition->retry_at = 0;
 }
 
-/* Return the partition that has a slot, or NULL if it is not among these. */
+/* Return the partition that has a slot, or NULL if none of these has it. */
 PgesPartition *
 pges_partition_of_slot(const PgesPartitions *partitions, int slot)
 {

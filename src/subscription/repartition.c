@@ -2,20 +2,21 @@
  * repartition.c
  *		Changes the number of partitions of a subscription.
  *
- * The new number waits in the definition until no partition belongs to a consumer.  Then
- * one transaction, which has locked the definition and all partitions, replaces the
- * rows.  A poll that has read the old ones finds none of them to lock.
+ * The new number is stored in the definition until no partition is leased.  Then one
+ * transaction locks the definition and all partitions, and replaces the rows.  A poll
+ * that has read the old rows can lock none of them.
  *
  * The checkpoint of a new partition is the lowest of the old partitions whose slots it
- * takes over.  Where the checkpoint was higher, the new partition has a floor: events of
- * these slots up to there are done with.  A floor goes when the checkpoint has passed it.
- * So nothing is lost, and nothing that was acknowledged is delivered again.
+ * takes over.  Slots whose old checkpoint was higher get a floor in the new partition:
+ * the events of these slots up to the floor are done.  A floor is removed when the
+ * checkpoint reaches it.  So no event is lost, and no acknowledged event is delivered
+ * again.
  *
- * A failed event may come to any of the new partitions.  So a new partition inherits the
- * pause and the stop of each old one whose slots it takes over, but no attempts: those of
- * the failed event are counted anew.  Nor does it inherit a suspicion, which would cover the
- * events of all its slots.  If the suspected event kills another consumer, the suspicion
- * comes back.
+ * A failed event may belong to any of the new partitions.  So a new partition inherits
+ * the pause and the stopped state of each old partition whose slots it takes over.  The
+ * attempts of the failed event are counted anew.  "suspect_to" is not inherited, because
+ * it would apply to the events of all slots of the new partition.  If the suspected event
+ * kills another consumer, "suspect_to" is set again.
  */
 #include "postgres.h"
 
@@ -61,7 +62,7 @@ lock_pending(PgesSubscription *subscription)
 	return found && subscription->next_partitions > 0;
 }
 
-/* Return whether a partition of a subscription belongs to a consumer. */
+/* Return whether any of some partitions is leased. */
 static bool
 is_any_leased(const PgesPartitions *partitions)
 {
@@ -75,7 +76,7 @@ is_any_leased(const PgesPartitions *partitions)
 	return false;
 }
 
-/* Return the position up to which the events of a slot are done with. */
+/* Return the position up to which the events of a slot are done. */
 static int64
 done_in_slot(const PgesPartitions *partitions, int slot)
 {
@@ -93,8 +94,8 @@ done_in_slot(const PgesPartitions *partitions, int slot)
 }
 
 /*
- * Set the checkpoint of a new partition and its floors: one for each run of slots that
- * are equally far.
+ * Set the checkpoint of a new partition and its floors: one for each run of consecutive
+ * slots that are done up to the same position.
  */
 static void
 set_progress(PgesPartition *partition, const PgesPartitions *old)
@@ -120,7 +121,7 @@ set_progress(PgesPartition *partition, const PgesPartitions *old)
 	}
 }
 
-/* Let a new partition take over from the old ones whose slots it has. */
+/* Set the progress, pause and stopped state of a new partition from the old partitions. */
 static void
 take_over(PgesPartition *partition, const PgesPartitions *old)
 {
@@ -159,9 +160,8 @@ replace_partitions(PgesSubscription *subscription, const PgesPartitions *old)
 
 /*
  * Carry out a pending change of the number of partitions.  Return whether the
- * subscription has the new number now.  Return false if a partition belongs to a
- * consumer, or if another transaction has locked one.  A transaction that has polled and
- * is still open has locked its partitions.
+ * subscription has the new number now.  Return false if a partition is leased, or if
+ * another transaction has locked one, as an open transaction that has polled does.
  */
 bool
 pges_repartition(PgesSubscription *subscription)
@@ -181,14 +181,14 @@ pges_repartition(PgesSubscription *subscription)
 	return true;
 }
 
-/* A change to try. */
+/* An attempt to repartition. */
 typedef struct Attempt
 {
 	PgesSubscription *subscription;
 	bool		done;
 } Attempt;
 
-/* Try a change; return false if it was in vain. */
+/* Try to repartition; return whether that succeeded. */
 static bool
 attempt_change(void *arg)
 {
@@ -198,8 +198,8 @@ attempt_change(void *arg)
 }
 
 /*
- * Do the same in a subtransaction, because the locks of a vain attempt must be released: the
- * caller may wait.
+ * Call pges_repartition() in a subtransaction.  A failed attempt must release its locks,
+ * because the caller may wait for events afterwards.
  */
 bool
 pges_try_repartition(PgesSubscription *subscription)

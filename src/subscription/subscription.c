@@ -1,10 +1,10 @@
 /*
  * subscription.c
- *		Finds subscriptions, checks who may use them, and opens their stores.
+ *		Finds subscriptions, checks the right to use them, and opens their stores.
  *
  * A subscription is a row of eventstore.subscription_definitions.  Its name is its key.
- * The members of its owner may use it.  The owner is stored by name, because a dump can
- * be restored where the role does not exist: then only superusers may use it.
+ * Members of the owner may use it.  The owner is stored by name, because a dump can be
+ * restored where the role does not exist.  Then only superusers may use the subscription.
  */
 #include "postgres.h"
 
@@ -160,7 +160,7 @@ pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64
 	return (int64) time;
 }
 
-/* Return what becomes of exhausted events, by its name; raise an error for another one. */
+/* Return the value of on_exhausted with a name; raise an error if there is none. */
 PgesOnExhausted
 pges_parse_on_exhausted(const char *name)
 {
@@ -213,7 +213,7 @@ microseconds_of(Datum value)
 	return (int64) (pges_interval_seconds(DatumGetIntervalP(value)) * USECS_PER_SEC);
 }
 
-/* Read a row of subscription_definitions; what it points to is in the current memory context. */
+/* Read a row of subscription_definitions.  Strings are allocated in the current context. */
 static void
 read_definition(HeapTuple row, TupleDesc desc, void *arg)
 {
@@ -254,8 +254,8 @@ lock_definition(PgesSubscription *subscription)
 }
 
 /*
- * Find a subscription, for a user who need not be a member of its owner, and lock its row
- * if that is wanted.  Raise an error if there is none.
+ * Find a subscription without a check of the user's rights, and lock its row if "lock" is
+ * true.  Raise an error if there is none.
  */
 PgesSubscription *
 pges_look_up_subscription(const char *name, bool lock)
@@ -297,9 +297,9 @@ pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name, c
 }
 
 /*
- * Raise an error if row security of a store applies to the user, or to the owner of the
- * store in whose place the store is read.  The events that it hides would be passed over
- * for all consumers.
+ * Raise an error if row-level security of the store applies to the role that reads it:
+ * the user, or the owner of the store if the user acts as the owner.  The checkpoints
+ * would pass the hidden events, and no consumer would get them.
  */
 static void
 check_no_row_security(const PgesSubscription *subscription)
@@ -321,8 +321,9 @@ check_no_row_security(const PgesSubscription *subscription)
 
 /*
  * Lock and describe the store of a subscription, to read its events.  Raise an error if
- * it was dropped, or if the user may not read it.  Row security must not hide any events,
- * and the archive must not be missing, also if a poll finds that nothing is new.
+ * the store was dropped, or if the user may not read it.  Also raise an error if
+ * row-level security applies or the archive is missing, even if a poll would find no new
+ * event.
  */
 void
 pges_open_subscribed_store(PgesSubscription *subscription)
@@ -339,8 +340,8 @@ pges_open_subscribed_store(PgesSubscription *subscription)
 }
 
 /*
- * Return a random number for a delivery or an epoch, which fits into a double, so that no
- * client rounds it; not 0.
+ * Return a random token, not 0, for a delivery or an epoch.  A token has 53 bits, so
+ * clients that store numbers as doubles do not round it.
  */
 int64
 pges_make_token(void)
@@ -354,7 +355,7 @@ pges_make_token(void)
 	return token;
 }
 
-/* Return whether partitions belong to a definition that was read before them. */
+/* Return whether partitions have the epoch of a definition that was read before them. */
 bool
 pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *partitions)
 {
@@ -362,8 +363,8 @@ pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *par
 }
 
 /*
- * Raise an error if partitions do not belong to a definition that was read before them.  If
- * the definition has changed since, they may belong to the new one: that is no error.
+ * Raise an error if partitions do not have the epoch of a definition that was read before
+ * them.  If the definition has changed meanwhile, this is no error.
  */
 void
 pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions)

@@ -1,11 +1,12 @@
 /*
  * subscription.h
- *		Door of the room "subscription": what subscriptions, their partitions and their
- *		parked events are, and the rows that keep them.
+ *		Door of the room "subscription": subscriptions, their partitions and parked
+ *		events, and the tables that store them.
  *
- * The room "delivery" reads and writes the rows; its poll.c has the protocol.  Rooms
- * archive and lifecycle call the first functions below.  The functions of partition.c
- * describe the hash, and when a partition is free.
+ * The room "delivery" reads and writes the rows; the head of its poll.c describes the
+ * protocol.  The rooms "archive" and "lifecycle" call pges_lowest_checkpoint() and
+ * pges_forget_...().  The head of partition.c defines the hash, and when a partition is
+ * free.
  */
 #ifndef PGES_SUBSCRIPTION_H
 #define PGES_SUBSCRIPTION_H
@@ -29,17 +30,16 @@
 								 * characters */
 
 /*
- * To move a checkpoint over fewer positions without events is not worth a write.
- * Documented in view subscription_partitions.
+ * A checkpoint is not written to move it over fewer positions without events.  Documented
+ * in view subscription_partitions.
  */
 #define PGES_MIN_ADVANCE 256
 
-/* What becomes of an event after max_attempts. */
+/* What happens to an event after max_attempts. */
 typedef enum PgesOnExhausted
 {
-	PGES_PARK,					/* set it and later ones of its aggregate
-								 * aside */
-	PGES_SKIP,					/* set it alone aside */
+	PGES_PARK,					/* park it and later ones of its aggregate */
+	PGES_SKIP,					/* park it alone */
 	PGES_STOP					/* stop its partition */
 } PgesOnExhausted;
 
@@ -64,7 +64,7 @@ typedef struct PgesSubscription
 	const PgesStore *store;		/* NULL before pges_open_subscribed_store() */
 } PgesSubscription;
 
-/* Slots whose checkpoint is higher than that of their partition. */
+/* Slots that are done up to a higher position than the checkpoint. */
 typedef struct PgesFloor
 {
 	int64		first_slot;
@@ -100,16 +100,16 @@ typedef struct PgesPartition
 	double		rate;			/* events delivered, see add_to_rate() */
 	int64		epoch;			/* that of the definition */
 	int			shared;			/* partitions of the delivery */
-	char	   *error;			/* a new one; NULL keeps the last */
+	char	   *error;			/* new last_error; NULL keeps the stored one */
 
-	ItemPointerData tid;		/* the place of the row */
-	HeapTuple	row;			/* as it was locked; NULL: it is not locked */
+	ItemPointerData tid;		/* of the row */
+	HeapTuple	row;			/* as locked; NULL: not locked */
 	bool		save;			/* pges_save_partitions() writes it */
 	bool		has_events;		/* there is an event to deliver */
 	bool		alone;			/* gets one event at a time */
 	bool		exhausted;		/* its first event is exhausted */
 	bool		closed;			/* gets no more events in this delivery */
-	bool		changed;		/* events were set aside, or it was stopped */
+	bool		changed;		/* events were parked, or it was stopped */
 	int			failed_attempts;	/* of an exhausted event; 0: none */
 	int64		bound;			/* gets no events after this position */
 	int			count;			/* events in this delivery */
