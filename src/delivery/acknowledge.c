@@ -3,16 +3,15 @@
  *		The SQL functions that end a delivery: ack(), nack(), park(), release(); and
  *		extend_lease().
  *
- * The token of a delivery is a random number, which stands in the rows of its
- * partitions.  A function locks these rows and waits for their locks.  When it has them,
- * the token decides: if a poll has given the events to another consumer meanwhile, or to
- * the same one again, no row has the token any more.  So a consumer whose lease was lost
- * changes nothing.  A lease that has ended is no reason to refuse: as long as the token
- * stands in the rows, nobody else has the events.
+ * The token of a delivery is a random number, which is stored in the rows of its
+ * partitions.  A function locks these rows, and waits for their locks.  If a poll has
+ * delivered the events again meanwhile, to the same consumer or another one, no row has
+ * the token.  Then the function raises an error and changes nothing.  An expired lease
+ * alone is no error: while the rows have the token, no other consumer has the events.
  *
- * Another consumer may have got some of the partitions of a delivery.  Each row has the
- * number of partitions of its delivery, so a delivery that is not whole any more is as good
- * as lost: no function accepts its token.
+ * Another consumer may have received only some partitions of a delivery.  Each row has
+ * the number of partitions of its delivery.  If fewer rows than that have the token, the
+ * delivery is lost, and no function accepts the token.
  */
 #include "postgres.h"
 
@@ -60,8 +59,8 @@ static const PgesStatement find_event = {
 };
 
 /*
- * Return what is known of a delivery that is not outstanding, or not whole any more, which
- * "incomplete" says.
+ * Return the DETAIL for a delivery that is not outstanding.  "incomplete" means that some
+ * of its partitions still have the token.
  */
 static char *
 explain_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
@@ -71,13 +70,13 @@ explain_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
 	MemoryContext context = CurrentMemoryContext;
 
 	if (incomplete)
-		return "Some of its events were given out again after its lease had ended.";
+		return "Some of its events were delivered again after its lease had ended.";
 	SPI_connect();
 	if (pges_run_own_statement(&find_token, &value, NULL) > 0)
 		owner = pges_found_text(context, 1);
 	SPI_finish();
 	if (owner == NULL)
-		return "Its events were given out again after its lease had ended, or the subscription was reset, or there was no such delivery.";
+		return "Its events were delivered again after its lease had ended, or the subscription was reset, or there was no such delivery.";
 	if (!pges_text_equal(owner, DatumGetTextPP(subscription->key)))
 		return psprintf("It is a delivery of subscription \"%s\".", text_to_cstring(owner));
 	return "It was acknowledged before.";
@@ -91,20 +90,17 @@ report_lost(const PgesSubscription *subscription, int64 token, bool incomplete)
 			(errcode(ERRCODE_PGES_LEASE_LOST),
 			 errmsg("delivery " INT64_FORMAT " of subscription \"%s\" is not outstanding", token, subscription->name),
 			 errdetail("%s", explain_lost(subscription, token, incomplete)),
-			 errhint("Do not repeat the call. Undo what belongs to these events, if that is still possible, and poll again.")));
+			 errhint("Do not repeat the call. Undo the effects of these events, if that is still possible, and poll again.")));
 }
 
-/*
- * Lock the partitions of a delivery.  Raise an error unless all of them are there: the
- * delivery is not outstanding.
- */
+/* Lock the partitions of a delivery.  Raise an error unless all of them have the token. */
 static void
 lock_delivery(const PgesSubscription *subscription, int64 token, PgesPartitions *partitions)
 {
 	PgesWanted	wanted = {.wait = true,.delivery = token};
 
 	partitions->n = 0;
-	if (token != 0)				/* no delivery has it */
+	if (token != 0)				/* 0 is never a valid token */
 		pges_read_and_lock_partitions(subscription, &wanted, partitions);
 	if (partitions->n == 0 || partitions->rows[0].shared != partitions->n)
 		report_lost(subscription, token, partitions->n > 0);
@@ -121,7 +117,7 @@ last_of_delivery(const PgesPartitions *partitions)
 	return last;
 }
 
-/* End the delivery of a partition, all of whose events are done with. */
+/* End the delivery of a partition, all of whose events are done. */
 static void
 finish_delivery(PgesPartition *partition)
 {
@@ -132,8 +128,8 @@ finish_delivery(PgesPartition *partition)
 }
 
 /*
- * Acknowledge the events of the partitions of a delivery up to a position.  What is left,
- * if anything, is a delivery of fewer partitions.
+ * Acknowledge the events of the partitions of a delivery up to a position.  Partitions
+ * with remaining events stay in the delivery.
  */
 static void
 acknowledge_up_to(PgesPartitions *partitions, int64 up_to)
@@ -165,8 +161,8 @@ acknowledge_up_to(PgesPartitions *partitions, int64 up_to)
 }
 
 /*
- * Acknowledge the events of a delivery up to a position; PG_INT64_MAX: all.  The rest
- * stays with the consumer.
+ * Acknowledge the events of a delivery up to a position; PG_INT64_MAX: all.  The consumer
+ * keeps the rest.
  */
 void
 pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to)
@@ -222,7 +218,7 @@ report_no_event(const Failure *failure)
 			 errhint("Pass the position of an event that poll() returned with this delivery, and that was not acknowledged.")));
 }
 
-/* Return the types of a filter as a parameter; no types stand for all. */
+/* Return the types of a filter as a parameter; an empty array means all. */
 static Datum
 types_param(Datum types)
 {
@@ -274,8 +270,8 @@ find_failed_partition(Failure *failure)
 }
 
 /*
- * End the delivery of a partition whose events up to a position are done with.  The others
- * come again through no fault of theirs, so the delivery does not count as an attempt.
+ * End the delivery of a partition whose events up to a position are done.  The delivery
+ * does not count as an attempt, because the remaining events have not failed.
  */
 static void
 give_back(PgesPartition *partition, int64 position)
@@ -288,8 +284,8 @@ give_back(PgesPartition *partition, int64 position)
 }
 
 /*
- * End the delivery of the event that has failed.  Events before it are done with, also
- * those of other partitions.  Return the partition of the event as it was before.
+ * End the delivery of a failed event.  The events before it are done, in all partitions.
+ * Return a copy of the partition of the event before the change.
  */
 static PgesPartition
 end_failed_delivery(const Failure *failure)
@@ -314,7 +310,7 @@ end_failed_delivery(const Failure *failure)
 	return before;
 }
 
-/* Set the event of a failure aside, or stop its partition. */
+/* Park the failed event, or stop its partition. */
 static void
 exhaust(const Failure *failure, int attempts, bool may_stop)
 {
@@ -342,8 +338,8 @@ backoff_after(const PgesSubscription *subscription, int attempts)
 }
 
 /*
- * Make an event that was replayed a parked one again, and give the others of its
- * delivery back.
+ * Park a replayed event again after a failure, and end its delivery.  The events before
+ * it are done.  Later events remain to be replayed.
  */
 static void
 park_again(Failure *failure)
@@ -356,7 +352,7 @@ park_again(Failure *failure)
 	pges_save_all_partitions(&failure->partitions);
 }
 
-/* Cut a reason that is too long to be shown. */
+/* Truncate a reason to MAX_REASON bytes. */
 static char *
 cut_reason(char *reason)
 {
@@ -385,8 +381,8 @@ begin_failure(Failure *failure, FunctionCallInfo fcinfo, const char *function)
 }
 
 /*
- * End a delivery because an event has failed, and set the event aside if it is exhausted
- * or "park" is true.  Return the time of the next attempt, or 0.
+ * End a delivery because an event has failed.  If the event is exhausted or "park" is
+ * true, park it or stop its partition.  Return the time of the next attempt, or 0.
  */
 static TimestampTz
 fail(Failure *failure, bool park, int64 pause)
@@ -418,7 +414,7 @@ fail(Failure *failure, bool park, int64 pause)
 
 PG_FUNCTION_INFO_V1(pges_nack);
 
-/* SQL: say that an event of a delivery failed. */
+/* SQL: report that an event of a delivery failed. */
 Datum
 pges_nack(PG_FUNCTION_ARGS)
 {
@@ -435,7 +431,7 @@ pges_nack(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_park);
 
-/* SQL: set an event of a delivery aside. */
+/* SQL: park an event of a delivery. */
 Datum
 pges_park(PG_FUNCTION_ARGS)
 {
@@ -448,7 +444,7 @@ pges_park(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_extend_lease);
 
-/* SQL: let the lease of a delivery end later. */
+/* SQL: extend the lease of a delivery. */
 Datum
 pges_extend_lease(PG_FUNCTION_ARGS)
 {
@@ -469,7 +465,7 @@ pges_extend_lease(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(pges_release);
 
-/* SQL: give back the delivery of a consumer. */
+/* SQL: release the delivery of a consumer. */
 Datum
 pges_release(PG_FUNCTION_ARGS)
 {

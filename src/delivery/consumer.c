@@ -1,14 +1,14 @@
 /*
  * consumer.c
- *		The consumers of a subscription: which are alive, and what share each gets.
+ *		The live consumers of a subscription, and the share of each.
  *
- * A consumer is alive if it has a delivery, or if it was seen within a lease, which is a
- * row of eventstore.subscription_consumers.  A row is written at most four times in a
- * lease.  A consumer without a name is alive while it has a delivery.
+ * A consumer is alive if it has a delivery, or if its row in
+ * eventstore.subscription_consumers is younger than a lease.  A row is written at most
+ * four times in a lease.  A consumer without a name is alive while it has a delivery.
  *
- * Two polls under one name at the same time would make two deliveries.  So a poll locks the
- * name; if it writes anything, until its transaction ends.  If the lock is not free, the poll
- * delivers nothing.
+ * Two concurrent polls under one name would make two deliveries.  So a poll locks the
+ * name.  If the poll writes anything, it keeps the lock until its transaction ends.  If
+ * another transaction has the lock, the poll delivers nothing.
  */
 #include "postgres.h"
 
@@ -85,14 +85,14 @@ pges_unlock_consumer(const PgesSubscription *subscription, const char *consumer)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* Consumers that are being counted. */
+/* A count of the live consumers. */
 typedef struct Census
 {
 	const PgesSubscription *subscription;
 	const char *self;			/* NULL: without a name */
 	TimestampTz now;
-	bool		noted;			/* self was seen lately */
-	List	   *others;			/* names of those alive; some are listed twice */
+	bool		noted;			/* self was recorded recently */
+	List	   *others;			/* names of live ones; may repeat */
 } Census;
 
 /* Add a consumer to a census. */
@@ -103,7 +103,7 @@ add_consumer(Census *census, const char *name)
 		census->others = lappend(census->others, unconstify(char *, name));
 }
 
-/* Take a row of subscription_consumers into a census. */
+/* Add a row of subscription_consumers to a census. */
 static void
 count_seen(HeapTuple row, TupleDesc desc, void *arg)
 {
@@ -119,7 +119,7 @@ count_seen(HeapTuple row, TupleDesc desc, void *arg)
 		census->noted = seen_at > census->now - lease / 4 && seen_at <= census->now;
 }
 
-/* Read which consumers were seen. */
+/* Read the recorded consumers. */
 static Census
 read_consumers(const PgesSubscription *subscription, const char *consumer)
 {
@@ -130,8 +130,8 @@ read_consumers(const PgesSubscription *subscription, const char *consumer)
 }
 
 /*
- * Note that a consumer is alive, unless that was noted a short time ago.  Return whether
- * a row was written.  The caller has locked the name.
+ * Record that a consumer is alive, unless that was recorded in the last quarter of a
+ * lease.  Return whether a row was written.  The caller has locked the name.
  */
 bool
 pges_note_consumer(const PgesSubscription *subscription, const char *consumer)
@@ -164,8 +164,8 @@ compare_names(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Return the number of different names in a list, and set *before to how many of them come
- * before a name; for NULL, all do.
+ * Return the number of different names in a list, and set *before to the number of those
+ * that sort before a name; for NULL, all do.
  */
 static int
 count_names(List *names, const char *name, int *before)
@@ -190,10 +190,11 @@ count_names(List *names, const char *name, int *before)
 }
 
 /*
- * Return how many partitions a consumer may have, if all consumers get the same.  What is
- * left over goes to the first names, one each: if every share were rounded up, those who poll
- * and acknowledge in one call would leave nothing to others.  "leased" are the partitions that
- * belong to consumers.  Set *noted to whether pges_note_consumer() would write nothing.
+ * Return how many partitions a consumer may have.  All consumers get the same number, and
+ * the first ones by name get one more each until none is left.  If every share were
+ * rounded up, consumers that poll and acknowledge in one call would leave no partition to
+ * others.  "leased" are the partitions that belong to consumers.  Set *noted to whether
+ * pges_note_consumer() would write nothing.
  */
 int
 pges_fair_share(const PgesSubscription *subscription, const char *consumer, const PgesPartitions *leased,

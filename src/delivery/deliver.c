@@ -2,20 +2,19 @@
  * deliver.c
  *		Makes a delivery from the events of partitions that the caller has locked.
  *
- * One scan of the log, from the lowest of their checkpoints, serves all partitions.  When
- * the delivery has max_count events, every event of the partitions up to the end of the
- * scan is in the delivery or done with; "scanned_to" remembers that position.  To
- * acknowledge the whole delivery moves the checkpoints there.
+ * One scan of the log, from the lowest of their checkpoints, serves all partitions.  At
+ * the end of the scan, every event of the partitions up to that position is in the
+ * delivery or done.  The position is stored in "scanned_to".  When the whole delivery is
+ * acknowledged, the checkpoints move there.
  *
- * If a delivery of several events is lost, one of them may have killed the consumer.  So
- * up to "suspect_to", the last of them, the partition delivers one event at a time.  A
- * failed event is delivered alone, too.  An event that was delivered alone max_attempts
- * times is exhausted, and is parked or stops its partition.
+ * If a delivery of several events is lost, any of them may have killed the consumer.  So
+ * up to "suspect_to", the position of the last of them, the partition delivers one event
+ * at a time.  A failed event is also delivered alone.  An event that was delivered alone
+ * max_attempts times is exhausted: it is parked, or its partition is stopped.
  *
- * A consumer that polls again has lost an answer, or has crashed and was restarted under
- * the same name.  The first time it gets the same events again; from the second time on
- * it gets the events one at a time, so a restarted consumer also finds the event that
- * kills it.
+ * A consumer that polls again while it has a delivery has lost an answer, or was
+ * restarted under the same name.  The first such poll returns the same events.  Later
+ * ones return one event at a time, so that the event that kills the consumer is found.
  */
 #include "postgres.h"
 
@@ -58,8 +57,8 @@ StaticAssertDecl(sizeof(LeadingColumns) == MAXALIGN(sizeof(LeadingColumns)),
 				 "the columns of the event must keep their alignment");
 
 /*
- * Return a row of the log as it is stored.  A row that is older than a column of its table
- * is formed anew: it lacks the value of that column.
+ * Return a row of the log as it is stored.  If a column was added to the table after the
+ * row was written, the stored row lacks its value, so a new row is formed.
  */
 static HeapTuple
 stored_row(TupleTableSlot *row, bool *is_copy)
@@ -83,8 +82,8 @@ present_columns(HeapTuple event)
 }
 
 /*
- * Add an event to the result of a poll.  Its columns are copied in one piece, as they are
- * stored.  To take the row apart and to form another one takes much longer.
+ * Add an event to the result of a poll.  The stored columns are copied as one block,
+ * which avoids the cost of deforming the row and forming another one.
  */
 static void
 put_event(PgesDelivery *delivery, const PgesPartition *partition, int attempt, TupleTableSlot *row)
@@ -125,7 +124,7 @@ aggregate_of(TupleTableSlot *row)
 	return isnull ? NULL : DatumGetTextPP(value);
 }
 
-/* Let a partition get no more events in this delivery. */
+/* Close a partition: it gets no more events in this delivery. */
 static void
 close_partition(PgesDelivery *delivery, PgesPartition *partition, int64 position)
 {
@@ -134,7 +133,7 @@ close_partition(PgesDelivery *delivery, PgesPartition *partition, int64 position
 	delivery->open--;
 }
 
-/* Say in what way a partition delivers its next events. */
+/* Set whether a partition delivers its next events one at a time. */
 static void
 set_mode(PgesPartition *partition, int attempts_together)
 {
@@ -142,10 +141,7 @@ set_mode(PgesPartition *partition, int attempts_together)
 		partition->attempt >= attempts_together;
 }
 
-/*
- * Suspect the events of the delivery that a partition has, if they were several: the
- * delivery was lost.
- */
+/* If the delivery of a partition was lost and had several events, suspect all of them. */
 static void
 suspect_lost(PgesPartition *partition)
 {
@@ -169,14 +165,14 @@ prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
 	set_mode(partition, together ? 2 : 1);
 }
 
-/* Return the reason for which an exhausted event is parked, or stops its partition. */
+/* Return the reason that is recorded for an exhausted event. */
 static char *
 exhaustion(int attempts)
 {
 	return psprintf("Deliveries without an acknowledgement: %d.", attempts);
 }
 
-/* Do with an exhausted event what the subscription wants. */
+/* Park an exhausted event, or stop its partition, according to on_exhausted. */
 static void
 exhaust_event(PgesDelivery *delivery, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
@@ -207,8 +203,8 @@ is_blocked(const PgesDelivery *delivery, TupleTableSlot *row)
 
 /*
  * Park an event behind an earlier one of its aggregate.  If the delivery has no event of
- * the partition yet, the checkpoint moves over it.  Otherwise it does when the delivery
- * is acknowledged; see parked.c.
+ * the partition yet, move the checkpoint over the event.  Otherwise the acknowledgement
+ * of the delivery moves it; see parked.c.
  */
 static void
 park_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position, TupleTableSlot *row)
@@ -223,8 +219,8 @@ park_behind(PgesDelivery *delivery, PgesPartition *partition, int64 position, Tu
 }
 
 /*
- * Forget the attempts of a partition unless its first event is the one that was delivered
- * before: that one follows the checkpoint.  The other one may have been deleted.
+ * Reset the attempts of a partition unless they belong to its first event, which then
+ * directly follows the checkpoint.  The event that failed may have been deleted.
  */
 static void
 check_first(PgesPartition *partition, int64 position, bool together)
@@ -263,9 +259,9 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 }
 
 /*
- * Add the events of a delivery to the rate of a partition.  The rate is the number of
- * events delivered, of which each counts the less the longer ago it was: after a minute
- * 1/e.  At a steady rate it is the number of events delivered in a minute.
+ * Add the events of a delivery to the rate of a partition.  The rate is a count of
+ * delivered events that decays exponentially with a time constant of one minute.  At a
+ * steady rate it is the number of events delivered in a minute.
  */
 static void
 add_to_rate(PgesPartition *partition)
@@ -277,7 +273,7 @@ add_to_rate(PgesPartition *partition)
 	partition->delivered_at = now;
 }
 
-/* Give a partition to the consumer of a delivery. */
+/* Lease a partition to the consumer of a delivery. */
 static void
 lease_partition(const PgesDelivery *delivery, PgesPartition *partition, int shared)
 {
@@ -290,7 +286,7 @@ lease_partition(const PgesDelivery *delivery, PgesPartition *partition, int shar
 	partition->save = true;
 }
 
-/* Give a partition that has events in a delivery to the consumer. */
+/* Lease a partition that has events in a delivery, and set its progress. */
 static void
 finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64 scanned_to, int shared)
 {
@@ -302,7 +298,7 @@ finish_with_events(const PgesDelivery *delivery, PgesPartition *partition, int64
 	partition->replaying = false;
 }
 
-/* Let a partition that has no events in a delivery be free, and move its checkpoint. */
+/* Release a partition that has no events in a delivery, and move its checkpoint. */
 static void
 finish_without_events(PgesPartition *partition, int64 scanned_to)
 {
@@ -328,7 +324,7 @@ count_with_events(const PgesPartitions *partitions)
 	return count;
 }
 
-/* Write what a scan up to a position has done with the partitions. */
+/* Update and write the partitions after a scan up to a position. */
 static void
 finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int64 end)
 {
@@ -350,8 +346,8 @@ finish_partitions(const PgesDelivery *delivery, PgesPartitions *partitions, int6
 }
 
 /*
- * Deliver the next events of some partitions, after a position and up to the mark.  The
- * caller knows that the partitions have no event before that is not done with.
+ * Deliver the next events of some partitions, after a position and up to the mark.  All
+ * events of the partitions up to the position must be done.
  */
 void
 pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark)

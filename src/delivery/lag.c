@@ -2,11 +2,11 @@
  * lag.c
  *		How far a subscription is behind its store.
  *
- * The lag begins at the first event that is not done with.  It is looked for in a limited
- * number of positions, so that the lag costs the same for every subscription.  Polls move
- * the checkpoints over events of other types and partitions, so a subscription that is in
- * use has such an event there, or none.  Otherwise the lag begins after these positions,
- * with the next event of any type.
+ * The lag begins at the first event that is not done.  The search for this event is
+ * limited to LOOK_POSITIONS positions, so the lag costs the same for every subscription.
+ * Polls move the checkpoints over events of other types and partitions.  So in a
+ * subscription that is in use, these positions have such an event, or there is none.
+ * Otherwise the lag begins after these positions, with the next event of any type.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 
 #define LOOK_POSITIONS 1000		/* more than PGES_MIN_ADVANCE */
 
-/* The first event that is not done with. */
+/* The first event that is not done. */
 typedef struct FirstEvent
 {
 	int64		position;		/* 0: none */
@@ -44,7 +44,9 @@ take_first(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableS
 	return false;
 }
 
-/* Find the first event of some partitions up to a position; return how far all were read. */
+/*
+ * Find the first event of some partitions; return the position up to which all were read.
+ */
 static int64
 scan_for_first(const PgesSubscription *subscription, const PgesPartitions *partitions,
 			   int64 after, int64 to, FirstEvent *first)
@@ -131,8 +133,8 @@ is_about_store(int sqlstate)
 }
 
 /*
- * Measure in a subtransaction: a store that cannot be read must not end the view of all
- * subscriptions.  Return the message of the error, or NULL.
+ * Measure in a subtransaction: if one store cannot be read, the view of all subscriptions
+ * must still return rows.  Return the message of the error, or NULL.
  */
 static char *
 try_to_measure(Lag *lag)

@@ -3,46 +3,47 @@
  *		The SQL function poll(), and the protocol of deliveries.
  *
  * A subscription divides the events of a store among its partitions, by a hash of their
- * aggregates (partition.c).  A partition has one row, with its checkpoint and with the
- * delivery that is outstanding.  A delivery is what one poll has given to a consumer.  It
- * takes whole partitions, so the events of an aggregate are never with two consumers, and
- * their order is kept.  A poll works in this order:
+ * aggregates (partition.c).  The row of a partition has its checkpoint and its
+ * outstanding delivery.  A delivery is what one poll has returned to a consumer.  It
+ * consists of whole partitions.  So two consumers never have events of one aggregate at
+ * the same time, and the order in the aggregate is kept.  The steps of a poll:
  *
  *	P1	Lock the name of the consumer.  Read the definition and the rows of the
  *		partitions, without locks.
  *	P2	If the consumer has a delivery, lock its partitions, and deliver their events
- *		again, with a new token (deliver.c).  The old token is void.
+ *		again, with a new token (deliver.c).  The old token is no longer valid.
  *	P3	Otherwise scan the log from the lowest checkpoint of the free partitions, until
- *		enough of them are known to have events.  If none has, return: nothing was
- *		written and nothing locked.
- *	P4	Read the rows again.  Lock partitions that have events, but not those that are
- *		locked, and not more than the fair share of the consumer.  If all of them are locked, go on with P3
- *		for the others.
- *	P5	Scan the log from their lowest checkpoint, and deliver (deliver.c).  Write token,
- *		consumer and the end of the lease into the rows.
+ *		enough of them are known to have events.  If none has events, return.
+ *	P4	Read the rows again.  Lock partitions that have events, at most the fair share
+ *		of the consumer, and skip rows that are locked.  If all of them are locked,
+ *		continue with P3 for the other partitions.
+ *	P5	Scan the log from the lowest checkpoint of the locked partitions, and deliver
+ *		(deliver.c).  Write token, consumer and the end of the lease into the rows.
  *
- * P4 checks again that a partition is free, and that it is of the epoch of the definition
- * (definition.c), under the lock of its row, which the transaction keeps.  So if the
- * transaction also does its work and acknowledges the delivery, nobody else can have had the
- * events.  If it commits after the poll, the token guards the delivery: see acknowledge.c.
+ * P4 checks again, under the lock of the row, that a partition is free and has the epoch
+ * of the definition (definition.c).  The transaction keeps the lock.  So if it also
+ * processes and acknowledges the delivery, no other consumer can have had the events.  If
+ * it commits after the poll, the token protects the delivery: see acknowledge.c.
  *
  * The rows are read under the latest snapshot, at every isolation level.  In REPEATABLE
- * READ and SERIALIZABLE, a poll leaves out a row that changes after that; an acknowledgement
- * that has waited for such a row is a serialization failure.  The log is scanned as
- * read_events() reads it: mark, snapshot, statement.  A transaction that has appended gets
- * its own events, too; if it is rolled back, so is the delivery.
+ * READ and SERIALIZABLE, a poll skips a row that changes after that, and an
+ * acknowledgement that has waited for such a row raises a serialization failure.  The log
+ * is scanned as in read_events(): mark, snapshot, statement.  A transaction that has
+ * appended also gets its own events; if it is rolled back, so is the delivery.
  *
- * If a partition far behind takes all deliveries, P3 begins with those that were neglected.
+ * A partition far behind could take all deliveries.  So P3 begins with neglected
+ * partitions.
  *
- * The fair share is the number of partitions divided by the number of consumers alive
- * (consumer.c).  A poll notes its consumer if other consumers have deliveries.  So a
- * consumer that joins gets its share as soon as the others acknowledge what they have.
+ * The fair share is the number of partitions divided by the number of live consumers
+ * (consumer.c).  A poll records its consumer if other consumers have deliveries.  So a
+ * new consumer gets its share as soon as the others acknowledge their deliveries.
  *
- * A partition without events would stay behind, and the scan of P3 would become longer.
- * So a poll moves such checkpoints, if that saves at least PGES_MIN_ADVANCE positions.
+ * The checkpoint of a partition without events would fall behind, and the scan of P3
+ * would become longer.  So a poll moves such a checkpoint over PGES_MIN_ADVANCE or more
+ * positions.
  *
- * A poll that waits holds no lock of a row: one that has written anything returns at
- * once, without events.  It never waits for the lock of another transaction.
+ * A poll that waits for events holds no row lock: a poll that has written anything
+ * returns at once.  Only the acknowledgement of the last delivery waits for row locks.
  */
 #include "postgres.h"
 
@@ -62,7 +63,8 @@
 
 #define DEFAULT_MAX_COUNT 100
 #define LOOK_AHEAD 1000			/* rows of P3 after the first event */
-#define LOOK_MS 250				/* between two looks at the rows while waiting */
+#define LOOK_MS 250				/* between two reads of the rows, while
+								 * waiting */
 #define BLOCK_MIN_ADVANCE 10000 /* as PGES_MIN_ADVANCE, in a transaction block
 								 * that has events: it keeps the locks of
 								 * other partitions */
@@ -84,16 +86,15 @@ typedef struct Poll
 	PgesSubscription *subscription;
 	PgesDelivery delivery;
 	bool		wrote;			/* the call has written something */
-	bool		locked_none;	/* of the partitions that the step wanted */
+	bool		locked_none;	/* no wanted partition was free to lock */
 	int64		mark;			/* of the last step */
-	PgesPartitions leased;		/* belonged to consumers when the rows were
-								 * read */
-	int			share;			/* of the consumer, of the partitions */
-	bool		noted;			/* that the consumer is alive */
+	PgesPartitions leased;		/* leased when the rows were read */
+	int			share;			/* partitions that the consumer may have */
+	bool		noted;			/* the consumer was recorded recently */
 	int			nap;			/* in ms; grows while the call waits */
 } Poll;
 
-/* Keep those of the partitions that are free and due, and set aside those that are leased. */
+/* Keep the partitions that are free and due, and copy those that are leased to "leased". */
 static void
 keep_available(PgesPartitions *partitions, PgesPartitions *leased)
 {
@@ -128,7 +129,7 @@ has_delivery(const Poll *poll, const PgesPartitions *partitions)
 	return false;
 }
 
-/* P2: deliver again what the consumer has, of all partitions. */
+/* P2: deliver the events of the consumer's delivery again. */
 static PollResult
 deliver_again(Poll *poll, PgesPartitions *all)
 {
@@ -161,7 +162,7 @@ typedef struct Look
 	bool		replay;			/* there are events to replay */
 } Look;
 
-/* Take an event for a look; return false if enough partitions are known to have events. */
+/* Note that a partition has events; return false if enough partitions have. */
 static bool
 look_at_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTableSlot *row)
 {
@@ -176,8 +177,8 @@ look_at_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 }
 
 /*
- * Return how many partitions with events are enough for a poll: as many as it can lock, for
- * each of the consumers, because others may be locking the same ones.
+ * Return how many partitions with events P3 has to find: as many as a poll can lock, for
+ * each consumer, because other polls may be locking the same ones.
  */
 static int
 enough_partitions(const Poll *poll)
@@ -208,7 +209,7 @@ find_events(Poll *poll, PgesPartitions *partitions, bool all, Look *look)
 	return look->with_events > 0;
 }
 
-/* Return those of some partitions in which events were found, or none. */
+/* Return the partitions in which events were found, or those in which none were found. */
 static PgesPartitions
 having(const PgesPartitions *partitions, bool events)
 {
@@ -223,9 +224,9 @@ having(const PgesPartitions *partitions, bool events)
 }
 
 /*
- * Lock at most "limit" of some partitions, if they are still free and due.  They are read again
- * first, because a look takes a while, and a row that is locked in vain stays locked.  Both
- * readings are in the order of the numbers.
+ * Lock at most "limit" of some partitions, if they are still free and due.  The rows are
+ * read again first, because the scan takes time, and a row that is locked in vain stays
+ * locked.  Both lists are in the order of the numbers.
  */
 static void
 lock_some(const Poll *poll, const PgesPartitions *partitions, int limit, PgesPartitions *locked)
@@ -248,9 +249,9 @@ lock_some(const Poll *poll, const PgesPartitions *partitions, int limit, PgesPar
 }
 
 /*
- * Move the checkpoints of at most "limit" partitions in which no event was found to the end of
- * the look, if that saves "least" positions.  Return whether one was moved.  A partition that
- * was changed since the look, as by reset_subscription(), is left as it is.
+ * Move the checkpoints of at most "limit" partitions without events to the end of the
+ * scan, if that is at least "least" positions.  Return whether any was moved.  Skip a
+ * partition that has changed since the scan, for example by reset_subscription().
  */
 static bool
 advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, int limit, int64 least)
@@ -283,7 +284,7 @@ advance_quiet(Poll *poll, const PgesPartitions *partitions, const Look *look, in
 
 /*
  * Return the position from which to deliver: the lowest checkpoint, or the first event
- * that the look has found, if the partitions were not changed since.
+ * that the scan has found, if the partitions have not changed since.
  */
 static int64
 delivery_start(const PgesPartitions *taken, const PgesPartitions *seen, const Look *look)
@@ -322,7 +323,7 @@ take_partitions(Poll *poll, const PgesPartitions *available, const Look *look)
 	return poll->delivery.count > 0 ? POLL_DELIVERED : POLL_PROGRESS;
 }
 
-/* Do what is left to a poll that has found no event: note the consumer, move checkpoints. */
+/* Finish a poll that has found no event: record the consumer, and move checkpoints. */
 static PollResult
 find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, bool leased)
 {
@@ -333,8 +334,8 @@ find_nothing(Poll *poll, const PgesPartitions *partitions, const Look *look, boo
 }
 
 /*
- * Return whether a partition has had no delivery for half of a lease, and is so far ahead of
- * the lowest checkpoint that no look would come to its events.
+ * Return whether a partition has had no delivery for half of a lease, and is so far ahead
+ * of the lowest checkpoint that the scan of P3 would not reach its events.
  */
 static bool
 is_neglected(const Poll *poll, const PgesPartition *partition, int64 lowest_checkpoint)
@@ -345,8 +346,9 @@ is_neglected(const Poll *poll, const PgesPartition *partition, int64 lowest_chec
 }
 
 /*
- * Return those of the partitions with which to begin: all, or if one is neglected, because
- * another one is far behind and takes all deliveries, those that are not behind it.
+ * Return the partitions to serve first: all, or, if one is neglected because another one
+ * far behind takes all deliveries, those whose checkpoint is not below that of the
+ * neglected one.
  */
 static PgesPartitions
 begin_with(const Poll *poll, const PgesPartitions *partitions)
@@ -372,8 +374,8 @@ begin_with(const Poll *poll, const PgesPartitions *partitions)
 }
 
 /*
- * Deliver events of neglected partitions, if there are any.  Those in which there is no event
- * are moved forwards, so that they are not neglected any more.
+ * Deliver events of neglected partitions, if there are any.  The checkpoints of those
+ * without events are moved, so that they are not neglected any more.
  */
 static PollResult
 serve_neglected(Poll *poll, const PgesPartitions *partitions)
@@ -392,7 +394,7 @@ serve_neglected(Poll *poll, const PgesPartitions *partitions)
 
 /*
  * P3 to P5: deliver events of free partitions.  If other transactions have locked all
- * partitions that have events, look for events of the others.
+ * partitions that have events, search the other partitions.
  */
 static PollResult
 take_events(Poll *poll, PgesPartitions *partitions)
@@ -447,8 +449,8 @@ poll_as_consumer(Poll *poll)
 }
 
 /*
- * Do one step of a poll.  The name of the consumer is locked meanwhile, so that two polls
- * under one name do not make two deliveries.
+ * Do one step of a poll.  The name of the consumer is locked, so that two concurrent
+ * polls under one name do not make two deliveries.
  */
 static PollResult
 poll_once(Poll *poll)
@@ -469,8 +471,8 @@ poll_once(Poll *poll)
 }
 
 /*
- * Sleep until the mark has moved, or it is time to look at the partitions again.  Return
- * false if the time to wait is over.
+ * Sleep until the mark has moved, or the rows are to be read again.  Return false at the
+ * end of the wait.
  */
 static bool
 wait_for_change(Poll *poll, TimestampTz end)
@@ -492,7 +494,7 @@ wait_for_change(Poll *poll, TimestampTz end)
 	}
 }
 
-/* Raise an error if the partitions of a subscription still do not belong to the definition. */
+/* Raise an error if the partitions still do not have the epoch of the definition. */
 static void
 report_stale(const PgesSubscription *subscription)
 {
@@ -503,9 +505,9 @@ report_stale(const PgesSubscription *subscription)
 }
 
 /*
- * Do steps of a poll while they make progress, but deliver nothing, for a limited time.  Each
- * reads the definition again.  If that does not help, the definition does not belong to the
- * partitions.
+ * Repeat steps while they make progress without a delivery, for at most MAX_STEPS_MS.
+ * Each step reads the definition again.  If the partitions never have its epoch, raise an
+ * error.
  */
 static PollResult
 do_steps(Poll *poll, PgesSubscription *subscription)
@@ -534,9 +536,9 @@ do_steps(Poll *poll, PgesSubscription *subscription)
 }
 
 /*
- * Deliver events; wait for them until a time, if the call has written nothing.  The
- * definition is read again after each wait.  What the steps allocate goes with the next
- * ones: a poll can wait for a minute.
+ * Deliver events; wait for them until a time, if the call has written nothing.  After
+ * each wait, the definition is read again, and the memory of the steps is freed, because
+ * a poll can wait for a minute.
  */
 static void
 run_poll(Poll *poll, PgesSubscription *subscription, TimestampTz end)

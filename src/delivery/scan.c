@@ -2,16 +2,15 @@
  * scan.c
  *		Scans the log for the events of some partitions of a subscription.
  *
- * One scan serves all partitions.  It reads what read_events() reads, with the filters of
- * the subscription and by the same statements; the partition of an event is computed
- * here.  The rows go from the executor to a receiver, which ends the statement when it
- * has enough.
+ * One scan serves all partitions.  It uses the statements of read_events(), with the
+ * filters of the subscription.  The partition of an event is computed here.  The executor
+ * sends the rows to a receiver, which ends the statement when the callback returns false.
  *
  * A filtered scan reads a window of positions at a time, so that the planner need not
- * sort the rest of the log.  A scan that finds nothing to take ends after a time, and
- * returns how far it came; the next poll continues there.
+ * sort the rest of the log.  A scan ends after MAX_SCAN_MS and returns the position that
+ * it has reached.  The next poll continues there.
  *
- * The caller takes the high-water mark before the scan takes its snapshot, see reader.c.
+ * The caller reads the high-water mark before the scan takes its snapshot, see reader.c.
  */
 #include "postgres.h"
 
@@ -140,9 +139,9 @@ scan_range(PgesScan *scan, const PgesStore *store, PgesScope scope, PgesParams *
 }
 
 /*
- * Scan the log after a position, up to the mark, and let the events of the partitions be
- * taken.  "limit" is the number of rows of a statement.  Return the position up to which
- * all events were read.
+ * Scan the log after a position, up to the mark, and pass the events of the partitions to
+ * the callback.  "limit" is the number of rows of a statement.  Return the position up to
+ * which all events were read.
  */
 int64
 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit)

@@ -16,8 +16,8 @@
 struct PgesScan;
 
 /*
- * Takes an event of one of the partitions of a scan that is not done with.  The row has
- * the columns of eventstore.event.  Returns false to end the scan after this event.
+ * Callback for each event of the partitions of a scan that is not done.  The row has the
+ * columns of eventstore.event.  Returns false to end the scan after this event.
  */
 typedef bool (*PgesTakeEvent) (struct PgesScan *scan, PgesPartition *partition,
 							   int64 position, TupleTableSlot *row);
@@ -47,7 +47,7 @@ typedef struct PgesDelivery
 	const PgesSubscription *subscription;
 	int64		token;
 	const char *consumer;		/* NULL: without a name */
-	bool		again;			/* of events that the consumer has already */
+	bool		again;			/* the consumer has a delivery */
 	int			max_count;
 	int			count;			/* of events so far */
 	int			open;			/* partitions that are not closed */
