@@ -2,9 +2,9 @@
  * archive.c
  *		Moves events from a store to its archive.
  *
- * One statement moves a batch, so for every snapshot an event is in exactly one of the
- * two tables.  A reader of both tables reads them under one snapshot.  So the reader
- * misses and repeats nothing while events move.
+ * One statement moves a batch, so in every snapshot an event is in exactly one of the two
+ * tables.  A reader of both tables reads them under one snapshot.  So no event is missed
+ * or repeated while events move.
  *
  * Events move in the order of their positions, up to the lowest of these positions:
  *
@@ -13,17 +13,16 @@
  *	-	the positions of the holds of the store (rows of eventstore.archive_holds)
  *	-	the checkpoints of the subscriptions to the store
  *
- * Only the oldest events of an aggregate move, without a gap: an event stays if an
- * event of its aggregate with a lower version stays, see due.c.
+ * Only the oldest events of an aggregate move, without a gap: an event stays if an event
+ * of its aggregate with a lower version stays, see due.c.
  *
- * A batch and an append take no lock that the other waits for.  A batch deletes rows
- * that no append touches.  An append looks up ids and versions in both tables under one
- * snapshot.  What the unique indexes of the store decide alone, without a lock on the
- * aggregate, is checked again in the archive after the insert, see append.c.
+ * A batch and an append take no lock that the other waits for.  A batch deletes rows that
+ * no append touches.  An append looks up ids and versions in both tables under one
+ * snapshot.  Some appends rely on the unique indexes of the store, without a lock on the
+ * aggregate.  For these, the archive is checked again after the insert, see append.c.
  *
  * Only one transaction at a time archives events of a store.  A batch begins after the
- * last position of the batch before, so no batch looks again at events that have to
- * stay.
+ * last position of the batch before, so events that have to stay are not read again.
  */
 #include "postgres.h"
 
@@ -102,12 +101,12 @@ open_query_of_ids(const char *query)
 }
 
 /*
- * Return the aggregate ids that a query of the user returns, as an array of text.  It runs
- * with the user's rights, apart from any statement that may change events, and once: later
- * batches move events that it may read.  The transaction is read-only meanwhile, so neither
- * the query nor a function in it writes; after an error, the abort of the transaction or
- * subtransaction restores XactReadOnly.  The portal is pinned, because code in the query
- * could close it.
+ * Return the aggregate ids that a query of the user returns, as an array of text.  The
+ * query runs with the rights of the user.  It runs once, before the first batch, because
+ * a batch moves events that the query may read.  The transaction is read-only meanwhile,
+ * so neither the query nor a function in it can write.  After an error, the abort of the
+ * transaction or subtransaction restores XactReadOnly.  The portal is pinned, because
+ * code in the query could close it.
  */
 static Datum
 ids_of_query(const char *query)
@@ -161,7 +160,7 @@ rule_of_arguments(FunctionCallInfo fcinfo, int arg, int64 limit)
 	return rule;
 }
 
-/* Return whether these three arguments, from number "arg" on, are all null. */
+/* Return whether three arguments, from number "arg" on, are all null. */
 static bool
 no_conditions(FunctionCallInfo fcinfo, int arg)
 {
@@ -201,8 +200,8 @@ check_may_archive(const PgesStore *store)
 }
 
 /*
- * Lock out the readers of a store.  Raise an error if another transaction uses the
- * store: a wait for that transaction would make other sessions wait, too.
+ * Lock a store exclusively, to exclude readers.  Raise an error if another transaction
+ * uses the store, because all other sessions would wait behind this lock request.
  */
 static void
 lock_out_readers(const PgesStore *store)
@@ -230,8 +229,9 @@ check_may_create(const PgesStore *store)
 }
 
 /*
- * Raise an error if a subscription of logical replication fills a store or its archive: it
- * brings what the publisher archives, and would find the keys taken.
+ * Raise an error if a subscription of logical replication fills a store or its archive.
+ * The subscription also applies what the publisher archives, and would fail on duplicate
+ * keys.
  */
 static void
 check_not_subscribed(const PgesStore *store)

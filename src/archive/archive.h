@@ -2,9 +2,10 @@
  * archive.h
  *		Door of the room "archive": creates archives, and moves events to them.
  *
- * Users call the SQL functions of the room.  Only the room "lifecycle" calls C code
- * here: it deletes the holds of a store, and links the archive of a former store.  The protocol is in the heads of archive.c
- * (how events move), due.c (which events move) and create_archive.c (locks).
+ * Users call the SQL functions of the room.  The room "lifecycle" calls C code here: it
+ * deletes the holds of a store, and links the archive of a former store.  The protocol is
+ * in the heads of archive.c (how events move), due.c (which events move) and
+ * create_archive.c (locks).
  */
 #ifndef PGES_ARCHIVE_H
 #define PGES_ARCHIVE_H

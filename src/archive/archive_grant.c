@@ -1,17 +1,17 @@
 /*
  * archive_grant.c
- *		Grants on the archive of a store what is granted on the store.
+ *		Copies the privileges on a store to its archive.
  *
- * An archive belongs to the owner of its store.  A role that may read or erase events
- * in the store may do so in the archive, so no role loses access when events move.  The
+ * An archive belongs to the owner of its store.  A role that may read or erase events in
+ * the store may do so in the archive, so no role loses access when events move.  The
  * privileges are granted when the archive is created.  After a later GRANT or REVOKE on
- * the store, its owner calls eventstore.sync_archive().  Until then, a role that lacks
- * a privilege on the archive gets an error that names the privilege.
+ * the store, its owner calls eventstore.sync_archive().  Until then, a role that lacks a
+ * privilege on the archive gets an error that names the privilege.
  *
- * A link to a store gives no rights.  The owner of a table can link the table to his
- * own store, and the TRIGGER privilege suffices to link the table of another owner.  So
- * nothing is moved to an archive, changed on it or dropped unless the archive has the
- * owner of the store, and no existing table gets another owner here.
+ * A link to a store gives no rights.  A role can link its own table to its own store, and
+ * can link a table of another owner with the TRIGGER privilege on it.  So an archive is
+ * filled, changed or dropped only if it has the owner of the store.  No function here
+ * changes the owner of an existing table.
  */
 #include "postgres.h"
 
@@ -85,7 +85,7 @@ check_has_archive(const PgesStore *store)
 
 PG_FUNCTION_INFO_V1(pges_sync_archive);
 
-/* SQL: grant on the archive of a store what is granted on the store. */
+/* SQL: copy the privileges on a store to its archive. */
 Datum
 pges_sync_archive(PG_FUNCTION_ARGS)
 {

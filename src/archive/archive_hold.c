@@ -6,8 +6,8 @@
  * after it may not.  A role that may read a store may set a hold, for example for a
  * reader of the log that has not read the later events yet.
  *
- * The store is of type regstore: a dump may contain holds, but not their stores, and an
- * unknown name must not end the restore of all holds.  A trigger lets such a row fall away.
+ * Column "store" is of type regstore.  A dump may contain holds without their stores, and
+ * an unknown store must not abort the restore of all holds.  A trigger skips such a row.
  */
 #include "postgres.h"
 
@@ -85,7 +85,7 @@ pges_forget_holds(Oid store)
 
 PG_FUNCTION_INFO_V1(pges_skip_lost_hold);
 
-/* Trigger, before INSERT, for each row: let a hold fall away whose store does not exist. */
+/* Trigger, before INSERT, for each row: skip a hold whose store does not exist. */
 Datum
 pges_skip_lost_hold(PG_FUNCTION_ARGS)
 {

@@ -136,7 +136,7 @@ check_may_create_archive(const PgesStore *store, Oid namespace)
 				 errmsg("permission denied for schema %s", schema),
 				 errdetail("The archive of store %s is created with the rights of role \"%s\".",
 						   store->live.qualified_name, GetUserNameFromId(GetUserId(), false)),
-				 errhint("Name a schema in which this role may create: eventstore.create_archive(%s, name => ...).",
+				 errhint("Name a schema in which this role can create tables: eventstore.create_archive(%s, name => ...).",
 						 quote_literal_cstr(store->live.qualified_name))));
 }
 
@@ -188,9 +188,9 @@ static const char overlap[] =
 "ORDER BY a.position USING OPERATOR(pg_catalog.<) LIMIT 1";
 
 /*
- * Raise an error if events of a table that becomes an archive do not come before those
- * of the store, and name the first.  Otherwise events would be read twice, or ids and
- * versions would be given a second time.  The caller has locked both tables.
+ * Raise an error if events of a table that becomes an archive do not come before those of
+ * the store, and name the first.  Otherwise events would be read twice, or ids and
+ * versions would be assigned twice.  The caller has locked both tables.
  */
 static void
 check_no_overlap(const PgesStore *store, const char *archive)
@@ -210,7 +210,7 @@ check_no_overlap(const PgesStore *store, const char *archive)
 					archive, store->live.qualified_name),
 			 errdetail("The first is the event with id \"%s\" at position %s of the table: the event at position %s of the store has %s.",
 					   first[1], first[0], first[2], first[3]),
-			 errhint("An archive holds what came before the events of its store. Give another name for the archive, or delete from the table what the store has.")));
+			 errhint("An archive holds only events that precede those of its store. Give another name for the archive, or delete the overlapping events from the table.")));
 }
 
 /* Return why a table cannot be the archive of a store, or NULL if it can be. */
@@ -257,8 +257,8 @@ adopt_archive(const PgesStore *store, Oid relid, const char *archive)
 				 errhint("Give another name for the archive of store %s.", store->live.qualified_name)));
 	pges_check_archive(rel);
 	relation_close(rel, NoLock);
-	LockRelationOid(relid, ShareRowExclusiveLock);	/* as the triggers will,
-													 * too */
+	LockRelationOid(relid, ShareRowExclusiveLock);	/* also needed by CREATE
+													 * TRIGGER */
 	check_no_overlap(store, archive);
 	if (!is_protected)
 		pges_create_protecting_triggers(archive);
@@ -306,7 +306,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 	if (!OidIsValid(present) && store->wants_archive)
 		ereport(WARNING,
 				(errmsg("the new archive of store %s is empty", store->live.qualified_name),
-				 errdetail("The versions and ids of the events that were in its former archive can be given again.")));
+				 errdetail("The versions and ids of the events that were in its former archive can be assigned again.")));
 	pges_create_link(name, store->live.qualified_name);
 	pges_create_append_trigger(store->trigger, store->live.qualified_name,
 							   store->notifications, store->channel, true);
@@ -326,9 +326,9 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
  * archive only if "adopt" is true.  The caller must have called pges_lock_archiving().
  *
  * The table lock waits for all open appends.  The next append waits for this lock, and
- * then learns of the archive.  Readers are not blocked.  Until this transaction has
- * ended, no other transaction moves events; if this transaction does, begin_archiving()
- * locks readers out.
+ * then finds the archive.  Readers are not blocked.  Until this transaction has ended, no
+ * other transaction moves events.  If this transaction moves events, begin_archiving()
+ * excludes readers.
  */
 Oid
 pges_create_archive_of(const PgesStore *store, const char *name, const char *tablespace,
@@ -354,14 +354,14 @@ warn_not_adopted(const PgesStore *store, Oid relid, const char *reason)
 			(errmsg("table %s does not become the archive of store %s", pges_relation_name(relid),
 					store->live.qualified_name),
 			 errdetail("%s", reason),
-			 errhint("If it is the former archive, make it fit and call eventstore.create_archive() before the next append. Otherwise versions and ids of archived events are given again.")));
+			 errhint("If it is the former archive, correct it and call eventstore.create_archive() before the next append. Otherwise versions and ids of archived events are assigned again.")));
 }
 
 /*
- * If a table beside a new store has the default name and the columns of its archive, and
- * has the same owner, make that table the archive.  So DROP EXTENSION, which drops all
- * triggers, does not make the archived events unknown.  Leave alone a table with other
- * columns; raise an error if events of the table overlap with those of the store.
+ * If a table in the schema of a new store has the default name, the columns and the owner
+ * of its archive, make that table the archive.  This restores the link, which DROP
+ * EXTENSION has dropped with all triggers.  Ignore a table with other columns; raise an
+ * error if events of the table overlap with those of the store.
  */
 void
 pges_adopt_former_archive(Oid relid)

@@ -1,16 +1,17 @@
 /*
  * due.c
- *		Counts the events that are due for the archive by a rule, or moves a batch of them.
+ *		Counts the events that are due for the archive by a rule, or moves a batch of
+ *		them.
  *
- * A rule is a set of conditions that an event meets or does not meet.  A batch looks at
- * a window: the next events that meet the conditions, in the order of their positions,
+ * A rule is a set of conditions that an event meets or does not meet.  A batch reads a
+ * window: the next events that meet the conditions, in the order of their positions,
  * after the last position of the batch before.  The events of one aggregate in a window
- * are a span.  The cut is the first event of the aggregate that stays, because this
- * event does not meet the conditions or is not in the window.  The events of the span
- * before the cut are due.  Without a cut, the whole span is due.
+ * are a span.  The cut is the first event of the aggregate that stays, because this event
+ * does not meet the conditions or is not in the window.  The events of the span before
+ * the cut are due.  Without a cut, the whole span is due.
  *
- * Versions follow the order of positions, unless a restore has put an event of a lower
- * version behind others.  So an event may have to stay because of an event in a
+ * Versions are in the order of positions, unless a restore has inserted an event of a
+ * lower version after others.  So an event may have to stay because of an event in a
  * later window.  A pass reads all positions once.  If a pass has met such an event and
  * has moved others, another pass follows.
  */

@@ -1,15 +1,15 @@
 /*
  * retention.c
- *		Sets the retention rules of a store, and makes rules for archiving of them.
+ *		Sets the retention rules of a store, and makes rules for archiving from them.
  *
- * The rules of the retention are the arguments of a trigger of the archive.  This
- * trigger can be replaced without blocking readers:
+ * The rules of the retention are the arguments of a trigger of the archive.  This trigger
+ * can be replaced without blocking readers:
  *
  *		CREATE TRIGGER eventstore_retention BEFORE TRUNCATE ON archive
  *			FOR EACH STATEMENT EXECUTE FUNCTION eventstore.refuse_change('1 year', '100')
  *
- * An empty argument means that there is no such rule.  The trigger is found by its function
- * and its number of arguments, whatever its name.
+ * An empty argument means that there is no such rule.  The trigger is found by its
+ * function and its number of arguments, not by its name.
  */
 #include "postgres.h"
 
