@@ -2,25 +2,25 @@
  * erase.c
  *		Erases personal data from events, and keeps a record of each erasure.
  *
- * This is the main file of the room "erase".  Its SQL functions are here, and so is the
- * protocol; erasure_record.c writes the records.
+ * This is the main file of the room "erase".  It has the SQL functions and the protocol;
+ * erasure_record.c writes the records.
  *
  * A tombstone (tombstone.c) or other values replace the data and the metadata of an
- * event.  Its row stays, with its position, identity, type, version, time and links.  So
- * readers of the log and appends notice nothing.  The order of work:
+ * event.  The row stays, with its position, identity, type, version, time and links.  So
+ * readers of the log and appends are not affected.  The steps:
  *
  *	1	Check the privilege, before any lock that other sessions may have to wait
  *		for.  The privilege is UPDATE on both columns.  It permits nothing else,
  *		because a trigger rejects every other UPDATE (immutable.c).
  *	2	Lock the aggregate as an append does (append.c).  The erasure waits for an
  *		open append and erases its events, too.  An append that begins meanwhile
- *		waits, and is later than the erasure.
+ *		waits for the erasure, and its events are not erased.
  *	3	Change the rows under a snapshot taken after the lock.  So all that other
  *		sessions have committed is erased, even in REPEATABLE READ.  Events that are
  *		already erased stay as they are: a repeated call changes nothing.
  *	4	Check that no event is left.  An UPDATE silently skips rows that row security
- *		hides or a trigger suppresses, and a person who is responsible for an
- *		erasure must not take half of an erasure for the whole.
+ *		hides or a trigger suppresses.  A partial erasure must raise an error,
+ *		because the caller would take it for a complete one.
  *	5	If any event was changed, record the erasure in table eventstore.erasures.
  *
  * The change runs with the rights of the caller.  Only the record is written as the owner
@@ -127,8 +127,8 @@ reason_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Raise an error if a rule of a store replaces UPDATE by something else.  The plan of the
- * change would then not even be about the store.
+ * Raise an error if the store has a rule ON UPDATE DO INSTEAD.  The rewritten statement
+ * might not update the store at all.
  */
 static void
 check_update_rules(const PgesStore *store)
@@ -290,9 +290,9 @@ report_left(const char *table, int64 left, bool by_security)
 
 /*
  * Return how many events in a table the caller sees.  Raise an error unless all events
- * have the new values.  For an aggregate, events that row security hides from the caller
- * count, too, under the same snapshot; a caller who sees no event learns nothing of
- * hidden events.
+ * have the new values.  For an aggregate, the events that row security hides from the
+ * caller are checked, too, under the same snapshot.  If the caller sees no event, they
+ * are not checked, so that the caller cannot find out whether they exist.
  */
 static int64
 check_scope(const PgesErasure *erasure, PgesScope scope)

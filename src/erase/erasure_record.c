@@ -67,8 +67,8 @@ pges_record_erasure(const PgesErasure *erasure, int64 events)
 }
 
 /*
- * Let records be about no store, if they are about an earlier table with the OID of a store
- * that is being created.  They keep its name.
+ * Detach the records of a dropped table whose OID a new store has got: set their store to
+ * '-'.  Column store_name keeps the name of the store.
  */
 void
 pges_detach_erasures(Oid store)
