@@ -2,8 +2,8 @@
  * export.c
  *		Exports events as JSON objects, which can be imported.
  *
- * An export reads the log up to the high-water mark, one lot at a time, all under one
- * snapshot.  The head of reader.c has the order of its steps.
+ * An export reads the log up to the high-water mark, LOT events at a time, all under one
+ * snapshot.  The head of reader.c describes the order of the steps.
  */
 #include "postgres.h"
 
@@ -24,15 +24,15 @@
 
 #define LOT 1000				/* events that one statement reads */
 
-/* What the CONTEXT of an error shows about an export. */
+/* The values that the CONTEXT of an error shows. */
 typedef struct ExportContext
 {
 	ErrorContextCallback callback;
 	const PgesStore *store;
-	int64		position;		/* of the event at hand */
+	int64		position;		/* of the current event */
 } ExportContext;
 
-/* Error context callback: name the event at hand. */
+/* Error context callback: name the current event. */
 static void
 export_context(void *arg)
 {

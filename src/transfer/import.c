@@ -3,17 +3,18 @@
  *		Imports events from a query, a table or JSON.
  *
  * This is the main file of the room "transfer", which imports and exports events.  No
- * other room calls it: users call its SQL functions.  The protocol of an export is in
- * the head of export.c.  An import repeats these steps:
+ * other room calls it: users call its SQL functions.  The head of export.c has the
+ * protocol of an export.  An import repeats these steps:
  *
  *	1	Fetch a lot, which is some rows of a cursor on the query.
  *	2	Split the lot into batches.  A batch ends when it is large, or before an event
  *		id that it already has.
- *	3	Leave out events that are stored, by event id and content (repeated_call.c).  Append the
- *		rest like any batch: with the same locks, checks and inserts.
+ *	3	Leave out events that are stored, by event id and content (repeated_call.c).
+ *		Append the rest like any batch: with the same locks, checks and inserts.
  *
- * Large rows come in smaller lots, so memory use stays flat, however many or large the
- * rows are.  An interrupted import can be repeated as a whole, because of step 3.
+ * If rows are large, the next lot has fewer rows.  So the memory for a lot is limited,
+ * whatever the number and the size of the rows.  An interrupted import can be repeated as
+ * a whole, because of step 3.
  *
  * One transaction does all of an import, so all events are stored, or none.  Its guard
  * stops readers of the log until the transaction ends, so split large imports.
@@ -67,7 +68,10 @@ typedef struct Import
 	PgesProgress progress;
 } Import;
 
-/* Error context callback: name the store, and the events or the event at hand. */
+/*
+ * Error context callback: name the store, and the current event or the events of the
+ * batch.
+ */
 static void
 import_context(void *arg)
 {
@@ -147,9 +151,9 @@ rows_of_batch(const Import *import, uint64 first, uint64 fetched, Size *size)
 
 /*
  * Import up to n fetched rows, from "first" on, as one batch, and return how many were
- * imported.  If an event id occurs again, the batch ends before it, and the next batch
- * finds that event stored.  The store is looked up for each batch, because the query or
- * a trigger may change the store.
+ * imported.  If an event id is repeated, the batch ends before the repetition, which the
+ * next batch finds stored.  The store is looked up for each batch, because the query or a
+ * trigger may change the store.
  */
 static int
 import_batch(Import *import, uint64 first, int n)
@@ -194,9 +198,9 @@ import_rows(Import *import)
 }
 
 /*
- * Take the rights of the owner of the named table or view, if the user is a superuser:
- * code in a view or in a policy belongs to that owner.  Return whether the rights were
- * taken.  Return false for a query, which is the user's own.
+ * If the user is a superuser, act as the owner of the named table or view, because code
+ * in a view or in a policy belongs to that owner.  Return whether the rights were taken.
+ * Return false for a query, which is the user's own.
  */
 static bool
 act_as_source_owner(PgesIdentity *caller, const Import *import)
@@ -205,9 +209,8 @@ act_as_source_owner(PgesIdentity *caller, const Import *import)
 }
 
 /*
- * Raise an error if the name of a source now stands for another relation, before any
- * code of the source runs.  The relation that is named comes first in the dependencies
- * of a query.
+ * Raise an error if the name of a source now refers to another relation, before any code
+ * of the source runs.  The named relation is the first dependency of the query.
  */
 static void
 check_source(const Import *import, SPIPlanPtr plan)

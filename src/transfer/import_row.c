@@ -2,18 +2,18 @@
  * import_row.c
  *		Reads events from the rows of an import.
  *
- * The columns of a row have the names of an event's columns, or one column holds a
- * whole event as JSON.  A value is converted only if nothing is lost and no setting of the
- * session has a say.  Other types are rejected: the query can cast them, where the user
- * sees what happens.
+ * The columns of a row have the names of an event's columns, or one column holds a whole
+ * event as JSON.  A value is converted only if the conversion is lossless and depends on
+ * no setting of the session.  Other types are rejected; the query can cast them
+ * explicitly.
  *
  *	ids, types		text of any kind, enums, uuid, exact numbers
  *	occurred_at		timestamptz; text of any kind, as in JSON (read_time.c)
  *	versions, lines	numbers, and text of any kind, if it is a whole number
  *	data, metadata	json, jsonb, exact numbers; text of any kind, which is parsed as JSON
  *
- * Text of any kind are the types of PostgreSQL's string category.  The padding of type
- * character(n) is removed.
+ * "Text of any kind" means the types of PostgreSQL's string category.  The padding of
+ * type character(n) is removed.
  */
 #include "postgres.h"
 
@@ -55,7 +55,10 @@ column_of(const char *name)
 			 errhint("Name the columns of the query, or leave some out.")));
 }
 
-/* Note what a column of the rows is.  Raise an error if it is unknown or a duplicate. */
+/*
+ * Record which value of an event a column has.  Raise an error if the column is unknown
+ * or a duplicate.
+ */
 static void
 note_column(PgesImportRow *row, int number)
 {
@@ -101,7 +104,7 @@ check_event_column(const PgesImportRow *row)
 	}
 }
 
-/* Note the columns of the rows.  Raise an error if they do not make an event. */
+/* Record the columns of the rows.  Raise an error if they do not make an event. */
 void
 pges_note_columns(PgesImportRow *row, TupleDesc desc)
 {
@@ -166,7 +169,7 @@ report_type(const PgesImportRow *row, int number, Oid wanted)
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
 			 errmsg("column \"%s\" of the rows to import cannot be of type %s",
 					column, format_type_be(SPI_gettypeid(row->desc, number))),
-			 has_no_zone ? errdetail("The time zone of the session would decide which time it is.") : 0,
+			 has_no_zone ? errdetail("The time would depend on the time zone of the session.") : 0,
 			 errhint("%s", hint_for_type(column, type, wanted))));
 }
 
