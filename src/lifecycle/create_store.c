@@ -3,13 +3,13 @@
  *		Creates and drops stores.
  *
  * No other room calls the room "lifecycle": users and the install script call its SQL
- * functions, and DDL commands call ddl_trigger.c.  The order of work is in create_store()
- * and pges_drop_store().
+ * functions, and DDL commands call ddl_trigger.c. create_store() and pges_drop_store()
+ * show the order of the steps.
  *
  * All names in DDL are quoted, and DDL runs with a safe search path (ddl.c).  So no
- * object of the caller can take the place of another.  But if a schema is renamed, a
- * name may stand for another table.  Therefore commands on an existing table run with
- * the rights of its owner.  The owner can run the same commands without this extension.
+ * object of the caller can take the place of another.  But if a schema is renamed, a name
+ * may refer to another table.  Therefore commands on an existing table run with the
+ * rights of its owner.  The owner can run the same commands without this extension.
  */
 #include "postgres.h"
 
@@ -64,8 +64,8 @@ pges_channel_argument(FunctionCallInfo fcinfo, int arg)
 }
 
 /*
- * Serialize the creation of stores in a schema, because two programs may both find that
- * a store is missing.  The caller has checked that the user may create a store there.
+ * Serialize the creation of stores in a schema, because two sessions may both find that a
+ * store is missing.  The caller has checked that the user may create a store there.
  */
 static void
 lock_creation(const char *schema)
@@ -172,8 +172,8 @@ make_store_of_table(const PgesNewStore *store, Oid relid)
 
 /*
  * Return the OID of the table of a store to create, or InvalidOid if there is none.
- * Raise an error unless the user has some privilege on the table, so that no role
- * learns of, or locks, a table that it may not use.
+ * Raise an error unless the user has some privilege on the table.  Otherwise a role could
+ * lock a table that it may not use, or find out that the table exists.
  */
 static Oid
 existing_table(const PgesNewStore *store)
@@ -261,7 +261,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		CommandCounterIncrement();
 		relid = existing_table(store);
 		(void) pges_store(relid);
-		pges_forget_store(relid);	/* an earlier table with this OID */
+		pges_forget_store(relid);	/* rows of a dropped table with this OID */
 		pges_detach_erasures(relid);
 	}
 	pges_end_ddl(nestlevel);
@@ -290,7 +290,10 @@ pges_create_store(PG_FUNCTION_ARGS)
 	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
 	store.indexes = pges_index_argument(fcinfo, 4);
 
-	/* if the store is complete, as when most programs start, take no lock */
+	/*
+	 * if the store is complete, as at most starts of an application, take no
+	 * lock
+	 */
 	relid = existing_table(&store);
 	if (!is_complete(&store, relid))
 		relid = create_store(&store, pges_bool_argument(fcinfo, 3, true));

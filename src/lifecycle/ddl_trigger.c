@@ -2,24 +2,25 @@
  * ddl_trigger.c
  *		The event trigger of the extension, which fires before DDL commands.
  *
- * The default store belongs to no extension, so pg_dump dumps it like any store, with
- * all that was changed in it.  But before a restore creates its table, CREATE EXTENSION
- * has created another one.  So an unused default store and its archive give way to the
- * table of a store that gets their name, or if the dumped store was renamed, to a sequence
- * or an index with the name of one of their own.  DROP EXTENSION drops both first, because
- * a store keeps the extension from being dropped.
+ * The default store is no member of the extension, so pg_dump dumps it like any store,
+ * with all changes to its definition.  But in a restore, CREATE EXTENSION creates a
+ * default store before the dumped table is created.  So if a store gets the name of an
+ * unused default store or of its archive, the trigger drops both first.  It does the same
+ * for a sequence or an index with the name of one of theirs, which a dumped store has if
+ * it was renamed.  DROP EXTENSION drops both first, because a store depends on the
+ * extension.
  *
- * The C code finds the functions, tables and types of the extension, and schema
- * eventstore, by their names.  So they may not be renamed or moved.  The schema must
- * belong to a superuser, or else the extension cannot be created in it by a restore.
+ * The C code looks up the functions, tables and types of the extension, and schema
+ * eventstore, by name.  So they may not be renamed or moved.  The schema must belong to a
+ * superuser, or else a restore could not create the extension in it.
  *
- * The triggers on the rows that logical replication brings must be enabled as REPLICA
- * (receive_row.c).  A restore with --disable-triggers enables them in another way, so
- * they are put right when a subscription is created or altered.
+ * The triggers on replicated rows must be enabled as REPLICA (receive_row.c).  A restore
+ * with --disable-triggers leaves them enabled as ORIGIN.  So they are enabled as REPLICA
+ * again when a subscription is created or altered.
  *
- * The trigger fires for each command of its tags, in any schema and by any role, and
- * with the rights of that role.  So it looks at the parse tree first, and does nothing
- * about a command that concerns no object of the extension.
+ * The trigger fires for each command of its tags, in any schema and for any role, with
+ * the rights of that role.  So it inspects the parse tree first, and ignores a command
+ * that concerns no object of the extension.
  */
 #include "postgres.h"
 
@@ -72,7 +73,7 @@ default_store(void)
 	return get_rel_relkind(relid) == RELKIND_RELATION ? relid : InvalidOid;
 }
 
-/* Return whether a name says that it is in schema eventstore. */
+/* Return whether a name is qualified with schema eventstore. */
 static bool
 is_in_schema(const RangeVar *name)
 {
@@ -157,7 +158,7 @@ index_of_store(const RangeVar *table, char *index)
 
 /*
  * Return the name of a relation that a restore of a store creates; NULL for others.  A
- * dump gives all options of a sequence.
+ * sequence without options is not from a dump, which writes all of them.
  */
 static const RangeVar *
 created_part(Node *command)
@@ -245,9 +246,9 @@ has_no_page(Oid relid, LOCKMODE mode)
 }
 
 /*
- * Return whether a store or an archive without events is published, or gets or has got the
- * events of another server.  A publication of all tables, or of a schema, includes another table of
- * its name, too.
+ * Return whether an empty store or archive is published by name, or is or was a target of
+ * replication.  A publication of all tables, or of a schema, does not count, because it
+ * includes a new table of the same name as well.
  */
 static bool
 is_replicated(Oid relid)
@@ -301,9 +302,10 @@ drop_default_store(Oid relid, DropBehavior behavior)
 }
 
 /*
- * Drop the default store if it has never had an event, and the name of a new relation,
- * which must include the schema, is that of the default store, of its archive or of a part
- * of these.  If the user may not drop them, the command fails because the name is taken.
+ * Drop the default store if it has never had an event, and if the name of a new relation,
+ * qualified with the schema, is that of the default store, of its archive, or of an index
+ * or sequence of theirs.  If the user may not drop them, the command fails with a
+ * duplicate name.
  */
 static void
 give_way(const RangeVar *created)
@@ -340,7 +342,7 @@ drops_extension(const DropStmt *drop)
 
 /*
  * Before DROP EXTENSION: drop the default store and its archive, if the user owns them.
- * Without its link, the archive would be left as a table with a part of the events.
+ * Without the link, the archive would remain as a table with only a part of the events.
  */
 static void
 drop_with_extension(DropBehavior behavior)
@@ -434,7 +436,7 @@ check_schema_owner(const AlterOwnerStmt *alter)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("schema eventstore must belong to a superuser"),
-				 errdetail("Otherwise extension pg_eventstore could not be created in it, and a dump not be restored."),
+				 errdetail("Otherwise extension pg_eventstore could not be created in it, and a dump could not be restored."),
 				 errhint("Grant USAGE on the schema. Other roles can have stores in any other schema.")));
 }
 
@@ -452,7 +454,7 @@ enable_receivers(void)
 	pges_become_again(&caller);
 }
 
-/* Do what is to be done before a command. */
+/* Call the function that handles a kind of command. */
 static void
 before_command(Node *command)
 {
@@ -483,8 +485,8 @@ before_command(Node *command)
 PG_FUNCTION_INFO_V1(pges_before_ddl);
 
 /*
- * SQL, event trigger: do what is to be done before a command.  Do nothing in pg_upgrade,
- * and if the schema was renamed while event triggers were disabled.
+ * SQL: event trigger, before DDL commands.  Do nothing in pg_upgrade, and if the schema
+ * was renamed while event triggers were disabled.
  */
 Datum
 pges_before_ddl(PG_FUNCTION_ARGS)

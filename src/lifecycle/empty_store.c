@@ -2,15 +2,16 @@
  * empty_store.c
  *		Deletes all events of a store, between two tests.
  *
- * The events of the store and of its archive are deleted, and its holds.  All else stays:
- * the sequence, so positions go on.  For readers the deleted positions are holes, as those
- * of appends that were rolled back.  So checkpoints, watermarks and the notifier need no
- * change, and the proof of the ordered log holds (doc/ordered-log.md).
+ * The events of the store and of its archive are deleted, its holds and its parked
+ * events.  The sequence is not reset, so positions continue.  For readers, the deleted
+ * positions are gaps, like those of appends that were rolled back.  So checkpoints,
+ * watermarks and the notifier need no change, and the proof of the ordered log holds
+ * (doc/ordered-log.md).
  *
- * The table lock waits for open appends and blocks new ones.  Readers are not blocked, and
- * each reads all events or none, as its snapshot says.  A foreign key that refers to the
- * store does what it does on any DELETE.  TRUNCATE, which would be faster for many events,
- * does none of this.
+ * The table lock waits for open appends and blocks new ones.  Readers are not blocked:
+ * each snapshot sees all events or none.  Foreign keys that reference the store are
+ * enforced as by any DELETE.  TRUNCATE would be faster for many events, but has none of
+ * these properties.
  */
 #include "postgres.h"
 
@@ -41,7 +42,7 @@ require_test_database(const PgesStore *store)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot empty store %s", store->live.qualified_name),
 				 errdetail("The database is not declared to be one for tests."),
-				 errhint("In a database for tests, its owner can set ALTER DATABASE ... SET pg_eventstore.test_database = on, and connect again.")));
+				 errhint("The owner of a database for tests can execute ALTER DATABASE ... SET pg_eventstore.test_database = on, and connect again.")));
 }
 
 /* Raise an error if events were not deleted. */

@@ -1,6 +1,7 @@
 /*
  * set_notifications.c
- *		Sets how a store announces new events.  The trigger of the store holds this.
+ *		Sets the notification mode and the channel of a store, which are arguments of its
+ *		trigger.
  */
 #include "postgres.h"
 
@@ -17,9 +18,8 @@
 #include "store/store.h"
 
 /*
- * Announce the last position of a store that the notifier no longer announces, because
- * the notifier may not have announced this position yet.  The caller's lock excludes
- * appends.
+ * Announce the last position of a store that the notifier no longer serves, because the
+ * notifier may not have announced this position yet.  The caller's lock excludes appends.
  */
 static void
 announce_last(const PgesStore *store, const char *channel)
