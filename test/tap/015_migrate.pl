@@ -316,7 +316,7 @@ query("DROP OWNED BY half; DROP ROLE half");
   my $session = session($node);
   $session->run("BEGIN; SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
   query("SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
-  migrate_fails('an open append', qr/waiting for an append.*error: store migrate.$name of database "postgres" has events behind an append that is open.*detail: Process \d+ appended/s,
+  migrate_fails('an open append', qr/waiting for an open append.*error: store migrate.$name of database "postgres" has events after an open append.*detail: Process \d+ appended/s,
     "--source=$connstr", "--target=$dir/open.jsonl", @name);
   ok(!-e "$dir/open.jsonl", 'no file is written');
   $session->run('ROLLBACK');
@@ -334,13 +334,13 @@ query("DROP OWNED BY half; DROP ROLE half");
   $session->run("BEGIN; SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
   migrate_ok('an open append above the archive', qr/5 events exported/, "--source=$connstr", '--target=-', @name);
   query("SELECT eventstore.append_event('t', '{}', store => 'migrate.$name')");
-  migrate_fails('an open append behind the archive', qr/behind an append that is open/, "--source=$connstr", '--target=-', @name);
+  migrate_fails('an open append behind the archive', qr/after an open append/, "--source=$connstr", '--target=-', @name);
   $session->run('COMMIT');
   $session->quit;
   query("INSERT INTO migrate.$name (position, event_id, event_type, data) VALUES (0, 'zero', 't', '1'), (-5, 'below', 't', '2')");
   migrate_ok('positions below 1', qr/9 events exported/, "--source=$connstr", '--target=-', @name);
   query("INSERT INTO migrate.$name (position, event_id, event_type, data) VALUES (1000000, 'far', 't', '1')");
-  migrate_fails('a position that no sequence gave', qr/events that its log does not show.*Position 1000000 was given by hand.*setval/s, "--source=$connstr", '--target=-', @name);
+  migrate_fails('a position that no sequence gave', qr/events that its log does not show.*Position 1000000 was inserted explicitly.*setval/s, "--source=$connstr", '--target=-', @name);
 }
 
 # An event that is too large to be exported, as nothing has checked it: its position is told.
@@ -361,7 +361,7 @@ query("DROP OWNED BY half; DROP ROLE half");
     CREATE TRIGGER wait AFTER INSERT ON migrate.$name EXECUTE FUNCTION migrate.wait()");
   my $said = migrate_fails('while a batch is imported', qr/line 3: is not valid UTF-8/, \join("\n", event('w', 1), event('w', 2), "\xff"), '--source=-', "--target=$connstr", '--batch-size=2', @name);
   ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = '$program'"), 'its sessions end');
-  my ($kept) = $said =~ /(\d+) events were imported before, and stay/;
+  my ($kept) = $said =~ /(\d+) events were imported before, and remain/;
   is(query("SELECT count(*) FROM migrate.$name"), $kept // 0, 'the batch is canceled, or it says that it was imported');
 }
 
@@ -369,7 +369,7 @@ query("DROP OWNED BY half; DROP ROLE half");
 {
   my ($name, @name) = new_store();
   query("CREATE ROLE lonely LOGIN CONNECTION LIMIT 1; GRANT CREATE, USAGE ON SCHEMA migrate TO lonely; GRANT USAGE ON SCHEMA eventstore TO lonely");
-  migrate_ok('one connection', qr/goes on without a second session.*9 events imported/s, \join("\n", map { event('a', $_) } 1 .. 9),
+  migrate_ok('one connection', qr/continuing without a second session.*9 events imported/s, \join("\n", map { event('a', $_) } 1 .. 9),
     '--source=-', "--target=$connstr user=lonely", '--batch-size=2', @name, '--no-create-schema');
 }
 
@@ -504,10 +504,10 @@ for my $kind (sort keys %bad)
   is(query("SELECT count(*) FROM migrate.$bad"), '1', "bad input: $kind: nothing of the batch is stored");
 }
 my $path = file_of('bad_later', event('ok', 1), event('ok', 2), event('ok', 3), '{"event_type": 5}');
-migrate_fails('a later batch', qr/line 4:.*1 events were imported before, and stay/s, "--source=$path", "--target=$connstr", '--batch-size=2', @bad);
+migrate_fails('a later batch', qr/line 4:.*1 events were imported before, and remain/s, "--source=$path", "--target=$connstr", '--batch-size=2', @bad);
 is(query("SELECT count(*) FROM migrate.$bad"), '2', 'what was imported before stays');
 my $bytes = file_of('bad_bytes', map({ event('ok', $_) } 3 .. 6), "{\"event_type\": \"t\0\"}");
-my $told = migrate_fails('bytes of a later batch', qr/line 5: contains a zero byte.*\d events were imported before, and stay/s, "--source=$bytes", "--target=$connstr", '--batch-size=2', @bad);
+my $told = migrate_fails('bytes of a later batch', qr/line 5: contains a zero byte.*\d events were imported before, and remain/s, "--source=$bytes", "--target=$connstr", '--batch-size=2', @bad);
 $told = $told =~ /(\d) events were imported before/ ? $1 : 0;
 is(query("SELECT count(*) FROM migrate.$bad"), 2 + $told, 'the batch that was being imported is counted, or canceled');
 

@@ -1,5 +1,5 @@
-# pg_eventstore_migrate: its command line, the files it writes, signals, and
-# what it shows on a terminal.
+# pg_eventstore_migrate: its command line, the files that it writes, signals, and its
+# output on a terminal.
 use strict;
 use warnings;
 

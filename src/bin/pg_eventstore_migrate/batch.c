@@ -6,7 +6,10 @@
 
 #include "common/logging.h"
 
-/* A batch of large events ends early: client and server have all of it in memory. */
+/*
+ * A batch of large events ends early, because client and server hold all of it
+ * in memory.
+ */
 #define MAX_BATCH_BYTES (16 * 1024 * 1024)
 
 typedef struct BatchState

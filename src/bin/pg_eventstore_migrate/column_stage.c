@@ -1,13 +1,14 @@
 /*
  * column_stage.c
- *		Brings a batch to the column stage, a temporary table of events in columns.
+ *		Loads a batch into the column stage, a temporary table of events in
+ *		columns.
  *
- * This is the fast way: the server parses only the JSON of data and metadata, not
- * the object of the event.  All events of the batch must be plain: ids and types
- * have no escapes, and unknown keys appear only without the key "data", have no
- * escapes either and do not resemble known ones.  A batch
- * with any other event, or with an error, goes to the stage (stage.c).  There the
- * server parses the whole text, and reports the error.
+ * This is the fast way: the server parses only the JSON of data and metadata,
+ * not the object of the event.  All events of the batch must be plain: ids and
+ * types have no escapes.  If an event has unknown keys, it has no key "data",
+ * and these keys have no escapes and do not resemble known ones.  A batch with
+ * any other event, or with an error, is loaded into the stage instead
+ * (stage.c).  There the server parses the whole text, and reports the error.
  */
 #include "migrate.h"
 
@@ -19,7 +20,10 @@ static const char *const text_keys[] = {
 
 #define TEXT_KEYS lengthof(text_keys)
 
-/* All known keys, without what does not count when the server compares them loosely. */
+/*
+ * All known keys, in lower case and without the characters that the server
+ * ignores when it looks for similar keys.
+ */
 static const char *const squeezed_keys[] = {
 	"eventid", "eventtype", "occurredat", "correlationid", "causationid", "aggregateid",
 	"aggregatetype", "aggregateversion", "data", "metadata",
@@ -105,8 +109,8 @@ take_json(const Pair *pair, Value *value)
 }
 
 /*
- * Return whether an unknown key is a known one written in another way, as "aggregateId".
- * The server rejects such an event.
+ * Return whether an unknown key is a variant of a known one, such as
+ * "aggregateId".  The server rejects such an event.
  */
 static bool
 resembles_key(const Pair *pair)

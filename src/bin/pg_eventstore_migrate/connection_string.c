@@ -1,6 +1,7 @@
 /*
  * connection_string.c
- *		Tells connection strings from names of files, in --source and --target.
+ *		Distinguishes connection strings from file names, in --source and
+ *		--target.
  */
 #include "migrate.h"
 

@@ -1,8 +1,8 @@
 /*
  * copy_in.c
- *		Sends rows to the server by COPY in binary form.
+ *		Sends rows to the server by COPY in binary format.
  *
- * The binary form needs no escapes, so neither side has to look for them.
+ * The binary format needs no escapes, so neither side has to look for them.
  */
 #include "migrate.h"
 

@@ -20,8 +20,9 @@ position_in_context(const PGresult *result)
 }
 
 /*
- * Return where in its text an event has an error: what precedes the line of an import in
- * the context of the error, such as the place in JSON; NULL if there is nothing.
+ * Return the place of an error in the text of an event: the context lines that
+ * precede the line of the import, such as the place in JSON.  Return NULL if
+ * there are none.
  */
 static char *
 place_in_event(const PGresult *result)
@@ -53,7 +54,7 @@ fail_query(const End *end, const PGresult *result)
 	exit(1);
 }
 
-/* Return a result that is no error; report any other as fail_query() does. */
+/* Return a successful result; report any other as fail_query() does. */
 PGresult *
 check_result(const End *end, PGresult *result)
 {
@@ -167,7 +168,10 @@ query_number(const End *end, const char *sql)
 	return number;
 }
 
-/* Override settings that would end long statements, or change the meaning of events. */
+/*
+ * Override settings that could abort long statements or change the meaning of
+ * events.
+ */
 static void
 set_session(const End *end)
 {
@@ -202,7 +206,10 @@ connect_end(End *end)
 	set_session(end);
 }
 
-/* Return the value with which a connection option leads to the same server again. */
+/*
+ * Return the value of a connection option for another connection to the same
+ * server.
+ */
 static const char *
 value_to_reach_again(const End *end, const PQconninfoOption *option)
 {
@@ -241,7 +248,7 @@ connect_again(const End *end, End *again)
 	if (PQstatus(again->conn) != CONNECTION_OK)
 	{
 		if (!options.quiet)
-			pg_log_info("goes on without a second session: %s", PQerrorMessage(again->conn));
+			pg_log_info("continuing without a second session: %s", PQerrorMessage(again->conn));
 		PQfinish(again->conn);
 		again->conn = NULL;
 		return false;
@@ -317,9 +324,9 @@ create_if_missing(const End *end, const char *sql, bool (*exists) (const End *en
 }
 
 /*
- * Create the extension and the store if they are missing.  The columns of a new
- * store get the width that the source needs, also those of the default store, which
- * comes with the extension.
+ * Create the extension and the store if they are missing.  The columns of a
+ * new store get the width that the source needs.  This includes the default
+ * store, which is created with the extension.
  */
 void
 create_store_if_missing(const End *end, const char *widening)

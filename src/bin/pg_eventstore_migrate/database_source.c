@@ -2,11 +2,11 @@
  * database_source.c
  *		Reads events from the tables of a database by COPY TO.
  *
- * A query returns a row for each event: a number, and the event as JSON, in the
- * order of the numbers.  A store of pg_eventstore is read in pages, with its
- * archive, up to the high-water mark that it has at the start.  Foreign tables,
- * those of another event store, are read by one query: they have no mark at which
- * a page could end.
+ * A query returns a row for each event: a number, and the event as JSON, in
+ * the order of the numbers.  A store of pg_eventstore is read in pages, with
+ * its archive, up to the high-water mark that it has at the start.  Foreign
+ * tables, which are those of another event store, are read by one query: they
+ * have no mark at which a page could end.
  */
 #include "migrate.h"
 
@@ -45,7 +45,7 @@ typedef struct CopyState
 
 /*
  * Emmett: its readers read in the order of transactions, then of positions, so
- * events are numbered in that order.  Commands are no events, and are left out.
+ * events are numbered in that order.  Messages of kind command are left out.
  */
 #define EMMETT_QUERY \
 	"SELECT pg_catalog.row_number() OVER (ORDER BY m.transaction_id, m.global_position)," \
@@ -168,7 +168,7 @@ estimate_rows(const End *end, const char *table)
 									  " WHERE oid = pg_catalog.to_regclass(%s)", sql_literal(end, table)));
 }
 
-/* Return the same for the events of a store and its archive. */
+/* Return this estimate for the events of a store and its archive. */
 static int64
 estimate_events(const End *end)
 {
@@ -233,16 +233,16 @@ fail_hidden_events(const CopyState *state, int64 last, const char *open_append)
 {
 	if (open_append != NULL)
 	{
-		pg_log_error("store %s of %s has events behind an append that is open",
+		pg_log_error("store %s of %s has events after an open append",
 					 store_name(state->end), state->end->name);
 		pg_log_error_detail("%s.", open_append);
-		pg_log_error_hint("Their order is known when it has ended. View eventstore.open_appends shows such appends.");
+		pg_log_error_hint("Retry when the append has ended. View eventstore.open_appends shows open appends.");
 	}
 	else
 	{
 		pg_log_error("store %s of %s has events that its log does not show",
 					 store_name(state->end), state->end->name);
-		pg_log_error_detail("Position %lld was given by hand, and is above those that the sequence has given.",
+		pg_log_error_detail("Position %lld was inserted explicitly, and is above the last value of the sequence.",
 							(long long) last);
 		pg_log_error_hint("Set the sequence, which view eventstore.stores names, to that position with setval().");
 	}
@@ -274,8 +274,9 @@ widening_to_match(const End *end)
 }
 
 /*
- * Wait until the high-water mark has reached the last event that exists now, and
- * return it.  An open append holds it back.  After LONGEST_WAIT end the program.
+ * Wait until the high-water mark has reached the last event that exists now,
+ * and return the mark.  An open append stops the mark.  After LONGEST_WAIT end
+ * the program.
  */
 static int64
 wait_for_mark(const CopyState *state)
@@ -291,7 +292,7 @@ wait_for_mark(const CopyState *state)
 		char	   *open_append = find_open_append(state);
 
 		if (open_append != NULL && !told)
-			pg_log_info("waiting for an append that is open");
+			pg_log_info("waiting for an open append");
 		told |= open_append != NULL;
 		if (time(NULL) - begin > (open_append ? LONGEST_WAIT : 1))
 			fail_hidden_events(state, last, open_append);

@@ -86,9 +86,9 @@ has_terminal(void)
 }
 
 /*
- * Never read a password from the events.  Without a terminal, a prompt would read
- * the standard input.  If an end uses that, disable the prompt; end the program if
- * the prompt is forced.
+ * Prevent a password prompt from reading the events.  Without a terminal, a
+ * prompt reads the standard input.  If an end uses the standard input, disable
+ * the prompt; if the prompt is forced, end the program.
  */
 void
 protect_standard_input(void)

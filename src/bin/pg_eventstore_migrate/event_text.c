@@ -2,16 +2,16 @@
  * event_text.c
  *		Finds keys in the text of an event, and makes event ids.
  *
- * The server parses the JSON and reports its errors.  This file needs only a few
- * keys of the object, to put the events in order.  So it skips what it cannot
- * parse, and reports nothing.
+ * The server parses the JSON and reports its errors.  This file needs only a
+ * few keys of the object, to sort the events.  So it skips text that it cannot
+ * parse, and reports no error.
  */
 #include "migrate.h"
 
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 
-/* An index cannot store a longer aggregate id. */
+/* A longer aggregate id does not fit into an index. */
 #define MAX_NAME 2704
 
 /* Skip white space.  Return whether anything else follows. */
@@ -310,9 +310,10 @@ trimmed_length(const char *text, size_t length)
 }
 
 /*
- * Make an id for an event that has none: a UUID of version 8 (custom), hashed from
- * the event's text, its number and the name of the source, so that another run
- * makes the same id.  White space around the event or between events does not count.
+ * Make an id for an event that has none: a UUID of version 8 (custom), which
+ * is a hash of the event's text, its number and the name of the source.  So
+ * another run makes the same id.  White space around the event or between
+ * events is not included in the hash.
  */
 void
 make_event_id(const Line *line, char id[EVENT_ID_SIZE])

@@ -3,7 +3,7 @@
  *		Reads events from a file of JSON Lines, or from the standard input.
  *
  * The file is read in large pieces.  Memory holds one piece, and the line that
- * begins in it and ends in a later piece.
+ * begins in this piece and ends in a later one.
  */
 #include "migrate.h"
 
@@ -23,13 +23,13 @@ typedef struct FileState
 	int			fd;
 	char	   *buffer;
 	size_t		capacity;
-	size_t		begin;			/* of what is not returned yet */
-	size_t		end;			/* of what was read */
+	size_t		begin;			/* of the data not yet returned */
+	size_t		end;			/* of the data read */
 	bool		at_end;			/* of the file */
 	int64		line;
 } FileState;
 
-/* Make room for another piece after what is not returned yet. */
+/* Make room for another piece after the data that was not returned yet. */
 static void
 make_room(Source *source, FileState *state)
 {
@@ -192,7 +192,7 @@ open_file_source(const char *path)
 	if (state->fd < 0)
 	{
 		pg_log_error("could not open file \"%s\" for reading: %m", source->name);
-		pg_log_error_hint("A database is named by a connection string, such as \"dbname=shop\" or \"postgresql://host/shop\".");
+		pg_log_error_hint("To name a database, use a connection string, such as \"dbname=shop\" or \"postgresql://host/shop\".");
 		exit(1);
 	}
 	state->capacity = 2 * PIECE;

@@ -6,10 +6,10 @@
  *		in a transaction of its own.  Two sessions alternate: while one imports its
  *		batch, the other receives the next batch.  Only one imports at any time.
  *		A batch that the column stage rejects is sent to the stage instead.
- * 2	This ends at the first event that does not follow its predecessors in its
- *		aggregate.  The rest of the source is then sent to the stage, put in order
- *		there, and imported in batches.  The order in the store is the same as if
- *		all events had been put in order before.
+ * 2	Step 1 ends at the first event that does not follow its predecessors in its
+ *		aggregate.  The rest of the source is then sent to the stage, sorted there,
+ *		and imported in batches.  The order in the store is the same as if all
+ *		events had been sorted before.
  */
 #include "migrate.h"
 
@@ -39,8 +39,8 @@ static const Session *importing;	/* it imports its batch now; or NULL */
 static PGresult *end_import(const Import *import, const End *target);
 
 /*
- * Report how many events remain imported, when an error ends the program.  First
- * cancel a running import, which counts if it has already ended.
+ * Report the number of imported events when an error ends the program.  First
+ * cancel a running import; its events are counted if it has already committed.
  */
 static void
 report_imported(void)
@@ -51,14 +51,14 @@ report_imported(void)
 		PQclear(end_import(current_import, &importing->end));
 	}
 	if (current_import != NULL && current_import->counts->imported > 0)
-		pg_log_info("%lld events were imported before, and stay",
+		pg_log_info("%lld events were imported before, and remain",
 					(long long) current_import->counts->imported);
 }
 
 /*
- * Return whether the stage has an event that precedes its predecessor: an event
- * with a version that its aggregate, in the store and with the events before it,
- * has not reached, or has passed.
+ * Return whether the stage has an event that precedes its predecessor: an
+ * event whose version is not the next one of its aggregate, after the store
+ * and the events before it.
  */
 static bool
 is_batch_out_of_order(const Import *import)
@@ -91,7 +91,7 @@ is_order_error(const Import *import, const PGresult *result)
 		return false;
 	if (strcmp(state, "22023") == 0)
 		return column != NULL && strcmp(column, "aggregate_version") == 0;
-	/* events out of order are one of the causes of these errors */
+	/* events out of order can cause these errors */
 	return (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0) && is_batch_out_of_order(import);
 }
 
@@ -108,7 +108,10 @@ number_in_context(const PGresult *result)
 	return digits > 0 ? pnstrdup(at + strlen(words), digits) : NULL;
 }
 
-/* Return the key of an event of a stage that is at fault, for messages; "" if unknown. */
+/*
+ * Return the key that an error of a staged event is about, for messages; "" if
+ * unknown.
+ */
 static const char *
 key_at_fault(const End *target, const PGresult *result, const char *stage, const char *number)
 {
@@ -355,6 +358,6 @@ import_events(Source *source, const End *target, Counts *counts)
 	current_import = NULL;
 	PQfinish(import.sessions[1].end.conn);
 	if (made_event_ids && counts->present > 0)
-		pg_log_warning("events without an id were taken for ones that are there already"
-					   " if %s had the same text at the same place before", source->name);
+		pg_log_warning("events without an id were regarded as present in the store"
+					   " if an earlier version of %s had the same text at the same place", source->name);
 }

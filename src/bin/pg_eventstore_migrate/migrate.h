@@ -1,15 +1,15 @@
 /*
  * migrate.h
- *		The map of pg_eventstore_migrate, and what its files share.
+ *		The files of pg_eventstore_migrate, and their shared declarations.
  *
  * Events move one way.  A source returns one event after another, each as the
  * text of a JSON object.  A target stores them.
  *
- * The files, from the ground up.  A file calls only files that stand before it
- * in this list.
+ * The files are listed by layer.  A file calls only files before it in this
+ * list.
  *
  * The command line, files and connections:
- *		connection_string.c	tells connection strings from names of files
+ *		connection_string.c	distinguishes connection strings from file names
  *		options.c			reads the command line into "options"
  *		descriptors.c		checks the standard input, output and error
  *		output_file.c		writes the file of an export
@@ -25,12 +25,12 @@
  *		copy_in.c			sends rows by COPY
  *		stage.c				the stage: events as text
  *		column_stage.c		the column stage: a batch of events in columns
- * What the program does; these three do not call each other:
+ * The tasks of the program, which do not call each other:
  *		import_events.c		imports a source into a store
  *		export_events.c		writes a source to the output file
  *		verify_events.c		compares a store with a source
- * Above all of them:
- *		main.c				connects, and calls one of the three
+ * The main program:
+ *		main.c				connects, and runs one of the tasks
  */
 #ifndef PGES_MIGRATE_H
 #define PGES_MIGRATE_H
@@ -101,7 +101,10 @@ typedef struct Source
 	void	   *state;
 } Source;
 
-/* The numbers of events that a target has stored, or found stored. */
+/*
+ * The numbers of events that were imported or exported, and that were present
+ * before.
+ */
 typedef struct Counts
 {
 	int64		imported;

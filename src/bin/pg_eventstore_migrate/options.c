@@ -158,7 +158,7 @@ check_connection_string(const char *value)
 		if (message != NULL)
 			(void) pg_strip_crlf(message);
 		pg_log_error("%s", message ? message : "out of memory");
-		pg_log_error_hint("A file that has a \"=\" in its name is named with its directory, as \"./a=b\".");
+		pg_log_error_hint("A file that has a \"=\" in its name must be given with its directory, such as \"./a=b\".");
 		exit(1);
 	}
 	PQconninfoFree(parsed);

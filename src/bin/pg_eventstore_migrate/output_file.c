@@ -2,10 +2,11 @@
  * output_file.c
  *		Writes the file of an export.
  *
- * The events go to a partial file: a new file with a unique name in the same
- * directory.  When it is complete, it is renamed to its place.  So at any time
- * the place has the old file or the complete new one.  A target that is not a
- * regular file, such as a pipe or a terminal, is written directly.
+ * The events are written to a partial file: a new file with a unique name in
+ * the same directory.  When it is complete, it is renamed to the name of the
+ * target.  So at any time, the target is the old file or the complete new one.
+ * A target that is not a regular file, such as a pipe or a terminal, is
+ * written directly.
  */
 #include "migrate.h"
 
@@ -23,8 +24,8 @@ static struct
 {
 	FILE	   *file;			/* NULL if a dry run opens nothing */
 	const char *name;			/* for messages */
-	char	   *place;			/* of the file; NULL if written directly */
-	bool		replaces;		/* the place has a file */
+	char	   *place;			/* path; NULL if written directly */
+	bool		replaces;		/* the path has a file */
 	struct stat old;			/* that file */
 } output;
 
@@ -166,8 +167,9 @@ write_line(const Line *line)
 }
 
 /*
- * Give the new file the owner and the permissions of the old one.  If it cannot
- * have the old group, its group gets no more permissions than all other users.
+ * Give the new file the owner and the permissions of the old one.  If the old
+ * group cannot be set, the group gets no more permissions than all other
+ * users.
  */
 static void
 keep_permissions(int fd)
@@ -193,7 +195,7 @@ set_permissions(int fd)
 		fail_write();
 }
 
-/* Close the output, and rename the partial file to its place. */
+/* Close the output, and rename the partial file to the target. */
 void
 close_output(void)
 {

@@ -126,7 +126,7 @@ describe_progress(PQExpBuffer text, int64 done, double fraction, Detail detail)
 	}
 }
 
-/* Put a bar before the description, if there is room for one. */
+/* Insert a bar before the description, if there is room for one. */
 static void
 prepend_bar(PQExpBuffer text, double fraction, size_t columns)
 {

@@ -1,10 +1,10 @@
 /*
  * stage.c
- *		Brings events to the stage, a temporary table, and puts them in order there.
+ *		Loads events into the stage, a temporary table, and sorts them there.
  *
  * The stage has the text of each event, and the keys that determine the order.
- * The program finds these keys, so the server parses the JSON only once, when it
- * stores or compares the events.
+ * The program finds these keys, so the server parses the JSON only once, when
+ * it stores or compares the events.
  */
 #include "migrate.h"
 
@@ -48,8 +48,9 @@ put_stage_row(PQExpBuffer rows, const Line *line)
 }
 
 /*
- * Return whether an error may say that the encoding of the database lacks a character.
- * SQL_ASCII has no conversion for an escaped character, which is "not supported".
+ * Return whether an error may mean that the encoding of the database lacks a
+ * character.  With SQL_ASCII, an escaped character raises the error "not
+ * supported".
  */
 bool
 lacks_character(const PGresult *result)
@@ -100,8 +101,9 @@ key_with_character(const End *end, const Line *line, const char *prefix)
 }
 
 /*
- * Report why a batch was not copied to the stage, and end the program.  If the database
- * lacks a character, name the first event that has one: the error of a COPY names none.
+ * Report why a batch was not copied to the stage, and end the program.  If the
+ * database lacks a character, name the first event with such a character,
+ * because the error of a COPY names none.
  */
 static void
 fail_copy(const End *end, Source *batch, const PGresult *error)
@@ -121,7 +123,10 @@ fail_copy(const End *end, Source *batch, const PGresult *error)
 	fail_query(&place, error);
 }
 
-/* Copy a batch to the stage, perhaps instead of its rows; on failure end the program. */
+/*
+ * Copy a batch to the stage, after a TRUNCATE if requested; on failure end the
+ * program.
+ */
 void
 fill_stage(const End *end, Source *batch, bool truncate)
 {
@@ -157,7 +162,7 @@ fill_stage_with_all(const End *end, Source *source, const char *verb)
 	progress_end();
 }
 
-/* Give events without a version that of the last one before them in the aggregate. */
+/* Set a missing version to that of the last event before it in the aggregate. */
 static void
 fill_versions(const End *end)
 {

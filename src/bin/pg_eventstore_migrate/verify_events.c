@@ -50,7 +50,7 @@
 #define DIFFERS(name) \
 	"CASE WHEN g." name " IS DISTINCT FROM s." name " THEN '" name "' END"
 
-/* NAME, if the key differs, and was given or had to be. */
+/* NAME, if the key differs, and was given or is required. */
 #define GIVEN_DIFFERS(name) \
 	"CASE WHEN (g." name " IS NOT NULL OR %2$s) AND g." name " IS DISTINCT FROM s." name \
 	" THEN '" name "' END"
@@ -75,7 +75,7 @@
 	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id" \
 	" WINDOW aggregate AS (PARTITION BY g.aggregate_id ORDER BY g.line)"
 
-/* Parses each event as the comparison does, to find the one that fails. */
+/* Parses each event like the comparison, to find the one that fails. */
 #define READ_EACH \
 	"DO $$DECLARE given record; e pg_catalog.jsonb; at pg_catalog.int8; BEGIN" \
 	" FOR given IN SELECT line, event FROM " STAGE " ORDER BY line LOOP" \
@@ -133,7 +133,10 @@ fail_comparison(const Source *given, const End *store, const PGresult *result)
 static int64
 compare_events(const Source *given, const End *store, bool given_is_source)
 {
-	/* an event that only the target has may be new, so it is no difference */
+	/*
+	 * an event that only the target has is no difference, because it may be
+	 * new
+	 */
 	PGresult   *result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
 												   given_is_source ? "false" : "true", store_literal(store)));
 
@@ -155,7 +158,7 @@ verify_events(void)
 	if (!store_exists(store))
 	{
 		pg_log_error("%s has no store %s", store->name, store_name(store));
-		pg_log_error_detail("One of the two that are compared has to be a store.");
+		pg_log_error_detail("The source or the target must be a store.");
 		exit(1);
 	}
 	run_command(store, "SET row_security = off");
