@@ -11,7 +11,7 @@ ask() { as_pg psql -qXAt -F $'\t' -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 # options_of CONTESTANT: print the options of its sessions in this round.
 options_of() { say "${options[$1]//ROUND/${round:-1}}"; }
 
-# Build all that the measurements need.
+# Build the programs, and create the databases for the measurements.
 prepare() {
   mkdir "$dir/results"
   printf 'group\tcase\tvariables\tclients\tcores\tfsync\tcontestant\tround\tmetric\tvalue\n' >"$dir/results/runs.tsv"
@@ -27,9 +27,9 @@ prepare() {
   [ -n "$quick" ] || warm_up
 }
 
-# settings: print the settings that differ from the defaults. The memory suffices
-# for all data but the largest store. The WAL limits prevent checkpoints during a
-# measurement, and keep WAL files, which are then reused instead of created.
+# settings: print the settings that differ from the defaults. The memory is sufficient
+# for all data except the largest store. The WAL limits prevent checkpoints during a
+# measurement, and keep WAL files, so that they are reused instead of created.
 settings() {
   local memory
   memory=$(awk '/^MemTotal/ { quarter = int($2 / 4096); print quarter < 6144 ? quarter : 6144 }' /proc/meminfo)
@@ -61,7 +61,7 @@ expand_scripts() {
   done
 }
 
-# Fetch the packages of the peers from npm, and install each in a database of its own.
+# Download the packages of the peers from npm, and install each in a separate database.
 install_peers() {
   cp -r "$root/bench/peers" "$dir/peers"
   npm install --loglevel=error --ignore-scripts --no-audit --no-fund --no-package-lock --prefix "$dir/peers" >/dev/null
@@ -74,8 +74,9 @@ install_peers() {
   install_pgq
 }
 
-# Fetch Debian's package of PgQ for this server, and unpack it beside the extension:
-# installed, it would bring a daemon. Without such a package PgQ is left out.
+# Download Debian's package of PgQ for this server, and unpack it into the folder of the
+# extension, because its installation would also install a daemon. If there is no such
+# package, leave out PgQ.
 install_pgq() {
   local package=postgresql-$pg_major-pgq3
   if [ -n "${PG_CONFIG:-}" ] || ! (cd "$dir/peers" && timeout 60 apt-get -qq download "$package") >/dev/null 2>&1; then
@@ -118,7 +119,7 @@ load_for_reading() {
   done
 }
 
-# Load these events into queues of PgQ, too.
+# Load these events into queues of PgQ.
 load_for_queue() { [ -z "$pgq" ] || load_copy pgq; }
 
 # growth_size CONTESTANT: print how many events its store has at the start.
@@ -129,9 +130,9 @@ growth_size() {
   esac
 }
 
-# Fill the stores of the group growth. The largest comes first, because not all of
-# it stays in memory. Autovacuum is off until the VACUUM that follows. Each round
-# has a small store of its own, because appends make it larger.
+# Fill the stores of the group growth. The largest store is filled first, because not all
+# of it stays in memory. Autovacuum is off until the VACUUM that follows. Each round has
+# a separate small store, because appends make it larger.
 load_for_growth() {
   local round
   growth_loaders=2
@@ -157,9 +158,9 @@ load_store() {
     eventstore.create_subscription('${option##*=}-idle', '${option##*=}', start_position => $size, partitions => 16)"
 }
 
-# Bring the server into the state of one that has run for long: use all of its
-# shared memory once, and write all WAL that is kept. New pages of memory and new
-# files cost more than old ones, and most to the contestant that writes most.
+# Bring the server into the state of one that has run for a long time: use all of its
+# shared memory once, and write all WAL files that are kept. New pages of memory and new
+# files cost more than used ones, most for the contestant that writes most.
 warm_up() {
   sql postgres -c 'CREATE UNLOGGED TABLE filler (t text)' -c 'ALTER TABLE filler ALTER t SET STORAGE PLAIN' \
     -c "INSERT INTO filler SELECT repeat('x', 7000) FROM generate_series(1,

@@ -1,5 +1,5 @@
-# Part of script/bench: measures the current case, which the variables group,
-# case, variables, clients, cores, fsync, seconds and names describe.
+# Part of script/bench: measures the current case. The variables group, case, variables,
+# clients, cores, fsync, seconds and names describe the case.
 # shellcheck shell=bash disable=SC2154
 
 # result CONTESTANT ROUND METRIC VALUE: add a line to runs.tsv.
@@ -38,7 +38,7 @@ database_of() {
   esac
 }
 
-# template_of CONTESTANT: print the name of the database of which it gets a copy.
+# template_of CONTESTANT: print the name of the database that is copied for it.
 template_of() {
   case $case in follow) say "loaded_${template[$1]}" ;; *) say "${template[$1]}" ;; esac
 }
@@ -48,7 +48,7 @@ log_events() {
   case $case$quick in share) say 300000 ;; *yes) say 10000 ;; *) say 100000 ;; esac
 }
 
-# fresh CONTESTANT: drop its database, and make it again from the template.
+# fresh CONTESTANT: drop its database, and create it again from the template.
 fresh() {
   local database script=$dir/sql/${folder[$1]}/$case.setup.sql
   database=$(database_of "$1")
@@ -80,9 +80,9 @@ begin_case() {
 
 # Append to each store in proportion to its size, so that almost all pages of the
 # index on the aggregates are changed. The first change of a page after a checkpoint
-# writes the whole page to the WAL. In a large store nearly all measured appends
-# would change such a page, in a small one soon none. The time just after a
-# checkpoint is a case of its own, with checkpoint=1.
+# writes the whole page to the WAL. In a large store, nearly all measured appends would
+# change such a page, in a small one soon none. The time just after a checkpoint is
+# measured by a separate case, with checkpoint=1.
 touch_pages() {
   local name round size
   for ((round = 1; round <= rounds; round++)); do
@@ -94,7 +94,7 @@ touch_pages() {
   done
 }
 
-# Drop the databases that begin_case has made.
+# Drop the databases that begin_case has created.
 end_case() {
   local name
   case $group in read | growth) return 0 ;; esac
@@ -126,7 +126,7 @@ run_length() {
   fi
 }
 
-# script_of CONTESTANT: print the script that it runs in this case.
+# script_of CONTESTANT: print the path of its script for this case.
 script_of() { say "$dir/sql/${folder[$1]}/$case.sql"; }
 
 # bench CONTESTANT SCRIPT [OPTION...]: run a script once, and set tps and processed.
@@ -202,10 +202,10 @@ note_counts() {
   done
 }
 
-# Die unless the tables have the events that they should have: all that were
-# appended, at most that number if some attempts fail, none if all do. If the case only
-# reads, die unless all contestants read the same number of rows. The scripts that follow
-# the log check themselves what they get.
+# Die unless the tables have the expected number of events: all that were appended, or at
+# most that number if some attempts fail. If the case only reads, die unless all
+# contestants read the same number of rows. The scripts that follow the log check their
+# results themselves.
 check_counts() {
   local name database count
   local -A more=()
@@ -267,10 +267,10 @@ measure_size() {
 }
 sizes() { as_pg psql -qXAt -F ' ' -v ON_ERROR_STOP=1 -f "$dir/sql/setup/size.sql" -d "$1"; }
 
-# Measure under callgrind how many instructions the server's session runs for an
-# event: the difference between a session of n transactions and one of 2n. So work
-# that a session does once does not count. Measure twice, in two databases that get
-# the same events, to show that the numbers repeat.
+# Measure under callgrind how many instructions the server's session runs for an event:
+# the difference between a session of n transactions and one of 2n. So work that a session
+# does once does not count. Measure twice, in two databases with the same events, to show
+# that the numbers are reproducible.
 measure_instructions() {
   local name round times=2 count=${seconds%t} n once twice
   [ -z "$quick" ] || times=1 count=3
@@ -322,7 +322,7 @@ stop_valgrind() {
   rm -rf "$dir/callgrind"
 }
 
-# instructions CONTESTANT TRANSACTIONS SEED: print how many a run takes in the server.
+# instructions CONTESTANT TRANSACTIONS SEED: print the instructions of a run in the server.
 instructions() {
   local seen pids
   seen=$(wc -l <"$dir/valgrind.log")
@@ -348,8 +348,8 @@ total_instructions() {
   say "$total"
 }
 
-# Measure how long a listener waits for an event. One run measures both times, since
-# the append and since it was due, which are cases of their own.
+# Measure how long a listener waits for an event. One run measures both times, since the
+# append and since the time at which the append was due; these are separate cases.
 measure_latency() {
   local name events p50 p90 p99 max since mode option
   for name in "${names[@]}"; do

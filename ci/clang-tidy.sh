@@ -1,7 +1,7 @@
 #!/bin/bash
-# clang-tidy finds nothing. Left out is what PostgreSQL's own style breaks:
-# its macros, its reserved names, unchecked (void) calls, signed bit masks,
-# parameters of one type side by side. An Assert tells it what cannot be.
+# clang-tidy reports nothing. Checks that PostgreSQL's own style fails are disabled: those
+# of macros, reserved names, unchecked (void) calls, signed bit masks, adjacent parameters
+# of one type. An Assert excludes an impossible path.
 command -v clang-tidy >/dev/null || { echo "no clang-tidy"; exit 77; }
 checks='-*,bugprone-*,clang-analyzer-*,cert-*'
 for check in bugprone-assignment-in-if-condition bugprone-branch-clone \

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A comment stands before every C function.
+# Every C function has a comment before it.
 find src -name '*.c' -print0 | xargs -0r perl -0777 -ne '
   # a definition: lines at the margin, the last of them ends in ), then {
   while (/\n\n((?:[\w#\/].*\n(?:[ \t].*\n|\S.*\n)*?)?\w+\(.*(?:\n[ \t].*)*\)\n)\{\n/g)

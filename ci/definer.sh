@@ -1,5 +1,5 @@
 #!/bin/bash
-# A SECURITY DEFINER function has a fixed search_path and its rights revoked.
+# For each SECURITY DEFINER function, search_path is set and privileges are revoked.
 find sql -name '*.sql' -print0 |
   xargs -0r perl -0777 -ne '
   while (/^CREATE (?:OR REPLACE )?FUNCTION ([\w.]+)\((.*?);\n\n/msg)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every error has an SQLSTATE; levels that are no errors need none.
+# Every error has an SQLSTATE; levels below ERROR need none.
 find src -name '*.c' -print0 | xargs -0r perl -0777 -ne '
   my $calls = qr/(\((?:[^()"\x27]|"(?:\\.|[^"\\])*"|\x27(?:\\.|[^\x27\\])*\x27|(?1))*\))/;
   while (/\bereport\s*$calls/g)

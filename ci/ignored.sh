@@ -1,3 +1,3 @@
 #!/bin/bash
-# What git ignores may be a link, too: a pattern that ends in a slash ignores folders only.
+# No pattern in .gitignore ends in a slash: such a pattern does not match links to folders.
 ! grep -n '/$' .gitignore

@@ -1,8 +1,8 @@
 #!/bin/bash
-# A room, a folder of src/, includes its own headers, those of base/, and of each room
-# that stands earlier in src/rooms the door, ROOM/ROOM.h. So no include runs back up.
-# A header that is no door says that it is for its room alone.  SQL and tests have the
-# folders of rooms, and the SQL of a room has three files, which the Makefile takes.
+# A file of a room, a folder of src/, includes the headers of its room, those of base/, and
+# the door, ROOM/ROOM.h, of rooms that are earlier in src/rooms. So includes have no cycles.
+# The comment of any other header has the words "for this room alone". The folders of SQL
+# and of tests have the names of rooms, and a room has the three SQL files of the Makefile.
 find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xargs -0r perl -e '
   open(my $list, "<", "src/rooms") or die "src/rooms: $!";
   my $n = 0;
@@ -42,7 +42,7 @@ find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xarg
       complain("$file:$line", "\"$header\" without its room") if !$to && grep { -f } glob("src/*/$header");
       complain("$file:$line", "a path that begins with its room is wanted") if m{["/]\.\.?/};
       next if !$to || !-f "src/$to/$header" || $to eq $room;
-      complain("$file:$line", "room $room stands below $to") if $rank{$to} > $rank{$room};
+      complain("$file:$line", "room $room is before $to in src/rooms") if $rank{$to} > $rank{$room};
       complain("$file:$line", "$to/$header is no door; include $to/$to.h")
         if $to ne "base" && $header ne "$to.h";
     }

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every link of a document to a file or a heading of this repository has its target; README.md
-# has at most 150 lines, a page of doc/ at most 300.
+# The target of every link to a file or a heading of this repository exists. README.md has at
+# most 150 lines, a page of doc/ at most 300.
 ci/files | grep -z '\.md$' | xargs -0r perl -e '
   use strict;
   my ($bad, %headings, @links) = (0);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The C code is formatted as pgindent does it; with --fix, format it.
+# The C code is formatted by pgindent; with --fix, format it.
 set -euo pipefail
 tool=$(ci/get-pgindent) || { echo "pgindent cannot be downloaded"; exit 77; }
 own=$(find src -name '*.[ch]' -print0 |

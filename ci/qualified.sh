@@ -1,7 +1,7 @@
 #!/bin/bash
-# SQL text in C names schemas, as a saved plan is parsed again under whatever
-# search_path its caller has: those of tables, functions, cast types, operators.
-# The names that WITH gives to queries are let off: they hide tables.
+# SQL text in C qualifies tables, functions, cast types and operators with their schema,
+# because a saved plan may be parsed again under another search_path. Names of WITH
+# queries are exempt.
 find src -name '*.c' ! -path 'src/bin/*' -print0 | xargs -0r perl -0777 -ne '
   my $string = qr/"(?:\\.|[^"\\])*"/;
   s{/\*.*?\*/}{$& =~ tr/\n//cdr}gse;

@@ -1,6 +1,6 @@
 #!/bin/bash
-# No function is longer than 70 lines, no file longer than 600; no room, a folder of
-# src/, has more than 10 C files or 2,500 lines.
+# A function has at most 70 lines, a file at most 600; a room, a folder of src/, has at
+# most 10 C files and 2,500 lines.
 find src -name '*.[ch]' -print0 | xargs -0r perl -ne '
   $start = $. if /^\{/;
   report("a function of " . ($. - $start + 1) . " lines")

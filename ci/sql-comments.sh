@@ -1,6 +1,6 @@
 #!/bin/bash
-# Every function, view, type and table made in sql/ has a COMMENT ON in its file. A type
-# that is only declared, for its functions, needs none.
+# Every function, view, type and table that sql/ creates has a COMMENT ON in the same file.
+# A shell type, which is declared for its functions, needs none.
 find sql -name '*.sql' -print0 |
   xargs -0r perl -0777 -ne '
   my $kinds = qr/FUNCTION|PROCEDURE|AGGREGATE|VIEW|TYPE|DOMAIN|TABLE/;

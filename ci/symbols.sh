@@ -1,7 +1,7 @@
 #!/bin/bash
-# On PostgreSQL 15 every symbol that is not static is exported: each of the extension's
-# own has the prefix pges_. No file uses a symbol of a room that stands later in src/rooms,
-# also if it declares the symbol by hand, and what files use of each other makes no loop.
+# On PostgreSQL 15, every symbol that is not static is exported, so each has the prefix
+# pges_. No file uses a symbol of a room that is later in src/rooms, even without its
+# header, and the uses of symbols between files have no cycle.
 set -euo pipefail
 objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
@@ -29,7 +29,7 @@ symbols=$(cd "$objects" && find src -type f -exec nm -A -g {} +)
       {
         my ($user, $name) = @$_;
         my ($from, $to) = map { m{(\w+)/} ? $rank{$1} : $n + 1 } $user, $home{$name};
-        print STDERR "src/$user.c: uses $name of src/$home{$name}.c, which stands above\n" if $from < $to;
+        print STDERR "src/$user.c: uses $name of src/$home{$name}.c, whose room is later in src/rooms\n" if $from < $to;
         print "$user $home{$name}\n";
       }
     }' <<<"$symbols" | tsort 2>&1 >/dev/null |

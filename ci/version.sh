@@ -1,5 +1,5 @@
 #!/bin/bash
-# The control file, META.json and the top of the CHANGELOG name one version.
+# The control file, META.json and the first entry of CHANGELOG.md have the same version.
 set -euo pipefail
 version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore.control)
 top=$(grep -m1 -oE '[0-9]+\.[0-9]+\.[0-9]+' CHANGELOG.md || true)

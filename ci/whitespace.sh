@@ -1,6 +1,6 @@
 #!/bin/bash
-# The rules of .editorconfig on white space: none at the end of a line, tabs
-# to indent in C and make files only, a newline at the end of the file.
+# White space follows .editorconfig: none at the end of a line, indentation by tabs
+# only in C and make files, a newline at the end of the file.
 ci/files | perl -0ne '
   chomp(my $file = $_);
   next if !-f $file || !-T $file || $file =~ m{^(?:\./)?expected/|\.(svg|csv|patch)$};

@@ -1,6 +1,6 @@
-# Shared by the scripts of this folder: find PostgreSQL, build the extension in
-# a copy of the checkout, run a throw-away cluster that uses it from there.
-# Nothing outside the folders given is written, and nothing listens on TCP.
+# Functions of the scripts in this folder: find PostgreSQL, build the extension in a
+# copy of the checkout, and run a temporary cluster that loads it from there. The
+# functions write only in the given folders, and the server does not listen on TCP.
 # shellcheck shell=bash disable=SC2034
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -12,19 +12,19 @@ is_root=$([ "$(id -u)" -ne 0 ] || echo yes)
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
-# Show the comment at the head of the script that runs.
+# Print the head comment of the running script.
 usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$root/script/$(basename "$0")"; }
 
-# give_back NAME...: what root made in the checkout belongs to its owner.
+# give_back NAME...: give files that root has made in the checkout to its owner.
 give_back() {
   [ -z "$is_root" ] || chown -Rhf --reference="$root" "${@/#/$root/}" || true
 }
 
-# No setting of the caller's shell may lead a client to another server.
+# A setting of the caller's shell could connect a client to another server.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGPASSFILE PGDATA \
   PGSERVICE PGSERVICEFILE PGOPTIONS PGSSLMODE PGCLIENTENCODING PGTZ PGDATESTYLE
 
-# Set pg_config: the caller's PG_CONFIG, Debian's of PG_MAJOR, or the path's.
+# Set pg_config: PG_CONFIG, or Debian's for PG_MAJOR, or the one in PATH.
 find_pg() {
   pg_config=${PG_CONFIG:-/usr/lib/postgresql/$pg_major/bin/pg_config}
   [ -n "${PG_CONFIG:-}" ] || [ -x "$pg_config" ] || pg_config=pg_config
@@ -32,8 +32,8 @@ find_pg() {
   bindir=$("$pg_config" --bindir)
 }
 
-# Set pg_run, which runs a command as a user whom initdb and the server accept,
-# that is not as root, with DIR as its home.
+# Set pg_run, which runs a command with DIR as its home. initdb and the server
+# reject root, so for root pg_run runs the command as postgres.
 pg_run=()
 run_in() { # DIR
   pg_run=(env -u TMPDIR HOME="$1" LC_ALL=C.UTF-8 PATH="$bindir:$PATH:/usr/sbin"
@@ -42,14 +42,14 @@ run_in() { # DIR
 }
 as_pg() { "${pg_run[@]}" "$@"; }
 
-# Whether a server and what is needed to build for it are there.
+# Return whether a server and its development files are installed.
 have_pg() {
   find_pg && [ -x "$bindir/initdb" ] && [ -f "$("$pg_config" --pgxs)" ] &&
     [ -f "$("$pg_config" --includedir-server)/postgres.h" ]
 }
 
-# short_dir NAME: a private folder of that user with a short path, since the
-# path of a Unix socket may have 107 bytes only.
+# short_dir NAME: make a private folder of that user, and print its path. The path
+# is short, because the path of a Unix socket has at most 107 bytes.
 short_dir() {
   local dir
   dir=$(mktemp -d "/tmp/$1.XXXXXX")
@@ -75,8 +75,8 @@ build() {
   make_pg "$1" DESTDIR="$1/dest" install
 }
 
-# cluster_settings DATA DEST: the settings that let the server of that folder
-# find an extension installed below DEST.
+# cluster_settings DATA DEST: print the settings with which the server of that folder
+# finds an extension that is installed below DEST.
 cluster_settings() {
   local lib share
   lib=$2$("$pg_config" --pkglibdir) share=$2$("$pg_config" --sharedir)
@@ -92,7 +92,7 @@ cluster_settings() {
   say "dynamic_library_path = '$lib:\$libdir'"
 }
 
-# start_cluster DATA SOCKETS DEST LOG: make a cluster and start its server.
+# start_cluster DATA SOCKETS DEST LOG: create a cluster and start its server.
 start_cluster() {
   as_pg initdb -D "$1" -U postgres -A trust -N --no-locale -E UTF8 >/dev/null
   {
