@@ -1,13 +1,13 @@
 /*
  * chaos.c
- *		Shows that a subscriber sees every event exactly once and in order,
- *		and that the consumers of a subscription skip none, whatever the writers do.
+ *		Shows that a subscriber sees every event exactly once and in order, and that the
+ *		consumers of a subscription skip none, in spite of concurrent failures.
  *
- * Writers append in all ways, roll back, prepare, and sleep in transactions.
- * Connections are ended, the server crashes, old events move to the archive.
- * Meanwhile subscribers follow the log, and consumers of subscriptions process it,
- * hang, die, and are disturbed by an administrator.  At the end the events that each
- * has seen are compared with the tables.  Each role is a process.  The processes share
+ * Writers append in all ways, roll back, prepare, and sleep in transactions.  Connections
+ * are ended, the server crashes, old events move to the archive.  Meanwhile subscribers
+ * follow the log.  Consumers of subscriptions process it, hang and die, and an
+ * administrator changes the subscriptions.  At the end, the events that each of them has
+ * seen are compared with the tables.  Each role is a process.  The processes share
  * memory, and log to temporary files without a name.
  */
 #include <errno.h>
@@ -275,7 +275,7 @@ start_writers(void)
 	}
 }
 
-/* Return by how much the slowest subscriber of the first store lags; not the naive one. */
+/* Return the lag of the slowest subscriber of the first store, except the naive one. */
 static int64_t
 slowest_lag(int64_t mark)
 {
@@ -292,10 +292,7 @@ slowest_lag(int64_t mark)
 	return lag;
 }
 
-/*
- * Return whether a subscription lags by too much; not those that stop, and that begin
- * again.
- */
+/* Return whether a subscription lags by too much, except those that stop or are reset. */
 static bool
 are_consumers_behind(Client *client, int64_t mark)
 {
@@ -449,7 +446,7 @@ finish_all(void)
 	fflush(log);
 }
 
-/* Return whether all subscribers have come to the end that can know it. */
+/* Return whether all subscribers that can know the end of the log have reached it. */
 static bool
 are_subscribers_done(void)
 {
@@ -459,7 +456,7 @@ are_subscribers_done(void)
 	return true;
 }
 
-/* Wait until the subscriptions have no event left, and none is parked that was healed. */
+/* Wait until the subscriptions have no event left, and no healed event is parked. */
 static void
 drain_consumers(void)
 {
@@ -475,14 +472,14 @@ drain_consumers(void)
 		sleep_ms(100);
 	}
 	for (int i = 0; !caught_up && i < PQntuples(client.result); i++)
-		printf("subscription %s did not come to the end: %s left, %s in flight\n", PQgetvalue(client.result, i, 0),
+		printf("subscription %s did not reach the end of the log: %s left, %s in flight\n", PQgetvalue(client.result, i, 0),
 			   PQgetvalue(client.result, i, 1), PQgetvalue(client.result, i, 2));
 	client_close(&client);
 }
 
 /*
- * Give the subscribers 5 s after the last commit, and those that page up to 10 s.  The
- * consumers have more time.
+ * Wait 5 s after the last commit for the subscribers, and up to 10 s for those that read
+ * pages.  The consumers have more time.
  */
 static void
 drain_subscribers(void)
@@ -510,7 +507,7 @@ print_verdict(bool well, bool processes_well)
 	else if (!well)
 		printf("FAILED: see above\n");
 	else if (!caught_up)
-		printf("FAILED: a subscription did not come to the end of the log\n");
+		printf("FAILED: a subscription did not reach the end of the log\n");
 	else if (!processes_well)
 		printf("FAILED: a process of this program did not end well\n");
 	else if (seconds >= 30 && shared->naive_lost == 0)

@@ -1,25 +1,24 @@
 /*
  * chaos.h
- *		The map of the chaos program, and what its files share.
+ *		The files of the chaos program, and their shared declarations.
  *
- * The files, from the ground up.  A file calls only files that stand before it
- * in this list.
+ * The files are listed by layer.  A file calls only files before it in this list.
  *
  *		shared.c				the memory of all processes; time and random numbers
  *		client.c				connections, and counts of errors
  *		append_ways.c			the ways to append
- *		prepared_transaction.c	what becomes of a transaction; prepared transactions
+ *		prepared_transaction.c	the fate of transactions; prepared transactions
  *		writer.c				a writer: transactions of all kinds
  *		subscriber.c			the subscribers: each follows the log in its own way
  *		reactor.c				a subscriber that appends in the transaction that reads
- *		subscription.c			subscriptions, and what is known of their events
+ *		subscription.c			subscriptions, and the marks of their events
  *		consumer.c				consumers that process each event at least once
  *		exact_consumer.c		consumers that have effects exactly once
  *		subscription_admin.c	change, pause, reset, replay; find idle partitions
  *		disturbers.c			end connections, hold a transaction open, archive
  *		quiet_database.c		a database where each event needs a notification
- *		check_consumers.c		compares what consumers have done with the table
- *		check_results.c			compares what subscribers have seen with the tables
+ *		check_consumers.c		compares the work of the consumers with the table
+ *		check_results.c			compares the events that subscribers saw with the tables
  *		chaos.c					main(): starts a process for each role, then checks
  */
 #ifndef CHAOS_H
@@ -65,7 +64,7 @@ typedef enum Outcome
 	LOST						/* the connection was lost */
 } Outcome;
 
-/* An event, as a subscriber has seen it. */
+/* An event that a subscriber has seen. */
 typedef struct Event
 {
 	int64_t		position;
@@ -146,13 +145,13 @@ typedef struct Subscription
 } Subscription;
 
 /*
- * What is known of an event of a subscription.  All but the flags are ticks: numbers of
- * one counter of all processes.  0 is never.
+ * The recorded state of an event of a subscription.  All fields but the flags are ticks:
+ * values of a counter that all processes share.  0 is never.
  */
 typedef struct EventMarks
 {
 	atomic_uint handled;		/* first */
-	atomic_uint acked;			/* the answer had come */
+	atomic_uint acked;			/* the answer was received */
 	atomic_uint delivered;		/* begin of the last poll that returned it */
 	atomic_uint flags;
 } EventMarks;
@@ -160,7 +159,7 @@ typedef struct EventMarks
 #define HEALED 1				/* fails no more */
 #define FAILED 2				/* and was not processed since */
 
-/* What the consumers of a subscription have done, and what they found wrong. */
+/* The counts of the consumers of a subscription, and the errors that they found. */
 typedef struct SubscriptionState
 {
 	atomic_long last_position;	/* the highest that was delivered */
@@ -185,23 +184,23 @@ typedef struct SubscriptionState
 	/* wrong */
 	atomic_long disorder;		/* in a delivery */
 	atomic_long misplaced;		/* in a wrong partition */
-	atomic_long together;		/* with two consumers at once */
+	atomic_long together;		/* two consumers had them at once */
 	atomic_long repeated;		/* although acknowledged */
-	atomic_long stale_acks;		/* accepted though others had the events */
+	atomic_long stale_acks;		/* accepted although others had the events */
 	atomic_long refused;		/* acknowledgements refused during the lease */
 	atomic_long twice;			/* effects */
 	atomic_long idle;			/* partitions, longer than a lease */
 
-	/* Who has the events of a slot, and until when: see hold_slot(). */
+	/* The consumer that has the events of a slot, and the end of its lease: see hold_slot(). */
 	_Atomic uint64_t holders[SLOTS];
 } SubscriptionState;
 
-/* What a consumer leaves to the one that is started in its place. */
+/* State that a consumer passes on to the process that replaces it. */
 typedef struct ConsumerState
 {
-	atomic_int	id;				/* stands for its name */
+	atomic_int	id;				/* determines its name */
 	atomic_bool needs_new_name;
-	atomic_bool prepared;		/* it may have prepared a transaction */
+	atomic_bool prepared;		/* a transaction may be prepared */
 } ConsumerState;
 
 /* The memory of all processes. */

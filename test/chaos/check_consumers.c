@@ -1,10 +1,10 @@
 /*
  * check_consumers.c
- *		Compares what the consumers of subscriptions have done with the table.
+ *		Compares the work of the consumers of subscriptions with the table.
  *
- * The consumers have counted what they saw to be wrong.  Here the marks that they have
- * set are compared with the events of the table: each event was processed, or set aside
- * on purpose, and the first time in the order of its aggregate.
+ * The consumers have counted the errors that they saw.  Here the marks that they have set
+ * are compared with the events of the table: each event was processed or parked on
+ * purpose, and processed for the first time in the order of its aggregate.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ typedef struct Parked
 	const PGresult *result;
 } Parked;
 
-/* Return whether an event is parked at the end, as one that was exhausted by itself. */
+/* Return whether an event is parked at the end because it was exhausted itself. */
 static bool
 is_parked(const Parked *parked, int64_t position)
 {
@@ -60,8 +60,8 @@ is_parked(const Parked *parked, int64_t position)
 }
 
 /*
- * Read the events that subscription "skip" has set aside for good.  Those of the other
- * subscriptions are replayed before the end.
+ * Read the events that subscription "skip" has parked.  Those of the other subscriptions
+ * are replayed before the end.
  */
 static Parked
 read_parked(Client *client, int subscription)
@@ -78,7 +78,7 @@ read_parked(Client *client, int subscription)
 	return parked;
 }
 
-/* Return whether an event was processed, or set aside on purpose. */
+/* Return whether an event was processed, or parked on purpose. */
 static bool
 is_done_with(int subscription, int64_t position, const Parked *parked)
 {
@@ -191,7 +191,7 @@ compare_effects(Client *client)
 	return verdict;
 }
 
-/* Add what the consumers of a subscription have counted. */
+/* Add the counts of the consumers of a subscription. */
 static void
 add_counts(Verdict *verdict, const SubscriptionState *state)
 {
@@ -205,7 +205,7 @@ add_counts(Verdict *verdict, const SubscriptionState *state)
 	verdict->vanished += state->misplaced;
 }
 
-/* Print what was done and what was wrong with a subscription. */
+/* Print the counts and errors of a subscription. */
 static void
 print_subscription(int number, const Verdict *verdict)
 {
@@ -219,7 +219,7 @@ print_subscription(int number, const Verdict *verdict)
 		   (long long) verdict->twice, (long long) verdict->idle, (long long) verdict->vanished);
 }
 
-/* Print what is wrong with all subscriptions; return whether nothing is. */
+/* Print the errors of all subscriptions; return whether there are none. */
 static bool
 print_sum(const Verdict *sum)
 {
@@ -232,7 +232,7 @@ print_sum(const Verdict *sum)
 		sum->twice + sum->idle + sum->vanished == 0;
 }
 
-/* Add up what is wrong. */
+/* Add up the errors. */
 static void
 add_up(Verdict *sum, const Verdict *verdict)
 {
@@ -247,7 +247,7 @@ add_up(Verdict *sum, const Verdict *verdict)
 	sum->vanished += verdict->vanished;
 }
 
-/* Print what else was done. */
+/* Print the other counts. */
 static void
 print_more(void)
 {
@@ -285,7 +285,10 @@ check_consumers(Client *client, const Event *table, const uint8_t *table_types, 
 	return print_sum(&sum);
 }
 
-/* Return what has not happened, without which a long run proves nothing; NULL if all has. */
+/*
+ * Return a situation that has not occurred, without which a long run proves nothing; NULL
+ * if all have.
+ */
 const char *
 missing_in_consumers(void)
 {

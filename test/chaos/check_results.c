@@ -1,6 +1,6 @@
 /*
  * check_results.c
- *		Compares what the subscribers have seen with the tables.
+ *		Compares the events that the subscribers have seen with the tables.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -165,7 +165,7 @@ count_unseen(const Subscriber *subscriber, const Table *table, const bool *seen,
 		last--;
 	for (int64_t i = 0; i < table->count; i++)
 	{
-		/* it has the types of that subscription */
+		/* it has the types of subscription SKIPPING */
 		if (seen[i] || (subscriber->kind == TYPES && !has_type(SKIPPING, table->types[i])))
 			continue;
 		if (subscriber->kind == LISTENER && i >= last)
@@ -255,7 +255,10 @@ print_result(int number, const Result *result)
 		   state->done || subscriber->kind == WATERMARK ? "" : "  did not reach the end");
 }
 
-/* Compare all subscribers.  Return what the naive one lost; add up the others. */
+/*
+ * Compare all subscribers.  Return the number of events that the naive one lost; add up
+ * the others.
+ */
 static int64_t
 compare_all_subscribers(Result *sum)
 {
@@ -282,7 +285,7 @@ compare_all_subscribers(Result *sum)
 	return naive;
 }
 
-/* Print the errors by SQLSTATE.  Return how many chaos does not explain. */
+/* Print the errors by SQLSTATE.  Return the number of those that chaos does not cause. */
 static int64_t
 print_errors(void)
 {

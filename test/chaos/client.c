@@ -1,6 +1,6 @@
 /*
  * client.c
- *		Connections that are opened again when they are lost, and counts of errors.
+ *		Connections that are reopened after a loss, and counts of errors.
  */
 #include <stdlib.h>
 #include <string.h>

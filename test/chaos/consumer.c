@@ -2,24 +2,25 @@
  * consumer.c
  *		Consumers of subscriptions that process each event at least once.
  *
- * A keeper starts the process of a consumer, and starts it again when it has died, under
+ * A keeper starts the process of a consumer, and starts it again after its death, under
  * the same name or another one.  To process an event is to mark it in the shared memory,
  * in the order in which poll() returns the events.  A consumer whose lease has ended
- * processes nothing more of the delivery, but it may still acknowledge what it has
- * processed: the server accepts that, or refuses it with 22V02.
+ * processes no more events of the delivery, but may still acknowledge those that it has
+ * processed: the server accepts the acknowledgement, or rejects it with 22V02.
  *
- * What is wrong, although consumers hang and die:
+ * These are errors, even though consumers hang and die:
  *
  *	-	poll() returns an event whose acknowledgement had been confirmed before the poll
  *		was sent;
- *	-	it returns events of a slot that another consumer has, see hold_slot();
- *	-	an acknowledgement is refused during the lease;
- *	-	one is accepted, although before it was sent other polls had returned events of
- *		all partitions of the delivery, and these polls were sent after it had come.
+ *	-	poll() returns events of a slot that another consumer has, see hold_slot();
+ *	-	an acknowledgement is rejected during the lease;
+ *	-	an acknowledgement is accepted, although other polls had returned events of all
+ *		partitions of the delivery.  These polls were sent after the delivery was
+ *		received, and had returned before the acknowledgement was sent.
  *
- * A lease is counted from before the poll was sent, so the server's ends later.  If a
- * lease has ended, another consumer may have some partitions of the delivery and not the
- * others: then the acknowledgement holds for the others.
+ * A lease is counted from before the poll was sent, so the lease in the server ends
+ * later.  After the end of a lease, another consumer may have only some partitions of the
+ * delivery.  Then the acknowledgement is valid for the others.
  */
 #include <errno.h>
 #include <signal.h>
@@ -84,7 +85,7 @@ static Client client;
 static Delivery delivery;
 static int64_t next_disturbance;
 
-/* Die as by kill -9. */
+/* Kill this process. */
 static void
 die_at_once(void)
 {
@@ -93,7 +94,7 @@ die_at_once(void)
 	_exit(1);					/* not reached */
 }
 
-/* Send a statement, and die before the answer comes. */
+/* Send a statement, and kill this process before the answer is received. */
 static void
 die_in_call(const char *sql)
 {
@@ -205,7 +206,7 @@ judge_ack(Outcome outcome, int count, bool stolen)
 	delivery.acked = count;
 }
 
-/* Keep an event that a poll has returned, and judge whether it may come. */
+/* Store an event that a poll has returned, and check whether the poll may return it. */
 static void
 take_event(int row, uint32_t began)
 {
@@ -236,7 +237,7 @@ hold_delivery(void)
 		hold_slot(kind->subscription, delivery.events[i].slot, shared->consumers[self].id, delivery.until);
 }
 
-/* Take what a poll has returned. */
+/* Store the delivery that a poll has returned. */
 static void
 take_delivery(uint32_t began, int64_t sent)
 {
@@ -256,8 +257,8 @@ take_delivery(uint32_t began, int64_t sent)
 }
 
 /*
- * Choose the size of a batch.  The events of a delivery that was lost come one at a time,
- * so consumers that lose many had better take a few.
+ * Choose the size of a batch.  After a lost delivery, events are delivered one at a time,
+ * so consumers that lose many deliveries take small batches.
  */
 static int
 choose_count(void)
@@ -286,7 +287,10 @@ write_poll(char *sql, size_t size)
 			 count, name, chance(50) ? 0 : random_below(subscription->lease / 3), ack);
 }
 
-/* Poll, and acknowledge the last delivery by that, if so planned.  Return whether events came. */
+/*
+ * Poll, and acknowledge the last delivery in this call, if planned.  Return whether there
+ * were events.
+ */
 static bool
 poll_events(bool may_die)
 {
@@ -345,7 +349,7 @@ ack_events(int count, bool may_die)
 	return outcome;
 }
 
-/* Say that an event failed, or park it. */
+/* Report that an event failed, or park the event. */
 static void
 fail_event(int failed, const char *function, const char *more)
 {
@@ -370,7 +374,7 @@ fail_event(int failed, const char *function, const char *more)
 		atomic_fetch_or(&event_marks(STOPPING, position)->flags, HEALED);
 }
 
-/* Let the lease end later; return false if it is lost, maybe in part. */
+/* Extend the lease; return false if the delivery is lost, maybe in part. */
 static bool
 extend_lease(void)
 {
@@ -392,8 +396,8 @@ extend_lease(void)
 }
 
 /*
- * Note that an event has failed that is to be skipped.  Later events of its aggregate may
- * come from now on, so for their order it counts as processed.
+ * Note that an event has failed that is to be skipped.  From now on, later events of its
+ * aggregate may be delivered, so for their order it counts as processed.
  */
 static void
 note_failed(int64_t position)
@@ -436,8 +440,8 @@ sleep_in_run(int ms)
 }
 
 /*
- * Sleep until the lease has ended, and longer: often just a little, often until others
- * have the events and work on them.
+ * Sleep past the end of the lease: often only a little longer, often until others have
+ * the events and work on them.
  */
 static void
 sleep_past_lease(void)
@@ -450,7 +454,7 @@ sleep_past_lease(void)
 		sleep_ms(1);
 }
 
-/* Hang, then acknowledge what was processed before. */
+/* Hang, then acknowledge the events that were processed before. */
 static void
 hang(void)
 {
@@ -480,7 +484,7 @@ work_long(void)
 	(void) ack_events(delivery.n, false);
 }
 
-/* Give the delivery back, stay away, and come again under this or another name. */
+/* Release the delivery, pause, and poll again under this or another name. */
 static void
 leave(void)
 {
@@ -498,7 +502,7 @@ leave(void)
 		rename_self();
 }
 
-/* Lose the connection without a word, or die: before, while or after processing. */
+/* Lose the connection, or die: before, while or after processing. */
 static void
 vanish(void)
 {
@@ -515,7 +519,7 @@ vanish(void)
 		rename_self();
 }
 
-/* Do what disturbs others, and makes the consumer lose its delivery. */
+/* Do one of the disturbing actions, which lose the delivery. */
 static void
 disturb(void)
 {
@@ -525,7 +529,9 @@ disturb(void)
 	next_disturbance = now_us() + 1000000 + 1000 * (int64_t) random_below(9000);
 }
 
-/* Acknowledge at once, in two parts, or by the next poll; or say that an event failed. */
+/*
+ * Acknowledge at once, in two parts, or by the next poll; or report that an event failed.
+ */
 static void
 finish_delivery(void)
 {
@@ -603,7 +609,7 @@ start_consumer(void)
 	exit(fflush(NULL) == 0 ? 0 : 2);
 }
 
-/* Keep a consumer running: start it again when it has died. */
+/* Keep a consumer running: start it again after its death. */
 void
 consumer_keeper_main(int number)
 {

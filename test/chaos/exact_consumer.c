@@ -3,7 +3,7 @@
  *		Consumers that poll, write the effects and acknowledge in one transaction.
  *
  * The effect of an event is a row of chaos.effects, with the event's position as its key.
- * The serial number tells the order in which effects were written.  Transactions are
+ * The serial number shows the order in which the effects were written.  Transactions are
  * rolled back, also to savepoints, prepared, and lost with their connection or process.
  */
 #include <signal.h>
@@ -70,7 +70,10 @@ fill_transaction(int *rows)
 	return outcome;
 }
 
-/* Finish a little later the transaction that this consumer, or the one before it, has prepared. */
+/*
+ * After a pause, finish the transaction that this consumer, or the one before it, has
+ * prepared.
+ */
 static void
 finish_own_prepared(bool commit)
 {

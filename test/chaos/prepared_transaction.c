@@ -1,6 +1,6 @@
 /*
  * prepared_transaction.c
- *		The fate of transactions.  Prepared ones are finished later by any process.
+ *		The fate of transactions.  Any process may finish a prepared transaction.
  */
 #include <stdio.h>
 #include <string.h>

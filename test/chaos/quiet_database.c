@@ -8,7 +8,7 @@
 
 #define APPEND_QUIET "SELECT position FROM eventstore.append('{\"event_type\": \"quiet\", \"data\": {}}')"
 
-/* Print what may explain that a notification is missing. */
+/* Print facts that may explain a missing notification. */
 static void
 explain_miss(Client *client, int64_t position, const char *how)
 {
@@ -96,7 +96,7 @@ append_prepared(Client *client, int serial, int64_t *position, const char **how)
 	sleep_up_to_3s();			/* the listener may have reconnected, or not */
 	outcome = client_run(client, sql);
 
-	/* maybe no notifier knows of the event, until a session starts to read */
+	/* a notifier may learn of the event only when a session starts to read */
 	if (outcome == OK)
 		outcome = client_run(client, "SELECT eventstore.high_water_mark()");
 	return outcome;

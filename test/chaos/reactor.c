@@ -1,10 +1,9 @@
 /*
  * reactor.c
- *		A subscriber that appends in the transaction that reads, as process
- *		managers do.
+ *		A subscriber that appends in the transaction that reads, as process managers do.
  *
- * So it reads past its own events, which no other session can see yet.  The events
- * that a rolled-back transaction has read do not count as seen.
+ * So the transaction reads past its own events, which no other session can see yet.  The
+ * events that a rolled-back transaction has read do not count as seen.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +36,7 @@ read_page_in_transaction(int64_t position)
 	return outcome;
 }
 
-/* Log what a committed transaction has seen. */
+/* Log the events that a committed transaction has seen. */
 static void
 keep_seen(void)
 {

@@ -61,7 +61,7 @@ chance(int percent)
 	return random_below(100) < percent;
 }
 
-/* Return true in 5 s of every 10; in the others open appends mostly hold the mark back. */
+/* Return true in 5 s of every 10.  In the others, open appends mostly stop the mark. */
 bool
 is_calm(void)
 {

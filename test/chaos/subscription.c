@@ -1,12 +1,12 @@
 /*
  * subscription.c
- *		The subscriptions of chaos, and what is known of their events.
+ *		The subscriptions of chaos, and the marks of their events.
  *
  * Each subscription has an array of marks, with an entry for each position of the store,
- * and a holder for each slot of its hash.  All processes share them.  What a consumer may
- * conclude from them rests on the order of ticks: a tick is a number of one counter of
- * all processes.  An event that has the tick x happened before an event for which a later
- * tick was taken.
+ * and a holder for each slot of its hash.  All processes share them.  Consumers compare
+ * ticks to find the order of two steps: a tick is a value of a counter that all processes
+ * share.  A step that has recorded tick x happened before any step that has taken a later
+ * tick.
  *
  * The marks are written without locks, so that a consumer can be killed at any time.
  */
@@ -16,7 +16,10 @@
 
 #include "chaos.h"
 
-/* The number of a holder has so many bits; before them stands the time in ms. */
+/*
+ * A holder has its number in the lowest HOLDER_BITS bits, and a time in ms in the bits
+ * above.
+ */
 #define HOLDER_BITS 24
 
 const Subscription subscriptions[SUBSCRIPTIONS] = {
@@ -70,7 +73,9 @@ type_number(const char *name)
 	die("unknown event type \"%s\"", name);
 }
 
-/* Return whether a subscription has the events of a type; an empty array stands for all. */
+/*
+ * Return whether a subscription has the events of a type; an empty array means all types.
+ */
 bool
 has_type(int subscription, int type)
 {
@@ -141,12 +146,12 @@ note_delivered(int subscription, int64_t position, uint32_t poll_began)
 }
 
 /*
- * Note that a consumer has events of a slot until a time.  If another one has some at this
- * moment, count that as wrong: a delivery takes whole partitions.
+ * Note that a consumer has events of a slot until a time.  If another consumer has events
+ * of the slot now, count an error: a delivery takes whole partitions.
  *
- * The time is one at which the lease certainly has not ended: the lease counted from
- * before the poll was sent.  And a consumer drops its holds before it sends anything that
- * may end its delivery.  So a consumer that hangs, or has died, is no false alarm.
+ * The lease has certainly not ended at that time, because it is counted from before the
+ * poll was sent.  A consumer drops its holds before it sends any statement that may end
+ * its delivery.  So a consumer that hangs or has died causes no false alarm.
  */
 void
 hold_slot(int subscription, int slot, int id, int64_t until)

@@ -1,7 +1,7 @@
 /*
  * subscription_admin.c
- *		Processes that change subscriptions, care for parked events, and look for
- *		partitions that are idle though they have events.
+ *		Processes that change subscriptions, handle parked events, and find partitions
+ *		that are idle although they have events.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "chaos.h"
 
 #define IDLE_SLACK 2000000		/* us, after the end of a lease */
-#define IDLE_POLLS 20			/* that returned nothing meanwhile */
+#define IDLE_POLLS 20			/* without events meanwhile */
 #define MAX_PARTITIONS 64
 
 /* Create the subscriptions, and the table of the effects; false on failure. */
@@ -42,7 +42,7 @@ call_for(Client *client, const char *function, int subscription, const char *mor
 	return client_run(client, sql);
 }
 
-/* Resume a subscription, also over the loss of connections; false at the end of the run. */
+/* Resume a subscription, and retry after a lost connection; false at the end of the run. */
 static bool
 resume(Client *client, int subscription)
 {
@@ -79,7 +79,7 @@ pause_for_a_while(Client *client, int subscription)
 	(void) resume(client, subscription);
 }
 
-/* Let a subscription begin again at an earlier event, maybe at the first of all. */
+/* Reset a subscription to an earlier event, maybe to the first of all. */
 static void
 reset_to_earlier(Client *client, int subscription)
 {
@@ -93,8 +93,9 @@ reset_to_earlier(Client *client, int subscription)
 }
 
 /*
- * Change the subscriptions in turn while writers append; in the end only resume.  Between
- * two changes of a subscription, its partitions can be idle for long enough to be noticed.
+ * Change the subscriptions in turn while writers append; at the end only resume them.
+ * Between two changes of a subscription, its partitions can be idle long enough to be
+ * detected.
  */
 void
 subscription_admin_main(void)
@@ -122,14 +123,17 @@ subscription_admin_main(void)
 	client_close(&client);
 }
 
-/* Remove the parked events of an aggregate up to one: its later ones may come now. */
+/*
+ * Discard the parked events of an aggregate up to one: its later events may be delivered
+ * now.
+ */
 static void
 discard(Client *client, int64_t position, const char *aggregate)
 {
 	SubscriptionState *state = &shared->subscriptions[POISON];
 	char		more[120];
 
-	/* from now on, later events may come */
+	/* from now on, later events may be delivered */
 	note_handled(POISON, position);
 	snprintf(more, sizeof more, ", '%s', %lld, 'chaos'", aggregate, (long long) position);
 	if (call_for(client, "discard_parked", POISON, more) == OK)
@@ -151,7 +155,7 @@ replay(Client *client, int64_t position, const char *aggregate)
 		state->replayed += client_number(client, 0, 0);
 }
 
-/* Care for a parked event, the first of its aggregate. */
+/* Handle a parked event, the first of its aggregate. */
 static void
 care_for(Client *client, int64_t position, const char *aggregate)
 {
@@ -187,7 +191,7 @@ dead_letter_main(void)
 	client_close(&other);
 }
 
-/* What is known of the partitions of a subscription. */
+/* The observed state of the partitions of a subscription. */
 typedef struct Watch
 {
 	int			partitions;
@@ -240,7 +244,7 @@ floor_of(const char *floors, int slot)
 	return 0;
 }
 
-/* Return whether a partition, a row of the result, has events that are not done with. */
+/* Return whether a partition, a row of the result, has events that are not done. */
 static bool
 has_work(const Client *client, int row)
 {
@@ -254,7 +258,7 @@ has_work(const Client *client, int row)
 	return false;
 }
 
-/* Return whether no transaction has locked a partition, as one that has polled does. */
+/* Return whether no transaction, such as one that has polled, has locked a partition. */
 static bool
 is_unlocked(Client *client, int subscription, int partition)
 {
@@ -265,7 +269,7 @@ is_unlocked(Client *client, int subscription, int partition)
 	return client_run(client, sql) == OK && PQntuples(client->result) == 1;
 }
 
-/* Look at the partitions of a subscription, and count one that is idle for too long. */
+/* Check the partitions of a subscription, and count one that is idle for too long. */
 static void
 look_at_partitions(Client *client, int subscription, Watch *watch)
 {
@@ -316,7 +320,7 @@ read_partitions(Client *client, int subscription)
 }
 
 /*
- * Look for partitions that are free and have events, but nobody gets them, although
+ * Find partitions that are free and have events, but are not delivered, although
  * consumers poll and get nothing.  If all consumers are busy, a partition may wait.
  */
 void

@@ -1,5 +1,6 @@
-# Appends are announced to sessions that LISTEN: in mode commit by their own
-# transaction, once for each store; in mode worker by the notifier, up to the mark.
+# Notifications of appends to sessions that LISTEN. In mode commit, the appending
+# transaction sends one for each store; in mode worker, the notifier sends them, up to
+# the mark.
 use strict;
 use warnings;
 use utf8;

@@ -1,5 +1,5 @@
-# Dump and restore: every format, whole and in parts, by a superuser and by
-# the owner of a database.
+# Dump and restore: every format, whole and in parts, by a superuser and by the owner of
+# a database.
 use strict;
 use warnings;
 

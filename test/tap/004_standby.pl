@@ -1,5 +1,5 @@
-# On a hot standby the readers work, and nothing can be appended.  The ordered
-# log ends there at the watermark, and once it is promoted at the guards.
+# On a hot standby, the readers work and appends are rejected. The ordered log ends at
+# the watermark there, and at the guards after the promotion.
 use strict;
 use warnings;
 

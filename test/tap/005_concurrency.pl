@@ -1,5 +1,5 @@
-# Many clients at once: versions without holes, positions in their order, and
-# no errors but the conflicts that were asked for.
+# Concurrent clients: versions have no gaps, positions are in the order of versions, and
+# no errors occur except the expected conflicts.
 use strict;
 use warnings;
 

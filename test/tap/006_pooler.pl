@@ -1,4 +1,4 @@
-# Through PgBouncer in transaction mode.
+# Clients that connect through PgBouncer in transaction mode.
 use strict;
 use warnings;
 

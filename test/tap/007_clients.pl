@@ -1,4 +1,4 @@
-# Real drivers: what a program sees of appends, conflicts, readers and LISTEN.
+# Client drivers: the results of appends, conflicts, readers and LISTEN in a program.
 use strict;
 use warnings;
 

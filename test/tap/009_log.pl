@@ -1,5 +1,5 @@
-# The server's log tells, of every error, its SQLSTATE, what was being done to
-# which store and aggregate, and by which statement.
+# For every error, the server log has the SQLSTATE, the operation with its store and
+# aggregate, and the statement.
 use strict;
 use warnings;
 

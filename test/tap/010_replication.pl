@@ -1,5 +1,5 @@
-# Logical replication carries the events of a store, but not its sequence.  The
-# ordered log ends at the watermark, which is carried with the events.
+# Logical replication of a store. It replicates the events and the watermark, but not
+# the sequence. The ordered log of the subscriber ends at the watermark.
 use strict;
 use warnings;
 

@@ -1,5 +1,5 @@
-# The notifier: when it comes and goes, what it survives, and that nothing it
-# meets costs a notification.
+# The notifier: its start and its exit, the failures that it survives, and that no
+# notification is lost.
 use strict;
 use warnings;
 

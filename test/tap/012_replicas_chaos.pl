@@ -1,6 +1,5 @@
-# Readers on a standby and on a logical subscriber see every event of a busy
-# primary once and in the order of positions, whatever becomes of the writers
-# and of the servers.
+# Readers on a standby and on a logical subscriber see every event of a busy primary
+# once and in the order of positions, while writers and servers fail.
 use strict;
 use warnings;
 

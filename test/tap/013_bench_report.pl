@@ -1,4 +1,4 @@
-# The report of the benchmark: what it makes of measurements that are known.
+# The report of the benchmark, made from known measurements.
 use strict;
 use warnings;
 

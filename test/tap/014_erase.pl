@@ -1,6 +1,5 @@
-# Erasing: what becomes of the records in a dump, of the events on a logical
-# subscriber and on a standby, of the bytes in the files; and that nobody is
-# notified.
+# Erasures: the records in a dump, the events on a logical subscriber and on a standby,
+# the bytes in the files; and that no notification is sent.
 use strict;
 use warnings;
 

@@ -1,5 +1,5 @@
-# Archives beyond one session: dumps, standbys, roles, DROP EXTENSION, killed
-# archivers, and readers that page while everything moves.
+# Archives beyond one session: dumps, standbys, roles, DROP EXTENSION, killed archivers,
+# and readers that page while events move.
 use strict;
 use warnings;
 

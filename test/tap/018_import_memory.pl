@@ -1,4 +1,5 @@
-# Imports need little memory, on the server and in the program, however large the events are.
+# The memory of an import, on the server and in the program, does not depend on the size
+# of the events.
 use strict;
 use warnings;
 

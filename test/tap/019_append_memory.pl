@@ -1,4 +1,5 @@
-# An append of many events needs memory for them, and for nothing that it only looks up.
+# An append of many events uses memory for these events, but not for the rows that it
+# looks up.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
-# Who may do what: every object of the extension as every kind of role, by the
-# table in calls.txt. A role without a right on a store neither waits for the lock
-# of that store nor keeps one.
+# Privileges: every object of the extension is used by every kind of role, as listed in
+# calls.txt. A role without a privilege on a store neither waits for the lock of the
+# store nor keeps a lock on it.
 use strict;
 use warnings;
 

@@ -1,8 +1,8 @@
-# What a role can gain that owns a store, its archive, its schema and the database:
-# nothing. The role sets every trap of traps.txt on its own store, each on a new
-# one; then a superuser calls every function of calls.txt on it. A trap that springs
-# with the rights of another role bites, which is counted in a sequence, so that
-# also a bite in a transaction that was rolled back is seen.
+# A role that owns a store, its archive, its schema and the database gains no further
+# rights. The role sets every trap of traps.txt, each on a new store of its own. Then a
+# superuser calls every function of calls.txt on this store. If a trap runs with the
+# rights of another role, it "bites": it increments a sequence, so that bites in
+# rolled-back transactions are counted, too.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
-# A schema that is renamed while a superuser's call waits: a name then stands for
-# another table, and whoever renamed it gains nothing by that. Nor do locks and dumps
-# give one role power over the stores of another.
+# A schema is renamed while the call of a superuser waits. A name then refers to another
+# table, and the role that renamed the schema gains no rights. Locks and dumps give no
+# role rights on the stores of another.
 use strict;
 use warnings;
 

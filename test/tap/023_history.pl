@@ -1,5 +1,5 @@
-# What readers have seen, and a crash, a failover or a recovery takes away; and
-# how they notice.
+# Events that readers have seen, and that a crash, a failover or a recovery removes; and
+# how readers detect that.
 use strict;
 use warnings;
 

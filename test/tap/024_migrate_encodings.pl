@@ -1,5 +1,5 @@
-# pg_eventstore_migrate between databases of different encodings: what one cannot
-# hold is named, with its file, line and key.
+# pg_eventstore_migrate between databases of different encodings: the error about a
+# character that the target lacks has the file, the line and the key.
 use strict;
 use warnings;
 

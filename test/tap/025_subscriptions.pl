@@ -1,5 +1,6 @@
 # Subscriptions beyond one session: dumps, standbys and failover, crashes, prepared
-# transactions, locks, a store that is renamed, moved, restored without them.
+# transactions, locks, and stores that are renamed, moved or restored without their
+# subscriptions.
 use strict;
 use warnings;
 

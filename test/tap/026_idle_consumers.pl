@@ -1,5 +1,5 @@
-# Consumers that find nothing write nothing: no WAL, and no table grows. Takes a few seconds;
-# with PGES_IDLE_SECONDS=60 it polls for a minute.
+# Consumers that find no event write nothing: no WAL, and no table grows. Takes a few
+# seconds; with PGES_IDLE_SECONDS=60, the consumers poll for a minute.
 use strict;
 use warnings;
 

@@ -1,7 +1,7 @@
-# The programs in examples/: workers that are killed, stopped and cut off in the middle of
-# their work, dead letters, and effects exactly once. All languages take each step at the
-# same time, each in a database of its own. Workers whose number is even work through
-# PgBouncer in transaction mode, if it is installed.
+# The programs in examples/: workers that are killed, stopped and disconnected during
+# their work, dead letters, and effects exactly once. All languages take each step at
+# the same time, each in a separate database. If PgBouncer is installed, workers with an
+# even number connect through it, in transaction mode.
 use strict;
 use warnings;
 

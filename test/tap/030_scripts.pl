@@ -1,4 +1,5 @@
-# The scripts: what they say of themselves, and how script/test counts. It needs no server.
+# The scripts: their help texts, and how script/test counts results. This test needs no
+# server.
 use strict;
 use warnings;
 

@@ -1,5 +1,5 @@
-# Emptying a store between tests: where that is allowed, what it waits for, and that
-# readers of the log go on from their checkpoints.
+# empty_store() between tests: where it is allowed, the locks that it waits for, and
+# that readers of the log continue from their checkpoints.
 use strict;
 use warnings;
 

@@ -1,12 +1,11 @@
-# Runs what README.md and doc/*.md show, in their order: the blocks of SQL, and
-# the statements in tables (code that ends in a semicolon), in one fresh
-# database for each document; the blocks of Python and JavaScript where the
-# drivers are installed.
+# Runs the examples of README.md and doc/*.md in their order: the blocks of SQL, and the
+# statements in tables (code that ends in a semicolon), in one new database for each
+# document; and the blocks of Python and JavaScript, if their drivers are installed.
 #
-# Every statement has to succeed, but for one after the comment
+# Every statement must succeed, except a statement after the comment
 #   -- fails with SQLSTATE 40V01
-# and after "-- returns: X" its only row has to be X. A program has to print
-# what its comments "prints: X" say, line by line, each time: it is run twice.
+# After "-- returns: X", the only row of the statement must be X. A program is run twice,
+# and must print the lines of its comments "prints: X" each time.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,4 @@
-# Reads calls.txt, and compares what it is about with what the extension has.
+# Reads calls.txt, and compares its objects with those of the extension.
 package PgesCalls;
 
 use strict;

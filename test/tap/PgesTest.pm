@@ -1,5 +1,5 @@
-# Shared by the tests of this folder: a server with the extension, psql
-# sessions that stay open, SQLSTATEs.
+# Functions of the tests in this folder: a server with the extension, psql sessions that
+# stay open, SQLSTATEs.
 package PgesTest;
 
 use strict;
