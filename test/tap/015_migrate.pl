@@ -104,7 +104,7 @@ migrate_fails('verify of a stream', qr/standard output cannot be verified/, '--t
 migrate_fails('an unknown format', qr/no source format "x"/, '--source=a.jsonl', '--source-format=x');
 migrate_fails('too many arguments', qr/too many command-line arguments \(first is "x"\)/, '--source=a.jsonl', 'x');
 migrate_fails('no batch', qr/--batch-size must be in range/, '--source=a.jsonl', '--batch-size=0');
-migrate_fails('no file', qr/could not open file "\S+none.jsonl" for reading: No such file.*hint: A database is named/s,
+migrate_fails('no file', qr/could not open file "\S+none.jsonl" for reading: No such file.*hint: To name a database/s,
   "--source=$dir/none.jsonl", "--target=$connstr");
 migrate_fails('no server', qr/connection to server .* failed/, "--source=$dir/none.jsonl", "--target=host=$dir dbname=x");
 
@@ -750,7 +750,7 @@ SKIP:
   my ($narrow, @narrow) = new_store();
   query("SELECT eventstore.create_store('migrate.$narrow')");
   migrate_fails('message-db, a name that is too long for a store', qr/global position 4: .*aggregate_id/s, $message_db, "--target=$connstr", @narrow);
-  migrate_fails('message-db, verify without a store', qr/has no store .*One of the two/s, '--verify', $message_db, '--source-format=message-db', "--target=$dir/none.jsonl");
+  migrate_fails('message-db, verify without a store', qr/has no store .*The source or the target/s, '--verify', $message_db, '--source-format=message-db', "--target=$dir/none.jsonl");
 
   $node->safe_psql('postgres', 'CREATE DATABASE emmett');
   system(@quietly, 'node', "$peers/emmett-schema.mjs") == 0 or die slurp_file("$dir/said");
