@@ -3,49 +3,66 @@
 #   make && make install          build and install into the server of PG_CONFIG
 #   make installcheck             run the tests against a running server
 #   make check-style              formatting, static analysis and the gates in ci/
+#   make deb                      build Debian packages in dist/
+#   make dist                     build the archive for PGXN in dist/
+#
+# A build in another folder: make -f SOURCES/Makefile, for each target.
 #
 # The install script is built from its parts in sql/: each function stands in
 # one file only, as CREATE OR REPLACE, and the build strips OR REPLACE.
 
+# the folder of the sources; as PGXS finds it, but known before that is included
+here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
+files = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
+
 EXTENSION = pg_eventstore
-EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore.control)
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(here)/pg_eventstore.control)
 
 MODULE_big = pg_eventstore
-SRCS = $(sort $(wildcard src/*.c src/*/*.c))
+SRCS = $(sort $(call files,src/*.c src/*/*.c))
 OBJS = $(SRCS:.c=.o)
 override PG_CPPFLAGS += -I$(srcdir)/src
 
 # a room's types, functions, and then what needs its functions, room by room
-ROOMS := $(shell sed 's/ .*//' src/rooms)
-SQL_PARTS = sql/preamble.sql \
-	$(foreach room,$(ROOMS),$(wildcard $(foreach part,types functions tables,sql/$(room)/$(part).sql)))
+ROOMS := $(shell sed 's/ .*//' $(here)/src/rooms)
+SQL_PARTS = $(here)/sql/preamble.sql \
+	$(foreach room,$(ROOMS),$(wildcard $(foreach part,types functions tables,$(here)/sql/$(room)/$(part).sql)))
 DATA_built = pg_eventstore--$(EXTVERSION).sql
-DATA = $(filter-out $(wildcard sql/pg_eventstore--$(EXTVERSION).sql), \
-	$(wildcard sql/pg_eventstore--*.sql)) $(wildcard sql/updates/*--*.sql)
+DATA = $(filter-out sql/$(DATA_built),$(call files,sql/pg_eventstore--*.sql)) \
+	$(call files,sql/updates/*--*.sql)
 
-TESTS = $(sort $(wildcard test/sql/*/*.sql))
+TESTS = $(sort $(call files,test/sql/*/*.sql))
 REGRESS = $(patsubst test/sql/%.sql,%,$(TESTS))
-REGRESS_OPTS = --inputdir=test --load-extension=pg_eventstore \
+REGRESS_OPTS = --inputdir=$(here)/test --load-extension=pg_eventstore \
 	--encoding=UTF8 --no-locale
-SPECS = $(sort $(wildcard test/isolation/specs/*/*.spec))
+SPECS = $(sort $(call files,test/isolation/specs/*/*.spec))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(SPECS))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=. \
+ISOLATION_OPTS = --inputdir=$(here)/test/isolation --outputdir=. \
 	--load-extension=pg_eventstore --encoding=UTF8 --no-locale
 TAP_TESTS = 1
-PROVE_TESTS = $(sort $(wildcard test/tap/*.pl))
+PROVE_TESTS = $(sort $(call files,test/tap/*.pl))
 
 EXTRA_CLEAN = pg_eventstore--*.sql results output_iso tmp_check tmp_check_iso \
 	regression.diffs regression.out log \
 	$(foreach suffix,bc gcda gcno,src/*.$(suffix) src/*/*.$(suffix))
 
-# in another folder the wildcards find nothing, and a library without a symbol is linked
-ifeq ($(SRCS),)
-$(error no sources found: build in the source tree, not by VPATH)
-endif
+# The documentation keeps its folders, so that the links between its files work.
+DOCUMENTS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE bench/RESULTS.md \
+	$(call files,doc/*.md bench/plots/*.svg examples/*.md examples/*.sql examples/*/*.*)
+MANUALS = $(call files,man/*.[17])
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# Another folder lacks those of the objects, which VPATH would find in the sources, so a
+# rule would not make them. pg_regress looks for the expected results there.
+ifneq ($(srcdir),.)
+$(shell $(MKDIR_P) $(sort $(dir $(OBJS))))
+installcheck: expected-results
+expected-results:
+	test -e expected || ln -s '$(abspath $(srcdir))'/expected expected
+endif
 
 # pg_regress makes the folder of the results, but none in it
 installcheck: result-folders
@@ -58,23 +75,48 @@ $(error a test cannot be named types, functions or tables)
 endif
 
 # PGXS tracks no header dependencies
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(wildcard $(here)/src/*/*.h)
 
-pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) src/rooms pg_eventstore.control Makefile
+pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) $(here)/src/rooms $(here)/pg_eventstore.control $(here)/Makefile
 	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@
 
 # the client programs, each with a Makefile of its own
-PROGRAMS = $(patsubst %/Makefile,%,$(wildcard src/bin/*/Makefile))
+PROGRAMS = $(patsubst %/Makefile,%,$(call files,src/bin/*/Makefile))
+program_vpath = $(if $(filter-out .,$(srcdir)),$(abspath $(srcdir))/$$program)
 all: all-programs
-install: install-programs
-uninstall: uninstall-programs
+install: install-programs install-documents
+uninstall: uninstall-programs uninstall-documents
 clean: clean-programs
 all-programs install-programs uninstall-programs clean-programs:
 	for program in $(PROGRAMS); do \
-	  $(MAKE) -C "$$program" PG_CONFIG='$(PG_CONFIG)' $(@:-programs=) || exit; \
+	  $(MKDIR_P) "$$program" && \
+	  $(MAKE) -C "$$program" -f '$(abspath $(srcdir))'/"$$program"/Makefile \
+	    PG_CONFIG='$(PG_CONFIG)' VPATH="$(program_vpath)" $(@:-programs=) || exit; \
+	done
+
+# PGXS would install documents by their names alone, beside those of others
+DOCUMENT_FOLDER = $(DESTDIR)$(docdir)/$(docmoduledir)/$(EXTENSION)
+install-documents:
+	$(MKDIR_P) $(foreach folder,$(sort $(dir $(DOCUMENTS))),'$(DOCUMENT_FOLDER)/$(folder)') \
+	  '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man7'
+	for file in $(DOCUMENTS); do \
+	  $(INSTALL_DATA) '$(srcdir)'/"$$file" '$(DOCUMENT_FOLDER)'/"$$file" || exit; \
+	done
+	for file in $(notdir $(MANUALS)); do \
+	  $(INSTALL_DATA) '$(srcdir)'/man/"$$file" '$(DESTDIR)$(mandir)'/man"$${file##*.}" || exit; \
+	done
+
+uninstall-documents:
+	rm -rf '$(DOCUMENT_FOLDER)'
+	for file in $(notdir $(MANUALS)); do \
+	  rm -f '$(DESTDIR)$(mandir)'/man"$${file##*.}"/"$$file" || exit; \
 	done
 
 check-style:
 	PG_CONFIG='$(PG_CONFIG)' ci/style
 
-.PHONY: check-style result-folders all-programs install-programs uninstall-programs clean-programs
+deb dist:
+	script/package $@
+
+.PHONY: check-style deb dist expected-results result-folders install-documents uninstall-documents \
+	all-programs install-programs uninstall-programs clean-programs
