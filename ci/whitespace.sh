@@ -10,7 +10,7 @@ ci/files | perl -0ne '
   while ($line = <$in>)
   {
     report($file, "white space at the end of the line") if $line =~ /[ \t\r]$/;
-    report($file, "indented by a tab") if $line =~ /^ *\t/ && $file !~ /(\.[chly]|Makefile|\.mk)$/;
+    report($file, "indented by a tab") if $line =~ /^ *\t/ && $file !~ /(\.[chly]|Makefile|\.mk|debian\/rules)$/;
     report($file, "no newline at the end") if $line !~ /\n$/;
   }
   sub report { print "$_[0]:$.: $_[1]\n"; $bad = 1 }

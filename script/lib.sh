@@ -67,7 +67,7 @@ make_pg() {
 # install it below DIR/dest.
 build() {
   as_pg mkdir "$1/src"
-  tar -C "$root" --exclude=./.git --exclude=./.cache --exclude=./.demo \
+  tar -C "$root" --exclude=./.git --exclude=./.cache --exclude=./.demo --exclude=./dist \
     --exclude=./results --exclude=./tmp_check --exclude=./regression.* \
     --exclude=node_modules --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
     -cf - . | as_pg tar -C "$1/src" --no-same-owner -xf -
