@@ -16,7 +16,7 @@ CREATE TRIGGER skip_lost_hold BEFORE INSERT ON eventstore.archive_holds
   FOR EACH ROW EXECUTE FUNCTION eventstore.skip_lost_hold();
 
 COMMENT ON TABLE eventstore.archive_holds IS
-'The holds, which limit archiving: a transaction that begins after a row was committed archives no event of the store after the lowest position of its rows. set_archive_hold() writes this table.';
+'The holds, which limit archiving. set_archive_hold() writes the rows. A transaction that begins after a row was committed archives no event of the store after the lowest position of its rows.';
 COMMENT ON COLUMN eventstore.archive_holds.store IS 'the store';
 COMMENT ON COLUMN eventstore.archive_holds.name IS 'the name of the hold, such as that of a reader of the log';
 COMMENT ON COLUMN eventstore.archive_holds.position IS 'events up to this position may be archived, such as those that the reader has processed';

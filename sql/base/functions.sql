@@ -10,13 +10,14 @@ AS 'MODULE_PATHNAME', 'pges_progress'
 LANGUAGE C VOLATILE PARALLEL RESTRICTED ROWS 10;
 
 COMMENT ON FUNCTION eventstore.reported_progress() IS
-'Returns what long-running work of this extension reports in this database. The view eventstore.progress shows it. A role without the privileges of pg_read_all_stats sees only the pid of other roles'' sessions.';
+'Returns the progress that imports, exports and archive operations report in this database. View eventstore.progress shows it. A role without the privileges of pg_read_all_stats sees only the pid of sessions of other roles.';
 
 CREATE OR REPLACE FUNCTION eventstore.receive_row() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_receive_row'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.receive_row() IS
-'Trigger function of the extension''s tables, and of no other table, for the rows that logical replication brings. Its argument says what becomes of a row: "replace" puts it in place of the row with the same key, "keep" drops it if there is a row with the same key, "ignore" drops it.';
+'Trigger function of the tables of the extension: decides which rows of logical replication are kept. The argument of the trigger is "replace" (the new row replaces the row with the same key), "keep" (the row with the same key stays) or "ignore" (no row is stored).
+Errors: 39P01 the function is used by another trigger.';
 
 REVOKE EXECUTE ON FUNCTION eventstore.receive_row() FROM PUBLIC;

@@ -3,7 +3,7 @@ SELECT p.pid, p.store, p.work, p.done, p.skipped, p.started_at
   FROM eventstore.reported_progress() p;
 
 COMMENT ON VIEW eventstore.progress IS
-'Progress of running imports, exports and archive operations, in all sessions of this database. A session shows only its outermost work. A session with track_activities off shows none.';
+'The progress of imports, exports and archive operations that run in this database. A session shows only its outermost work. A session with track_activities off shows none.';
 COMMENT ON COLUMN eventstore.progress.pid IS 'process ID of the session';
 COMMENT ON COLUMN eventstore.progress.store IS 'the store that the work reads or writes';
 COMMENT ON COLUMN eventstore.progress.work IS 'kind of work: import, export or archive';

@@ -68,11 +68,11 @@ COMMENT ON COLUMN eventstore.subscriptions.next_partitions IS 'number of partiti
 COMMENT ON COLUMN eventstore.subscriptions.lease IS 'time for which a delivery belongs to its consumer';
 COMMENT ON COLUMN eventstore.subscriptions.max_attempts IS 'number of deliveries of an event before it is exhausted';
 COMMENT ON COLUMN eventstore.subscriptions.backoff IS 'pause after the first failure of an event';
-COMMENT ON COLUMN eventstore.subscriptions.on_exhausted IS 'what becomes of an exhausted event: park, skip or stop';
+COMMENT ON COLUMN eventstore.subscriptions.on_exhausted IS 'what happens to an exhausted event: park, skip or stop';
 COMMENT ON COLUMN eventstore.subscriptions.paused IS 'whether the subscription is paused';
 COMMENT ON COLUMN eventstore.subscriptions.stopped IS 'number of partitions that an exhausted event has stopped';
-COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint of its partitions: every event at or below it is done with';
-COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not done with to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription. If the next 1000 positions have none, it is counted from there';
+COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint of its partitions: every event at or below it was acknowledged or parked';
+COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not acknowledged or parked to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription. If the next 1000 positions have none, the lag is counted from there';
 COMMENT ON COLUMN eventstore.subscriptions.lag_seconds IS 'age of the event from which lag is counted, in seconds; 0 if there is none';
 COMMENT ON COLUMN eventstore.subscriptions.rate IS 'events delivered per second, as a mean of about the last minute';
 COMMENT ON COLUMN eventstore.subscriptions.in_flight IS 'number of events of the deliveries that are outstanding; an acknowledgement of a part does not change it';
@@ -81,7 +81,7 @@ COMMENT ON COLUMN eventstore.subscriptions.oldest_lease IS 'time at which the fi
 COMMENT ON COLUMN eventstore.subscriptions.parked IS 'number of parked events';
 COMMENT ON COLUMN eventstore.subscriptions.last_error IS 'reason of the last failure of an event, since the number of partitions was changed';
 COMMENT ON COLUMN eventstore.subscriptions.last_error_at IS 'time of the last failure';
-COMMENT ON COLUMN eventstore.subscriptions.problem IS 'why this role cannot read the store by the subscription, as the message of the error of poll(); null if it can, and for roles without SELECT on the store';
+COMMENT ON COLUMN eventstore.subscriptions.problem IS 'message of the error that poll() would raise for this role. Null if there is none, and for roles without SELECT on the store';
 COMMENT ON COLUMN eventstore.subscriptions.created_at IS 'time at which the subscription was created';
 
 CREATE VIEW eventstore.subscription_partitions AS
@@ -102,10 +102,10 @@ SELECT s.subscription,
   JOIN eventstore.subscription_definitions d ON d.subscription OPERATOR(pg_catalog.=) s.subscription;
 
 COMMENT ON VIEW eventstore.subscription_partitions IS
-'The partitions of the subscriptions, and which consumers work on them. Column last_error is null for roles without SELECT on the store, or to which its row security applies.';
+'The partitions of subscriptions, and their consumers. Column last_error is null for roles without SELECT on the store, or to which its row security applies.';
 COMMENT ON COLUMN eventstore.subscription_partitions.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_partitions.partition IS 'number of the partition, from 0';
-COMMENT ON COLUMN eventstore.subscription_partitions.checkpoint IS 'every event of the partition at or below this position is done with. A partition without new events may stay behind the log by 255 positions';
+COMMENT ON COLUMN eventstore.subscription_partitions.checkpoint IS 'every event of the partition at or below this position was acknowledged or parked. A partition without new events may stay behind the log by 255 positions';
 COMMENT ON COLUMN eventstore.subscription_partitions.consumer IS 'consumer that has the delivery; null for none, or one without a name';
 COMMENT ON COLUMN eventstore.subscription_partitions.delivery IS 'the outstanding delivery; null for none';
 COMMENT ON COLUMN eventstore.subscription_partitions.in_flight IS 'number of events of the partition in the outstanding delivery; an acknowledgement of a part does not change it';
@@ -148,7 +148,7 @@ SELECT k.subscription,
        OFFSET 0) e ON true;
 
 COMMENT ON VIEW eventstore.parked_events IS
-'The events that subscriptions have set aside. A role sees those of the stores that it may read, and not those of a store whose row security applies to it. If the store cannot be read, as its archive is missing, the columns of the events are null; see column problem of view subscriptions.';
+'The events that subscriptions have parked. A role sees the events of the stores that it may read, but not those of a store whose row security applies to the role. If the store cannot be read, for example because its archive is missing, the columns of the events are null, and column problem of view eventstore.subscriptions has the reason.';
 COMMENT ON COLUMN eventstore.parked_events.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.parked_events.reason IS 'why the event was parked';
 COMMENT ON COLUMN eventstore.parked_events.attempts IS 'number of deliveries of the event before it was parked, or since replay_parked()';

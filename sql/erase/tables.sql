@@ -22,10 +22,10 @@ ALTER TABLE eventstore.erasures ENABLE REPLICA TRIGGER receive_row;
 SELECT pg_catalog.pg_extension_config_dump('eventstore.erasures', '');
 
 COMMENT ON TABLE eventstore.erasures IS
-'A record of each erasure: who erased what, when and why. erase_aggregate() and redact_event() write the records; no record can be changed.';
+'The records of erasures: by which role, when, of what and why. erase_aggregate() and redact_event() write the records. UPDATE, DELETE and TRUNCATE are rejected with SQLSTATE 0A000. Superusers can read the records, and can grant SELECT to other roles.';
 COMMENT ON COLUMN eventstore.erasures.erasure_id IS 'a UUID version 7: ids ascend with time';
 COMMENT ON COLUMN eventstore.erasures.erased_at IS 'time of the erasure';
-COMMENT ON COLUMN eventstore.erasures.erased_by IS 'the current role, whose rights were used';
+COMMENT ON COLUMN eventstore.erasures.erased_by IS 'the current role, whose privileges were used';
 COMMENT ON COLUMN eventstore.erasures.session_role IS 'the role that was logged in; differs from erased_by after SET ROLE or in a SECURITY DEFINER function';
 COMMENT ON COLUMN eventstore.erasures.store IS 'the store, by its present name; - if the store was dropped, or not restored';
 COMMENT ON COLUMN eventstore.erasures.store_name IS 'name of the store at the time of the erasure';

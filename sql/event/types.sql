@@ -15,7 +15,7 @@ CREATE TYPE eventstore.event AS (
 );
 
 COMMENT ON TYPE eventstore.event IS
-'One event: its position in the store, its identity, type, time and links, its aggregate and version, its data and metadata.';
+'The row type of events, which the readers return. Its columns are those of the table of a store.';
 COMMENT ON COLUMN eventstore.event.position IS 'number of the event in the store';
 COMMENT ON COLUMN eventstore.event.event_id IS 'identity of the event';
 COMMENT ON COLUMN eventstore.event.event_type IS 'type of the event';

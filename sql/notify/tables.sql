@@ -14,7 +14,7 @@ CREATE TRIGGER receive_row BEFORE INSERT OR UPDATE OR DELETE ON eventstore.notif
 ALTER TABLE eventstore.notifier_status ENABLE REPLICA TRIGGER receive_row;
 
 COMMENT ON TABLE eventstore.notifier_status IS
-'The failures of the notifier. View notifier shows them with its state.';
+'The failures of the notifier. View eventstore.notifier shows them with its state. Only the extension writes the row.';
 COMMENT ON COLUMN eventstore.notifier_status.failed_starts IS 'number of failures in a row: starts that failed, and notifiers that gave up';
 COMMENT ON COLUMN eventstore.notifier_status.last_error IS 'last error of a start or of the notifier itself; null if there was none';
 COMMENT ON COLUMN eventstore.notifier_status.last_error_at IS 'time of the last error';
@@ -58,11 +58,11 @@ SELECT CASE WHEN l.pid IS NOT NULL THEN 'running'
 
 COMMENT ON VIEW eventstore.notifier IS
 'The notifier of this database: its state and its last error.';
-COMMENT ON COLUMN eventstore.notifier.state IS 'running; starting; pausing, if it could not be started or gave up, and no session tries again before next_start_at; absent, if it is not needed';
+COMMENT ON COLUMN eventstore.notifier.state IS 'running, starting, pausing or absent. Pausing means that the notifier could not be started or gave up, and that no session tries again before next_start_at. Absent means that the notifier is not needed';
 COMMENT ON COLUMN eventstore.notifier.pid IS 'process ID of the notifier; null if it does not run';
 COMMENT ON COLUMN eventstore.notifier.activity IS 'what the notifier does, as in pg_stat_activity.query';
 COMMENT ON COLUMN eventstore.notifier.failed_starts IS 'number of failures in a row: starts that failed, and notifiers that gave up';
-COMMENT ON COLUMN eventstore.notifier.last_error IS 'last error of a start or of the notifier itself; the server log has more';
+COMMENT ON COLUMN eventstore.notifier.last_error IS 'last error of a start or of the notifier itself, also if the notifier works again';
 COMMENT ON COLUMN eventstore.notifier.last_error_at IS 'time of the last error';
 COMMENT ON COLUMN eventstore.notifier.next_start_at IS 'no session starts the notifier before this time; null if any session may';
 

@@ -11,7 +11,7 @@ CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.watermarks
 ALTER TABLE eventstore.watermarks ENABLE REPLICA TRIGGER receive_row;
 
 COMMENT ON TABLE eventstore.watermarks IS
-'The high-water mark of each store, as the notifier or advance_watermark() wrote it last. A snapshot that sees the row sees all events at or below the position.';
+'The high-water marks of the stores, as they were written last. The notifier and advance_watermark() write the rows. A snapshot that sees a row sees all events at or below its position.';
 COMMENT ON COLUMN eventstore.watermarks.store IS 'the store';
 COMMENT ON COLUMN eventstore.watermarks.position IS 'no event can appear at or below this position any more';
 COMMENT ON COLUMN eventstore.watermarks.updated_at IS 'time at which the row was written';
@@ -52,7 +52,7 @@ SELECT d.refobjid::pg_catalog.regclass AS store,
       WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 
 COMMENT ON VIEW eventstore.open_appends IS
-'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest of their first positions.';
+'The transactions that have appended and are still open. In each store, the high-water mark stops before the lowest of their first positions. As in pg_stat_activity, the queries of other roles are shown to superusers and members of pg_read_all_stats.';
 COMMENT ON COLUMN eventstore.open_appends.store IS 'the store';
 COMMENT ON COLUMN eventstore.open_appends.pid IS 'process ID; null for a prepared transaction';
 COMMENT ON COLUMN eventstore.open_appends.gid IS 'name of a prepared transaction; otherwise null';

@@ -37,9 +37,9 @@ COMMENT ON COLUMN eventstore.stores.notifications IS 'how new events are announc
 COMMENT ON COLUMN eventstore.stores.channel IS 'NOTIFY channel';
 COMMENT ON COLUMN eventstore.stores.owner IS 'role that owns the table';
 COMMENT ON COLUMN eventstore.stores.position_sequence IS 'sequence of the store''s positions; null if the default of the table''s column position was changed';
-COMMENT ON COLUMN eventstore.stores.estimated_events IS 'number of events in the table, without its archive, according to the planner''s statistics; 0 before the first ANALYZE';
+COMMENT ON COLUMN eventstore.stores.estimated_events IS 'estimated number of events in the table, without its archive; 0 before the first ANALYZE';
 COMMENT ON COLUMN eventstore.stores.history IS
-'identity of the history of the store. A reader that keeps its checkpoint outside of this database keeps this text with it, and compares it when it starts: if it differs, the checkpoint means nothing here. The identity of a store that is created, restored from a dump, or copied with its database is new. It stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. Recovery to a point in time, and the promotion of a standby that has not received the last events, keep it, too, although the store gives the positions of the lost events again: then the timeline of the server is higher (pg_control_checkpoint()). A logical subscriber has an identity of its own';
+'identity of the history of the store. A reader that keeps its checkpoint outside of this database stores the identity with the checkpoint, and compares both when the reader starts. If the identity differs, the checkpoint is not valid here. A store that is created, restored from a dump, or copied with its database has a new identity. The identity stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. It also stays the same after recovery to a point in time, and after the promotion of a standby that has not received the last events, although the store gives the positions of the lost events again. The timeline of the server is higher then (pg_control_checkpoint()). A logical subscriber has an identity of its own';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 
@@ -59,10 +59,10 @@ SELECT t.tgconstrrelid::pg_catalog.regclass AS store,
    AND t.tgconstrrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid;
 
 COMMENT ON VIEW eventstore.archives IS
-'The archive of each store that has one, and the rules of set_retention(). An archive is a table with a trigger whose function is eventstore.archive_of_store().';
+'The archives of the stores, with the rules of set_retention(). An archive is a table with a trigger whose function is eventstore.archive_of_store().';
 COMMENT ON COLUMN eventstore.archives.store IS 'the store';
 COMMENT ON COLUMN eventstore.archives.archive IS 'table that holds the archived events of the store';
 COMMENT ON COLUMN eventstore.archives.max_age IS 'age after which events are due for the archive, by occurred_at; null for no such rule';
-COMMENT ON COLUMN eventstore.archives.max_count_per_aggregate IS 'number of newest events per aggregate that stay in the store, while older events are due for the archive; null for no such rule';
+COMMENT ON COLUMN eventstore.archives.max_count_per_aggregate IS 'number of the newest events of each aggregate that stay in the store. Older events are due for the archive. Null means no such rule';
 
 GRANT SELECT ON eventstore.archives TO PUBLIC;

@@ -5,7 +5,9 @@ CREATE TYPE eventstore.regstore;
 CREATE FUNCTION eventstore.regstore_in(cstring) RETURNS eventstore.regstore
 AS 'MODULE_PATHNAME', 'pges_regstore_in'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION eventstore.regstore_in(cstring) IS 'Input function of type eventstore.regstore.';
+COMMENT ON FUNCTION eventstore.regstore_in(cstring) IS
+'Input function of type eventstore.regstore.
+Errors: 42602 invalid name.';
 
 CREATE FUNCTION eventstore.regstore_out(eventstore.regstore) RETURNS cstring
 AS 'MODULE_PATHNAME', 'pges_regstore_out'
@@ -31,7 +33,7 @@ CREATE TYPE eventstore.regstore (
   CATEGORY = 'N'
 );
 COMMENT ON TYPE eventstore.regstore IS
-'A store in a record about it. Like regclass, it follows renames, and can be compared with a regclass. Unlike that, it is printed as - when the table does not exist any more, and the name of a table that does not exist is read as -.';
+'A store in a record about it. Like regclass, the type follows renames, and it can be compared and joined with regclass. Unlike regclass, it prints - if the table does not exist any more, and reads the name of a table that does not exist as -.';
 
 CREATE CAST (eventstore.regstore AS pg_catalog.regclass) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (eventstore.regstore AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;

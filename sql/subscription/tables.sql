@@ -21,7 +21,7 @@ ALTER TABLE eventstore.subscription_definitions ENABLE REPLICA TRIGGER receive_r
 SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_definitions', '');
 
 COMMENT ON TABLE eventstore.subscription_definitions IS
-'The subscriptions, as create_subscription() and alter_subscription() defined them. View subscriptions shows them with their progress.';
+'The definitions of subscriptions. The functions create_subscription() and alter_subscription() write them. View eventstore.subscriptions shows them with their progress.';
 COMMENT ON COLUMN eventstore.subscription_definitions.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_definitions.owner IS 'name of the role whose members may use the subscription';
 COMMENT ON COLUMN eventstore.subscription_definitions.event_types IS 'types of the events that are delivered; null for all';
@@ -31,10 +31,10 @@ COMMENT ON COLUMN eventstore.subscription_definitions.next_partitions IS 'number
 COMMENT ON COLUMN eventstore.subscription_definitions.lease IS 'time for which a delivery belongs to its consumer';
 COMMENT ON COLUMN eventstore.subscription_definitions.max_attempts IS 'number of deliveries of an event before it is exhausted';
 COMMENT ON COLUMN eventstore.subscription_definitions.backoff IS 'pause after the first failure of an event; doubles with each failure';
-COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what becomes of an event after max_attempts: park, skip or stop';
+COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what happens to an event after max_attempts: park, skip or stop';
 COMMENT ON COLUMN eventstore.subscription_definitions.paused IS 'whether the subscription delivers nothing until resume_subscription() is called';
 COMMENT ON COLUMN eventstore.subscription_definitions.store IS 'the store, by its present name; - if the store was dropped, or not restored';
-COMMENT ON COLUMN eventstore.subscription_definitions.epoch IS 'changes with the types, the checkpoints of reset_subscription() and the number of partitions; a poll that has read an earlier one delivers nothing by it';
+COMMENT ON COLUMN eventstore.subscription_definitions.epoch IS 'a number that changes with the types, the number of partitions and each reset. A poll that has read an earlier number delivers nothing';
 COMMENT ON COLUMN eventstore.subscription_definitions.created_at IS 'time at which the subscription was created';
 COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that logical replication brings';
 
@@ -74,13 +74,13 @@ ALTER TABLE eventstore.subscription_progress ENABLE REPLICA TRIGGER receive_row;
 SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_progress', '');
 
 COMMENT ON TABLE eventstore.subscription_progress IS
-'The progress of each partition of each subscription. View subscription_partitions shows it.';
+'The progress of each partition of each subscription. View eventstore.subscription_partitions shows it. The updates of the extension fire no triggers.';
 COMMENT ON COLUMN eventstore.subscription_progress.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_progress.partition IS 'number of the partition, from 0';
 COMMENT ON COLUMN eventstore.subscription_progress.first_slot IS 'first of the 1024 slots that belong to the partition';
 COMMENT ON COLUMN eventstore.subscription_progress.last_slot IS 'last of the slots that belong to the partition';
-COMMENT ON COLUMN eventstore.subscription_progress.checkpoint IS 'every event of the partition at or below this position is done with';
-COMMENT ON COLUMN eventstore.subscription_progress.floors IS 'slots whose checkpoint is higher, after a change of the number of partitions: first slot, last slot and position of each; null for none';
+COMMENT ON COLUMN eventstore.subscription_progress.checkpoint IS 'every event of the partition at or below this position was acknowledged or parked';
+COMMENT ON COLUMN eventstore.subscription_progress.floors IS 'slots whose checkpoint is higher, after a change of the number of partitions. Each has three elements: first slot, last slot and position. Null means none';
 COMMENT ON COLUMN eventstore.subscription_progress.delivery IS 'token of the outstanding delivery; null if there is none';
 COMMENT ON COLUMN eventstore.subscription_progress.consumer IS 'consumer that has the delivery; null for one without a name';
 COMMENT ON COLUMN eventstore.subscription_progress.lease_until IS 'time at which the lease of the delivery ends';
@@ -94,8 +94,8 @@ COMMENT ON COLUMN eventstore.subscription_progress.retry_at IS 'time before whic
 COMMENT ON COLUMN eventstore.subscription_progress.stopped IS 'whether the partition was stopped by an exhausted event';
 COMMENT ON COLUMN eventstore.subscription_progress.last_delivery IS 'token of the last delivery that was acknowledged';
 COMMENT ON COLUMN eventstore.subscription_progress.delivered_at IS 'time of the last delivery';
-COMMENT ON COLUMN eventstore.subscription_progress.rate IS 'events delivered per minute until delivered_at, where recent ones count more';
-COMMENT ON COLUMN eventstore.subscription_progress.epoch IS 'that of the definition';
+COMMENT ON COLUMN eventstore.subscription_progress.rate IS 'events delivered per minute until delivered_at, where recent events count more';
+COMMENT ON COLUMN eventstore.subscription_progress.epoch IS 'the epoch of the definition';
 COMMENT ON COLUMN eventstore.subscription_progress.shared IS 'number of partitions of the delivery';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error IS 'reason of the last failure';
 COMMENT ON COLUMN eventstore.subscription_progress.last_error_at IS 'time of the last failure';
@@ -114,7 +114,7 @@ CREATE TRIGGER receive_row BEFORE INSERT OR UPDATE OR DELETE ON eventstore.subsc
 ALTER TABLE eventstore.subscription_consumers ENABLE REPLICA TRIGGER receive_row;
 
 COMMENT ON TABLE eventstore.subscription_consumers IS
-'The named consumers of each subscription, and when they polled last. A dump does not contain the rows.';
+'The named consumers of subscriptions. A dump does not contain the rows.';
 COMMENT ON COLUMN eventstore.subscription_consumers.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_consumers.consumer IS 'name that the consumer gave itself';
 COMMENT ON COLUMN eventstore.subscription_consumers.seen_at IS 'time of a poll; written at most four times in a lease';
@@ -144,7 +144,7 @@ ALTER TABLE eventstore.subscription_parked ENABLE REPLICA TRIGGER receive_row;
 SELECT pg_catalog.pg_extension_config_dump('eventstore.subscription_parked', '');
 
 COMMENT ON TABLE eventstore.subscription_parked IS
-'The events that each subscription has set aside. View parked_events shows them with the events.';
+'The parked events of each subscription. View eventstore.parked_events shows them with their contents.';
 COMMENT ON COLUMN eventstore.subscription_parked.subscription IS 'name of the subscription';
 COMMENT ON COLUMN eventstore.subscription_parked.position IS 'position of the event';
 COMMENT ON COLUMN eventstore.subscription_parked.slot IS 'slot of the event, from 0 to 1023';

@@ -3,11 +3,13 @@ AS 'MODULE_PATHNAME', 'pges_refuse_change'
 LANGUAGE C;
 
 COMMENT ON FUNCTION eventstore.refuse_change() IS
-'Trigger function that keeps events immutable: rejects UPDATE, DELETE and TRUNCATE on a store or its archive with SQLSTATE 0A000.';
+'Trigger function of stores and archives: rejects UPDATE, DELETE and TRUNCATE, so that events are immutable.
+Errors: 0A000 for these commands; 39P01 the function is used by another trigger.';
 
 CREATE OR REPLACE FUNCTION eventstore.is_erased(metadata jsonb) RETURNS boolean
 AS 'MODULE_PATHNAME', 'pges_is_erased'
 LANGUAGE C IMMUTABLE PARALLEL SAFE;
 
 COMMENT ON FUNCTION eventstore.is_erased(jsonb) IS
-'Returns whether an event is erased, judged by its metadata: true for {"erased": true}, which erase_aggregate() and redact_event() store. False for NULL and all other values. After redact_event() with metadata but without data, call it with the data of the event. Reads no table, and no long metadata.';
+'Returns whether an event is erased, judged by its metadata. The result is true for {"erased": true}, which erase_aggregate() and redact_event() store, and false for NULL and all other values. The function reads no table, and does not fetch long metadata.
+metadata: the metadata of the event. After a call of redact_event() with metadata but without data, pass the data of the event.';

@@ -8,12 +8,12 @@ AS 'MODULE_PATHNAME', 'pges_import_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.import_events(text, regclass) IS
-'Imports events with their ids, times and versions, in source order. Stores all events or none. Skips events that are already stored with the same id and content, so an interrupted import can be repeated by the same call.
-source: a query, or the name of a table. A table with a column position is read in the order of that column. The source runs as SQL with the caller''s rights: never accept it from an untrusted person. The columns of the rows have the names of an event''s keys; event_type and data are required, position is ignored. A value is converted only if nothing is lost and no setting matters: for example, occurred_at is timestamptz or text as in append_events(), and a version is a whole number. Alternatively, a column "event" holds an event object. A column "line" gives the origin of a row, for error messages.
-store: NULL means the setting pg_eventstore.store.
-Within each aggregate, versions must be consecutive; an event without a version gets the next version. Readers of the log do not get past the imported events until the transaction ends, so split a large import.
+'Imports events with their ids, times and versions, in source order. The call stores all events or none. It skips events that are already stored with the same id and content, so an interrupted import can be repeated by the same call.
+source: a query, or the name of a table. A table with a column position is read in the order of that column. The source runs as SQL with the rights of the caller: never accept the source from an untrusted person. The columns of the rows have the names of the keys of an event. event_type and data are required, position is ignored. A value is converted only if nothing is lost and no setting matters: for example, occurred_at is timestamptz, or text as in append_events(), and a version is a whole number. Instead of these columns, a column "event" can contain an event object. A column "line" gives the origin of a row, for error messages.
+store: the store. NULL means the setting pg_eventstore.store.
+Within each aggregate, versions must be consecutive. An event without a version gets the next version. Readers of the log stop before the imported events until the transaction ends, so split a large import.
 Returns the number of imported events, and the number of events that were already stored.
-Errors: 42703, 42701, 42804 if a column is unknown or missing, occurs twice, or has a type that is not converted; 40V01 if another event has the version; 23505 if the event id exists with other content; 40001 if the named source was renamed during the call; 22023, 22004, 22P02, 22001, 22003 invalid events; 54000 an event that is too large; 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
+Errors: 42703, 42701, 42804 a column is unknown or missing, occurs twice, or has a type that is not converted; 40V01 another event has the version; 23505 the event id exists with other content; 40001 the named source was renamed during the call; 22023, 22004, 22P02, 22001, 22003 invalid events; 54000 an event is too large; 42501 without SELECT and INSERT on the store, or without SELECT on its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such table or store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.import_json(
   events jsonb,
@@ -25,9 +25,9 @@ AS 'MODULE_PATHNAME', 'pges_import_json'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.import_json(jsonb, regclass) IS
-'Imports events given as JSON, as import_events() does, but runs no part of the argument as SQL.
+'Imports events that are given as JSON. No part of the argument runs as SQL. In all else the function works like import_events().
 events: an array of event objects, or one object.
-store: NULL means the setting pg_eventstore.store.
+store: the store. NULL means the setting pg_eventstore.store.
 Returns the number of imported events, and the number of events that were already stored.
 Errors: as import_events().';
 
@@ -43,10 +43,10 @@ AS 'MODULE_PATHNAME', 'pges_export_events'
 LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1000 SUPPORT eventstore.read_support;
 
 COMMENT ON FUNCTION eventstore.export_events(bigint, integer, regclass, boolean) IS
-'Returns the ordered log as JSON: each event as an object that import_events() and append() accept. Keys without a value are omitted. Times are in the session''s time zone.
-after_position: only events after this position; 0 or NULL means from the start.
-max_count: the maximum number of events; NULL means all.
-store: NULL means the setting pg_eventstore.store.
-include_archived: whether to return archived events, too; NULL means true.
-At every isolation level, reads under a new snapshot.
-Errors: as read_events(); 54000 if an event that was stored without a check is too large. The context of an error names the position of the event.';
+'Returns the ordered log as JSON. Each event is an object that import_events() and append() accept. Keys without a value are omitted. Times are in the time zone of the session.
+after_position: only events after this position. 0 and NULL mean the start of the log.
+max_count: the maximum number of events. NULL means all.
+store: the store. NULL means the setting pg_eventstore.store.
+include_archived: whether events of the archive are returned, too. NULL means true.
+At every isolation level, the function reads under a new snapshot. The context of an error names the position of the event.
+Errors: 54000 an event that was stored without a check is too large; others as read_events().';

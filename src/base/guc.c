@@ -57,7 +57,7 @@ pges_guc_init(void)
 {
 	/* the store of calls that pass none; set per role, database or session */
 	DefineCustomStringVariable("pg_eventstore.store",
-							   "Sets the store used by calls that name no store.",
+							   "Sets the store of calls that name no store.",
 							   "A name without a schema is looked up along the search_path.",
 							   &pges_store_setting, "eventstore.events",
 							   PGC_USERSET, 0,
@@ -65,8 +65,8 @@ pges_guc_init(void)
 
 	/* for readers whose writers commit asynchronously */
 	DefineCustomBoolVariable("pg_eventstore.durable_reads",
-							 "Makes readers of the ordered log flush what they return.",
-							 "No event that a reader has returned is then lost in a crash of this server, "
+							 "Makes readers of the ordered log flush the WAL of what they return.",
+							 "If the server crashes, no event that a reader has returned is lost, "
 							 "even if the event was committed asynchronously.",
 							 &pges_durable_reads, false,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
@@ -76,31 +76,31 @@ pges_guc_init(void)
 	 * sessions' checks rely on the locks, so not every role may lower this.
 	 */
 	DefineCustomIntVariable("pg_eventstore.max_aggregate_locks",
-							"Sets how many aggregates one transaction may lock.",
-							"Appends to further aggregates rely on the unique index: "
+							"Sets the maximum number of aggregates that one transaction locks.",
+							"For further aggregates, the unique index decides: "
 							"a concurrent append to one of them is then a version conflict.",
 							&pges_max_aggregate_locks, 1000, 0, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 
 	/* for tests and comparisons; both ways must have equal results */
 	DefineCustomBoolVariable("pg_eventstore.direct_append",
-							 "Appends to plain stores without the executor.",
-							 "If off, every append runs an INSERT statement.",
+							 "Lets appends to plain stores bypass the executor.",
+							 "If it is off, each append runs an INSERT statement, which has the same result.",
 							 &pges_direct_append, true,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
 
 	/* keeps empty_store() from emptying stores by accident */
 	DefineCustomBoolVariable("pg_eventstore.test_database",
-							 "Lets empty_store() delete all events of a store.",
-							 "Can be set for a database or a server, not for a role or a session.",
+							 "Allows empty_store() to delete all events of a store.",
+							 "Can be set for a database or a server, not for a session, or for a role in all databases.",
 							 &pges_test_database, false,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							 check_test_database, NULL, NULL);
 
 	/* only for the whole server: one notifier serves all sessions */
 	DefineCustomIntVariable("pg_eventstore.notifier_tick",
-							"Sets the least time between two notifications of a store.",
-							"Events that are committed in between are announced together.",
+							"Sets the minimum time between two notifications of a store.",
+							"Events that are appended meanwhile are announced together.",
 							&pges_notifier_tick, 1, 0, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 

@@ -18,7 +18,7 @@ sub said
   return ($? >> 8, $out);
 }
 
-foreach my $script ((grep { !/\.sh$/ } glob("$root/script/*")), "$root/ci/style")
+foreach my $script ((grep { !/\.\w+$/ } glob("$root/script/*")), "$root/ci/style")
 {
   my ($name) = $script =~ m{(\w+/[\w-]+)$};
   my ($first) = slurp_file($script) =~ /\A#!.*\n# (.*)\n/;
