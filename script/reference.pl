@@ -143,9 +143,8 @@ sub members
 sub purpose
 {
   my ($function) = @_;
-  my @purposes = @{ $function->{used_by} };
+  my @purposes = $function->{result} =~ /trigger$/ ? $function->{result} =~ s/_/ /r : @{ $function->{used_by} };
 
-  push @purposes, $function->{result} =~ s/_/ /r if $function->{result} =~ /trigger$/;
   push @purposes, 'planner' if !@purposes && $function->{result} eq 'internal';
   push @purposes, 'the extension' if !@purposes && !$function->{is_public};
   return @purposes;
@@ -174,7 +173,7 @@ sub markdown
   return $text =~ s{(\{[^{}]*\})
     | \b(\w+)\(\)
     | \beventstore\.(\w+)\b(?!\()
-    | ((?:\b\w+\.)?\b\w*_\w*\b)
+    | (\b(?:\w+\.)?\w*_\w*(?:\.\w+)*)
     | ([*<\[\\|`])}{
       defined $1 ? "`$1`"
         : defined $2 ? ($functions{$2} ? reference("$2()", $2, $page) : "`$2()`")
@@ -405,7 +404,7 @@ sub signature
   } arguments($function, qr/[ibv]/);
   my @columns = map { "$_->{name} $_->{type}" } arguments($function, qr/[tob]/);
   my $set = $function->{returns_set} ? 'SETOF ' : '';
-  my $result = $function->{kind} eq 'p' ? '' : @columns ? listed("RETURNS ${set}record", @columns)
+  my $result = $function->{kind} eq 'p' ? '' : @columns ? listed('RETURNS ' . ($set ? 'TABLE' : 'record'), @columns)
     : "RETURNS $set" . type($function->{result});
 
   return listed($name, @arguments) . ($result ? "\n$result" : '') . "\n";
@@ -526,7 +525,7 @@ sub errors_block
 # ---- the errors of the source
 
 # The names of the SQLSTATEs by their codes, and the codes by their macros in C: those of
-# the server, and our own.
+# the server, and our own, whose names are in doc/errors.md.
 sub read_conditions
 {
   my $server = slurp("$catalog->{sharedir}/errcodes.txt");
@@ -537,11 +536,12 @@ sub read_conditions
     $name_of{$1} //= $3 // lc $2;
     $code_of{$2} = $1;
   }
-  while ($own =~ /^#define ERRCODE_(PGES_(\w+))\s+MAKE_SQLSTATE\(([^)]*)\)/mg)
+  while ($own =~ /^#define ERRCODE_(PGES_\w+)\s+MAKE_SQLSTATE\(([^)]*)\)/mg)
   {
-    my ($macro, $name, $code) = ($1, $2, $3);
-    $code_of{$macro} = $code =~ s/[', ]//gr;
-    $name_of{ $code_of{$macro} } = lc($name) =~ tr/_/ /r;
+    my ($macro, $code) = ($1, $2);
+    $code =~ s/[', ]//g;
+    $code_of{$macro} = $code;
+    ($name_of{$code}) = $pages{'errors.md'} =~ /^\| $code \| (.*?) \|/m;
   }
   return;
 }

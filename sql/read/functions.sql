@@ -165,7 +165,7 @@ include_archived: whether events of the archive are returned, too. NULL means tr
 The function reads under a new snapshot at every isolation level. On a standby and on a logical subscriber, the high-water mark is the position in eventstore.watermarks.
 If the server crashes, events whose transactions committed with synchronous_commit = off can be lost although the function has returned them. The setting pg_eventstore.durable_reads prevents this.
 A filter uses the index on the type if the planner finds the types rare, and the index on position otherwise.
-Errors: 22V01 after_position is greater than any position that the store has given, so it is a checkpoint of another store, or from before this store was restored (a standby or a logical subscriber raises no such error, because the position may be still to come); 22023 max_count is negative; 55000 the archive is included but missing, or a subscription of logical replication contains the store but not eventstore.watermarks, or has binary = true; others as get_events_by_aggregate().';
+Errors: 22V01 after_position is greater than any position that the store has given, so it is a checkpoint of another store, or from before this store was restored (a standby or a logical subscriber raises no such error, because the position may be still to come); 22023 max_count is negative; 55000 the archive is included but missing, or a subscription of logical replication contains the store but not eventstore.watermarks, or has binary = true; 42501, 0A000, 42P01, 42809 as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.high_water_mark(store regclass DEFAULT NULL)
 RETURNS bigint
@@ -199,7 +199,7 @@ store: the store. NULL means the setting pg_eventstore.store.
 include_archived: whether archived events count, too. NULL means true.
 Returns the high-water mark, or NULL if no event came before the timeout. Do not store the mark as a checkpoint: the reader may not have received all events up to the mark.
 The call looks for new events at least every 20 milliseconds. While it waits, it has a snapshot and a lock on the table, as any statement has.
-Errors: 22004 timeout is NULL; 22023 timeout is negative; others as read_events().';
+Errors: 22004 timeout is NULL; 22023 timeout is negative; 22V01, 55000, 42501, 0A000, 42P01, 42809 as read_events().';
 
 CREATE OR REPLACE FUNCTION eventstore.next_checkpoint(
   after_position bigint DEFAULT 0,
@@ -218,7 +218,7 @@ event_types, aggregate_types: the filter. NULL means all events.
 store: the store. NULL means the setting pg_eventstore.store.
 include_archived: whether archived events count, too. NULL means true.
 Returns after_position or a greater position. The call flushes the WAL: after a crash, the server does not give a position at or below the result again.
-Errors: as read_events().';
+Errors: 22V01, 55000, 42501, 0A000, 42P01, 42809 as read_events().';
 
 CREATE OR REPLACE FUNCTION eventstore.advance_watermark(store regclass DEFAULT NULL)
 RETURNS bigint
