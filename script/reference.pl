@@ -171,7 +171,7 @@ sub markdown
   my ($text, $page) = @_;
 
   return $text =~ s{(\{[^{}]*\})
-    | \b(\w+)\(\)
+    | \b(?:eventstore\.)?(\w+)\(\)
     | \beventstore\.(\w+)\b(?!\()
     | (\b(?:\w+\.)?\w*_\w*(?:\.\w+)*)
     | ([*<\[\\|`])}{

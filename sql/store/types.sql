@@ -33,7 +33,7 @@ CREATE TYPE eventstore.regstore (
   CATEGORY = 'N'
 );
 COMMENT ON TYPE eventstore.regstore IS
-'A store in a record about it. Like regclass, the type follows renames, and it can be compared and joined with regclass. Unlike regclass, it prints - if the table does not exist any more, and reads the name of a table that does not exist as -.';
+'A store in a record that may outlive the store. Like regclass, the type follows renames, and it can be compared and joined with regclass. Unlike regclass, it prints - if the table does not exist any more, and reads the name of a table that does not exist as -.';
 
 CREATE CAST (eventstore.regstore AS pg_catalog.regclass) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (eventstore.regstore AS pg_catalog.oid) WITHOUT FUNCTION AS IMPLICIT;
