@@ -6,6 +6,8 @@
 #   -- fails with SQLSTATE 40V01
 # After "-- returns: X", the only row of the statement must be X. A program is run twice,
 # and must print the lines of its comments "prints: X" each time.
+# A program whose first line is a comment such as "# worker.py: ..." is saved under that
+# name, and later programs of the document can use it.
 use strict;
 use warnings;
 use FindBin;
@@ -125,13 +127,14 @@ sub check_statements
     return $passed;
 }
 
-# Run a program of the document, twice; it finds the database in its environment.
+# Run a program of the document in a folder, twice; it finds the database in its environment.
 sub run_program
 {
-    my ($node, $database, $document, $example) = @_;
+    my ($node, $database, $document, $folder, $example) = @_;
     my $runner = $runner{ $example->{kind} };
     my $name = "$document, $titles{$example->{kind}} at line $example->{line}";
-    my $file = PostgreSQL::Test::Utils::tempdir() . "/example.$runner->{suffix}";
+    my ($file) = $example->{text} =~ m{^(?:#|//) (\w+\.$runner->{suffix})\b};
+    $file //= "example.$runner->{suffix}";
     my @prints = $example->{text} =~ /\bprints: (.*)$/mg;
     my ($out, $err) = ('', '');
 
@@ -145,17 +148,19 @@ sub run_program
     {
         skip "no $runner->{name}", 4
           if !IPC::Run::run([ '/usr/bin/env', @{ $runner->{probe} } ], '<', \'', '>&', \my $said);
-        append_to_file($file, $example->{text});
+        open(my $program, '>', "$folder/$file") or die "$folder/$file: $!";
+        print $program $example->{text};
+        close $program or die "$folder/$file: $!";
         foreach my $time ('', ', again')
         {
             ok( IPC::Run::run(
                     [ '/usr/bin/env', @{ $runner->{command} }, $file ],
+                    init => sub { chdir $folder or die "$folder: $!" },
                     '<', \'', '>', \$out, '2>', \$err,
                     IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default)),
                 "$name: runs$time") or diag $err;
             is($out, join('', map { "$_\n" } @prints), "$name: prints$time");
         }
-        unlink $file;
     }
     return;
 }
@@ -167,6 +172,7 @@ sub check_document
     my $document = $file =~ s{^.*?((?:doc/)?[^/]+)$}{$1}r;
     my $database = $document =~ s/\W/_/gr;
     my @examples = examples($file);
+    my $folder = PostgreSQL::Test::Utils::tempdir();
     my @statements;
     my $flush = sub {
         return if !@statements;
@@ -183,7 +189,7 @@ sub check_document
             next;
         }
         $flush->();
-        run_program($node, $database, $document, $example);
+        run_program($node, $database, $document, $folder, $example);
     }
     $flush->();
     return @examples;
