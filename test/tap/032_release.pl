@@ -66,9 +66,12 @@ ok($status == 1 && $out =~ /no version such as/, 'not a version') or diag $out;
 ok($status == 1 && $out =~ /has version \Q$version\E, not 99\.0\.0/ && $out =~ /no section "## 99\.0\.0/, 'another version') or diag $out;
 ($status, $out) = said(@release, $version);
 my @named = $out =~ /^(\S+) has an address at example\.org/mg;
+my @unreleased = $out =~ /^(\S+) says that nothing is released/mg;
 is_deeply([ sort @named ], [ sort @addresses ], 'addresses that are not those of the project');
 ($status, $out) = said(@release, '--next', '99.0.0');
 ok($status == 1 && $out =~ /\Q$version\E is not released yet/, 'the next version comes after a release') or diag $out;
+is_deeply(\@unreleased, [qw(CONTRIBUTING.md doc/install.md doc/upgrading.md)], 'pages that say that nothing is released');
+for my $file (@unreleased) { edit($file, sub { s/^.*(?:not released|nothing is released|until a version is released).*\n//img }); }
 for my $file (@addresses) { edit($file, sub { s/example\.org/example.net/g }); }
 ($status, $out) = said(@release, $version);
 ok($status == 1 && $out =~ /not committed/, 'a checkout with changes') or diag $out;
@@ -117,7 +120,7 @@ is($status, 0, 'begin 99.0.0') or diag $out;
 is($status, 0, 'the gate with the next version') or diag $out;
 like(in_file('META.json'), qr/"version": "99\.0\.0".*"version": "99\.0\.0".*"unstable"/s, 'META.json has it, unstable');
 like(in_file('CHANGELOG.md'), qr/\A# Changelog\n\n## 99\.0\.0 \(unreleased\)\n\n## \Q$version\E \(2/, 'CHANGELOG.md has it');
-like(in_file('doc/install.md'), qr/^-- returns: 99\.0\.0$/m, 'doc/install.md has it');
+like(in_file('doc/upgrading.md'), qr/^-- returns: 99\.0\.0$/m, 'doc/upgrading.md has it');
 ok(-f "$clone/sql/updates/pg_eventstore--$version--99.0.0.sql", 'there is a script for updates');
 ($status, $out) = said('make', '-s', '-n', "PG_CONFIG=$pg_config", 'install');
 like($out, qr{\./+sql/pg_eventstore--\Q$version\E\.sql .*pg_eventstore--\Q$version\E--99\.0\.0\.sql.* pg_eventstore--99\.0\.0\.sql}s, 'make install has all three scripts');
