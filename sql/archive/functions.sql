@@ -71,7 +71,7 @@ AS 'MODULE_PATHNAME', 'pges_archive_limit'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.archive_limit(regclass) IS
-'Returns the position up to which events of a store may be archived now. The limit is the lowest of the high-water mark, the positions of the store in eventstore.archive_holds, the checkpoints of its subscriptions, and, with notifications in mode worker, the last announced position.
+'Returns the position up to which events of a store may be archived now. The limit is the lowest of the high-water mark, the positions of the store in eventstore.archive_holds, the checkpoints of its subscriptions, and, with notifications in mode worker, the last announced position. The checkpoint of a partition without events may be up to 255 positions behind the log although the subscription has no lag.
 store: the store. NULL means the setting pg_eventstore.store.
 Errors: 55000 as high_water_mark(); 42501 without SELECT on the store; 42P01, 42809 no such store.';
 

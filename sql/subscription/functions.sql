@@ -87,7 +87,7 @@ AS 'MODULE_PATHNAME', 'pges_reset_subscription'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.reset_subscription(text, bigint, timestamptz) IS
-'Moves all checkpoints of a subscription, forwards or backwards. Outstanding deliveries become void: their acknowledgement fails with 22V02. Parked events after the new checkpoint are delivered again, and are not parked any more. The call waits for transactions that have polled or acknowledged and are still open.
+'Moves all checkpoints of a subscription, forwards or backwards. Outstanding deliveries become void: their acknowledgement fails with 22V02. Events after the new checkpoint are delivered again, also if they were parked or discarded. The call waits for transactions that have polled or acknowledged and are still open.
 name: the subscription.
 to_position: the new checkpoint. 0 is the start of the log.
 to_time: events from the first one on that occurred at or after this time are delivered. If the store has no index on the time, the function searches the whole store for that event.

@@ -107,7 +107,7 @@ INSERT INTO wanted VALUES
 ('redact_event',
  'event_id text, reason text, data jsonb DEFAULT NULL::jsonb, metadata jsonb DEFAULT NULL::jsonb, store regclass DEFAULT NULL::regclass',
  'boolean', 'volatile', 'unsafe', 'called on null', 0),
-('is_erased', 'metadata jsonb', 'boolean', 'immutable', 'safe', 'called on null', 0),
+('is_erased', 'content jsonb', 'boolean', 'immutable', 'safe', 'called on null', 0),
 ('keep_erasures', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('skip_lost_hold', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('before_ddl', '', 'event_trigger', 'volatile', 'unsafe', 'called on null', 0),
