@@ -46,22 +46,29 @@ EXTRA_CLEAN = pg_eventstore--*.sql results output_iso tmp_check tmp_check_iso \
 	regression.diffs regression.out log \
 	$(foreach suffix,bc gcda gcno,src/*.$(suffix) src/*/*.$(suffix))
 
-# The documentation keeps its folders, so that the links between its files work.
-DOCUMENTS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE bench/RESULTS.md \
+# The documentation keeps its folders, so that the links between its pages work. Links to
+# the sources do not.
+DOCUMENTS = README.md CHANGELOG.md CONTRIBUTING.md LICENSE bench/README.md bench/RESULTS.md \
 	$(call files,doc/*.md bench/plots/*.svg examples/*.md examples/*.sql examples/*/*.*)
 MANUALS = $(call files,man/*.[17])
 
+# absolute, for the programs, whose Makefiles run in folders of their own
 PG_CONFIG ?= pg_config
+override PG_CONFIG := $(if $(findstring /,$(PG_CONFIG)),$(abspath $(PG_CONFIG)),$(PG_CONFIG))
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 # Another folder lacks those of the objects, which VPATH would find in the sources, so a
 # rule would not make them. pg_regress looks for the expected results there.
-ifneq ($(srcdir),.)
+ifneq ($(realpath $(srcdir)),$(realpath .))
+ifneq ($(wildcard $(addprefix $(here)/,$(OBJS) $(DATA_built))),)
+$(error $(here) has the results of a build, which VPATH would find: run make clean there first)
+endif
 $(shell $(MKDIR_P) $(sort $(dir $(OBJS))))
 installcheck: expected-results
 expected-results:
-	test -e expected || ln -s '$(abspath $(srcdir))'/expected expected
+	test -d expected || ln -sfn '$(abspath $(srcdir))'/expected expected
+EXTRA_CLEAN += expected
 endif
 
 # pg_regress makes the folder of the results, but none in it
@@ -82,7 +89,7 @@ pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) $(here)/src/rooms $(here)/pg_even
 
 # the client programs, each with a Makefile of its own
 PROGRAMS = $(patsubst %/Makefile,%,$(call files,src/bin/*/Makefile))
-program_vpath = $(if $(filter-out .,$(srcdir)),$(abspath $(srcdir))/$$program)
+program_vpath = $(if $(filter-out $(realpath .),$(realpath $(srcdir))),$(abspath $(srcdir))/$$program)
 all: all-programs
 install: install-programs install-documents
 uninstall: uninstall-programs uninstall-documents
@@ -113,10 +120,10 @@ uninstall-documents:
 	done
 
 check-style:
-	PG_CONFIG='$(PG_CONFIG)' ci/style
+	PG_CONFIG='$(PG_CONFIG)' $(here)/ci/style
 
 deb dist:
-	script/package $@
+	$(here)/script/package $@
 
 .PHONY: check-style deb dist expected-results result-folders install-documents uninstall-documents \
 	all-programs install-programs uninstall-programs clean-programs

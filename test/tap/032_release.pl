@@ -52,11 +52,25 @@ $ENV{PG_CONFIG} = $pg_config;
 mkdir $clone;
 system("cd '$root' && ci/files | tar --null --files-from=- --exclude='./bench/results' -cf - | tar -C '$clone' -xf -") == 0
   or die 'could not copy the sources';
+# It is one before its release, whatever this checkout is.
+my @addresses = qw(META.json debian/control.in debian/control debian/changelog debian/copyright);
+my @silent = qw(CONTRIBUTING.md doc/install.md doc/upgrading.md);
+unlink glob("$clone/sql/pg_eventstore--*.sql"), glob("$clone/sql/updates/*");
+for my $file (@addresses)
+{
+  edit($file, sub { s/<[^<>]+@[^<>]+>/<pg_eventstore\@example.org>/ }) if in_file($file) !~ /example\.org/;
+}
+for my $file (@silent)
+{
+  append_to_file("$clone/$file", "\nNothing is released yet.\n") if in_file($file) !~ /not released|nothing is released|until a version is released/i;
+}
+edit('CHANGELOG.md', sub { s/^(## \S+) \(.*\)/$1 (unreleased)/m }) if in_file('CHANGELOG.md') !~ /\A.*\n\n## \S+ \(unreleased\)/;
+edit('META.json', sub { s/"stable"/"unstable"/ }) if in_file('META.json') =~ /"stable"/;
+edit('debian/changelog', sub { s/\) \w+;/) UNRELEASED;/ }) if in_file('debian/changelog') !~ /\) UNRELEASED;/;
 my ($status, $out) = said('sh', '-c', 'git init -q -b scratch && git config user.name tester &&
   git config user.email tester@example.net && git add -A && git commit -q -m "Before the release"');
 is($status, 0, 'a scratch repository') or diag $out;
 my ($version) = in_file('pg_eventstore.control') =~ /^default_version = '(.*)'/m;
-my @addresses = qw(META.json debian/control.in debian/control debian/changelog debian/copyright);
 
 # What the script refuses; it changes nothing.
 my @release = ('script/release', '--no-test');
@@ -70,7 +84,7 @@ my @unreleased = $out =~ /^(\S+) says that nothing is released/mg;
 is_deeply([ sort @named ], [ sort @addresses ], 'addresses that are not those of the project');
 ($status, $out) = said(@release, '--next', '99.0.0');
 ok($status == 1 && $out =~ /\Q$version\E is not released yet/, 'the next version comes after a release') or diag $out;
-is_deeply(\@unreleased, [qw(CONTRIBUTING.md doc/install.md doc/upgrading.md)], 'pages that say that nothing is released');
+is_deeply(\@unreleased, \@silent, 'pages that say that nothing is released');
 for my $file (@unreleased) { edit($file, sub { s/^.*(?:not released|nothing is released|until a version is released).*\n//img }); }
 for my $file (@addresses) { edit($file, sub { s/example\.org/example.net/g }); }
 ($status, $out) = said(@release, $version);
@@ -120,9 +134,24 @@ is($status, 0, 'begin 99.0.0') or diag $out;
 is($status, 0, 'the gate with the next version') or diag $out;
 like(in_file('META.json'), qr/"version": "99\.0\.0".*"version": "99\.0\.0".*"unstable"/s, 'META.json has it, unstable');
 like(in_file('CHANGELOG.md'), qr/\A# Changelog\n\n## 99\.0\.0 \(unreleased\)\n\n## \Q$version\E \(2/, 'CHANGELOG.md has it');
+like(in_file('man/pg_eventstore.7'), qr/^\.TH .*"pg_eventstore 99\.0\.0"/m, 'the manual page has it');
 like(in_file('doc/upgrading.md'), qr/^-- returns: 99\.0\.0$/m, 'doc/upgrading.md has it');
 ok(-f "$clone/sql/updates/pg_eventstore--$version--99.0.0.sql", 'there is a script for updates');
 ($status, $out) = said('make', '-s', '-n', "PG_CONFIG=$pg_config", 'install');
 like($out, qr{\./+sql/pg_eventstore--\Q$version\E\.sql .*pg_eventstore--\Q$version\E--99\.0\.0\.sql.* pg_eventstore--99\.0\.0\.sql}s, 'make install has all three scripts');
+
+# Without git, as in a package's build, the same sources are found.
+my ($with_git, $without_git);
+($status, $with_git) = said('sh', '-c', 'ci/files | tr "\\0" "\\n" | grep -v "^\\." | sort');
+($status, $without_git) = said('sh', '-c', 'mv .git ../git && ci/files | tr "\\0" "\\n" | sed "s/^\\.\\///" | grep -v "^\\." | sort; mv ../git .git');
+is($without_git, $with_git, 'ci/files without git');
+
+# A commit that fails leaves the checkout as it was.
+append_to_file("$clone/.git/hooks/pre-commit", "#!/bin/sh\nexit 1\n");
+chmod 0755, "$clone/.git/hooks/pre-commit";
+($status, $out) = said(@release, '99.0.0');
+ok($status == 1 && $out =~ /the checkout is as it was/, 'a commit that fails') or diag $out;
+($status, $out) = said(qw(git status --porcelain));
+is($out, '', 'nothing is left of it');
 
 done_testing();

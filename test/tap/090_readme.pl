@@ -197,6 +197,8 @@ sub check_document
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
 $node->init(extra => ['--encoding=UTF8', '--no-locale']);
+# one notifier for each of the databases
+$node->append_conf('postgresql.conf', 'max_worker_processes = 100');
 $node->start;
 
 my %found;
