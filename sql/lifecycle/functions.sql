@@ -18,6 +18,27 @@ indexes: the optional indexes of a new store. Every store has indexes on event_i
 Returns the store.
 Errors: 42809 a table with this name has another shape, DETAIL has the first difference; 0A000 the table is temporary, or has child tables, or is distributed by Citus; 23505 the events of its former archive do not come before its own; 3F000 the schema is missing and create_schema_if_missing is false, or the search_path has no schema to create in; 42501 without the privilege to create; 42602, 42622, 22023, 22004 invalid arguments; 25006 in a read-only transaction.';
 
+CREATE OR REPLACE FUNCTION eventstore.create_slots(
+  name text,
+  slots integer,
+  only_slots integer[] DEFAULT NULL,
+  notifications text DEFAULT 'worker',
+  channel text DEFAULT NULL,
+  create_schema_if_missing boolean DEFAULT true,
+  indexes text[] DEFAULT NULL)
+RETURNS SETOF regclass
+AS 'MODULE_PATHNAME', 'pges_create_slots'
+LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 16;
+
+COMMENT ON FUNCTION eventstore.create_slots(text, integer, integer[], text, text, boolean, text[]) IS
+'Creates slots of a sliced store. The aggregates of a sliced store are spread over several stores, which may be on several servers. Each slot is a store of its own, with the name of the sliced store, an underscore and the number of the slot: shop.orders_000, shop.orders_001. An append or read of an aggregate of another slot is rejected. Slots that exist already only raise a notice.
+name: the name of the sliced store. No table has this name.
+slots: the number of slots, a power of two from 2 to 1024, which cannot be changed later. It is the same on all servers.
+only_slots: the numbers of the slots to create here, from 0; NULL means all.
+notifications, channel, create_schema_if_missing, indexes: as for create_store(), for each slot. If a channel is given, all slots use it.
+Returns the stores.
+Errors: 42710 the sliced store has another number of slots, or a table with the name of a slot is a store, but not this slot; 22023 the number of slots, or of a slot, is not possible; 42622 the name is too long; others as create_store().';
+
 CREATE OR REPLACE FUNCTION eventstore.drop_store(store regclass, force boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pges_drop_store'

@@ -17,7 +17,9 @@ SELECT c.oid::pg_catalog.regclass AS store,
        pg_catalog.pg_get_userbyid(c.relowner) AS owner,
        o.position_sequence,
        GREATEST(c.reltuples::bigint, 0) AS estimated_events,
-       pg_catalog.concat_ws('.', h.last_value, d.oid, c.oid) AS history
+       pg_catalog.concat_ws('.', h.last_value, d.oid, c.oid) AS history,
+       o.slot,
+       o.slots
   FROM eventstore.history_seed h,
        pg_catalog.pg_database d,
        pg_catalog.pg_trigger t
@@ -25,7 +27,7 @@ SELECT c.oid::pg_catalog.regclass AS store,
        LATERAL eventstore.store_options(c.oid::pg_catalog.regclass) o
  WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
    AND t.tgfoid OPERATOR(pg_catalog.=) 'eventstore.after_append()'::pg_catalog.regprocedure
-   AND t.tgnargs OPERATOR(pg_catalog.=) ANY ('{2,3}'::smallint[])
+   AND t.tgnargs OPERATOR(pg_catalog.=) ANY ('{2,3,4}'::smallint[])
    AND t.tgtype OPERATOR(pg_catalog.=) 4::smallint -- after INSERT, for each statement
    AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[])
    AND t.tgparentid OPERATOR(pg_catalog.=) 0::pg_catalog.oid;
@@ -40,6 +42,8 @@ COMMENT ON COLUMN eventstore.stores.position_sequence IS 'sequence of the store'
 COMMENT ON COLUMN eventstore.stores.estimated_events IS 'estimated number of events in the table, without its archive; 0 before the first ANALYZE';
 COMMENT ON COLUMN eventstore.stores.history IS
 'identity of the history of the store. A reader that keeps its checkpoint outside of this database stores the identity with the checkpoint, and compares both when the reader starts. If the identity differs, the checkpoint is not valid here. A store that is created, restored from a dump, or copied with its database has a new identity. The identity stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. It also stays the same after recovery to a point in time, and after the promotion of a standby that has not received the last events, although the store gives the positions of the lost events again. The timeline of the server is higher then (pg_control_checkpoint()). A logical subscriber has an identity of its own';
+COMMENT ON COLUMN eventstore.stores.slot IS 'which slot of a sliced store this store is; null if it is none';
+COMMENT ON COLUMN eventstore.stores.slots IS 'number of slots of the sliced store; null if this store is no slot';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 

@@ -249,6 +249,8 @@ pges_append_batch(const PgesStore *store, PgesBatch *batch, bool is_import)
 	bool		as_owner = pges_act_as_owner(&caller, store);
 
 	check_lengths(store, batch);
+	for (int i = 0; i < batch->naggregates; i++)
+		pges_check_slot(store, batch->aggregates[i].id);
 	pges_lock_aggregates(store, batch);
 	batch->direct = pges_direct_is_possible(store);
 

@@ -333,6 +333,7 @@ static HeapTuple
 check_row(NewRow *row)
 {
 	pges_check_event(&row->event);
+	pges_check_slot(row->store, row->event.aggregate_id);
 	if (row->table != &row->store->live || !pges_claim_position(row->store, row->event.position))
 	{
 		check_may_restore(row);

@@ -309,7 +309,7 @@ create_archive(const PgesStore *store, char *schema, char *table, const char *ta
 				 errdetail("The versions and ids of the events that were in its former archive can be assigned again.")));
 	pges_create_link(name, store->live.qualified_name);
 	pges_create_append_trigger(store->trigger, store->live.qualified_name,
-							   store->notifications, store->channel, true);
+							   store->notifications, store->channel, true, &store->slot);
 	CacheInvalidateRelcacheByRelid(store->live.relid);
 	CommandCounterIncrement();
 	pges_check_widths(pges_store(store->live.relid));

@@ -37,7 +37,7 @@ static char *
 find_rules(const PgesStore *store, char *arguments[2])
 {
 	return pges_find_trigger_arguments(store->archive.relid, pges_function_oid("refuse_change", 0, NULL),
-									   -1, arguments);
+									   -1, arguments, 2);
 }
 
 /* Set "rules" to the retention rules of a store; return their number. */

@@ -164,7 +164,7 @@ make_store_of_table(const PgesNewStore *store, Oid relid)
 	if (!table.is_store)
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
 								   store->notifications, store->channel,
-								   OidIsValid(pges_find_archive(relid, &is_new)));
+								   OidIsValid(pges_find_archive(relid, &is_new)), &store->slot);
 	(void) pges_store(relid);
 	if (!table.is_store)
 		pges_adopt_former_archive(relid);
@@ -256,7 +256,7 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 		ensure_schema(store, create_schema_if_missing);
 		pges_create_table(store);
 		pges_create_append_trigger("eventstore_append", store->qualified_name,
-								   store->notifications, store->channel, false);
+								   store->notifications, store->channel, false, &store->slot);
 		pges_create_protecting_triggers(store->qualified_name);
 		CommandCounterIncrement();
 		relid = existing_table(store);
@@ -268,36 +268,55 @@ create_store(const PgesNewStore *store, bool create_schema_if_missing)
 	return relid;
 }
 
+/*
+ * Create a store with a name, or find it, and return its OID.  If the store is complete,
+ * as for most starts of an application, no lock is acquired.
+ */
+Oid
+pges_ensure_store(PgesNewStore *store, char *schema, char *table, char *channel, bool create_schema_if_missing)
+{
+	Oid			relid;
+
+	store->table = table;
+	if (schema == NULL)			/* the schema that CREATE TABLE uses */
+		schema = get_namespace_name(RangeVarGetCreationNamespace(makeRangeVar(NULL, table, -1)));
+	store->schema = schema;
+	store->channel = channel ? channel : makeObjectName(store->schema, table, NULL);
+	store->qualified_name = quote_qualified_identifier(store->schema, table);
+	relid = existing_table(store);
+	if (is_complete(store, relid))
+		return relid;
+	return create_store(store, create_schema_if_missing);
+}
+
+/* Read the arguments that create_store() and create_slots() have in common. */
+PgesNewStore
+pges_new_store_arguments(FunctionCallInfo fcinfo, int first, char **channel)
+{
+	PgesNewStore store = {0};
+
+	store.notifications = pges_parse_notifications(pges_text_argument(fcinfo, first, "notifications"));
+	*channel = PG_ARGISNULL(first + 1) ? NULL : pges_channel_argument(fcinfo, first + 1);
+	store.indexes = pges_index_argument(fcinfo, first + 3);
+	return store;
+}
+
 PG_FUNCTION_INFO_V1(pges_create_store);
 
 /* SQL: create a store. */
 Datum
 pges_create_store(PG_FUNCTION_ARGS)
 {
-	PgesNewStore store;
 	char	   *name = pges_text_argument(fcinfo, 0, "name");
-	char	   *mode = pges_text_argument(fcinfo, 1, "notifications");
-	Oid			relid;
+	char	   *channel;
+	PgesNewStore store = pges_new_store_arguments(fcinfo, 1, &channel);
+	char	   *schema;
+	char	   *table;
 
 	PreventCommandIfReadOnly("eventstore.create_store()");
 	pges_check_schema();
-	pges_parse_store_name(name, &store.schema, &store.table);
-	if (store.schema == NULL)	/* where CREATE TABLE creates */
-		store.schema = get_namespace_name(RangeVarGetCreationNamespace(makeRangeVar(NULL, store.table, -1)));
-	store.notifications = pges_parse_notifications(mode);
-	store.channel = !PG_ARGISNULL(2) ? pges_channel_argument(fcinfo, 2) :
-		makeObjectName(store.schema, store.table, NULL);
-	store.qualified_name = quote_qualified_identifier(store.schema, store.table);
-	store.indexes = pges_index_argument(fcinfo, 4);
-
-	/*
-	 * if the store is complete, as at most starts of an application, take no
-	 * lock
-	 */
-	relid = existing_table(&store);
-	if (!is_complete(&store, relid))
-		relid = create_store(&store, pges_bool_argument(fcinfo, 3, true));
-	PG_RETURN_OID(relid);
+	pges_parse_store_name(name, &schema, &table);
+	PG_RETURN_OID(pges_ensure_store(&store, schema, table, channel, pges_bool_argument(fcinfo, 3, true)));
 }
 
 /* Return whether a store or its archive holds events.  SPI must be connected. */

@@ -21,6 +21,7 @@ typedef struct PgesNewStore
 	PgesNotifications notifications;
 	char	   *channel;
 	Bitmapset  *indexes;		/* numbers of indexes in create_table.c */
+	PgesSlot	slot;			/* its count is 0 unless the store is a slot */
 } PgesNewStore;
 
 extern Bitmapset *pges_index_argument(FunctionCallInfo fcinfo, int arg);
@@ -29,6 +30,9 @@ extern void pges_create_table(const PgesNewStore *store);
 
 /* in create_store.c */
 extern char *pges_channel_argument(FunctionCallInfo fcinfo, int arg);
+extern PgesNewStore pges_new_store_arguments(FunctionCallInfo fcinfo, int first, char **channel);
+extern Oid	pges_ensure_store(PgesNewStore *store, char *schema, char *table, char *channel,
+							  bool create_schema_if_missing);
 extern bool pges_has_events(const PgesStore *store);
 extern void pges_forget_store(Oid relid);
 

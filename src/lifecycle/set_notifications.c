@@ -50,7 +50,7 @@ pges_set_notifications(PG_FUNCTION_ARGS)
 	as_owner = pges_act_as_owner(&caller, store);
 	nestlevel = pges_begin_ddl();
 	pges_create_append_trigger(store->trigger, store->live.qualified_name, mode, channel,
-							   store->wants_archive);
+							   store->wants_archive, &store->slot);
 	pges_end_ddl(nestlevel);
 	if (as_owner)
 		pges_become_again(&caller);

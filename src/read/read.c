@@ -123,12 +123,16 @@ pges_get_events_by_aggregate(PG_FUNCTION_ARGS)
 {
 	bool		backwards = pges_bool_argument(fcinfo, 4, false);
 	PgesParams	params = {.n = 0};
+	const PgesStore *store;
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
 	add_int4(&params, fcinfo, 1, 0);
 	add_int4(&params, fcinfo, 2, PG_INT32_MAX);
 	pges_add_max_count(&params, fcinfo, 3);
-	return return_events(fcinfo, 5, backwards ? &by_aggregate_backwards : &by_aggregate, &params);
+	store = pges_store_argument(fcinfo, 5, AccessShareLock, ACL_SELECT);
+	pges_check_slot(store, DatumGetTextPP(params.values[0]));
+	return pges_return_events(fcinfo, store, pges_bool_argument(fcinfo, 6, true),
+							  backwards ? &by_aggregate_backwards : &by_aggregate, &params);
 }
 
 /*
@@ -273,6 +277,7 @@ pges_get_aggregate_version(PG_FUNCTION_ARGS)
 	int32		version = 0;
 
 	add_text(&params, fcinfo, 0, "aggregate_id");
+	pges_check_slot(store, DatumGetTextPP(params.values[0]));
 	SPI_connect();
 	(void) pges_run_statement(store, scope, &aggregate_version, params.values, params.nulls, true, NULL);
 	if (SPI_processed > 0)

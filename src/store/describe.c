@@ -67,7 +67,7 @@ append_trigger(Relation rel)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		if (trigger->tgfoid == function && (trigger->tgnargs == 2 || trigger->tgnargs == 3) &&
+		if (trigger->tgfoid == function && trigger->tgnargs >= 2 && trigger->tgnargs <= 4 &&
 			trigger->tgtype == TRIGGER_TYPE_INSERT)
 			return trigger;
 	}
@@ -470,6 +470,15 @@ describe_archive(PgesStore *store)
 	relation_close(rel, AccessShareLock);
 }
 
+/* Parse the trigger argument about a slot, "NUMBER/COUNT"; a count of 0 means no slot. */
+void
+pges_parse_slot(const char *argument, PgesSlot *slot)
+{
+	if (sscanf(argument, "%d/%d", &slot->number, &slot->count) != 2 ||
+		slot->count < 2 || slot->number < 0 || slot->number >= slot->count)
+		slot->number = slot->count = 0;
+}
+
 /* Describe a table in the current memory context; raise an error if it is not a store. */
 PgesStore *
 pges_describe_store(Relation rel)
@@ -485,7 +494,8 @@ pges_describe_store(Relation rel)
 	store->trigger = pstrdup(trigger->tgname);
 	store->notifications = pges_parse_notifications(trigger->tgargs[0]);
 	store->channel = pstrdup(trigger->tgargs[1]);
-	store->wants_archive = trigger->tgnargs == 3;
+	store->wants_archive = trigger->tgnargs > 2 && trigger->tgargs[2][0] != '\0';
+	pges_parse_slot(trigger->tgnargs > 3 ? trigger->tgargs[3] : "", &store->slot);
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_insert_rules(rel);

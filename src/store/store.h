@@ -50,6 +50,15 @@ typedef struct PgesTable
 	bool		plain;			/* see insert_direct.c */
 } PgesTable;
 
+#define PGES_MAX_STORE_SLOTS 1024
+
+/* Which slot of a sliced store a store is; see slot.c. */
+typedef struct PgesSlot
+{
+	int			number;
+	int			count;			/* 0: this store is no slot */
+} PgesSlot;
+
 /*
  * The description of a store.  A caller may use the description until the transaction
  * ends, even if the table changes meanwhile.
@@ -66,6 +75,7 @@ typedef struct PgesStore
 	char	   *trigger;		/* name of the after_append() trigger */
 	PgesNotifications notifications;
 	char	   *channel;
+	PgesSlot	slot;
 	bool		only_own_check; /* see plain.c */
 	bool		has_trigger_before; /* one of the owner, before each new row */
 } PgesStore;
@@ -76,6 +86,7 @@ typedef struct PgesStoreOptions
 	char	   *notifications;
 	char	   *channel;
 	Oid			sequence;		/* InvalidOid: not known */
+	PgesSlot	slot;
 } PgesStoreOptions;
 
 extern void pges_store_init(void);
@@ -95,6 +106,7 @@ extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 
 /* in describe.c */
 extern Relation pges_open_table(Oid relid);
+extern void pges_parse_slot(const char *argument, PgesSlot *slot);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
 extern void pges_report_no_store(Oid relid);
@@ -134,11 +146,18 @@ extern void pges_check_archive_privilege(const PgesStore *store, AclMode privile
 extern void pges_check_archive_owner(const PgesStore *store);
 
 /* in store_options.c */
-extern char *pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2]);
+extern char *pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[], int count);
 extern bool pges_find_options(Oid relid, PgesStoreOptions *options);
 extern void pges_create_append_trigger(const char *trigger, const char *table,
 									   PgesNotifications notifications,
-									   const char *channel, bool wants_archive);
+									   const char *channel, bool wants_archive,
+									   const PgesSlot *slot);
+
+/* in slot.c */
+extern void pges_check_slot_count(int count);
+extern char *pges_slot_name(const char *table, int number);
+extern void pges_check_slot(const PgesStore *store, const text *aggregate_id);
+extern int	pges_find_slot_count(char *schema, const char *table);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);

@@ -30,24 +30,32 @@
 #include "event/event.h"
 #include "store/store.h"
 
-/* Copy the first two arguments of a trigger, each of which ends with a zero byte. */
+/*
+ * Copy the first arguments of a trigger, each of which ends with a zero byte.  Those that
+ * the trigger does not have are empty.
+ */
 static void
-copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[2])
+copy_arguments(HeapTuple tuple, TupleDesc desc, char *arguments[], int count)
 {
+	int			present = ((Form_pg_trigger) GETSTRUCT(tuple))->tgnargs;
 	bool		isnull;
 	bytea	   *bytes = DatumGetByteaP(heap_getattr(tuple, Anum_pg_trigger_tgargs, desc, &isnull));
-	char	   *first = VARDATA(bytes);
+	char	   *next = VARDATA(bytes);
 
-	arguments[0] = pstrdup(first);
-	arguments[1] = pstrdup(first + strlen(first) + 1);
+	for (int i = 0; i < count; i++)
+	{
+		arguments[i] = pstrdup(i < present ? next : "");
+		if (i < present)
+			next += strlen(next) + 1;
+	}
 }
 
 /*
- * Find the trigger of a table that calls a function, copy its first two arguments, and
+ * Find the trigger of a table that calls a function, copy its first "count" arguments, and
  * return its name; NULL if there is none.  "type" is its tgtype, or -1 for any.
  */
 char *
-pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[2])
+pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments[], int count)
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ScanKeyData key;
@@ -65,7 +73,7 @@ pges_find_trigger_arguments(Oid relid, Oid function, int16 type, char *arguments
 		if (trigger->tgfoid == function && trigger->tgnargs >= 2 &&
 			(type == -1 || trigger->tgtype == type))
 		{
-			copy_arguments(tuple, RelationGetDescr(triggers), arguments);
+			copy_arguments(tuple, RelationGetDescr(triggers), arguments, count);
 			found = pstrdup(NameStr(trigger->tgname));
 		}
 	}
@@ -111,31 +119,38 @@ find_default_sequence(Oid relid)
 bool
 pges_find_options(Oid relid, PgesStoreOptions *options)
 {
-	char	   *arguments[2];
+	char	   *arguments[4];
 
 	if (get_rel_relkind(relid) == '\0' ||
-		!pges_find_trigger_arguments(relid, pges_append_trigger_function(), TRIGGER_TYPE_INSERT, arguments))
+		!pges_find_trigger_arguments(relid, pges_append_trigger_function(), TRIGGER_TYPE_INSERT,
+									 arguments, lengthof(arguments)))
 		return false;
 	options->notifications = arguments[0];
 	options->channel = arguments[1];
 	options->sequence = find_default_sequence(relid);
+	pges_parse_slot(arguments[3], &options->slot);
 	return true;
 }
 
 /*
- * Create or replace the trigger that makes a table a store.  If wants_archive, the trigger
- * has a third argument, see archive_link.c.
+ * Create or replace the trigger that makes a table a store.  If wants_archive, the third
+ * argument of the trigger is not empty, see archive_link.c.  The trigger of a slot has a
+ * fourth argument, see slot.c.
  */
 void
 pges_create_append_trigger(const char *trigger, const char *table,
 						   PgesNotifications notifications, const char *channel,
-						   bool wants_archive)
+						   bool wants_archive, const PgesSlot *slot)
 {
+	char	   *further = wants_archive ? ", 'archive'" : "";
+
+	if (slot->count > 0)
+		further = psprintf("%s, '%d/%d'", wants_archive ? further : ", ''", slot->number, slot->count);
 	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
 						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s%s)",
 						  quote_identifier(trigger), table,
 						  quote_literal_cstr(pges_notifications_name(notifications)),
-						  quote_literal_cstr(channel), wants_archive ? ", 'archive'" : ""));
+						  quote_literal_cstr(channel), further));
 	pges_comment_on(psprintf("TRIGGER %s ON %s", quote_identifier(trigger), table),
 					"makes the table a store, and announces new events");
 }
@@ -176,8 +191,8 @@ pges_store_options(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	PgesStoreOptions options;
-	Datum		values[3];
-	bool		nulls[3] = {false};
+	Datum		values[5];
+	bool		nulls[5] = {false};
 
 	require_table(relid);
 	if (!pges_find_options(relid, &options))
@@ -189,6 +204,9 @@ pges_store_options(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(options.channel);
 	values[2] = ObjectIdGetDatum(options.sequence);
 	nulls[2] = !OidIsValid(options.sequence);
+	values[3] = Int32GetDatum(options.slot.number);
+	values[4] = Int32GetDatum(options.slot.count);
+	nulls[3] = nulls[4] = options.slot.count == 0;
 	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
 }
 
@@ -204,7 +222,8 @@ pges_archive_options(PG_FUNCTION_ARGS)
 	bool		nulls[2];
 
 	require_table(relid);
-	(void) pges_find_trigger_arguments(relid, pges_function_oid("refuse_change", 0, NULL), -1, arguments);
+	(void) pges_find_trigger_arguments(relid, pges_function_oid("refuse_change", 0, NULL), -1,
+									   arguments, lengthof(arguments));
 	for (int i = 0; i < 2; i++)
 	{
 		values[i] = CStringGetTextDatum(arguments[i]);

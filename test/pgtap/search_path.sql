@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(110);
+SELECT plan(114);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -123,7 +123,11 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.advance_watermark()$$, '11'),
   ($$SELECT first_position FROM eventstore.open_appends WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) 'pgtap_victim.events'::pg_catalog.regclass::pg_catalog.oid$$, '1'),
   ($$SELECT notifications FROM eventstore.store_options('pgtap_victim.events')$$, 'worker'),
-  ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '2'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.create_slots('pgtap_victim.cut', 2)$$, '2'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.slots('pgtap_victim.cut')$$, '2'),
+  ($$SELECT eventstore.slot_store('pgtap_victim.cut', 'a')$$, 'pgtap_victim.cut_001'),
+  ($$SELECT eventstore.slot_of('a', 16)$$, '14'),
+  ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '4'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.create_subscription('pgtap_s', 'pgtap_victim.events', '{T,U}', '{A}', 0, 2, '1 min', 2, '0', 'park')$$, ''),
   ($$SELECT eventstore.alter_subscription('pgtap_s', '{T}', '{}', 1, '1 min', 2, '0', 'park')$$, ''),

@@ -86,7 +86,7 @@ is(sqlstate($node, 'ALTER SCHEMA eventstore RENAME TO former', dbname => 'names'
 $node->safe_psql('names', 'ALTER EVENT TRIGGER pg_eventstore_ddl DISABLE; ALTER SCHEMA eventstore RENAME TO former; ALTER EVENT TRIGGER pg_eventstore_ddl ENABLE ALWAYS');
 my %about = (store => 'shop.events', archive => 'shop.events_archive', sequence => 'shop.events_position_seq', other => 'shop.other', source => 'shop.events');
 my %is_function = map { $_ => 1 } members($node, 'fp');
-my %needs_nothing = map { $_ => 1 } qw(is_erased new_event_id read_support regstore_in regstore_out regstore_recv regstore_send reported_progress);
+my %needs_nothing = map { $_ => 1 } qw(is_erased new_event_id read_support regstore_in regstore_out regstore_recv regstore_send reported_progress slot_of);
 foreach my $call (grep { $is_function{ $_->{object} } } read_calls(qw(connect usage reader writer eraser archiver consumer owner superuser)))
 {
   next if $needs_nothing{ $call->{object} };

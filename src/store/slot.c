@@ -1,0 +1,214 @@
+/*
+ * slot.c
+ *		Slots: the parts of a store that is spread over several servers.
+ *
+ * A sliced store has a number of slots, a power of two.  Each slot is an ordinary store.
+ * The name of its table is the name of the sliced store, an underscore, and the number of
+ * the slot with at least three digits.  The number and the count are the fourth argument
+ * of the append trigger (store_options.c), so dumps contain them.
+ *
+ * The slot of an aggregate is given by the first bits of the CRC-32 of its id in UTF-8.
+ * This is the CRC-32 of zlib, which the libraries of most languages have, so clients can
+ * find the slot without a server.  The partitions of subscriptions use CRC-32C, so that
+ * the aggregates of one slot are spread over all partitions.  If the count is doubled, a
+ * slot is divided into two that follow each other.
+ *
+ * A call with an aggregate of another slot fails: the client has an old map of the slots,
+ * or routes wrongly.  An event of no aggregate may be in any slot.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+#include "utils/pg_crc.h"
+#include "utils/tuplestore.h"
+
+#include "base/compat.h"
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "base/text.h"
+#include "store/store.h"
+
+/* Return the slot of an aggregate. */
+static int
+slot_of(const text *aggregate_id, int count)
+{
+	const char *id = VARDATA_ANY(aggregate_id);
+	int			length = VARSIZE_ANY_EXHDR(aggregate_id);
+	char	   *utf8 = pg_server_to_any(id, length, PG_UTF8);
+	pg_crc32	crc;
+
+	if (utf8 != id)
+		length = strlen(utf8);
+	INIT_TRADITIONAL_CRC32(crc);
+	COMP_TRADITIONAL_CRC32(crc, utf8, length);
+	FIN_TRADITIONAL_CRC32(crc);
+	return (int) ((uint64) crc * count >> 32);
+}
+
+/* Raise an error unless a number of slots is possible. */
+void
+pges_check_slot_count(int count)
+{
+	if (count < 2 || count > PGES_MAX_STORE_SLOTS || (count & (count - 1)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid number of slots: %d", count),
+				 errdetail("A sliced store has 2, 4, 8 or another power of two up to %d slots.", PGES_MAX_STORE_SLOTS)));
+}
+
+/* Return the name of the table of a slot; raise an error if it is too long. */
+char *
+pges_slot_name(const char *table, int number)
+{
+	char	   *name = psprintf("%s_%03d", table, number);
+
+	if (strlen(name) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of a slot is too long: \"%s\"", name),
+				 errdetail("It would have %zu bytes, and a table takes at most %d.", strlen(name), NAMEDATALEN - 1)));
+	return name;
+}
+
+/*
+ * Raise an error if an aggregate belongs to another slot than that of the store.  NULL is
+ * no aggregate, and belongs to any slot.
+ */
+void
+pges_check_slot(const PgesStore *store, const text *aggregate_id)
+{
+	const PgesSlot *slot = &store->slot;
+	int			number;
+
+	if (slot->count == 0 || aggregate_id == NULL ||
+		(number = slot_of(aggregate_id, slot->count)) == slot->number)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("aggregate \"%s\" does not belong to store %s",
+					pges_shorten(text_to_cstring(aggregate_id)), store->live.qualified_name),
+			 errdetail("The store is slot %d of %d, and the aggregate belongs to slot %d.",
+					   slot->number, slot->count, number),
+			 errhint("Call the function for the store that eventstore.slot_store() returns. If the slot is on another server, read the map of the slots again.")));
+}
+
+/* Return the store that is a slot of a sliced store, or InvalidOid if it is not here. */
+static Oid
+find_slot(char *schema, const char *table, int number, int count)
+{
+	char	   *name = psprintf("%s_%03d", table, number);
+	PgesStoreOptions options;
+	Oid			relid;
+
+	if (strlen(name) >= NAMEDATALEN)
+		return InvalidOid;
+	relid = RangeVarGetRelid(makeRangeVar(schema, name, -1), NoLock, true);
+	if (!OidIsValid(relid) || !pges_find_options(relid, &options) ||
+		options.slot.number != number || options.slot.count != count)
+		return InvalidOid;
+	return relid;
+}
+
+/* Return how many slots a sliced store has, of which at least one is here; 0 if none is. */
+int
+pges_find_slot_count(char *schema, const char *table)
+{
+	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
+	{
+		for (int number = 0; number < count; number++)
+		{
+			if (OidIsValid(find_slot(schema, table, number, count)))
+				return count;
+		}
+	}
+	return 0;
+}
+
+PG_FUNCTION_INFO_V1(pges_slot_of_id);
+
+/* SQL: return the slot of an aggregate. */
+Datum
+pges_slot_of_id(PG_FUNCTION_ARGS)
+{
+	int			count = PG_GETARG_INT32(1);
+
+	pges_check_slot_count(count);
+	PG_RETURN_INT32(slot_of(PG_GETARG_TEXT_PP(0), count));
+}
+
+/* Raise the error that the slot of an aggregate is not on this server. */
+static void
+report_no_slot(const char *name, char *schema, const char *table, const text *aggregate_id)
+{
+	int			count = pges_find_slot_count(schema, table);
+
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("no slot of store \"%s\" is on this server", name),
+				 errhint("Create slots with eventstore.create_slots().")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("slot %d of store \"%s\" is not on this server", slot_of(aggregate_id, count), name),
+			 errdetail("Aggregate \"%s\" belongs to this slot of %d.", pges_shorten(text_to_cstring(aggregate_id)), count),
+			 errhint("Read the map of the slots again, and call the server that has the slot.")));
+}
+
+PG_FUNCTION_INFO_V1(pges_slot_store);
+
+/* SQL: return the store that is the slot of an aggregate. */
+Datum
+pges_slot_store(PG_FUNCTION_ARGS)
+{
+	char	   *name = pges_text_argument(fcinfo, 0, "store");
+	text	   *aggregate_id;
+	char	   *schema;
+	char	   *table;
+
+	pges_require_argument(fcinfo, 1, "aggregate_id");
+	pges_check_schema();
+	aggregate_id = PG_GETARG_TEXT_PP(1);
+	pges_parse_store_name(name, &schema, &table);
+	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
+	{
+		Oid			relid = find_slot(schema, table, slot_of(aggregate_id, count), count);
+
+		if (OidIsValid(relid))
+			PG_RETURN_OID(relid);
+	}
+	report_no_slot(name, schema, table, aggregate_id);
+	PG_RETURN_NULL();			/* not reached */
+}
+
+PG_FUNCTION_INFO_V1(pges_slots);
+
+/* SQL: return the slots of a sliced store that are on this server. */
+Datum
+pges_slots(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *schema;
+	char	   *table;
+	int			count;
+
+	pges_check_schema();
+	pges_parse_store_name(pges_text_argument(fcinfo, 0, "store"), &schema, &table);
+	count = pges_find_slot_count(schema, table);
+	InitMaterializedSRF(fcinfo, 0);
+	for (int number = 0; number < count; number++)
+	{
+		Oid			relid = find_slot(schema, table, number, count);
+		Datum		values[] = {Int32GetDatum(number), Int32GetDatum(count), ObjectIdGetDatum(relid)};
+		bool		nulls[lengthof(values)] = {false};
+
+		if (OidIsValid(relid))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
