@@ -12,6 +12,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $old = start_node('old');
+# pg_upgrade looks for the library there only, whatever dynamic_library_path is.
+plan skip_all => 'the library is not in the folder $libdir' if sqlstate($old, q{LOAD '$libdir/pg_eventstore'}) ne '00000';
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
 
