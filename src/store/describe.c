@@ -474,9 +474,13 @@ describe_archive(PgesStore *store)
 void
 pges_parse_slot(const char *argument, PgesSlot *slot)
 {
-	if (sscanf(argument, "%d/%d", &slot->number, &slot->count) != 2 ||
-		slot->count < 2 || slot->number < 0 || slot->number >= slot->count)
-		slot->number = slot->count = 0;
+	char	   *end;
+	long		number = strtol(argument, &end, 10);
+	long		count = *end == '/' ? strtol(end + 1, NULL, 10) : 0;
+	bool		is_slot = count >= 2 && count <= PGES_MAX_STORE_SLOTS && number >= 0 && number < count;
+
+	slot->number = is_slot ? (int) number : 0;
+	slot->count = is_slot ? (int) count : 0;
 }
 
 /* Describe a table in the current memory context; raise an error if it is not a store. */
