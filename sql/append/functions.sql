@@ -14,7 +14,7 @@ store: the store. NULL means the setting pg_eventstore.store.
 If an event has no event_id, its id is a new UUID version 7. If an event has no occurred_at, its time is the start of the transaction. If an event has no aggregate_type, its type is that of the last event of the aggregate; another type than that of the aggregate is rejected. If an event has an aggregate_version, this must be the version that the event gets.
 Returns the new version of the aggregate. For an empty array the result is 0, and the expected version is not checked. For events of no aggregate the result is NULL.
 If a call is repeated with the same event ids and the same content, the repeated call stores nothing and returns the result of the first call.
-Errors: 40V01 version conflict; 23505 an event id exists with other content, or occurs twice; 22023, 22004, 22P02, 22001 invalid events; 22003 the aggregate is at the greatest possible version; 54000 an event is too large; 42501 without SELECT and INSERT on the store, or without SELECT on its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
+Errors: 40V01 version conflict; 23505 an event id exists with other content, or occurs twice; 22023, 22004, 22P02, 22001 invalid events, or an aggregate of another slot; 22003 the aggregate is at the greatest possible version; 54000 an event is too large; 42501 without SELECT and INSERT on the store, or without SELECT on its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such store; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.append_event(
   event_type text,

@@ -25,7 +25,7 @@ max_count: the maximum number of events. NULL means all.
 backwards: if true, the newest event comes first.
 store: the store. NULL means the setting pg_eventstore.store.
 include_archived: whether events of the archive are returned, too. NULL means true.
-Errors: 22004 aggregate_id is NULL; 22023 max_count is negative; 42501 without SELECT on the store or, if included, its archive; 0A000 the archive is included, and a policy hides events of the store from the role; 55000 the archive is included but missing, see create_archive(); 42P01, 42809 no such store.';
+Errors: 22004 aggregate_id is NULL; 22023 max_count is negative, or the store is a slot and the aggregate belongs to another slot; 42501 without SELECT on the store or, if included, its archive; 0A000 the archive is included, and a policy hides events of the store from the role; 55000 the archive is included but missing, see create_archive(); 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.get_events_by_type(
   event_type text,
@@ -140,7 +140,7 @@ COMMENT ON FUNCTION eventstore.get_aggregate_version(text, regclass) IS
 'Returns the version of an aggregate. This is the version of its last event, archived or not, and 0 if the aggregate has no events.
 aggregate_id: the aggregate.
 store: the store. NULL means the setting pg_eventstore.store.
-Errors: 22004 aggregate_id is NULL; 42501, 0A000, 55000, 42P01, 42809 as get_events_by_aggregate().';
+Errors: 22004 aggregate_id is NULL; 22023 the store is a slot, and the aggregate belongs to another slot; 42501, 0A000, 55000, 42P01, 42809 as get_events_by_aggregate().';
 
 CREATE OR REPLACE FUNCTION eventstore.read_events(
   after_position bigint DEFAULT 0,

@@ -68,6 +68,23 @@ check_is_slot(Oid relid, const PgesSlot *slot)
 			 errhint("Choose another name for the sliced store.")));
 }
 
+/*
+ * Raise an error if slots of a sliced store have another count.  The caller has created
+ * its slots, so it holds the lock on the creation of stores in the schema, and sees what
+ * other sessions have created.
+ */
+static void
+check_only_count(const char *name, char *schema, const char *table, int count)
+{
+	int			other = pges_find_slot_count(schema, table, count);
+
+	if (other != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("store \"%s\" has %d slots", name, other),
+				 errdetail("The number of slots cannot be changed to %d.", count)));
+}
+
 PG_FUNCTION_INFO_V1(pges_create_slots);
 
 /* SQL: create slots of a sliced store. */
@@ -82,7 +99,6 @@ pges_create_slots(PG_FUNCTION_ARGS)
 	char	   *schema;
 	char	   *table;
 	int			count;
-	int			present;
 	int			number = -1;
 
 	PreventCommandIfReadOnly("eventstore.create_slots()");
@@ -93,12 +109,6 @@ pges_create_slots(PG_FUNCTION_ARGS)
 	chosen = slots_argument(fcinfo, 2, count);
 	store = pges_new_store_arguments(fcinfo, 3, &channel);
 	pges_parse_store_name(name, &schema, &table);
-	present = pges_find_slot_count(schema, table);
-	if (present != 0 && present != count)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("store \"%s\" has %d slots", name, present),
-				 errdetail("The number of slots cannot be changed to %d.", count)));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	store.slot.count = count;
 	while ((number = bms_next_member(chosen, number)) >= 0)
@@ -113,5 +123,6 @@ pges_create_slots(PG_FUNCTION_ARGS)
 		check_is_slot(DatumGetObjectId(value), &store.slot);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
 	}
+	check_only_count(name, schema, table, count);
 	return (Datum) 0;
 }

@@ -500,6 +500,13 @@ pges_describe_store(Relation rel)
 	store->channel = pstrdup(trigger->tgargs[1]);
 	store->wants_archive = trigger->tgnargs > 2 && trigger->tgargs[2][0] != '\0';
 	pges_parse_slot(trigger->tgnargs > 3 ? trigger->tgargs[3] : "", &store->slot);
+	if (trigger->tgnargs > 3 && store->slot.count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s is not a slot", pges_relation_name(RelationGetRelid(rel))),
+				 errdetail("Argument \"%s\" of trigger \"%s\" is not the number of a slot and the number of all slots.",
+						   trigger->tgargs[3], trigger->tgname),
+				 errhint("Drop the trigger, and call eventstore.create_slots().")));
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_insert_rules(rel);

@@ -23,12 +23,10 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
-#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/pg_crc.h"
 #include "utils/tuplestore.h"
 
-#include "base/compat.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
@@ -115,13 +113,16 @@ find_slot(char *schema, const char *table, int number, int count)
 	return relid;
 }
 
-/* Return how many slots a sliced store has, of which at least one is here; 0 if none is. */
+/*
+ * Return how many slots a sliced store has, of which at least one is here; 0 if none is.
+ * A store that was created with two different numbers is looked for by "other_than".
+ */
 int
-pges_find_slot_count(char *schema, const char *table)
+pges_find_slot_count(char *schema, const char *table, int other_than)
 {
 	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
 	{
-		for (int number = 0; number < count; number++)
+		for (int number = 0; number < count && count != other_than; number++)
 		{
 			if (OidIsValid(find_slot(schema, table, number, count)))
 				return count;
@@ -146,7 +147,7 @@ pges_slot_of_id(PG_FUNCTION_ARGS)
 static void
 report_no_slot(const char *name, char *schema, const char *table, const text *aggregate_id)
 {
-	int			count = pges_find_slot_count(schema, table);
+	int			count = pges_find_slot_count(schema, table, 0);
 
 	if (count == 0)
 		ereport(ERROR,
@@ -199,7 +200,7 @@ pges_slots(PG_FUNCTION_ARGS)
 
 	pges_check_schema();
 	pges_parse_store_name(pges_text_argument(fcinfo, 0, "store"), &schema, &table);
-	count = pges_find_slot_count(schema, table);
+	count = pges_find_slot_count(schema, table, 0);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int number = 0; number < count; number++)
 	{

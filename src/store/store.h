@@ -157,7 +157,7 @@ extern void pges_create_append_trigger(const char *trigger, const char *table,
 extern void pges_check_slot_count(int count);
 extern char *pges_slot_name(const char *table, int number);
 extern void pges_check_slot(const PgesStore *store, const text *aggregate_id);
-extern int	pges_find_slot_count(char *schema, const char *table);
+extern int	pges_find_slot_count(char *schema, const char *table, int other_than);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);

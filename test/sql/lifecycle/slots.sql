@@ -65,12 +65,18 @@ SELECT count(*) FROM eventstore.slots('reg_slots.nothing');
 SELECT eventstore.slot_of('a', 3);
 SELECT eventstore.slot_of('a', 2048);
 SELECT eventstore.create_slots('reg_slots.orders', 8);
+SELECT eventstore.create_slots('reg_slots.orders', 8, '{5}');
 SELECT eventstore.create_slots('reg_slots.orders', 4, '{4}');
 SELECT eventstore.create_slots('reg_slots.orders', 4, '{NULL}');
 SELECT eventstore.create_slots('reg_slots.' || repeat('x', 60), 4);
 SELECT eventstore.create_store('reg_slots.plain_001');
 SELECT eventstore.create_slots('reg_slots.plain', 2);
 SELECT * FROM eventstore.slots('reg_slots.plain');
+-- a trigger whose slot is none
+CREATE OR REPLACE TRIGGER eventstore_append AFTER INSERT ON reg_slots.plain_001
+  FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append('off', 'c', '', '7/3');
+SELECT eventstore.append_event('t', '1', 'a', store => 'reg_slots.plain_001');
+SELECT slot, slots FROM eventstore.stores WHERE store = 'reg_slots.plain_001'::regclass;
 -- the rest of the slots, by the search path
 SET search_path = reg_slots;
 SELECT eventstore.create_slots('orders', 4);
