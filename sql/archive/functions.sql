@@ -13,7 +13,7 @@ store: the store. NULL means the setting pg_eventstore.store.
 name: the name of the table, quoted like any SQL name. Without a schema, the table is created in the schema of the store. NULL means the name of the store followed by _archive. If a table with this name and the shape of an archive exists and belongs to the owner of the store, that table becomes the archive.
 tablespace: the tablespace of the table and its indexes. NULL means the default tablespace.
 Returns the archive. The call waits for open appends to the store, and blocks new appends until its transaction ends.
-Errors: 0A000 the store has additional columns or row security; 42501 the caller is not the owner of the store, or has no privilege to create the table; 42809 a table with this name has another shape; 23505 the events of that table do not come before those of the store; 42704 no such tablespace; 42602, 42622 invalid name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55006 the store is a slot that is being moved; 0A000 the store has additional columns or row security; 42501 the caller is not the owner of the store, or has no privilege to create the table; 42809 a table with this name has another shape; 23505 the events of that table do not come before those of the store; 42704 no such tablespace; 42602, 42622 invalid name; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.sync_archive(store regclass DEFAULT NULL)
 RETURNS void
@@ -23,7 +23,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.sync_archive(regclass) IS
 'Copies the grants of SELECT and UPDATE on a store to its archive. The roles that have these privileges on the store, or on its columns, get them on the archive, and all other roles lose them. Other privileges do not change. Call this function after GRANT or REVOKE on the store. After ALTER TABLE ... OWNER TO on the store, first change the owner of the archive, too.
 store: the store. NULL means the setting pg_eventstore.store.
-Errors: 42P01 the store has no archive; 55000 its archive is missing, see create_archive(); 42501 the caller is not the owner of the store, or the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55006 the store is a slot that is being moved; 42P01 the store has no archive; 55000 its archive is missing, see create_archive(); 42501 the caller is not the owner of the store, or the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.archive_events(
   store regclass DEFAULT NULL,
@@ -45,7 +45,7 @@ aggregate_ids: only events of these aggregates. At least one of the three condit
 max_count: the maximum number of events to move. NULL means all.
 dry_run: if true, the function moves nothing.
 Returns the number of events that were moved, or would be moved.
-Errors: 22023 no condition is given, or max_count is not above zero; 55000 the archive of the store is missing, see create_archive(), or a subscription of logical replication fills the store or its archive; 42501 without SELECT and DELETE on the store and INSERT on the archive, or the archive and the store have different owners; 42P01 the store has no archive and the caller does not own the store; 23505 an event that was restored without the triggers, or by logical replication, has an id, version or position of the archive; 42809 the archive is narrower than the store; 09000 a trigger or rule of the store or its archive discards events; 0A000 the archive cannot be created, see create_archive(); 55P03 there is no archive yet, and other transactions use the store; 42P07 a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE, another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55006 the store is a slot that is being moved; 22023 no condition is given, or max_count is not above zero; 55000 the archive of the store is missing, see create_archive(), or a subscription of logical replication fills the store or its archive; 42501 without SELECT and DELETE on the store and INSERT on the archive, or the archive and the store have different owners; 42P01 the store has no archive and the caller does not own the store; 23505 an event that was restored without the triggers, or by logical replication, has an id, version or position of the archive; 42809 the archive is narrower than the store; 09000 a trigger or rule of the store or its archive discards events; 0A000 the archive cannot be created, see create_archive(); 55P03 there is no archive yet, and other transactions use the store; 42P07 a table already has the name of the new archive; 40001 in REPEATABLE READ and SERIALIZABLE, another transaction has archived events since this one began; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE PROCEDURE eventstore.archive_all(
   store regclass DEFAULT NULL,
@@ -88,7 +88,7 @@ COMMENT ON FUNCTION eventstore.set_retention(regclass, interval, integer) IS
 store: the store.
 max_age: events that occurred longer ago than this interval are due, such as 2 years. The interval is at most 5000 years. NULL means no such rule.
 max_count_per_aggregate: this number of the newest events of each aggregate stays, and all older events are due. NULL means no such rule.
-Errors: 22004 store is NULL; 22023 an age or a count is not above zero, or an age is too great; 55000 the archive of the store is missing, see create_archive(); 0A000 the archive cannot be created, see create_archive(); 42501 the caller is not the owner of the store, or the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55006 the store is a slot that is being moved; 22004 store is NULL; 22023 an age or a count is not above zero, or an age is too great; 55000 the archive of the store is missing, see create_archive(); 0A000 the archive cannot be created, see create_archive(); 42501 the caller is not the owner of the store, or the archive has another owner; 25006 in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.apply_retention(
   store regclass DEFAULT NULL,

@@ -12,7 +12,7 @@ aggregate_id: the aggregate.
 reason: why the events are erased. The reason is recorded in eventstore.erasures, with the roles, the time, the aggregate and the number of events.
 store: the store. NULL means the setting pg_eventstore.store.
 Returns the number of events that were erased. If all events were already erased, the result is 0 and nothing is recorded.
-Errors: P0002 the aggregate has no events; 42501 without UPDATE on the columns data and metadata and SELECT on the store, or row security hides some of the events; 09000 a trigger or rule prevents the erasure; 22004, 22023 invalid arguments; 55000 the archive of the store is missing, see create_archive(); 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
+Errors: 55006 the store is a slot that is being moved; P0002 the aggregate has no events; 42501 without UPDATE on the columns data and metadata and SELECT on the store, or row security hides some of the events; 09000 a trigger or rule prevents the erasure; 22004, 22023 invalid arguments; 55000 the archive of the store is missing, see create_archive(); 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.redact_event(
   event_id text,

@@ -85,3 +85,22 @@ COMMENT ON FUNCTION eventstore.before_ddl() IS
 Errors: 0A000 a command that is rejected; 2BP01 another object depends on a default store to be dropped; 39P03 the function is used by another event trigger.';
 
 REVOKE EXECUTE ON FUNCTION eventstore.before_ddl() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION eventstore.lock_slot(store regclass) RETURNS void
+AS 'MODULE_PATHNAME', 'pges_lock_slot'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.lock_slot(regclass) IS
+'Begins the move of a slot. Until the transaction ends, archiving, erasing and restores of the slot raise 55006, and its definition cannot be altered. Appends and reads go on. pg_eventstore_cluster calls this function. Requires ownership of the store.
+store: the slot.
+Errors: 42809 the store is no slot; 42501 not the owner; 42P01 no such store; 25006 on a standby or in a read-only transaction; 22004 store is NULL.';
+
+CREATE OR REPLACE FUNCTION eventstore.set_slot_arriving(store regclass, arriving boolean) RETURNS void
+AS 'MODULE_PATHNAME', 'pges_set_slot_arriving'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.set_slot_arriving(regclass, boolean) IS
+'Sets whether a slot is arriving. Each use of an arriving slot raises 42P01, because the slot is on another server until its move is complete. pg_eventstore_cluster calls this function. If another server has the slot, never make an arriving slot usable: both would accept appends. Requires ownership of the store.
+store: the slot.
+arriving: false makes the slot usable.
+Errors: 42809 the table is no slot; 42501 not the owner; 42P01 no such table; 25006 on a standby or in a read-only transaction; 22004 an argument is NULL.';

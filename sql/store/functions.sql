@@ -25,7 +25,8 @@ CREATE OR REPLACE FUNCTION eventstore.store_options(
   OUT channel text,
   OUT position_sequence regclass,
   OUT slot integer,
-  OUT slots integer)
+  OUT slots integer,
+  OUT arriving boolean)
 RETURNS record
 AS 'MODULE_PATHNAME', 'pges_store_options'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
@@ -42,41 +43,3 @@ LANGUAGE C;
 COMMENT ON FUNCTION eventstore.after_append() IS
 'Trigger function that makes a table a store. After an INSERT or COPY, it raises an error if the table has lost the shape of a store. The arguments of the trigger are the options of the store: notification mode, channel, and ''archive'' if the store has an archive, and the slot of a sliced store.
 Errors: 42809 the table has lost the shape of a store; 39P01 the function is used by another trigger.';
-
-CREATE OR REPLACE FUNCTION eventstore.slot_of(aggregate_id text, slots integer)
-RETURNS integer
-AS 'MODULE_PATHNAME', 'pges_slot_of_id'
-LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-
-COMMENT ON FUNCTION eventstore.slot_of(text, integer) IS
-'Returns the slot of an aggregate. The slot is given by the first bits of the CRC-32 of the id in UTF-8: floor(crc32 * slots / 2^32). The CRC-32 is that of zlib. The result is the same on all platforms and versions.
-aggregate_id: the id of the aggregate.
-slots: the number of slots of the store, a power of two from 2 to 1024.
-Returns 0 to slots - 1; NULL if an argument is NULL.
-Errors: 22023 the number of slots is not possible.';
-
-CREATE OR REPLACE FUNCTION eventstore.slots(
-  store text,
-  OUT slot integer,
-  OUT slots integer,
-  OUT slot_store regclass)
-RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'pges_slots'
-LANGUAGE C STABLE PARALLEL SAFE ROWS 16;
-
-COMMENT ON FUNCTION eventstore.slots(text) IS
-'Returns the slots of a sliced store that are in this database, by number; no row if there are none.
-store: the name of the sliced store, which is not the name of a table. Without a schema, the slots are looked up along the search_path.
-Returns the number of the slot, the number of all slots, and the store that is the slot.
-Errors: 22004 store is NULL; 42602 not a name.';
-
-CREATE OR REPLACE FUNCTION eventstore.slot_store(store text, aggregate_id text)
-RETURNS regclass
-AS 'MODULE_PATHNAME', 'pges_slot_store'
-LANGUAGE C STABLE PARALLEL SAFE;
-
-COMMENT ON FUNCTION eventstore.slot_store(text, text) IS
-'Returns the store that is the slot of an aggregate.
-store: the name of the sliced store, as for slots().
-aggregate_id: the id of the aggregate.
-Errors: 42P01 the slot is not in this database; 22004 an argument is NULL; 42602 not a name.';

@@ -19,7 +19,8 @@ SELECT c.oid::pg_catalog.regclass AS store,
        GREATEST(c.reltuples::bigint, 0) AS estimated_events,
        pg_catalog.concat_ws('.', h.last_value, d.oid, c.oid) AS history,
        o.slot,
-       o.slots
+       o.slots,
+       o.arriving
   FROM eventstore.history_seed h,
        pg_catalog.pg_database d,
        pg_catalog.pg_trigger t
@@ -44,6 +45,7 @@ COMMENT ON COLUMN eventstore.stores.history IS
 'identity of the history of the store. A reader that keeps its checkpoint outside of this database stores the identity with the checkpoint, and compares both when the reader starts. If the identity differs, the checkpoint is not valid here. A store that is created, restored from a dump, or copied with its database has a new identity. The identity stays the same after a rename, a rewrite of the table or a restart, on standbys and after their promotion, in a base backup and after pg_upgrade. It also stays the same after recovery to a point in time, and after the promotion of a standby that has not received the last events, although the store gives the positions of the lost events again. The timeline of the server is higher then (pg_control_checkpoint()). A logical subscriber has an identity of its own';
 COMMENT ON COLUMN eventstore.stores.slot IS 'which slot of a sliced store this store is; null if it is none';
 COMMENT ON COLUMN eventstore.stores.slots IS 'number of slots of the sliced store; null if this store is no slot';
+COMMENT ON COLUMN eventstore.stores.arriving IS 'whether a move is copying the slot to this server, so that it cannot be used yet; null if this store is no slot';
 
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 

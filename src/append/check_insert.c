@@ -49,6 +49,7 @@
 #include "base/text.h"
 #include "event/event.h"
 #include "position/position.h"
+#include "slot/slot.h"
 #include "store/store.h"
 #include "table/table.h"
 

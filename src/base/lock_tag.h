@@ -18,6 +18,7 @@
 #define PGES_LOCK_WATERMARK	0x4557
 #define PGES_LOCK_ARCHIVE	0x4541
 #define PGES_LOCK_CONSUMER	0x4554
+#define PGES_LOCK_MOVE		0x454D
 
 /*
  * Acquire a lock until the top transaction ends; return false if it is not free and

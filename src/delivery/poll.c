@@ -522,6 +522,7 @@ do_steps(Poll *poll, PgesSubscription *subscription)
 		poll->subscription = subscription;
 		poll->delivery.subscription = subscription;
 		pges_open_subscribed_store(subscription);
+		poll->delivery.token = pges_make_delivery_token(subscription->store);
 		result = poll_once(poll);
 		if (result == POLL_NOTHING || result == POLL_DELIVERED)
 			return result;
@@ -583,7 +584,6 @@ pges_poll(PG_FUNCTION_ARGS)
 	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
 	if (!PG_ARGISNULL(2))
 		poll.delivery.consumer = pges_name_argument(fcinfo, 2, "consumer");
-	poll.delivery.token = pges_make_token();
 	poll.delivery.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	InitMaterializedSRF(fcinfo, 0);
 	if (!PG_ARGISNULL(4))

@@ -164,6 +164,7 @@ begin_erasure(PgesErasure *erasure, FunctionCallInfo fcinfo, int store_arg)
 
 	PreventCommandIfReadOnly("erasing of events");
 	check_privilege(erasure->store);
+	pges_check_not_moving(erasure->store->live.relid);
 	erasure->store = pges_open_for_change(erasure->store->live.relid);
 	if (OidIsValid(erasure->store->archive.relid))
 		pges_check_archive_privilege(erasure->store, ACL_UPDATE);

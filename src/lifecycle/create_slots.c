@@ -19,6 +19,7 @@
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"
+#include "slot/slot.h"
 #include "store/store.h"
 
 /* Return the numbers of the slots that an argument names; if it is null, all of them. */

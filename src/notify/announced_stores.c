@@ -102,7 +102,7 @@ is_announced(Relation rel, PgesStoreOptions *options)
 {
 	return rel->rd_rel->relkind == RELKIND_RELATION &&
 		rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP &&
-		pges_find_options(RelationGetRelid(rel), options) &&
+		pges_find_options(RelationGetRelid(rel), options) && !options->slot.arriving &&
 		get_atttype(RelationGetRelid(rel), get_attnum(RelationGetRelid(rel), "position")) == INT8OID &&
 		strcmp(options->notifications, pges_notifications_name(PGES_NOTIFY_WORKER)) == 0 &&
 		options->channel[0] != '\0' && strlen(options->channel) < NAMEDATALEN &&

@@ -20,6 +20,7 @@
 #include "base/sql_argument.h"
 #include "event/event.h"
 #include "read/read.h"
+#include "slot/slot.h"
 #include "store/store.h"
 #include "table/table.h"
 

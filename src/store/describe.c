@@ -470,17 +470,54 @@ describe_archive(PgesStore *store)
 	relation_close(rel, AccessShareLock);
 }
 
-/* Parse the trigger argument about a slot, "NUMBER/COUNT"; a count of 0 means no slot. */
+/*
+ * Parse the trigger argument about a slot, "NUMBER/COUNT" or "NUMBER/COUNT/arriving"; a
+ * count of 0 means no slot.
+ */
 void
 pges_parse_slot(const char *argument, PgesSlot *slot)
 {
 	char	   *end;
 	long		number = strtol(argument, &end, 10);
-	long		count = *end == '/' ? strtol(end + 1, NULL, 10) : 0;
+	long		count = *end == '/' ? strtol(end + 1, &end, 10) : 0;
 	bool		is_slot = count >= 2 && count <= PGES_MAX_STORE_SLOTS && number >= 0 && number < count;
 
 	slot->number = is_slot ? (int) number : 0;
 	slot->count = is_slot ? (int) count : 0;
+	slot->arriving = is_slot && strcmp(end, "/arriving") == 0;
+}
+
+/* Return the argument of the append trigger of a slot. */
+char *
+pges_slot_argument(const PgesSlot *slot)
+{
+	return psprintf("%d/%d%s", slot->number, slot->count, slot->arriving ? "/arriving" : "");
+}
+
+/*
+ * Read the slot of a store from its trigger.  Raise an error if the argument is invalid.
+ * Also raise an error if the slot is arriving: until the move is complete, the slot is on
+ * another server, and nobody may append to the copy here, or read it.
+ */
+static void
+describe_slot(Relation rel, const Trigger *trigger, PgesSlot *slot)
+{
+	const char *argument = trigger->tgnargs > 3 ? trigger->tgargs[3] : "";
+
+	pges_parse_slot(argument, slot);
+	if (trigger->tgnargs > 3 && slot->count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s is not a slot", pges_relation_name(RelationGetRelid(rel))),
+				 errdetail("Argument \"%s\" of trigger \"%s\" is not the number of a slot and the number of all slots.",
+						   argument, trigger->tgname),
+				 errhint("Drop the trigger, and call eventstore.create_slots().")));
+	if (slot->arriving)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("slot %s is not on this server yet", pges_relation_name(RelationGetRelid(rel))),
+				 errdetail("A move copies the slot to this server, and is not complete."),
+				 errhint("Read the map of the slots again, and call the server that has the slot. If no move is running, complete it with pg_eventstore_cluster move.")));
 }
 
 /* Describe a table in the current memory context; raise an error if it is not a store. */
@@ -499,14 +536,7 @@ pges_describe_store(Relation rel)
 	store->notifications = pges_parse_notifications(trigger->tgargs[0]);
 	store->channel = pstrdup(trigger->tgargs[1]);
 	store->wants_archive = trigger->tgnargs > 2 && trigger->tgargs[2][0] != '\0';
-	pges_parse_slot(trigger->tgnargs > 3 ? trigger->tgargs[3] : "", &store->slot);
-	if (trigger->tgnargs > 3 && store->slot.count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("table %s is not a slot", pges_relation_name(RelationGetRelid(rel))),
-				 errdetail("Argument \"%s\" of trigger \"%s\" is not the number of a slot and the number of all slots.",
-						   trigger->tgargs[3], trigger->tgname),
-				 errhint("Drop the trigger, and call eventstore.create_slots().")));
+	describe_slot(rel, trigger, &store->slot);
 	pges_check_kind(rel);
 	pges_check_columns(rel);
 	check_insert_rules(rel);

@@ -47,6 +47,7 @@
 #include "base/lock_tag.h"
 #include "base/oid_table.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
 #include "store/store.h"
 
 typedef struct StoreEntry
@@ -344,6 +345,43 @@ lock_archiving(Oid relid, LOCKMODE mode)
 }
 
 /*
+ * Acquire the lock on the move of a slot, until the transaction ends.  The transaction
+ * that moves the slot acquires it exclusively.  Changes of old events share it.
+ */
+static bool
+lock_move(Oid relid, LOCKMODE mode, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, relid, 0, PGES_LOCK_MOVE);
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Exclude changes of the old events of a slot; see move_slot.c. */
+void
+pges_lock_move(Oid relid)
+{
+	(void) lock_move(relid, ExclusiveLock, true);
+}
+
+/*
+ * Raise an error if a store is a slot that is being moved: the events that are already
+ * copied must not change.  The caller does not wait for the end of the move, because the
+ * move would wait for the caller's lock on the table.
+ */
+void
+pges_check_not_moving(Oid relid)
+{
+	if (lock_move(relid, ShareLock, false))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("store %s is being moved to another server", pges_relation_name(relid)),
+			 errdetail("Until the move ends, its events can be neither archived, erased nor restored."),
+			 errhint("Repeat the call after the move. View pg_locks shows who holds the lock.")));
+}
+
+/*
  * Acquire the lock that allows only one transaction at a time to archive events of a store
  * or to change its archive.  Then lock the archive, if there is one, and return the
  * present description of the store.
@@ -351,6 +389,7 @@ lock_archiving(Oid relid, LOCKMODE mode)
 const PgesStore *
 pges_lock_archiving(Oid relid)
 {
+	pges_check_not_moving(relid);
 	lock_archiving(relid, ExclusiveLock);
 	AcceptInvalidationMessages();
 	return pges_lock_any_archive(relid);
@@ -364,6 +403,7 @@ pges_lock_archiving(Oid relid)
 void
 pges_lock_restore(const PgesStore *store, bool to_archive)
 {
+	pges_check_not_moving(store->live.relid);
 	lock_archiving(store->live.relid, to_archive ? ShareLock : RowExclusiveLock);
 }
 

@@ -52,11 +52,12 @@ typedef struct PgesTable
 
 #define PGES_MAX_STORE_SLOTS 1024
 
-/* Which slot of a sliced store a store is; see slot.c. */
+/* Which slot of a sliced store a store is; see slot/slot.c. */
 typedef struct PgesSlot
 {
 	int			number;
 	int			count;			/* 0: this store is no slot */
+	bool		arriving;		/* a move copies the slot to this server */
 } PgesSlot;
 
 /*
@@ -95,6 +96,8 @@ extern const PgesStore *pges_known_store(Oid relid);
 extern void pges_require_link(const PgesStore *store);
 extern const PgesStore *pges_lock_any_archive(Oid relid);
 extern const PgesStore *pges_store_with_archive_locked(Oid relid);
+extern void pges_lock_move(Oid relid);
+extern void pges_check_not_moving(Oid relid);
 extern const PgesStore *pges_lock_archiving(Oid relid);
 extern void pges_lock_restore(const PgesStore *store, bool to_archive);
 extern const PgesStore *pges_open_for_change(Oid relid);
@@ -107,6 +110,7 @@ extern const PgesStore *pges_store_of_sequence(Oid relid, Oid sequence);
 /* in describe.c */
 extern Relation pges_open_table(Oid relid);
 extern void pges_parse_slot(const char *argument, PgesSlot *slot);
+extern char *pges_slot_argument(const PgesSlot *slot);
 extern PgesStore *pges_describe_store(Relation rel);
 extern bool pges_is_store(Relation rel);
 extern void pges_report_no_store(Oid relid);
@@ -152,12 +156,6 @@ extern void pges_create_append_trigger(const char *trigger, const char *table,
 									   PgesNotifications notifications,
 									   const char *channel, bool wants_archive,
 									   const PgesSlot *slot);
-
-/* in slot.c */
-extern void pges_check_slot_count(int count);
-extern char *pges_slot_name(const char *table, int number);
-extern void pges_check_slot(const PgesStore *store, const text *aggregate_id);
-extern int	pges_find_slot_count(char *schema, const char *table, int other_than);
 
 /* in archive_link.c */
 extern Oid	pges_find_archive(Oid store, bool *is_new);

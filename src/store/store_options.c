@@ -145,7 +145,7 @@ pges_create_append_trigger(const char *trigger, const char *table,
 	char	   *further = wants_archive ? ", 'archive'" : "";
 
 	if (slot->count > 0)
-		further = psprintf("%s, '%d/%d'", wants_archive ? further : ", ''", slot->number, slot->count);
+		further = psprintf("%s, '%s'", wants_archive ? further : ", ''", pges_slot_argument(slot));
 	pges_run_ddl(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s "
 						  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append(%s, %s%s)",
 						  quote_identifier(trigger), table,
@@ -191,8 +191,8 @@ pges_store_options(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	PgesStoreOptions options;
-	Datum		values[5];
-	bool		nulls[5] = {false};
+	Datum		values[6];
+	bool		nulls[6] = {false};
 
 	require_table(relid);
 	if (!pges_find_options(relid, &options))
@@ -206,7 +206,8 @@ pges_store_options(PG_FUNCTION_ARGS)
 	nulls[2] = !OidIsValid(options.sequence);
 	values[3] = Int32GetDatum(options.slot.number);
 	values[4] = Int32GetDatum(options.slot.count);
-	nulls[3] = nulls[4] = options.slot.count == 0;
+	values[5] = BoolGetDatum(options.slot.arriving);
+	nulls[3] = nulls[4] = nulls[5] = options.slot.count == 0;
 	PG_RETURN_DATUM(make_row(fcinfo, values, nulls));
 }
 

@@ -355,6 +355,20 @@ pges_make_token(void)
 	return token;
 }
 
+/*
+ * Return a token for a delivery of a store.  If the store is a slot, the last ten bits are
+ * the number of the slot, so a client finds the slot of a delivery.
+ */
+int64
+pges_make_delivery_token(const PgesStore *store)
+{
+	int64		token = pges_make_token();
+
+	if (store->slot.count == 0)
+		return token;
+	return (token & ~(int64) (PGES_MAX_STORE_SLOTS - 1)) | PGES_MAX_STORE_SLOTS | store->slot.number;
+}
+
 /* Return whether partitions have the epoch of a definition that was read before them. */
 bool
 pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *partitions)

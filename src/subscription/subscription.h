@@ -143,6 +143,7 @@ extern const PgesOwnTable pges_consumer_rows;
 extern const PgesOwnTable pges_parked_rows;
 
 extern int64 pges_make_token(void);
+extern int64 pges_make_delivery_token(const PgesStore *store);
 extern bool pges_is_epoch_of(const PgesSubscription *subscription, const PgesPartitions *partitions);
 extern void pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions);
 extern int64 pges_lowest_checkpoint(Oid store);

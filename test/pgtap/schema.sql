@@ -115,6 +115,9 @@ SELECT set_eq($$
     'function eventstore.slot_of(text,integer)',
     'function eventstore.slot_store(text,text)',
     'function eventstore.slots(text)',
+    'function eventstore.store_of_slot(text,integer)',
+    'function eventstore.lock_slot(regclass)',
+    'function eventstore.set_slot_arriving(regclass,boolean)',
     'function eventstore.subscription_lag(text)',
     'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
@@ -267,7 +270,7 @@ SELECT is(pg_get_serial_sequence('eventstore.events', 'position'), 'eventstore.e
 -- the view of stores
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.stores'::regclass AND attnum > 0),
-          ARRAY['store regclass', 'notifications text', 'channel text', 'owner name', 'position_sequence regclass', 'estimated_events bigint', 'history text', 'slot integer', 'slots integer'],
+          ARRAY['store regclass', 'notifications text', 'channel text', 'owner name', 'position_sequence regclass', 'estimated_events bigint', 'history text', 'slot integer', 'slots integer', 'arriving boolean'],
           'the columns of the view of stores');
 SELECT ok(obj_description('eventstore.stores'::regclass, 'pg_class') <> '', 'the view has a comment');
 SELECT is_empty($$

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(114);
+SELECT plan(118);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -127,6 +127,10 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT pg_catalog.count(*) FROM eventstore.slots('pgtap_victim.cut')$$, '2'),
   ($$SELECT eventstore.slot_store('pgtap_victim.cut', 'a')$$, 'pgtap_victim.cut_001'),
   ($$SELECT eventstore.slot_of('a', 16)$$, '14'),
+  ($$SELECT eventstore.store_of_slot('pgtap_victim.cut', 1)$$, 'pgtap_victim.cut_001'),
+  ($$SELECT eventstore.lock_slot('pgtap_victim.cut_001')$$, ''),
+  ($$SELECT eventstore.set_slot_arriving('pgtap_victim.cut_000', true)$$, ''),
+  ($$SELECT eventstore.set_slot_arriving('pgtap_victim.cut_000', false)$$, ''),
   ($$SELECT pg_catalog.count(DISTINCT history) FROM eventstore.stores WHERE history OPERATOR(pg_catalog.~) '^\d+\.\d+\.\d+$'$$, '4'),
   ($$SELECT pg_catalog.count(*) FROM eventstore.stores WHERE channel OPERATOR(pg_catalog.=) 'pgtap_victim_events'$$, '1'),
   ($$SELECT eventstore.create_subscription('pgtap_s', 'pgtap_victim.events', '{T,U}', '{A}', 0, 2, '1 min', 2, '0', 'park')$$, ''),

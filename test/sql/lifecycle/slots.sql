@@ -77,6 +77,48 @@ CREATE OR REPLACE TRIGGER eventstore_append AFTER INSERT ON reg_slots.plain_001
   FOR EACH STATEMENT EXECUTE FUNCTION eventstore.after_append('off', 'c', '', '7/3');
 SELECT eventstore.append_event('t', '1', 'a', store => 'reg_slots.plain_001');
 SELECT slot, slots FROM eventstore.stores WHERE store = 'reg_slots.plain_001'::regclass;
+-- by number
+SELECT eventstore.store_of_slot('reg_slots.orders', 3), eventstore.store_of_slot('reg_slots.orders', 0);
+SELECT eventstore.store_of_slot('reg_slots.orders', 2);
+SELECT eventstore.store_of_slot('reg_slots.orders', 4);
+SELECT eventstore.store_of_slot('reg_slots.orders', NULL);
+SELECT eventstore.store_of_slot('reg_slots.nothing', 0);
+
+-- an arriving slot is no store
+SELECT eventstore.create_subscription('reg_slots', 'reg_slots.orders_003');
+SELECT position, event_type, delivery % 1024 AS slot FROM eventstore.poll('reg_slots', consumer => 'c');
+SELECT eventstore.set_slot_arriving('reg_slots.orders_003', true);
+SELECT store, slot, slots, arriving, notifications FROM eventstore.stores WHERE store::text LIKE 'reg_slots.orders%' ORDER BY 1;
+SELECT * FROM eventstore.slots('reg_slots.orders');
+SELECT eventstore.append_event('t', '1', id, store => 'reg_slots.orders_003') FROM reg_slots.ids WHERE slot = 3;
+SELECT eventstore.slot_store('reg_slots.orders', id) FROM reg_slots.ids WHERE slot = 3;
+SELECT eventstore.store_of_slot('reg_slots.orders', 3);
+\set VERBOSITY sqlstate
+SELECT eventstore.append_events('{"event_type": "t", "data": 1}', store => 'reg_slots.orders_003');
+INSERT INTO reg_slots.orders_003 (event_type, data) VALUES ('t', '1');
+SELECT * FROM eventstore.read_events(store => 'reg_slots.orders_003');
+SELECT * FROM eventstore.get_latest_events(store => 'reg_slots.orders_003');
+SELECT * FROM eventstore.poll('reg_slots', consumer => 'c');
+SELECT eventstore.archive_events('reg_slots.orders_003', before_position => 2);
+SELECT eventstore.erase_aggregate('a', 'r', 'reg_slots.orders_003');
+SELECT eventstore.lock_slot('reg_slots.orders_003');
+SELECT eventstore.drop_store('reg_slots.orders_003', true);
+SELECT eventstore.create_slots('reg_slots.orders', 4, '{3}');
+SELECT eventstore.set_notifications('reg_slots.orders_003', 'off');
+SELECT lag FROM eventstore.subscriptions WHERE name = 'reg_slots';
+\set VERBOSITY default
+SELECT eventstore.set_slot_arriving('reg_slots.orders_003', false);
+SELECT store, slot, slots, arriving, notifications FROM eventstore.stores WHERE store = 'reg_slots.orders_003'::regclass;
+SELECT count(*) FROM eventstore.read_events(store => 'reg_slots.orders_003');
+SELECT eventstore.set_slot_arriving('reg_slots.plain_001', true);
+SELECT eventstore.set_slot_arriving('eventstore.events', true);
+SELECT eventstore.set_slot_arriving('reg_slots.ids', true);
+SELECT eventstore.set_slot_arriving(0, true);
+SELECT eventstore.set_slot_arriving('reg_slots.orders_003', NULL);
+SELECT eventstore.lock_slot('eventstore.events');
+SELECT eventstore.lock_slot(NULL);
+SELECT eventstore.drop_subscription('reg_slots');
+
 -- the rest of the slots, by the search path
 SET search_path = reg_slots;
 SELECT eventstore.create_slots('orders', 4);

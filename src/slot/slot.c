@@ -5,7 +5,7 @@
  * A sliced store has a number of slots, a power of two.  Each slot is an ordinary store.
  * The name of its table is the name of the sliced store, an underscore, and the number of
  * the slot with at least three digits.  The number and the count are the fourth argument
- * of the append trigger (store_options.c), so dumps contain them.
+ * of the append trigger (store/store_options.c), so dumps contain them.
  *
  * The slot of an aggregate is given by the first bits of the CRC-32 of its id in UTF-8.
  * This is the CRC-32 of zlib, which the libraries of most languages have, so clients can
@@ -15,6 +15,9 @@
  *
  * A call with an aggregate of another slot fails: the client has an old map of the slots,
  * or routes wrongly.  An event of no aggregate may be in any slot.
+ *
+ * A slot that a move copies to this server is arriving.  It is no store to any function,
+ * until the move is complete (move_slot.c).
  */
 #include "postgres.h"
 
@@ -30,11 +33,11 @@
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
-#include "store/store.h"
+#include "slot/slot.h"
 
 /* Return the slot of an aggregate. */
-static int
-slot_of(const text *aggregate_id, int count)
+int
+pges_slot_of_aggregate(const text *aggregate_id, int count)
 {
 	const char *id = VARDATA_ANY(aggregate_id);
 	int			length = VARSIZE_ANY_EXHDR(aggregate_id);
@@ -85,7 +88,7 @@ pges_check_slot(const PgesStore *store, const text *aggregate_id)
 	int			number;
 
 	if (slot->count == 0 || aggregate_id == NULL ||
-		(number = slot_of(aggregate_id, slot->count)) == slot->number)
+		(number = pges_slot_of_aggregate(aggregate_id, slot->count)) == slot->number)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -96,9 +99,12 @@ pges_check_slot(const PgesStore *store, const text *aggregate_id)
 			 errhint("Call the function for the store that eventstore.slot_store() returns. If the slot is on another server, read the map of the slots again.")));
 }
 
-/* Return the store that is a slot of a sliced store, or InvalidOid if it is not here. */
+/*
+ * Return the store that is a slot of a sliced store, or InvalidOid if it is not here.  Set
+ * *arriving for a slot that is not here yet.
+ */
 static Oid
-find_slot(char *schema, const char *table, int number, int count)
+find_slot(char *schema, const char *table, int number, int count, bool *arriving)
 {
 	char	   *name = psprintf("%s_%03d", table, number);
 	PgesStoreOptions options;
@@ -110,7 +116,18 @@ find_slot(char *schema, const char *table, int number, int count)
 	if (!OidIsValid(relid) || !pges_find_options(relid, &options) ||
 		options.slot.number != number || options.slot.count != count)
 		return InvalidOid;
+	*arriving = options.slot.arriving;
 	return relid;
+}
+
+/* Return the store that is a slot and can be used, or InvalidOid if there is none. */
+static Oid
+find_usable_slot(char *schema, const char *table, int number, int count)
+{
+	bool		arriving = false;
+	Oid			relid = find_slot(schema, table, number, count, &arriving);
+
+	return arriving ? InvalidOid : relid;
 }
 
 /*
@@ -120,11 +137,13 @@ find_slot(char *schema, const char *table, int number, int count)
 int
 pges_find_slot_count(char *schema, const char *table, int other_than)
 {
+	bool		arriving;
+
 	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
 	{
 		for (int number = 0; number < count && count != other_than; number++)
 		{
-			if (OidIsValid(find_slot(schema, table, number, count)))
+			if (OidIsValid(find_slot(schema, table, number, count, &arriving)))
 				return count;
 		}
 	}
@@ -140,25 +159,57 @@ pges_slot_of_id(PG_FUNCTION_ARGS)
 	int			count = PG_GETARG_INT32(1);
 
 	pges_check_slot_count(count);
-	PG_RETURN_INT32(slot_of(PG_GETARG_TEXT_PP(0), count));
+	PG_RETURN_INT32(pges_slot_of_aggregate(PG_GETARG_TEXT_PP(0), count));
 }
 
-/* Raise the error that the slot of an aggregate is not on this server. */
+/*
+ * Raise the error that a slot is not on this server.  The number of the slot is given, or
+ * follows from the aggregate.
+ */
 static void
-report_no_slot(const char *name, char *schema, const char *table, const text *aggregate_id)
+report_no_slot(const char *name, char *schema, const char *table, int number, const text *aggregate_id)
 {
 	int			count = pges_find_slot_count(schema, table, 0);
+	bool		arriving = false;
 
 	if (count == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("no slot of store \"%s\" is on this server", name),
 				 errhint("Create slots with eventstore.create_slots().")));
+	if (aggregate_id)
+		number = pges_slot_of_aggregate(aggregate_id, count);
+	(void) find_slot(schema, table, number, count, &arriving);
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("slot %d of store \"%s\" is not on this server", slot_of(aggregate_id, count), name),
-			 errdetail("Aggregate \"%s\" belongs to this slot of %d.", pges_shorten(text_to_cstring(aggregate_id)), count),
+			 errmsg("slot %d of store \"%s\" is not on this server%s", number, name, arriving ? " yet" : ""),
+			 arriving ? errdetail("A move copies the slot to this server, and is not complete.") :
+			 aggregate_id ? errdetail("Aggregate \"%s\" belongs to this slot of %d.",
+									  pges_shorten(text_to_cstring(aggregate_id)), count) :
+			 errdetail("The store has %d slots.", count),
 			 errhint("Read the map of the slots again, and call the server that has the slot.")));
+}
+
+/* Return the slot of a sliced store, given by its number or an aggregate, or raise an error. */
+static Oid
+slot_argument(FunctionCallInfo fcinfo, int number, const text *aggregate_id)
+{
+	char	   *name = pges_text_argument(fcinfo, 0, "store");
+	char	   *schema;
+	char	   *table;
+
+	pges_check_schema();
+	pges_parse_store_name(name, &schema, &table);
+	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
+	{
+		Oid			relid = find_usable_slot(schema, table,
+											 aggregate_id ? pges_slot_of_aggregate(aggregate_id, count) : number, count);
+
+		if (OidIsValid(relid))
+			return relid;
+	}
+	report_no_slot(name, schema, table, number, aggregate_id);
+	return InvalidOid;			/* not reached */
 }
 
 PG_FUNCTION_INFO_V1(pges_slot_store);
@@ -167,24 +218,18 @@ PG_FUNCTION_INFO_V1(pges_slot_store);
 Datum
 pges_slot_store(PG_FUNCTION_ARGS)
 {
-	char	   *name = pges_text_argument(fcinfo, 0, "store");
-	text	   *aggregate_id;
-	char	   *schema;
-	char	   *table;
-
 	pges_require_argument(fcinfo, 1, "aggregate_id");
-	pges_check_schema();
-	aggregate_id = PG_GETARG_TEXT_PP(1);
-	pges_parse_store_name(name, &schema, &table);
-	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
-	{
-		Oid			relid = find_slot(schema, table, slot_of(aggregate_id, count), count);
+	PG_RETURN_OID(slot_argument(fcinfo, 0, PG_GETARG_TEXT_PP(1)));
+}
 
-		if (OidIsValid(relid))
-			PG_RETURN_OID(relid);
-	}
-	report_no_slot(name, schema, table, aggregate_id);
-	PG_RETURN_NULL();			/* not reached */
+PG_FUNCTION_INFO_V1(pges_store_of_slot);
+
+/* SQL: return the store that is a slot, given by its number. */
+Datum
+pges_store_of_slot(PG_FUNCTION_ARGS)
+{
+	pges_require_argument(fcinfo, 1, "slot");
+	PG_RETURN_OID(slot_argument(fcinfo, PG_GETARG_INT32(1), NULL));
 }
 
 PG_FUNCTION_INFO_V1(pges_slots);
@@ -204,7 +249,7 @@ pges_slots(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int number = 0; number < count; number++)
 	{
-		Oid			relid = find_slot(schema, table, number, count);
+		Oid			relid = find_usable_slot(schema, table, number, count);
 		Datum		values[] = {Int32GetDatum(number), Int32GetDatum(count), ObjectIdGetDatum(relid)};
 		bool		nulls[lengthof(values)] = {false};
 
