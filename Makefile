@@ -15,7 +15,7 @@
 here := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 files = $(patsubst $(here)/%,%,$(wildcard $(addprefix $(here)/,$(1))))
 
-EXTENSION = pg_eventstore
+EXTENSION = pg_eventstore pg_eventstore_front
 EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(here)/pg_eventstore.control)
 
 MODULE_big = pg_eventstore
@@ -27,8 +27,11 @@ override PG_CPPFLAGS += -I$(srcdir)/src
 ROOMS := $(shell sed 's/ .*//' $(here)/src/rooms)
 SQL_PARTS = $(here)/sql/preamble.sql \
 	$(foreach room,$(ROOMS),$(wildcard $(foreach part,types functions tables,$(here)/sql/$(room)/$(part).sql)))
-DATA_built = pg_eventstore--$(EXTVERSION).sql
-DATA = $(filter-out sql/$(DATA_built),$(call files,sql/pg_eventstore--*.sql)) \
+# the extension of the front, whose functions are in files by subject
+FRONT_PARTS = $(here)/sql/front/preamble.sql $(here)/sql/event/types.sql \
+	$(foreach part,nodes map append read subscription delivery store,$(here)/sql/front/$(part).sql)
+DATA_built = pg_eventstore--$(EXTVERSION).sql pg_eventstore_front--$(EXTVERSION).sql
+DATA = $(filter-out $(addprefix sql/,$(DATA_built)),$(call files,sql/pg_eventstore*--*.sql)) \
 	$(call files,sql/updates/*--*.sql)
 
 TESTS = $(sort $(call files,test/sql/*/*.sql))
@@ -42,7 +45,7 @@ ISOLATION_OPTS = --inputdir=$(here)/test/isolation --outputdir=. \
 TAP_TESTS = 1
 PROVE_TESTS = $(sort $(call files,test/tap/*.pl))
 
-EXTRA_CLEAN = pg_eventstore--*.sql results output_iso tmp_check tmp_check_iso \
+EXTRA_CLEAN = pg_eventstore--*.sql pg_eventstore_front--*.sql results output_iso tmp_check tmp_check_iso \
 	regression.diffs regression.out log \
 	$(foreach suffix,bc gcda gcno,src/*.$(suffix) src/*/*.$(suffix))
 
@@ -87,6 +90,9 @@ $(OBJS) $(OBJS:.o=.bc): $(wildcard $(here)/src/*/*.h)
 pg_eventstore--$(EXTVERSION).sql: $(SQL_PARTS) $(here)/src/rooms $(here)/pg_eventstore.control $(here)/Makefile
 	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(SQL_PARTS) >$@
 
+pg_eventstore_front--$(EXTVERSION).sql: $(FRONT_PARTS) $(here)/pg_eventstore_front.control $(here)/Makefile
+	sed 's/^CREATE OR REPLACE \(FUNCTION\|PROCEDURE\)/CREATE \1/' $(FRONT_PARTS) >$@
+
 # the client programs, each with a Makefile of its own
 PROGRAMS = $(patsubst %/Makefile,%,$(call files,src/bin/*/Makefile))
 program_vpath = $(if $(filter-out $(realpath .),$(realpath $(srcdir))),$(abspath $(srcdir))/$$program)
@@ -102,7 +108,7 @@ all-programs install-programs uninstall-programs clean-programs:
 	done
 
 # PGXS would install documents by their names alone, beside those of others
-DOCUMENT_FOLDER = $(DESTDIR)$(docdir)/$(docmoduledir)/$(EXTENSION)
+DOCUMENT_FOLDER = $(DESTDIR)$(docdir)/$(docmoduledir)/$(MODULE_big)
 install-documents:
 	$(MKDIR_P) $(foreach folder,$(sort $(dir $(DOCUMENTS))),'$(DOCUMENT_FOLDER)/$(folder)') \
 	  '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man7'
