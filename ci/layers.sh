@@ -12,12 +12,14 @@ find src -mindepth 2 -name '*.[ch]' ! -path 'src/bin/*' -print0 | sort -z | xarg
   {
     complain("src/rooms", "there is no room $room") if !-d "src/$room";
   }
+  my ($front) = `cat Makefile` =~ /^FRONT_PARTS = ((?:.*\\\n)*.*)/m;
   for my $file (glob("sql/*/* test/sql/*/* test/isolation/specs/*/* expected/*/*"))
   {
     my ($room) = $file =~ m{(\w+)/[^/]+$};
     next if $file =~ m{^sql/updates/};
     complain($file, "is in no room of src/rooms") if !exists $rank{$room};
-    complain($file, "is not taken by the Makefile") if $file =~ /^sql/ && $file !~ m{/(?:types|functions|tables)\.sql$};
+    complain($file, "is not taken by the Makefile") if $file =~ /^sql/ &&
+      ($file =~ m{^sql/front/(\w+)\.sql$} ? $front !~ /\b$1\b/ : $file !~ m{/(?:types|functions|tables)\.sql$});
   }
   my %place = map { s{.*/}{}r => $_ } glob("src/*.[ch]");
   for my $file (@ARGV)

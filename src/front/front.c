@@ -264,7 +264,8 @@ typedef struct Ids
 	const FrontStore *store;
 	const text *first;			/* the first aggregate; NULL: none yet */
 	int			slot;			/* of the first aggregate */
-	const text *event_id;		/* of the first event that has one, for events of no aggregate */
+	const text *event_id;		/* of the first event that has one, for events
+								 * of no aggregate */
 	bool		only_first;		/* other aggregates are not compared */
 } Ids;
 
