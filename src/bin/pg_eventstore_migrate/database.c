@@ -168,29 +168,6 @@ query_number(const End *end, const char *sql)
 	return number;
 }
 
-/*
- * Override settings that could abort long statements or change the meaning of
- * events.
- */
-static void
-set_session(const End *end)
-{
-	run_command(end, "SET client_encoding = 'UTF8';"
-				" SET search_path = '';"
-				" SET client_min_messages = 'warning';"
-				" SET statement_timeout = 0;"
-				" SET lock_timeout = 0;"
-				" SET idle_in_transaction_session_timeout = 0;"
-				" SET default_transaction_read_only = off;"
-				" SET default_transaction_isolation = 'read committed';"
-				" SET timezone = 'UTC';"
-				" SET datestyle = 'ISO, MDY'");
-	if (PQserverVersion(end->conn) >= 140000)
-		run_command(end, "SET idle_session_timeout = 0");
-	if (PQserverVersion(end->conn) >= 170000)
-		run_command(end, "SET transaction_timeout = 0");
-}
-
 /* Connect to the database of an end.  Skip a file: its reader or writer opens it. */
 void
 connect_end(End *end)
@@ -203,7 +180,7 @@ connect_end(End *end)
 		connection.dbname = pg_strdup(end->value);
 	end->conn = connectDatabase(&connection, progname, false, false, false);
 	end->name = psprintf("database \"%s\"", PQdb(end->conn));
-	set_session(end);
+	run_command(end, session_settings(end->conn));
 }
 
 /*
@@ -253,7 +230,7 @@ connect_again(const End *end, End *again)
 		again->conn = NULL;
 		return false;
 	}
-	set_session(again);
+	run_command(again, session_settings(again->conn));
 	return true;
 }
 

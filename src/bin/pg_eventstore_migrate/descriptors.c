@@ -1,6 +1,6 @@
 /*
  * descriptors.c
- *		The descriptors that are open when the program starts, and their checks.
+ *		The descriptors that the command line names, and their checks.
  */
 #include "migrate.h"
 
@@ -8,26 +8,6 @@
 #include <unistd.h>
 
 #include "common/logging.h"
-
-/* The standard descriptors that were closed when the program started. */
-static bool was_closed[STDERR_FILENO + 1];
-
-/*
- * Open the null device for each closed one of standard input, output and error.
- * Otherwise the next file or connection would get the closed one's number.
- */
-void
-open_closed_descriptors(void)
-{
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-	{
-		if (fcntl(fd, F_GETFD) >= 0)
-			continue;
-		was_closed[fd] = true;
-		if (open(DEVNULL, fd == STDIN_FILENO ? O_RDONLY : O_WRONLY, 0) != fd)
-			exit(1);
-	}
-}
 
 /* Return the descriptor that a path names, "standard" for "-", or -1 if it names none. */
 int
@@ -67,7 +47,7 @@ check_descriptor(const End *end)
 
 	if (fd < 0)
 		return;
-	if (fd <= STDERR_FILENO ? !was_closed[fd] : fcntl(fd, F_GETFD) >= 0)
+	if (fd <= STDERR_FILENO ? !descriptor_was_closed[fd] : fcntl(fd, F_GETFD) >= 0)
 		return;
 	if (fd == STDIN_FILENO)
 		pg_fatal("the standard input is not open");

@@ -6,7 +6,7 @@
  * text of a JSON object.  A target stores them.
  *
  * The files are listed by layer.  A file calls only files before it in this
- * list.
+ * list, and those of ../common, see client.h.
  *
  * The command line, files and connections:
  *		connection_string.c	distinguishes connection strings from file names
@@ -35,11 +35,9 @@
 #ifndef PGES_MIGRATE_H
 #define PGES_MIGRATE_H
 
-#include "postgres_fe.h"
+#include "client.h"
 
 #include "fe_utils/connect_utils.h"
-#include "libpq-fe.h"
-#include "pqexpbuffer.h"
 
 typedef enum SourceFormat
 {
@@ -114,7 +112,6 @@ typedef struct Counts
 /* connection_string.c */
 extern bool is_connection_string(const char *value);
 extern char *connection_string(const char *value);
-extern char *without_password(const char *value);
 
 /* options.c */
 extern Options options;
@@ -122,7 +119,6 @@ extern const char *progname;
 extern void read_command_line(int argc, char **argv);
 
 /* descriptors.c */
-extern void open_closed_descriptors(void);
 extern int	descriptor_of(const char *path, int standard);
 extern void check_descriptor(const End *end);
 extern void protect_standard_input(void);

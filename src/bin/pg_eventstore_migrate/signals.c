@@ -11,8 +11,6 @@
 
 #include <signal.h>
 
-#include "fe_utils/cancel.h"
-
 /* Remove the partial file, and end the program by the signal's default action. */
 static void
 end_at_once(int number)
@@ -36,24 +34,9 @@ catch_signals(void)
 	}
 }
 
-/*
- * Let the next SIGINT end the program.  The handler of the first SIGINT calls
- * this, and unblocks SIGINT, because its cancel request may take long.
- */
-static void
-expect_second_sigint(void)
-{
-	sigset_t	set;
-
-	pqsignal(SIGINT, end_at_once);
-	(void) sigemptyset(&set);
-	(void) sigaddset(&set, SIGINT);
-	(void) sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 /* From now on, let the first SIGINT cancel the query that a server runs. */
 void
 catch_cancel(void)
 {
-	setup_cancel_handler(expect_second_sigint);
+	cancel_on_sigint(end_at_once);
 }

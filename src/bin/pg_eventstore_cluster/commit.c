@@ -1,0 +1,76 @@
+/*
+ * commit.c
+ *		Commits a transaction, and finds out what became of it if the answer is lost.
+ */
+#include "cluster.h"
+
+#include "common/logging.h"
+
+#define MOST_SECONDS 60			/* for which a server may be unreachable */
+
+/* Connect again to a server whose connection is lost.  Return false if that fails. */
+bool
+reconnect(Server *server)
+{
+	disconnect_server(server);
+	for (int n = 0; n < MOST_SECONDS; n++)
+	{
+		if (connect_server(server))
+			return true;
+		pg_usleep(1000000L);
+	}
+	return false;
+}
+
+/*
+ * Wait until a transaction has ended: the server may still run a COMMIT whose client is
+ * gone.  A server that does not know the number, such as a promoted standby, has not
+ * committed it.  Return false if the connection is lost once more, or after a while.
+ */
+static bool
+wait_for_end(Server *server, const char *xid)
+{
+	for (int n = 0; n < MOST_SECONDS; n++)
+	{
+		PGresult   *result = try_query(server, psprintf("SELECT 1 WHERE pg_catalog.pg_xact_status('%s') = 'in progress'", xid));
+		bool		ended = PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) == 0;
+
+		PQclear(result);
+		if (ended)
+			return PQstatus(server->conn) == CONNECTION_OK;
+		pg_usleep(1000000L);
+	}
+	return false;
+}
+
+/* Return the number of the current transaction. */
+char *
+transaction_id(Server *server)
+{
+	return query_value(server, "SELECT pg_catalog.pg_current_xact_id()");
+}
+
+/*
+ * Commit.  Return the answer of the server.  If the answer is lost, connect again, and
+ * wait for the end of the transaction.
+ */
+Answer
+commit(Server *server, const char *xid)
+{
+	PGresult   *result = PQexec(server->conn, "COMMIT");
+	Answer		answer = ANSWER_NO;
+
+	if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0)
+		answer = ANSWER_YES;
+	else if (PQstatus(server->conn) == CONNECTION_OK)
+		pg_log_error("%s: %s", server->label, PQresultStatus(result) == PGRES_COMMAND_OK ?
+					 "the transaction was rolled back" : result_message(server, result));
+	else
+	{
+		pg_log_warning("%s: the connection was lost during COMMIT: %s", server->label,
+					   result_message(server, result));
+		answer = reconnect(server) && wait_for_end(server, xid) ? ANSWER_LOOK : ANSWER_LOST;
+	}
+	PQclear(result);
+	return answer;
+}
