@@ -21,27 +21,53 @@ open_server(Server *server)
 		exit(1);
 }
 
-/* Return the version of an extension that a server has or would create. */
-static const char *
-version_of(Server *server, const char *extension)
-{
-	const char *version = query_value(server, "SELECT COALESCE(installed_version, default_version)"
-									  " FROM pg_catalog.pg_available_extensions WHERE name = '%s'", extension);
-
-	if (version != NULL)
-		return version;
-	pg_log_error("%s: extension %s is not installed", server->label, extension);
-	pg_log_error_hint(strcmp(extension, "plproxy") == 0 ?
-					  "Install PL/Proxy on the server of the front: on Debian, package postgresql-NN-plproxy." :
-					  "Install pg_eventstore on the server.");
-	exit(1);
-}
-
 /* Return whether a database has an extension. */
 static bool
 has_extension(Server *server, const char *extension)
 {
 	return query_value(server, "SELECT 1 FROM pg_catalog.pg_extension WHERE extname = '%s'", extension) != NULL;
+}
+
+/* Create an extension in the current transaction; report an error with a hint. */
+static void
+create_extension(Server *server, const char *extension)
+{
+	bool		is_plproxy = strcmp(extension, "plproxy") == 0;
+	PGresult   *result = try_query(server, psprintf("CREATE EXTENSION IF NOT EXISTS %s%s", extension,
+													is_plproxy ? " SCHEMA public" : ""));
+
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+	{
+		const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+		/* these mean that the files of the extension are missing */
+		if (state == NULL || (strcmp(state, "0A000") != 0 && strcmp(state, "58P01") != 0))
+			fail_query(server, result);
+		pg_log_error("%s: %s", server->label, result_message(server, result));
+		pg_log_error_hint(is_plproxy ?
+						  "Install PL/Proxy on the server of the front: on Debian, package postgresql-NN-plproxy." :
+						  "Install pg_eventstore on the server.");
+		exit(1);
+	}
+	PQclear(result);
+}
+
+/*
+ * Return the version of an extension of pg_eventstore in a database.  If the database does
+ * not have the extension, create it for a try.
+ */
+static const char *
+version_of(Server *server, const char *extension)
+{
+	const char *version;
+
+	run_command(server, "BEGIN");
+	if (strcmp(extension, "pg_eventstore_front") == 0)
+		create_extension(server, "plproxy");
+	create_extension(server, extension);
+	version = query_value(server, "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = '%s'", extension);
+	run_command(server, "ROLLBACK");
+	return version;
 }
 
 /*
@@ -129,8 +155,6 @@ check_versions(Cluster *cluster)
 		Server	   *server = is_node ? &cluster->nodes[i] : &cluster->fronts[i - cluster->n_nodes];
 		const char *version = version_of(server, is_node ? "pg_eventstore" : "pg_eventstore_front");
 
-		if (!is_node)
-			(void) version_of(server, "plproxy");
 		if (strcmp(version, first) == 0)
 			continue;
 		pg_log_error("the versions of pg_eventstore differ: %s on %s, %s on %s", first, cluster->nodes[0].label,
@@ -224,7 +248,7 @@ init_node(Server *node, SlicedStore *store, Server **places)
 			appendPQExpBuffer(&numbers, "%s%d", n++ > 0 ? "," : "", slot);
 	}
 	run_command(node, "BEGIN");
-	run_command(node, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
+	create_extension(node, "pg_eventstore");
 	run_command(node, "CREATE SCHEMA IF NOT EXISTS %s", identifier(node, store->schema));
 	if (n > 0)
 		run_command(node, "SELECT eventstore.create_slots(%s, %d, '{%s}', notifications => %s)",
@@ -261,8 +285,8 @@ init_front(Cluster *cluster, Server *front, SlicedStore *store, Server **places)
 	for (int slot = 0; slot < store->slots; slot++)
 		appendPQExpBuffer(&names, "%s%s", slot > 0 ? "," : "", literal(front, places[slot]->name));
 	run_command(front, "BEGIN");
-	run_command(front, "CREATE EXTENSION IF NOT EXISTS plproxy");
-	run_command(front, "CREATE EXTENSION IF NOT EXISTS pg_eventstore_front");
+	create_extension(front, "plproxy");
+	create_extension(front, "pg_eventstore_front");
 	for (int i = 0; i < cluster->n_nodes; i++)
 		run_command(front, "SELECT eventstore.set_node(%s, %s)", literal(front, cluster->nodes[i].name),
 					literal(front, cluster->nodes[i].conninfo));
