@@ -21,6 +21,7 @@
  *		relay.c				copies rows from one server to another
  *		fence.c				the short lock: blocks all use of the slot
  *		companions.c		the rows about the slot in the tables of the extension
+ *		copy_slot.c			copies the tables and rows of the slot
  *		commit.c			commits, also if the answer is lost
  *		maps.c				writes the maps of the fronts
  * The commands of the program, which do not call each other:
@@ -193,6 +194,12 @@ extern void raise_fence(Move *move);
 /* companions.c */
 extern void check_names(Move *move);
 extern void copy_companions(Move *move);
+
+/* copy_slot.c */
+extern void begin_source(Move *move);
+extern void create_tables(Move *move);
+extern void copy_most(Move *move);
+extern void copy_rest(Move *move);
 
 /* commit.c */
 typedef enum Answer
