@@ -61,7 +61,7 @@ RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 1000 AS $$
            ELSE ARRAY[eventstore.front_one_slot(store, 'after_position')] END,
       event_type, start_date, after_position, max_count, include_archived) e
    ORDER BY e.occurred_at, e."position", e.event_id
-   LIMIT max_count
+   LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END
 $$;
 COMMENT ON FUNCTION eventstore.get_events_by_type(text, timestamptz, bigint, integer, text, boolean) IS
 'get_events_by_type() on all slots, ordered by time. Positions are those of each slot, so after_position needs the store of one slot.
@@ -88,7 +88,7 @@ RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 1000 AS $$
            ELSE ARRAY[eventstore.front_one_slot(store, 'after_position')] END,
       aggregate_type, start_date, after_position, max_count, include_archived) e
    ORDER BY e.occurred_at, e."position", e.event_id
-   LIMIT max_count
+   LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END
 $$;
 COMMENT ON FUNCTION eventstore.get_events_by_aggregate_type(text, timestamptz, bigint, integer, text, boolean) IS
 'get_events_by_aggregate_type() on all slots, ordered by time. Positions are those of each slot, so after_position needs the store of one slot.
@@ -115,7 +115,7 @@ RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 1000 AS $$
            ELSE ARRAY[eventstore.front_one_slot(store, 'after_position')] END,
       correlation_id, start_date, after_position, max_count, include_archived) e
    ORDER BY e.occurred_at, e."position", e.event_id
-   LIMIT max_count
+   LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END
 $$;
 COMMENT ON FUNCTION eventstore.get_events_by_correlation_id(text, timestamptz, bigint, integer, text, boolean) IS
 'get_events_by_correlation_id() on all slots, ordered by time. Positions are those of each slot, so after_position needs the store of one slot.
@@ -142,7 +142,7 @@ RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 1000 AS $$
            ELSE ARRAY[eventstore.front_one_slot(store, 'after_position')] END,
       causation_id, start_date, after_position, max_count, include_archived) e
    ORDER BY e.occurred_at, e."position", e.event_id
-   LIMIT max_count
+   LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END
 $$;
 COMMENT ON FUNCTION eventstore.get_events_by_causation_id(text, timestamptz, bigint, integer, text, boolean) IS
 'get_events_by_causation_id() on all slots, ordered by time. Positions are those of each slot, so after_position needs the store of one slot.
@@ -164,7 +164,7 @@ RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 100 AS $$
   SELECT (l.e).*
     FROM (SELECT e FROM eventstore.remote_get_latest_events(eventstore.front_store(store), eventstore.front_slots(store), max_count, include_archived) e
            ORDER BY e.occurred_at DESC, e."position" DESC, e.event_id DESC
-           LIMIT COALESCE(max_count, 100)) l
+           LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END) l
    ORDER BY (l.e).occurred_at, (l.e)."position", (l.e).event_id
 $$;
 COMMENT ON FUNCTION eventstore.get_latest_events(integer, text, boolean) IS
@@ -312,10 +312,11 @@ BEGIN
     WITH page AS MATERIALIZED (
       SELECT e.*, pg_catalog.max(e.occurred_at) OVER (PARTITION BY e.slot ORDER BY e."position") AS at
         FROM eventstore.remote_read_events_all(map, slots, positions,
-               GREATEST(1, pg_catalog.ceil(total::double precision OPERATOR(pg_catalog./) pg_catalog.cardinality(slots)))::integer,
+               CASE WHEN total OPERATOR(pg_catalog.<) 1 THEN total
+                    ELSE pg_catalog.ceil(total::double precision OPERATOR(pg_catalog./) pg_catalog.cardinality(slots))::integer END,
                event_types, aggregate_types, include_archived) e
        ORDER BY at, e.slot, e."position"
-       LIMIT total),
+       LIMIT CASE WHEN total OPERATOR(pg_catalog.>=) 0 THEN total END),
     last AS (
       SELECT given OPERATOR(pg_catalog.||) pg_catalog.jsonb_object_agg(m.slot, m."position") AS next_cursor
         FROM (SELECT p.slot, pg_catalog.max(p."position") AS "position" FROM page p GROUP BY p.slot) m)
