@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use FindBin;
+use IPC::Run;
 use lib $FindBin::RealBin;
 use PgesTest;
 use PostgreSQL::Test::Cluster;
@@ -121,6 +122,51 @@ $node->safe_psql('front', "SELECT eventstore.set_node('b', \$\$$server{b} applic
 is($session->run("SELECT count(*) FROM eventstore.slot_map WHERE node = 'b' AND conninfo LIKE '%renamed'"), '2', 'a node has another address');
 is($session->run("SELECT eventstore.get_aggregate_version('order-1')"), '5', 'which the session uses');
 $session->quit;
+
+# The examples that find the server of a slot by themselves, with the same slots as the server's, and
+# when the map that they have read is old.
+my $examples = "$FindBin::RealBin/../../examples";
+my %language = (
+  python => { probe => [ '/usr/bin/python3', '-c', 'import psycopg' ], run => [ '/usr/bin/python3', "$examples/python/routing.py" ],
+    slots => 'import sys; sys.path.append(sys.argv[1]); from routing import slot_of; print(*(slot_of(line.rstrip("\n"), n) for line in open(sys.argv[2], encoding="utf-8") for n in (2, 16, 1024)))', eval => [ '/usr/bin/python3', '-c' ] },
+  javascript => { probe => [ 'node', '-e', "require('pg')" ], run => [ 'node', "$examples/javascript/routing.js" ],
+    slots => 'const { slotOf } = require(process.argv[1] + "/routing.js"); console.log(...require("fs").readFileSync(process.argv[2], "utf8").trimEnd().split("\n").flatMap(id => [2, 16, 1024].map(n => slotOf(id, n))))', eval => [ 'node', '-e' ] },
+  psql => { probe => ['true'], run => [ 'bash', "$examples/psql/routing.sh" ] });
+my $vectors = $node->basedir . '/ids';
+my @ids = ('a', '123456789', map { ("order-$_", "Z\xc3\xbcrich $_", "\xe6\x9d\xb1\xe4\xba\xac $_", "\xf0\x9f\x98\x80$_") } 1 .. 50);
+append_to_file($vectors, join("\n", @ids) . "\n");
+my $values = join(', ', map { "('$ids[$_]', $_)" } 0 .. $#ids);
+my $slots = $node->safe_psql('front', "SELECT string_agg(eventstore.slot_of(id, n)::text, ' ' ORDER BY i, n) FROM (VALUES $values) v (id, i), unnest('{2,16,1024}'::int[]) n");
+$node->safe_psql('a', "DROP TABLE shop.orders_003");
+my $version = 2;
+for my $name (sort keys %language)
+{
+  my $l = $language{$name};
+SKIP:
+  {
+    skip "no driver for $name", 4 if !run_log($l->{probe});
+    local $ENV{PGHOST} = $node->host;
+    local $ENV{PGPORT} = $node->port;
+    local $ENV{PGDATABASE} = 'front';
+    my ($out, $err) = ('', '');
+    if ($l->{eval})
+    {
+      IPC::Run::run([ @{ $l->{eval} }, $l->{slots}, "$examples/$name", $vectors ], '>', \$out, '2>', \$err);
+      is($out, "$slots\n", "$name: the slots are those of the server") or diag $err;
+    }
+    IPC::Run::run([ @{ $l->{run} }, 'shop.orders', 'order-4', 'paid' ], '>', \$out, '2>', \$err);
+    $version++;
+    is($out, "order-4 is at version $version\n", "$name: an event is appended on the server of its slot") or diag $err;
+    isnt(run_log([ @{ $l->{run} }, 'shop.nothing', 'order-4', 'paid' ]), 1, "$name: a store without a map");
+    # the map is wrong for a while
+    $node->safe_psql('front', "SELECT eventstore.set_slot_node('shop.orders', 2, 'a')");
+    my $run = IPC::Run::start([ @{ $l->{run} }, 'shop.orders', 'order-4', 'paid' ], '>', \$out, '2>', \$err);
+    isnt(run_log([ @{ $l->{run} }, 'shop.orders', 'order-4', 'paid' ]), 1, "$name: the slot is not where the map says");
+    $node->safe_psql('front', "SELECT eventstore.set_slot_node('shop.orders', 2, 'b')");
+    $run->finish;
+    $version = $node->safe_psql('front', "SELECT eventstore.get_aggregate_version('order-4')");
+  }
+}
 
 # A wait can be canceled.
 is(sqlstate($node, "SET statement_timeout = '300ms'; SELECT count(*) FROM eventstore.poll('t', wait => '10 s')", dbname => 'front'), '42704', 'a poll needs a subscription');
