@@ -126,6 +126,7 @@ $session->quit;
 # The examples that find the server of a slot by themselves, with the same slots as the server's, and
 # when the map that they have read is old.
 my $examples = "$FindBin::RealBin/../../examples";
+$ENV{NODE_PATH} = join ':', grep { $_ } $ENV{NODE_PATH}, '/usr/share/nodejs';
 my %language = (
   python => { probe => [ '/usr/bin/python3', '-c', 'import psycopg' ], run => [ '/usr/bin/python3', "$examples/python/routing.py" ],
     slots => 'import sys; sys.path.append(sys.argv[1]); from routing import slot_of; print(*(slot_of(line.rstrip("\n"), n) for line in open(sys.argv[2], encoding="utf-8") for n in (2, 16, 1024)))', eval => [ '/usr/bin/python3', '-c' ] },
