@@ -1,5 +1,5 @@
 #!/bin/bash
-# The control file, META.json, debian/changelog and the top of the CHANGELOG name one version. If it
+# The control files, META.json, debian/changelog and the top of the CHANGELOG name one version. If it
 # is released, its install script is frozen: what the parts in sql/ make is that script.
 set -euo pipefail
 version=$(sed -n "s/^default_version *= *'\(.*\)'/\1/p" pg_eventstore.control)
@@ -12,12 +12,15 @@ status=0
 [ "$debian" = "$version" ] || { echo "debian/changelog: $debian, not $version"; status=1; }
 [ "$meta" = "$version" ] || { echo "META.json: ${meta:-none}, not $version"; status=1; }
 
-frozen=sql/pg_eventstore--$version.sql
-if [ -f "$frozen" ]; then
-  build=$(mktemp -d)
-  trap 'rm -rf "$build"' EXIT
-  make -s -C "$build" -f "$PWD/Makefile" PG_CONFIG="$PG_CONFIG" "pg_eventstore--$version.sql"
-  diff -u "$frozen" "$build/pg_eventstore--$version.sql" ||
+grep -q "^default_version = '$version'$" pg_eventstore_front.control ||
+  { echo "pg_eventstore_front.control: not $version"; status=1; }
+
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+for script in "pg_eventstore--$version.sql" "pg_eventstore_front--$version.sql"; do
+  [ -f "sql/$script" ] || continue
+  make -s -C "$build" -f "$PWD/Makefile" PG_CONFIG="$PG_CONFIG" "$script"
+  diff -u "sql/$script" "$build/$script" ||
     { echo "version $version is released, so its SQL objects cannot change: see CONTRIBUTING.md"; status=1; }
-fi
+done
 exit "$status"

@@ -86,7 +86,7 @@ BEGIN
   PERFORM eventstore.remote_sync_archive(eventstore.front_store(store, 'sync_archive'), eventstore.front_slots(store));
 END $$;
 COMMENT ON FUNCTION eventstore.sync_archive(text) IS
-'sync_archive() on all slots, or on the slot that store names. 
+'sync_archive() on all slots, or on the slot that store names.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_archive_events(text, slots integer[], bigint, timestamptz, text[], integer, boolean)
@@ -134,7 +134,7 @@ BEGIN
   PERFORM eventstore.remote_set_retention(eventstore.front_store(store, 'set_retention'), eventstore.front_slots(store), max_age, max_count_per_aggregate);
 END $$;
 COMMENT ON FUNCTION eventstore.set_retention(text, interval, integer) IS
-'set_retention() on all slots, or on the slot that store names. 
+'set_retention() on all slots, or on the slot that store names.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_apply_retention(text, slots integer[], boolean, integer)

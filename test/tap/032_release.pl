@@ -55,7 +55,7 @@ system("cd '$root' && ci/files | tar --null --files-from=- --exclude='./bench/re
 # It is one before its release, whatever this checkout is.
 my @addresses = qw(META.json debian/control.in debian/control debian/changelog debian/copyright);
 my @silent = qw(CONTRIBUTING.md doc/install.md doc/upgrading.md);
-unlink glob("$clone/sql/pg_eventstore--*.sql"), glob("$clone/sql/updates/*");
+unlink glob("$clone/sql/pg_eventstore*--*.sql"), glob("$clone/sql/updates/*");
 for my $file (@addresses)
 {
   edit($file, sub { s/<[^<>]+@[^<>]+>/<pg_eventstore\@example.org>/ }) if in_file($file) !~ /example\.org/;
@@ -105,6 +105,7 @@ like(in_file('CHANGELOG.md'), qr/^## \Q$version\E \(\d{4}-\d\d-\d\d\)$/m, 'CHANG
 like(in_file('META.json'), qr/"release_status": "stable"/, 'META.json says stable');
 like(in_file('debian/changelog'), qr/\Apg-eventstore \(\Q$version\E-1~upstream\) unstable;/, 'debian/changelog says unstable, the suite');
 like(in_file("sql/pg_eventstore--$version.sql"), qr/^CREATE FUNCTION eventstore\.append_events\(/m, 'the install script is frozen');
+like(in_file("sql/pg_eventstore_front--$version.sql"), qr/^CREATE FUNCTION eventstore\.read_events_all\(/m, 'and that of the front');
 ($status, $out) = said('unzip', '-Z1', "dist/pg_eventstore-$version.zip");
 SKIP:
 {
@@ -124,6 +125,10 @@ edit('sql/append/functions.sql', sub { s/Appends one event\./Appends an event./ 
 ($status, $out) = said('ci/version.sh');
 ok($status == 1 && $out =~ /^-Appends one event|^-'Appends one event/m && $out =~ /is released/, 'a changed SQL object is found') or diag $out;
 said(qw(git checkout -q sql));
+edit('sql/front/append.sql', sub { s/on the slot of the aggregates/on the slot of all aggregates/ });
+($status, $out) = said('ci/version.sh');
+ok($status == 1 && $out =~ /is released/, 'and one of the front') or diag $out;
+said(qw(git checkout -q sql));
 
 # The next version.
 ($status, $out) = said(@release, '--next', $version);
@@ -132,7 +137,7 @@ ok($status == 1 && $out =~ /does not come after/, 'the next version is not the s
 is($status, 0, 'begin 99.0.0') or diag $out;
 ($status, $out) = said('ci/version.sh');
 is($status, 0, 'the gate with the next version') or diag $out;
-like(in_file('META.json'), qr/"version": "99\.0\.0".*"version": "99\.0\.0".*"unstable"/s, 'META.json has it, unstable');
+like(in_file('META.json'), qr/(?:"version": "99\.0\.0".*){3}"unstable"/s, 'META.json has it, unstable');
 like(in_file('CHANGELOG.md'), qr/\A# Changelog\n\n## 99\.0\.0 \(unreleased\)\n\n## \Q$version\E \(2/, 'CHANGELOG.md has it');
 like(in_file('man/pg_eventstore.7'), qr/^\.TH .*"pg_eventstore 99\.0\.0"/m, 'the manual page has it');
 like(in_file('doc/upgrading.md'), qr/^-- returns: 99\.0\.0$/m, 'doc/upgrading.md has it');
