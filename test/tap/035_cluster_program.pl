@@ -215,8 +215,7 @@ $before = facts('c');
 cluster_is('move to another node', 0, undef, 'move', $front, 6, 'a');
 cluster_is('move to the first node again', 0, undef, 'move', $front, 6, 'b');
 is(facts('b'), $before, 'all came back, also the record of the erasure');
-is(on_front("SELECT aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"o-1\", \"data\": 1}]')"), '1', 'an append through the front')
-  if on_front("SELECT count(*) FROM pg_foreign_data_wrapper") && on_front("SELECT to_regprocedure('eventstore.append(jsonb,jsonb,text)') IS NOT NULL") eq 't';
+is(on_front("SELECT aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"o-1\", \"data\": 1}]')"), '6', 'an append through the front');
 
 # A lock that another session holds.
 my $holder = session(undef, undef, $conninfo{b});
@@ -354,7 +353,8 @@ for my $case ([ copied => 'source', 1 ], [ fenced => 'target', 1 ], [ dropped =>
 
   $server->stop('immediate');
   cluster_is("$side down after $step: check", 1, qr/node "\w" cannot be reached, so slots and copies on it are not known/, 'check', $front);
-  like(cluster_is("$side down after $step: status", 1, undef, 'status', $front), qr/^ \w \s*\|.*\| connection to server/m, "$side down after $step: status shows the error");
+  like(cluster_is("$side down after $step: status", 1, undef, 'status', $front), qr/^ \w \s*\|.*\| connection to server/m, "$side down after $step: status shows the error")
+    if $step eq 'left';
   $server->start;
   my ($status, $said) = resume($pid);
   is($status, $expected, "$side crashed after $step: exit status") or diag($said);

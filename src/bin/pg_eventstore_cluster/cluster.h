@@ -210,6 +210,7 @@ typedef enum Answer
 	ANSWER_LOST					/* the server cannot be reached */
 } Answer;
 
+extern bool connection_lost(const Server *server, const PGresult *result);
 extern bool reconnect(Server *server);
 extern char *transaction_id(Server *server);
 extern Answer commit(Server *server, const char *xid);

@@ -8,6 +8,19 @@
 
 #define MOST_SECONDS 60			/* for which a server may be unreachable */
 
+/*
+ * Return whether the connection was lost, by the result of a query.  If a server has sent
+ * a last warning, PQstatus() may not show it yet: then the error has no severity.  After a
+ * fatal error, the server closes the connection.
+ */
+bool
+connection_lost(const Server *server, const PGresult *result)
+{
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	return PQstatus(server->conn) != CONNECTION_OK || severity == NULL || strcmp(severity, "ERROR") != 0;
+}
+
 /* Connect again to a server whose connection is lost.  Return false if that fails. */
 bool
 reconnect(Server *server)
@@ -58,13 +71,14 @@ Answer
 commit(Server *server, const char *xid)
 {
 	PGresult   *result = PQexec(server->conn, "COMMIT");
+	bool		answered = PQresultStatus(result) == PGRES_COMMAND_OK;
 	Answer		answer = ANSWER_NO;
 
-	if (PQresultStatus(result) == PGRES_COMMAND_OK && strcmp(PQcmdStatus(result), "COMMIT") == 0)
+	if (answered && strcmp(PQcmdStatus(result), "COMMIT") == 0)
 		answer = ANSWER_YES;
-	else if (PQstatus(server->conn) == CONNECTION_OK)
-		pg_log_error("%s: %s", server->label, PQresultStatus(result) == PGRES_COMMAND_OK ?
-					 "the transaction was rolled back" : result_message(server, result));
+	else if (answered || !connection_lost(server, result))
+		pg_log_error("%s: %s", server->label, answered ? "the transaction was rolled back" :
+					 result_message(server, result));
 	else
 	{
 		pg_log_warning("%s: the connection was lost during COMMIT: %s", server->label,

@@ -13,7 +13,7 @@
 #include "common/logging.h"
 
 #define ATTEMPTS 20
-#define LONGEST_PAUSE 2000		/* milliseconds */
+#define LONGEST_PAUSE 1000		/* milliseconds */
 #define MOST_SECONDS 60			/* for which a statement or a pause under the lock may last */
 
 /* Lock the rows and the tables once.  Return the error, or NULL. */
@@ -83,7 +83,7 @@ raise_fence(Move *move)
 		check_attempt(move, error, n == ATTEMPTS);
 		PQclear(error);
 		run_command(move->source, "ROLLBACK TO SAVEPOINT fence");
-		pg_usleep(Min(100 * n, LONGEST_PAUSE) * 1000L);
+		pg_usleep(Min(50 * n, LONGEST_PAUSE) * 1000L);
 	}
 	move->wait = seconds_now() - start;
 	run_command(move->source, "SET LOCAL idle_in_transaction_session_timeout = '%ds';"

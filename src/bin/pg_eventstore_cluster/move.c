@@ -171,7 +171,7 @@ activate(Move *move)
 	const char *sql = psprintf("SELECT eventstore.set_slot_arriving(%s, false)", move->literal);
 	PGresult   *result = PQexec(move->target->conn, sql);
 
-	if (PQresultStatus(result) != PGRES_TUPLES_OK && PQstatus(move->target->conn) != CONNECTION_OK &&
+	if (PQresultStatus(result) != PGRES_TUPLES_OK && connection_lost(move->target, result) &&
 		reconnect(move->target))
 	{
 		PQclear(result);

@@ -115,7 +115,11 @@ read_store(Cluster *cluster)
 	return stores[0];
 }
 
-/* Look which slots of a store a node has. */
+/*
+ * Look which slots of a store a node has.  View eventstore.stores would wait for the lock
+ * of a move, so read the arguments of the triggers: the last one is such as '7/16', or
+ * '7/16/arriving'.
+ */
 static void
 look_on_node(Server *node, SlicedStore *store, int *slots, Presence *presence)
 {
@@ -123,12 +127,14 @@ look_on_node(Server *node, SlicedStore *store, int *slots, Presence *presence)
 
 	if (node->version == NULL)
 		return;
-	result = run_query(node, psprintf("SELECT s.slot, s.slots, s.arriving FROM eventstore.stores s"
-									  " JOIN pg_catalog.pg_class c ON c.oid = s.store"
+	result = run_query(node, psprintf("SELECT s.a[1], s.a[2], s.a[3] FROM pg_catalog.pg_trigger t"
+									  " JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid"
 									  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-									  " WHERE s.slot IS NOT NULL AND n.nspname = %s"
-									  " AND c.relname = %s || '_' || pg_catalog.lpad(s.slot::text,"
-									  " GREATEST(3, pg_catalog.length(s.slot::text)), '0')",
+									  " CROSS JOIN LATERAL (SELECT pg_catalog.regexp_match(pg_catalog.pg_get_triggerdef(t.oid),"
+									  " '''(\\d+)/(\\d+)(/arriving)?''\\)$')) s (a)"
+									  " WHERE t.tgfoid = 'eventstore.after_append()'::pg_catalog.regprocedure"
+									  " AND n.nspname = %s AND c.relname = %s || '_' || pg_catalog.lpad(s.a[1],"
+									  " GREATEST(3, pg_catalog.length(s.a[1])), '0')",
 									  literal(node, store->schema), literal(node, store->table)));
 	for (int row = 0; row < PQntuples(result); row++)
 	{
@@ -136,7 +142,7 @@ look_on_node(Server *node, SlicedStore *store, int *slots, Presence *presence)
 
 		*slots = (int) strtol(PQgetvalue(result, row, 1), NULL, 10);
 		if (slot < store->slots)
-			presence[slot] = PQgetvalue(result, row, 2)[0] == 't' ? ARRIVING : LIVE;
+			presence[slot] = PQgetisnull(result, row, 2) ? LIVE : ARRIVING;
 	}
 	PQclear(result);
 }
