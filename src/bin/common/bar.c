@@ -21,7 +21,8 @@
 /* The part of the work whose progress is shown. */
 typedef struct Bar
 {
-	const char *verb;			/* what is done with events; NULL while nothing is shown */
+	const char *verb;			/* what is done with events; NULL while
+								 * nothing is shown */
 	double		start;
 	double		shown;			/* the time of the last output */
 	int64		done_before;	/* events, at the start */
@@ -29,7 +30,7 @@ typedef struct Bar
 	size_t		width;			/* of the text on the terminal's line */
 } Bar;
 
-static Bar bar;
+static Bar	bar;
 
 /* Return the time in seconds, from an arbitrary start. */
 double
@@ -164,6 +165,7 @@ bar_show(int64 done, double fraction)
 		return;
 	bar.shown = seconds_now();
 	text = createPQExpBuffer();
+
 	if (is_terminal)
 	{
 		/* some terminals move to the next line after the last column */

@@ -86,7 +86,8 @@ typedef struct Cluster
 	int			n_nodes;
 	Server	   *fronts;			/* the first is the one that the user gave */
 	int			n_fronts;
-	bool		front_is_listed;	/* whether the first is in the table of fronts */
+	bool		front_is_listed;	/* whether the first is in the table of
+									 * fronts */
 } Cluster;
 
 /* What a node has of a slot. */
@@ -107,7 +108,8 @@ typedef struct SlicedStore
 	int			slots;
 	int		   *slots_of_node;	/* number of slots by a node; 0 if it has none */
 	Presence   *presence;		/* by node, then by slot */
-	int		   *slots_of_front; /* number of slots by a front; 0 if it has no map */
+	int		   *slots_of_front; /* number of slots by a front; 0 if it has no
+								 * map */
 	const char **map;			/* by front, then by slot: name of the node */
 } SlicedStore;
 
@@ -123,9 +125,11 @@ typedef struct Move
 	const char *literal;		/* the same as an SQL literal */
 	const char *archive;		/* NULL if there is none */
 	const char *columns;		/* of both tables, quoted */
-	const char *grants;			/* what could change without a lock on the table */
+	const char *grants;			/* what could change without a lock on the
+								 * table */
 	const char *sequence;		/* of the positions, quoted */
-	int64		mark;			/* events up to this position are copied before the fence */
+	int64		mark;			/* events up to this position are copied
+								 * before the fence */
 	int64		events;			/* that were copied */
 	const char *post_data;		/* definitions of indexes ... */
 	const char *triggers;		/* ... and of triggers */
@@ -206,7 +210,8 @@ typedef enum Answer
 {
 	ANSWER_YES,					/* committed */
 	ANSWER_NO,					/* an error, which was reported */
-	ANSWER_LOOK,				/* the answer was lost, the server is connected again */
+	ANSWER_LOOK,				/* the answer was lost, the server is
+								 * connected again */
 	ANSWER_LOST					/* the server cannot be reached */
 } Answer;
 

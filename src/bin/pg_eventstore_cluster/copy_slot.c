@@ -6,7 +6,7 @@
 
 #include "common/logging.h"
 
-#define SMALL_REST 500			/* positions that may be left for the time of the lock */
+#define SMALL_REST 500			/* positions to copy under the lock */
 #define MOST_ROUNDS 10
 
 /*

@@ -14,7 +14,7 @@
 
 #define ATTEMPTS 20
 #define LONGEST_PAUSE 1000		/* milliseconds */
-#define MOST_SECONDS 60			/* for which a statement or a pause under the lock may last */
+#define MOST_SECONDS 60			/* of a statement or pause under the lock */
 
 /* Lock the rows and the tables once.  Return the error, or NULL. */
 static PGresult *

@@ -272,14 +272,13 @@ set_default_store(Server *front, SlicedStore *store)
 
 /*
  * Create the map of one front.  PL/Proxy connects to a node as the role of the user
- * mapping, or else as the role that calls.  So a mapping for PUBLIC without options lets
- * each role call the nodes as itself, with the privileges that it has there.
+ * mapping, or else as the role that calls.  set_slot_map() creates a mapping for PUBLIC
+ * without options, so each role calls the nodes as itself, with its privileges there.
  */
 static void
 init_front(Cluster *cluster, Server *front, SlicedStore *store, Server **places)
 {
 	PQExpBufferData names;
-	const char *server = identifier(front, store->name);
 
 	initPQExpBuffer(&names);
 	for (int slot = 0; slot < store->slots; slot++)
@@ -293,7 +292,6 @@ init_front(Cluster *cluster, Server *front, SlicedStore *store, Server **places)
 	for (int i = 0; i < cluster->n_fronts; i++)
 		run_command(front, "SELECT eventstore.set_front(%s)", literal(front, cluster->fronts[i].conninfo));
 	run_command(front, "SELECT eventstore.set_slot_map(%s, ARRAY[%s]::text[])", literal(front, store->name), names.data);
-	run_command(front, "CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER %s", server);
 	set_default_store(front, store);
 	run_command(front, "COMMIT");
 	if (!options.quiet)

@@ -49,7 +49,7 @@
 
 #include "common/logging.h"
 
-#define CLAIM_SECONDS 5			/* for which the session of a killed program may linger */
+#define CLAIM_SECONDS 5			/* a killed program's session may last */
 
 /* Return the key of the advisory lock of a slot. */
 static char *

@@ -21,8 +21,8 @@ enum
 {
 	STORE = 1000,
 	SLOTS,
-	NODE,
-	FRONT,
+	ADD_NODE,
+	ADD_FRONT,
 	NOTIFICATIONS,
 	PLACE,
 	LOCK_TIMEOUT,
@@ -33,8 +33,8 @@ enum
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, STORE},
 	{"slots", required_argument, NULL, SLOTS},
-	{"node", required_argument, NULL, NODE},
-	{"front", required_argument, NULL, FRONT},
+	{"node", required_argument, NULL, ADD_NODE},
+	{"front", required_argument, NULL, ADD_FRONT},
 	{"notifications", required_argument, NULL, NOTIFICATIONS},
 	{"place", required_argument, NULL, PLACE},
 	{"lock-timeout", required_argument, NULL, LOCK_TIMEOUT},
@@ -50,8 +50,8 @@ static const struct option long_options[] = {
 static const int commands_of[] = {
 	[STORE - STORE] = COMMAND_INIT | COMMAND_STATUS | COMMAND_CHECK | COMMAND_MOVE,
 	[SLOTS - STORE] = COMMAND_INIT,
-	[NODE - STORE] = COMMAND_INIT,
-	[FRONT - STORE] = COMMAND_INIT,
+	[ADD_NODE - STORE] = COMMAND_INIT,
+	[ADD_FRONT - STORE] = COMMAND_INIT,
 	[NOTIFICATIONS - STORE] = COMMAND_INIT,
 	[PLACE - STORE] = COMMAND_INIT,
 	[LOCK_TIMEOUT - STORE] = COMMAND_MOVE,
@@ -122,21 +122,12 @@ usage_error(const char *fmt,...)
 static Command
 command_named(const char *name)
 {
-	static const struct
-	{
-		const char *name;
-		Command		command;
-	}			commands[] = {
-		{"init", COMMAND_INIT},
-		{"status", COMMAND_STATUS},
-		{"check", COMMAND_CHECK},
-		{"move", COMMAND_MOVE},
-	};
+	static const char *const names[] = {"init", "status", "check", "move"};
 
-	for (int i = 0; i < lengthof(commands); i++)
+	for (int i = 0; i < lengthof(names); i++)
 	{
-		if (strcmp(name, commands[i].name) == 0)
-			return commands[i].command;
+		if (strcmp(name, names[i]) == 0)
+			return 1 << i;
 	}
 	usage_error("there is no command \"%s\"", name);
 }
@@ -155,7 +146,10 @@ number_of(const char *value, const char *what, int from, int to)
 	return (int) number;
 }
 
-/* End the program unless libpq can parse a connection string. */
+/*
+ * End the program unless libpq can parse a connection string that the fronts keep.  Every
+ * role can read it there, so it must not have a password.
+ */
 static void
 check_connection_string(const char *value, const char *what)
 {
@@ -165,6 +159,12 @@ check_connection_string(const char *value, const char *what)
 	if (parsed == NULL)
 		usage_error("%s: invalid connection string \"%s\": %s", what, without_password(value),
 					message ? pg_strdup(message) : "out of memory");
+	for (PQconninfoOption *option = parsed; option->keyword; option++)
+	{
+		if (strcmp(option->keyword, "password") == 0 && option->val != NULL)
+			usage_error("%s: the connection string must not have a password, as every role of a front can read it; "
+						"use a password file or PGPASSWORD", what);
+	}
 	PQconninfoFree(parsed);
 }
 
@@ -180,10 +180,10 @@ set_option(int letter)
 		case SLOTS:
 			options.slots = number_of(optarg, "option --slots", 2, 1024);
 			break;
-		case NODE:
+		case ADD_NODE:
 			simple_string_list_append(&options.nodes, optarg);
 			break;
-		case FRONT:
+		case ADD_FRONT:
 			check_connection_string(optarg, "option --front");
 			simple_string_list_append(&options.fronts, optarg);
 			break;

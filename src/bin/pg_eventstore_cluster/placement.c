@@ -80,7 +80,7 @@ read_part(Cluster *cluster, const char *at, Server **places)
 }
 
 /* Return the node of each slot, by option --place or in equal parts of the first nodes. */
-Server **
+Server	  **
 places_of_options(Cluster *cluster, int n_nodes)
 {
 	Server	  **places = pg_malloc0(sizeof(Server *) * options.slots);

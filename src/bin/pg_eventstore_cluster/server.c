@@ -72,8 +72,10 @@ run_query(Server *server, const char *sql)
 	}
 }
 
+static char *format(const char *fmt, va_list args) pg_attribute_printf(1, 0);
+
 /* Return a formatted text. */
-static char *pg_attribute_printf(1, 0)
+static char *
 format(const char *fmt, va_list args)
 {
 	size_t		size = 128;
@@ -89,6 +91,7 @@ format(const char *fmt, va_list args)
 		va_end(copy);
 		if (needed < size)
 			return text;
+
 		pg_free(text);
 		size = needed;
 	}
@@ -180,8 +183,9 @@ static void
 begin_session(Server *server)
 {
 	/*
-	 * If this program disappears, its locks must not last for hours.  The start of the
-	 * server is part of the identity because a clone has the same system identifier.
+	 * If this program disappears, its locks must not last for hours.  The
+	 * start of the server is part of the identity because a clone has the
+	 * same system identifier.
 	 */
 	static const char *const after[] = {
 		"SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3",
