@@ -308,9 +308,10 @@ print_rest(Cluster *cluster, SlicedStore *store)
 	if (options.quiet)
 		return;
 	printf("For each role that calls the functions, here app, execute on every front:\n"
+		   "  GRANT USAGE ON SCHEMA eventstore TO app;\n"
 		   "  GRANT USAGE ON FOREIGN SERVER %s TO app;\n"
 		   "Create the role on every node, too, with its privileges: on every node that has slots,\n"
-		   "  GRANT USAGE ON SCHEMA %s TO app;\n"
+		   "  GRANT USAGE ON SCHEMA eventstore, %s TO app;\n"
 		   "  GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA %s TO app;\n"
 		   "A front connects to a node as the role that calls. pg_hba.conf of the nodes must permit that\n"
 		   "without a password; or give the role a user mapping on every front:\n"
