@@ -100,34 +100,46 @@ pges_check_slot(const PgesStore *store, const text *aggregate_id)
 }
 
 /*
- * Return the store that is a slot of a sliced store, or InvalidOid if it is not here.  Set
- * *arriving for a slot that is not here yet.
+ * Return the table with the name of a slot, and what slot it is, with count 0 if it is
+ * none; InvalidOid if there is no such table.  A session that uses the slot has its
+ * description, so the catalogs are not read again.
  */
 static Oid
-find_slot(char *schema, const char *table, int number, int count, bool *arriving)
+find_table(char *schema, const char *table, int number, PgesSlot *slot)
 {
 	char	   *name = psprintf("%s_%03d", table, number);
+	const PgesStore *known;
 	PgesStoreOptions options;
-	Oid			relid;
+	Oid			relid = InvalidOid;
 
-	if (strlen(name) >= NAMEDATALEN)
-		return InvalidOid;
-	relid = RangeVarGetRelid(makeRangeVar(schema, name, -1), NoLock, true);
-	if (!OidIsValid(relid) || !pges_find_options(relid, &options) ||
-		options.slot.number != number || options.slot.count != count)
-		return InvalidOid;
-	*arriving = options.slot.arriving;
+	slot->count = 0;
+	if (strlen(name) < NAMEDATALEN)
+		relid = RangeVarGetRelid(makeRangeVar(schema, name, -1), NoLock, true);
+	known = OidIsValid(relid) ? pges_known_store(relid) : NULL;
+	if (known)
+		*slot = known->slot;
+	else if (OidIsValid(relid) && pges_find_options(relid, &options))
+		*slot = options.slot;
 	return relid;
+}
+
+/* Return the store that is a slot of a sliced store, or InvalidOid if it is not here. */
+static Oid
+find_slot(char *schema, const char *table, int number, int count, PgesSlot *slot)
+{
+	Oid			relid = find_table(schema, table, number, slot);
+
+	return slot->number == number && slot->count == count ? relid : InvalidOid;
 }
 
 /* Return the store that is a slot and can be used, or InvalidOid if there is none. */
 static Oid
 find_usable_slot(char *schema, const char *table, int number, int count)
 {
-	bool		arriving = false;
-	Oid			relid = find_slot(schema, table, number, count, &arriving);
+	PgesSlot	slot;
+	Oid			relid = find_slot(schema, table, number, count, &slot);
 
-	return arriving ? InvalidOid : relid;
+	return slot.arriving ? InvalidOid : relid;
 }
 
 /*
@@ -137,13 +149,13 @@ find_usable_slot(char *schema, const char *table, int number, int count)
 int
 pges_find_slot_count(char *schema, const char *table, int other_than)
 {
-	bool		arriving;
+	PgesSlot	slot;
 
 	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
 	{
 		for (int number = 0; number < count && count != other_than; number++)
 		{
-			if (OidIsValid(find_slot(schema, table, number, count, &arriving)))
+			if (OidIsValid(find_slot(schema, table, number, count, &slot)))
 				return count;
 		}
 	}
@@ -170,7 +182,7 @@ static void
 report_no_slot(const char *name, char *schema, const char *table, int number, const text *aggregate_id)
 {
 	int			count = pges_find_slot_count(schema, table, 0);
-	bool		arriving = false;
+	PgesSlot	slot;
 
 	if (count == 0)
 		ereport(ERROR,
@@ -179,35 +191,68 @@ report_no_slot(const char *name, char *schema, const char *table, int number, co
 				 errhint("Create slots with eventstore.create_slots().")));
 	if (aggregate_id)
 		number = pges_slot_of_aggregate(aggregate_id, count);
-	(void) find_slot(schema, table, number, count, &arriving);
+	if (!OidIsValid(find_slot(schema, table, number, count, &slot)))
+		slot.arriving = false;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
-			 errmsg("slot %d of store \"%s\" is not on this server%s", number, name, arriving ? " yet" : ""),
-			 arriving ? errdetail("A move copies the slot to this server, and is not complete.") :
+			 errmsg("slot %d of store \"%s\" is not on this server%s", number, name, slot.arriving ? " yet" : ""),
+			 slot.arriving ? errdetail("A move copies the slot to this server, and is not complete.") :
 			 aggregate_id ? errdetail("Aggregate \"%s\" belongs to this slot of %d.",
 									  pges_shorten(text_to_cstring(aggregate_id)), count) :
 			 errdetail("The store has %d slots.", count),
 			 errhint("Read the map of the slots again, and call the server that has the slot.")));
 }
 
-/* Return the slot of a sliced store, given by its number or an aggregate, or raise an error. */
+/*
+ * Return the slot of an aggregate if it is here and can be used, or InvalidOid.  The number
+ * of slots is not known.  It is that of any table with the name of a slot, and most often
+ * that of the call before, so the search does not depend on the number.
+ */
+static Oid
+find_slot_of(char *schema, const char *table, const text *aggregate_id)
+{
+	static int	likely_count = 2;
+	PgesSlot	slot;
+	int			next = 2;
+
+	for (int count = likely_count; count <= PGES_MAX_STORE_SLOTS; count = next, next *= 2)
+	{
+		Oid			relid = find_slot(schema, table, pges_slot_of_aggregate(aggregate_id, count), count, &slot);
+
+		if (!OidIsValid(relid) && slot.count > 0)
+			relid = find_slot(schema, table, pges_slot_of_aggregate(aggregate_id, slot.count), slot.count, &slot);
+		if (!OidIsValid(relid))
+			continue;
+		likely_count = slot.count;
+		return slot.arriving ? InvalidOid : relid;
+	}
+	return InvalidOid;
+}
+
+/* Return the slot with a number if it is here and can be used, or InvalidOid. */
+static Oid
+find_slot_number(char *schema, const char *table, int number)
+{
+	PgesSlot	slot;
+	Oid			relid = find_table(schema, table, number, &slot);
+
+	return slot.count > 0 && slot.number == number && !slot.arriving ? relid : InvalidOid;
+}
+
+/* Return the slot of a sliced store, given by an aggregate or its number, or raise an error. */
 static Oid
 slot_argument(FunctionCallInfo fcinfo, int number, const text *aggregate_id)
 {
 	char	   *name = pges_text_argument(fcinfo, 0, "store");
 	char	   *schema;
 	char	   *table;
+	Oid			relid;
 
-	pges_check_schema();
 	pges_parse_store_name(name, &schema, &table);
-	for (int count = 2; count <= PGES_MAX_STORE_SLOTS; count *= 2)
-	{
-		Oid			relid = find_usable_slot(schema, table,
-											 aggregate_id ? pges_slot_of_aggregate(aggregate_id, count) : number, count);
-
-		if (OidIsValid(relid))
-			return relid;
-	}
+	relid = aggregate_id ? find_slot_of(schema, table, aggregate_id) : find_slot_number(schema, table, number);
+	if (OidIsValid(relid))
+		return relid;
+	pges_check_schema();
 	report_no_slot(name, schema, table, number, aggregate_id);
 	return InvalidOid;			/* not reached */
 }
