@@ -139,7 +139,7 @@ for my $list (16, '0-16', '3,20')
 }
 migrate_fails('a file of slots', qr/option --slots cannot be used with a target that is a file/, @from, '--target=-', '--slots=4');
 migrate_fails('slots of a file', qr/option --source-slots cannot be used with a source that is a file/, @split_any, '--source-slots=4');
-migrate_fails('slots of foreign tables', qr/option --source-slots cannot be used with --source-format=message-db/, @from, @to, '--source-slots=4', '--source-format=message-db');
+migrate_fails('slots of foreign tables', qr/option --source-slots cannot be used with tables of another event store/, @from, @to, '--source-slots=4', '--source-format=message-db');
 is(query("SELECT to_regnamespace('split') IS NULL"), 't', 'nothing was made');
 
 # A file is split: aggregates with and without versions, ids with escapes and of other
@@ -148,10 +148,10 @@ my @lines = map {
   my $n = $_;
   map { event("order-$_", $n) } 1 .. 20
 } 1 .. 5;
-push @lines, map { qq({"event_id": "free-$_", "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "correlation_id": "c", "data": $_, "metadata": {"m": 1}}) } 1 .. 20;
+push @lines, map { qq({"event_id": "free-$_", "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "correlation_id": "c", "data": $_, "metadata": {"m": 1}}) } 1 .. 80;
 push @lines, map { qq({"event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "n": $_}) } 1 .. 20;
 push @lines, map { qq({"event_id": "v-$_", "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "aggregate_id": "no versions", "n": $_}) } 1 .. 5;
-push @lines, map { event($_, 1) } "Z\xc3\xbcrich", "\xe6\x9d\xb1\xe4\xba\xac", "\xf0\x9f\x98\x80", '';
+push @lines, map { event($_, 1) } "Z\xc3\xbcrich", "\xe6\x9d\xb1\xe4\xba\xac", "\xf0\x9f\x98\x80";
 push @lines, map { qq({"event_id": "escaped $_->[0]", "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "aggregate_\\u0069d": "$_->[1]", "data": 1}) } [ 1, 'Gen\\u00e8ve' ], [ 2, '\\ud83d\\ude00 \\"\\\\\\/\\n' ];
 push @lines, '{"event_id": "inner", "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "data": {"aggregate_id": "x", "event_id": "y"}}',
   '{"event_id": "first", "event_id": "l\\u0061st", "aggregate_id": "x", "aggregate_id": null, "event_type": "t", "occurred_at": "2024-01-01T00:00:00Z", "data": 1}';
@@ -219,7 +219,7 @@ my @one = ("--source=$file", '--target=' . $node->connstr('one'), '--schema=spli
 for my $task ([], ['--verify'], ['--dry-run'])
 {
   migrate_fails("slots of another server, @$task", qr/database "one" lacks slots 7,9-15 of store split\.orders\n.*hint: Option --only-slots=0-6,8 /s, @one, '--slots=16', @$task);
-  migrate_fails("another number of slots, @$task", qr/store split\.orders of database "one" has 16 slots\n.*cannot be changed to 8/s, @one, '--slots=8', @$task);
+  migrate_fails("another number of slots, @$task", qr/store split\.orders of database "one" has 16 slots, not 8\n.*hint: .*option --source-slots=16 reads them/s, @one, '--slots=8', @$task);
 }
 migrate_fails('verify a slot of another server', qr/database "one" lacks slot 7 of store split\.orders/, @one, '--slots=16', '--only-slots=6,7', '--verify');
 migrate_fails('verify slots that are nowhere', qr/database "one" has no slots of store split\.nothing/, @one, '--table=nothing', '--slots=16', '--verify');
@@ -231,7 +231,7 @@ migrate_ok('a missing slot is made if it is named', qr/events imported/, @one, '
 # A store with an archive, an erased event and wide columns, within a database and by its own name.
 query("SELECT eventstore.create_store('split.sales'); ALTER TABLE split.sales ALTER correlation_id TYPE varchar(300)");
 query("SELECT count(eventstore.append_event('t', '{\"n\": 1}', 's-' || n % 10, store => 'split.sales')) FROM generate_series(1, 100) n");
-query("SELECT eventstore.redact_event(event_id, 'by request', 'split.sales') FROM split.sales WHERE position IN (20, 70)") ;
+query("SELECT eventstore.redact_event(event_id, 'by request', store => 'split.sales') FROM split.sales WHERE position IN (20, 70)");
 ok($node->poll_query_until('postgres', "SELECT eventstore.archive_limit('split.sales') >= 50"), 'events are announced');
 is(query("SELECT eventstore.archive_events('split.sales', before_position => 51)"), '50', 'events are archived');
 my @sales = (@from, '--source-table=sales', @to, '--table=sales', '--slots=8');
@@ -302,22 +302,17 @@ migrate_fails('verify an event that should be elsewhere', qr/event "order-1-5" d
 plant("DELETE FROM $wrong WHERE event_id = 'order-1-5'");
 migrate_fails('verify an event that is missing', qr/line 81: event "order-1-5" is not in the slots of store split\.orders16 of database "postgres"\n.*1 differ/s, @verify);
 plant("INSERT INTO $wrong ($columns) SELECT position + 2000, 'stray', event_type, occurred_at, NULL, NULL, aggregate_id, aggregate_type, 99, data, NULL FROM $right WHERE event_id = 'order-1-3'");
-migrate_fails('verify a stray event', qr/: event "stray" differs: slot $other instead of $slot\n/, @verify);
+migrate_fails('verify a stray event', qr/error: event "stray" differs: slot $other instead of $slot\n/, @verify);
 plant("DELETE FROM $wrong WHERE event_id = 'stray'");
 migrate_ok('what was missing is imported', qr/1 events imported, ${\ ($count - 1)} were there/, "--source=$file", @to, '--table=orders16', '--slots=16');
 migrate_ok('and verified', qr/$count events compared, 0 differ/, @verify);
 plant("UPDATE $right SET position = position + 1000 WHERE event_id = 'order-1-2'");
 migrate_fails('verify a disorder', qr/event "order-1-3" differs: order\n/, @verify);
 plant("UPDATE $right SET position = position - 1000 WHERE event_id = 'order-1-2'");
-my $free = query("SELECT string_agg(event_id, ' ' ORDER BY position) FROM $right WHERE aggregate_id IS NULL AND event_id LIKE 'free-%'") || die 'no such event';
-my ($free_1, $free_2) = split / /, $free;
-SKIP:
-{
-  skip 'there is no second event of no aggregate in this slot', 2 if !$free_2;
-  plant("UPDATE $right SET position = position + 1000 WHERE event_id = '$free_1'");
-  migrate_fails('verify a disorder of events of no aggregate', qr/event "$free_2" differs: order\n/, @verify);
-  plant("UPDATE $right SET position = position - 1000 WHERE event_id = '$free_1'");
-}
+my ($free_1, $free_2) = split / /, query("SELECT string_agg(event_id, ' ' ORDER BY position) FROM $right WHERE aggregate_id IS NULL AND event_id LIKE 'free-%'");
+plant("UPDATE $right SET position = position + 1000 WHERE event_id = '$free_1'");
+migrate_fails('verify a disorder of events of no aggregate', qr/event "$free_2" differs: order\n/, @verify);
+plant("UPDATE $right SET position = position - 1000 WHERE event_id = '$free_1'");
 plant("INSERT INTO $wrong ($columns) SELECT $moved FROM $right WHERE event_id = '$free_1'; DELETE FROM $right WHERE event_id = '$free_1'");
 migrate_fails('verify an event of no aggregate in another slot', qr/event "$free_1" differs: slot $other instead of $slot\n/, @verify);
 plant("INSERT INTO $right ($columns) SELECT " . ($moved =~ s/\+/-/r) . " FROM $wrong WHERE event_id = '$free_1'; DELETE FROM $wrong WHERE event_id = '$free_1'");
@@ -327,7 +322,7 @@ migrate_ok('as before', qr/$count events compared, 0 differ/, @verify);
 query("SELECT eventstore.create_slots('split.shop', 4)");
 query("SELECT setseed(0.5);
   CREATE TABLE split.drawn AS SELECT n, 'a-' || (random() * 200)::int AS id, '2025-01-01Z'::timestamptz + n * interval '1 s' - (random() ^ 20 * 3000) * interval '1 s' AS at FROM generate_series(1, 20000) n;
-  INSERT INTO split.drawn VALUES (20001, 'bc', '4000-01-01Z BC'), (20002, 'bc', 'infinity'), (20003, 'ad', '-infinity'), (20004, 'ad', '29999-01-01Z')");
+  INSERT INTO split.drawn VALUES (20001, 'bc', '4000-01-01Z BC'), (20002, 'bc', '2025-01-01Z'), (20003, 'ad', '0001-12-31 23:59:59.999999Z BC'), (20004, 'ad', '29999-01-01Z')");
 for my $slot (0 .. 3)
 {
   my $sql = "SELECT id AS aggregate_id, ''e-'' || n AS event_id, ''t'' AS event_type, at AS occurred_at, jsonb_build_object(''n'', n) AS data FROM split.drawn WHERE eventstore.slot_of(id, 4) = $slot ORDER BY n";

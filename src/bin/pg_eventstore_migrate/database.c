@@ -269,7 +269,7 @@ store_literal(const End *end)
 }
 
 /* Return whether the database has the extension. */
-static bool
+bool
 extension_exists(const End *end)
 {
 	return query_value(end, "SELECT extname FROM pg_catalog.pg_extension"
@@ -300,6 +300,14 @@ create_if_missing(const End *end, const char *sql, bool (*exists) (const End *en
 	return made;
 }
 
+/* Create the extension if it is missing.  Return whether it was created. */
+bool
+create_extension_if_missing(const End *end)
+{
+	return options.create_schema && !extension_exists(end) &&
+		create_if_missing(end, "CREATE EXTENSION pg_eventstore", extension_exists);
+}
+
 /*
  * Create the extension and the store if they are missing.  The columns of a
  * new store get the width that the source needs.  This includes the default
@@ -308,11 +316,8 @@ create_if_missing(const End *end, const char *sql, bool (*exists) (const End *en
 void
 create_store_if_missing(const End *end, const char *widening)
 {
-	bool		made = false;
+	bool		made = create_extension_if_missing(end) && store_exists(end);
 
-	if (options.create_schema && !extension_exists(end))
-		made = create_if_missing(end, "CREATE EXTENSION pg_eventstore", extension_exists) &&
-			store_exists(end);
 	if (!store_exists(end))
 		made = create_if_missing(end, psprintf("SELECT eventstore.create_store(%s, notifications => '%s',"
 											   " create_schema_if_missing => %s)",
@@ -323,23 +328,30 @@ create_store_if_missing(const End *end, const char *widening)
 		run_command(end, psprintf("ALTER TABLE %s %s", store_name(end), widening));
 }
 
-/* Return what identifies a store: the start of its server, its database and table. */
+/* Return what identifies a database: the start of its server, and its number there. */
 static char *
-store_identity(const End *end)
+database_identity(const End *end)
 {
-	char	   *value = query_value(end, psprintf("SELECT pg_catalog.concat_ws('/',"
-												  " pg_catalog.pg_postmaster_start_time(),"
-												  " (SELECT oid FROM pg_catalog.pg_database"
-												  "   WHERE datname = pg_catalog.current_database()),"
-												  " pg_catalog.to_regclass(%s)::oid)", store_literal(end)));
-
-	Assert(value != NULL);
-	return value;
+	return query_value(end, "SELECT pg_catalog.concat_ws('/', pg_catalog.pg_postmaster_start_time(), oid)"
+					   " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()");
 }
 
-/* Return whether two ends are the same store. */
-bool
-same_store(const End *a, const End *b)
+/* Return a query of the store of an end, or of all its slots in the database. */
+char *
+stores_query(const End *end)
 {
-	return !a->is_file && !b->is_file && strcmp(store_identity(a), store_identity(b)) == 0;
+	if (end->slots != NULL)
+		return psprintf("SELECT slot_store AS store FROM eventstore.slots(%s)", store_literal(end));
+	return psprintf("SELECT pg_catalog.to_regclass(%s) AS store", store_literal(end));
+}
+
+/* Return the name of a store that both ends have; NULL if there is none. */
+char *
+common_store(const End *a, const End *b)
+{
+	if (a->is_file || b->is_file || !extension_exists(a) ||
+		strcmp(database_identity(a), database_identity(b)) != 0)
+		return NULL;
+	return query_value(a, psprintf("SELECT store FROM (%s) a JOIN (%s) b USING (store) LIMIT 1",
+								   stores_query(a), stores_query(b)));
 }

@@ -266,12 +266,19 @@ version_of(const Pair *pair)
 	return at == end && version <= PG_INT32_MAX ? (int32) version : 0;
 }
 
+/* Decode a value into "name", and return its length; -1 if it is no string or too long. */
+static int
+decode_string(const Pair *pair, char name[MAX_NAME])
+{
+	return *pair->value == '"' ? unescape(pair->value + 1, pair->value_end - 1, name) : -1;
+}
+
 /* Store the decoded aggregate id; NULL if the value is no string or too long. */
 static void
 take_aggregate_id(const Pair *pair, EventKeys *keys)
 {
 	static char name[MAX_NAME]; /* overwritten by the next call */
-	int			length = *pair->value == '"' ? unescape(pair->value + 1, pair->value_end - 1, name) : -1;
+	int			length = decode_string(pair, name);
 
 	keys->aggregate_id = length < 0 ? NULL : name;
 	keys->aggregate_id_length = Max(length, 0);
@@ -290,7 +297,10 @@ scan_event(const Line *line, EventKeys *keys)
 	while (next_pair(&scan, &pair))
 	{
 		if (is_key(&pair, "\"event_id\""))
+		{
 			keys->has_id = !is_null(&pair); /* the server rejects invalid ids */
+			keys->event_id = pair;
+		}
 		else if (is_key(&pair, "\"aggregate_version\""))
 			keys->aggregate_version = version_of(&pair);
 		else if (is_key(&pair, "\"aggregate_id\""))
@@ -339,6 +349,30 @@ make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 			 (unsigned) high & 0xfff,
 			 (unsigned) (low >> 48 & 0x3fff) | 0x8000,
 			 (unsigned long long) low & 0xffffffffffff);
+}
+
+/*
+ * Return the id that gives the slot of an event: that of its aggregate, or else its own,
+ * which may have to be made.  The next call overwrites it.
+ */
+const char *
+slot_id(const Line *line, size_t *length)
+{
+	static char id[MAX_NAME];
+	EventKeys	keys;
+
+	scan_event(line, &keys);
+	*length = keys.aggregate_id_length;
+	if (keys.aggregate_id != NULL)
+		return keys.aggregate_id;
+	if (keys.has_id)
+	{
+		*length = Max(decode_string(&keys.event_id, id), 0);
+		return id;
+	}
+	make_event_id(line, id);
+	*length = strlen(id);
+	return id;
 }
 
 /*

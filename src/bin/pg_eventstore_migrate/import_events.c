@@ -1,6 +1,6 @@
 /*
  * import_events.c
- *		Imports events into a store.
+ *		Imports events into a store, or into the slots of a sliced store.
  *
  * 1	Each batch is sent to the column stage of a session, and imported from there
  *		in a transaction of its own.  Two sessions alternate: while one imports its
@@ -10,6 +10,9 @@
  *		aggregate.  The rest of the source is then sent to the stage, sorted there,
  *		and imported in batches.  The order in the store is the same as if all
  *		events had been sorted before.
+ *
+ * A batch has events of one slot, so its import is the same as that into an ordinary
+ * store.
  */
 #include "migrate.h"
 
@@ -19,17 +22,16 @@
 typedef struct Session
 {
 	End			end;
-	Source	   *batch;
-	bool		full;			/* "batch" has events */
-	bool		in_columns;		/* and its column stage has them */
+	Source	   *batch;			/* NULL if there is none */
+	bool		in_columns;		/* the column stage has its events */
 } Session;
 
 typedef struct Import
 {
 	Source	   *source;
+	Batches    *batches;		/* of the source */
 	const End  *target;			/* the session that imports */
 	Session		sessions[2];
-	char	   *store;			/* as an SQL literal */
 	Counts	   *counts;
 } Import;
 
@@ -61,7 +63,7 @@ report_imported(void)
  * and the events before it.
  */
 static bool
-is_batch_out_of_order(const Import *import)
+is_batch_out_of_order(const Import *import, int slot)
 {
 	static const char query[] =
 		"SELECT 1 FROM (SELECT aggregate_id, aggregate_version, place,"
@@ -77,12 +79,12 @@ is_batch_out_of_order(const Import *import)
 		" THEN aggregate_version > eventstore.get_aggregate_version(aggregate_id, %s) + place"
 		" ELSE aggregate_version <> before + 1 END LIMIT 1";
 
-	return query_value(import->target, psprintf(query, import->store)) != NULL;
+	return query_value(import->target, psprintf(query, slot_literal(import->target, slot))) != NULL;
 }
 
 /* Return whether the stage was not imported because its events are not in order. */
 static bool
-is_order_error(const Import *import, const PGresult *result)
+is_order_error(const Import *import, int slot, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
@@ -92,7 +94,7 @@ is_order_error(const Import *import, const PGresult *result)
 	if (strcmp(state, "22023") == 0)
 		return column != NULL && strcmp(column, "aggregate_version") == 0;
 	/* events out of order can cause these errors */
-	return (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0) && is_batch_out_of_order(import);
+	return (strcmp(state, "23505") == 0 || strcmp(state, "40V01") == 0) && is_batch_out_of_order(import, slot);
 }
 
 /* Return the line in an error's context, "importing event 3, line 17, to", or NULL. */
@@ -141,15 +143,17 @@ fail_batch(const Import *import, const PGresult *result, const char *stage)
 	fail_query(&place, result);
 }
 
-/* Begin to import the events that a query returns. */
+/* Begin to import the events that a query returns into a slot. */
 static void
-begin_import(const Import *import, const End *target, const char *query)
+begin_import(const End *target, const char *query, int slot)
 {
+	char	   *store = slot_literal(target, slot);
 	char	   *sql = psprintf("SELECT imported, present FROM eventstore.import_events('%s', %s)",
-							   query, import->store);
+							   query, store);
 
 	begin_query(target, sql);
 	pg_free(sql);
+	pg_free(store);
 }
 
 /* Wait for the end of an import, and count its events.  Return its error, or NULL. */
@@ -166,11 +170,11 @@ end_import(const Import *import, const End *target)
 	return NULL;
 }
 
-/* Import the events that a query returns.  Return the error, or NULL. */
+/* Import the events that a query returns into a slot.  Return the error, or NULL. */
 static PGresult *
-import_query(const Import *import, const char *query)
+import_query(const Import *import, const char *query, int slot)
 {
-	begin_import(import, import->target, query);
+	begin_import(import->target, query, slot);
 	return end_import(import, import->target);
 }
 
@@ -181,21 +185,22 @@ import_batch_as_text(const Import *import, Source *batch)
 	PGresult   *error;
 
 	fill_stage(import->target, batch, true);
-	error = import_query(import, "SELECT line, event FROM " STAGE);
+	error = import_query(import, "SELECT line, event FROM " STAGE, batch->slot);
 	if (error == NULL)
 		return true;
-	if (!is_order_error(import, error))
+	if (!is_order_error(import, batch->slot, error))
 		fail_batch(import, error, STAGE);
 	PQclear(error);
 	return false;
 }
 
-/* Read the next batch, if there is one, and send it to the session's column stage. */
+/* Replace a session's batch by the next one, if there is one, and send it to the column stage. */
 static void
-load_batch(Session *session)
+load_batch(const Import *import, Session *session)
 {
-	session->full = read_batch(session->batch);
-	session->in_columns = session->full && fill_column_stage(&session->end, session->batch);
+	destroy_batch(session->batch);
+	session->batch = next_batch(import->batches);
+	session->in_columns = session->batch != NULL && fill_column_stage(&session->end, session->batch);
 }
 
 /*
@@ -203,11 +208,11 @@ load_batch(Session *session)
  * order in which they were sent, so no sort is needed.
  */
 static void
-begin_batch_import(const Import *import, const Session *session)
+begin_batch_import(const Session *session)
 {
 	if (!session->in_columns)
 		return;
-	begin_import(import, &session->end, COLUMN_STAGE_QUERY);
+	begin_import(&session->end, COLUMN_STAGE_QUERY, session->batch->slot);
 	importing = session;
 }
 
@@ -238,45 +243,60 @@ import_in_order(Import *import)
 	Session    *session = &import->sessions[0];
 	Session    *next = import->sessions[1].end.conn ? &import->sessions[1] : session;
 
-	load_batch(session);
-	while (session->full)
+	load_batch(import, session);
+	while (session->batch != NULL)
 	{
 		Session    *done = session;
 
-		begin_batch_import(import, session);
+		begin_batch_import(session);
 		if (next != session)
-			load_batch(next);
+			load_batch(import, next);
 		if (!end_batch_import(import, session))
 			return false;
 		progress_show(import->counts->imported + import->counts->present);
 		if (next == session)
-			load_batch(next);
+			load_batch(import, next);
 		session = next;
 		next = done;
 	}
 	return true;
 }
 
-/* Import the events of the ordered stage. */
-static void
-import_ordered(const Import *import, const char *verb)
+/* Import the events of a slot from the ordered stage; "before" events are done already. */
+static int64
+import_ordered_slot(const Import *import, int slot, int64 before)
 {
-	int64		total = import->source->events;
-	int64		last = query_number(import->target, "SELECT pg_catalog.count(*) FROM " ORDERED_STAGE);
+	int64		last = query_number(import->target, psprintf("SELECT pg_catalog.max(n) FROM " ORDERED_STAGE
+															 " WHERE slot = %d", slot));
 
-	progress_begin(import->source, verb, total - last);
 	for (int64 done = 0; done < last; done += options.batch_size)
 	{
 		char	   *query = psprintf("SELECT line, event FROM " ORDERED_STAGE
-									 " WHERE n > %lld"
-									 " AND n <= %lld ORDER BY n",
+									 " WHERE slot = %d AND n > %lld"
+									 " AND n <= %lld ORDER BY n", slot,
 									 (long long) done, (long long) done + options.batch_size);
-		PGresult   *error = import_query(import, query);
+		PGresult   *error = import_query(import, query, slot);
 
 		if (error != NULL)
 			fail_batch(import, error, ORDERED_STAGE);
 		pg_free(query);
-		progress_show(total - last + Min(done + options.batch_size, last));
+		progress_show(before + Min(done + options.batch_size, last));
+	}
+	return last;
+}
+
+/* Import the events of the ordered stage, slot by slot. */
+static void
+import_ordered(const Import *import, const char *verb)
+{
+	int64		done = import->source->events -
+		query_number(import->target, "SELECT pg_catalog.count(*) FROM " ORDERED_STAGE);
+
+	progress_begin(import->source, verb, done);
+	for (int slot = 0; slot < MAX_SLOTS; slot++)
+	{
+		if (has_slot(import->target, slot))
+			done += import_ordered_slot(import, slot, done);
 	}
 	progress_end();
 }
@@ -289,11 +309,11 @@ stage_rest(const Import *import)
 	{
 		const Session *session = &import->sessions[i];
 
-		if (!session->full || &session->end == import->target)
+		if (session->batch == NULL || &session->end == import->target)
 			continue;			/* the stage has that batch already */
 		fill_stage(import->target, session->batch, false);
 	}
-	fill_stage_with_all(import->target, import->source, "brought to the server");
+	fill_stage_with_all(import->target, import->batches, import->source, "brought to the server");
 	if (!options.quiet)
 		pg_log_info("putting the events in order");
 	order_stage(import->target);
@@ -307,7 +327,7 @@ import_and_roll_back(const Import *import)
 {
 	stage_rest(import);
 	run_command(import->target, "BEGIN");
-	create_store_if_missing(import->target, import->source->widening);
+	create_target_if_missing(import->target, import->source->widening);
 	import_ordered(import, "checked");
 	run_command(import->target, "ROLLBACK");
 }
@@ -321,12 +341,36 @@ open_sessions(Import *import)
 
 	first->end = *import->target;
 	create_column_stage(&first->end);
-	first->batch = create_batch(import->source);
 	if (!connect_again(import->target, &second->end))
 		return;
 	create_stage(&second->end);
 	create_column_stage(&second->end);
-	second->batch = create_batch(import->source);
+}
+
+/* Import all batches, each in a transaction. */
+static void
+import_batches(Import *import)
+{
+	bool		in_order;
+
+	create_target_if_missing(import->target, import->source->widening);
+	current_import = import;
+	atexit(report_imported);
+	open_sessions(import);
+	progress_begin(import->source, "imported", 0);
+	in_order = import_in_order(import);
+	progress_end();
+	if (!in_order)
+	{
+		stage_rest(import);
+		import_ordered(import, "imported");
+	}
+	current_import = NULL;
+	PQfinish(import->sessions[1].end.conn);
+	if (made_event_ids && import->counts->present > 0)
+		pg_log_warning("events without an id were regarded as present in the store"
+					   " if an earlier version of %s had the same text at the same place",
+					   import->source->name);
 }
 
 /* Import the events of a source into a store; a dry run rolls everything back. */
@@ -334,30 +378,17 @@ void
 import_events(Source *source, const End *target, Counts *counts)
 {
 	Import		import = {.source = source,.target = target,.counts = counts};
-	bool		in_order;
 
-	import.store = store_literal(target);
+	if (target->slots != NULL)
+	{
+		(void) find_target_slots(target);	/* report what is wrong early */
+		import.source = create_slot_source(source, target->slots);
+	}
+	import.batches = create_batches(import.source, target->slots ? target->slots->count : 1);
 	create_stage(target);
 	if (options.dry_run)
-	{
 		import_and_roll_back(&import);
-		return;
-	}
-	create_store_if_missing(target, source->widening);
-	current_import = &import;
-	atexit(report_imported);
-	open_sessions(&import);
-	progress_begin(source, "imported", 0);
-	in_order = import_in_order(&import);
-	progress_end();
-	if (!in_order)
-	{
-		stage_rest(&import);
-		import_ordered(&import, "imported");
-	}
-	current_import = NULL;
-	PQfinish(import.sessions[1].end.conn);
-	if (made_event_ids && counts->present > 0)
-		pg_log_warning("events without an id were regarded as present in the store"
-					   " if an earlier version of %s had the same text at the same place", source->name);
+	else
+		import_batches(&import);
+	counts->skipped = import.source->skipped;
 }

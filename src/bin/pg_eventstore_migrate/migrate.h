@@ -10,17 +10,23 @@
  *
  * The command line, files and connections:
  *		connection_string.c	distinguishes connection strings from file names
+ *		slot.c				computes the slot of an id, converts lists of slots
  *		options.c			reads the command line into "options"
  *		descriptors.c		checks the standard input, output and error
  *		output_file.c		writes the file of an export
  *		signals.c			catches signals, and removes a partial file
  *		database.c			connects, runs queries, finds and creates the store
+ *		slot_stores.c		finds and creates the slots of a sliced store
  * Sources:
  *		file_source.c		reads the lines of a file
- *		database_source.c	reads the tables of a database; opens either source
- *		batch.c				keeps one batch of another source in memory
- * From a source to a temporary table of the server:
+ *		copy_out.c			receives rows by COPY
+ *		store_log.c			the end, the size and the widths of a store
+ *		merge_source.c		reads the slots of a sliced store, merged by time
+ *		database_source.c	reads the tables of a database; opens any source
  *		event_text.c		finds keys in the text of an event; makes event ids
+ *		slot_source.c		gives each event of another source its slot
+ *		batch.c				divides another source into batches
+ * From a source to a temporary table of the server:
  *		progress.c			shows the progress
  *		copy_in.c			sends rows by COPY
  *		stage.c				the stage: events as text
@@ -47,6 +53,17 @@ typedef enum SourceFormat
 	FORMAT_EMMETT
 } SourceFormat;
 
+#define MAX_SLOTS 1024
+
+/* The slots of an end that is a sliced store. */
+typedef struct Slots
+{
+	int			count;			/* of the sliced store */
+	const char *only;			/* the list of those to move; NULL: all */
+	bool		chosen[MAX_SLOTS];	/* the same */
+	const char *stores[MAX_SLOTS];	/* in the database; NULL if not there */
+} Slots;
+
 /* One end of the move: a file, or tables of a database. */
 typedef struct End
 {
@@ -56,6 +73,7 @@ typedef struct End
 	const char *name;			/* for messages */
 	const char *schema;			/* NULL if not given */
 	const char *table;			/* the store; NULL if not given */
+	Slots	   *slots;			/* NULL for an ordinary store */
 	PGconn	   *conn;			/* NULL for a file */
 } End;
 
@@ -78,6 +96,7 @@ typedef struct Line
 {
 	int64		number;			/* in the unit of the source, ascending */
 	int64		ordinal;		/* of the event in the source, from 1 */
+	int			slot;			/* only slot_source.c sets it, otherwise 0 */
 	const char *text;			/* not terminated */
 	size_t		length;
 } Line;
@@ -89,7 +108,9 @@ typedef struct Source
 {
 	const char *name;			/* for messages */
 	const char *unit;			/* what Line.number counts: line, position ... */
+	int			slot;			/* of all events of a batch */
 	int64		events;			/* read */
+	int64		skipped;		/* events of slots that are not chosen */
 	int64		expected;		/* events, if greater than 0 */
 	int64		bytes;			/* read from a file */
 	int64		size;			/* of the file, if greater than 0 */
@@ -107,11 +128,19 @@ typedef struct Counts
 {
 	int64		imported;
 	int64		present;		/* found in the store */
+	int64		skipped;		/* as in Source */
 } Counts;
 
 /* connection_string.c */
 extern bool is_connection_string(const char *value);
 extern char *connection_string(const char *value);
+
+/* slot.c */
+extern int	slot_of(const char *id, size_t length, int count);
+extern void check_slot_count(int count);
+extern void choose_slots(Slots *slots);
+extern int	count_chosen(const Slots *slots);
+extern char *slot_list(const bool *included);
 
 /* options.c */
 extern Options options;
@@ -147,21 +176,57 @@ extern int64 query_number(const End *end, const char *sql);
 extern PGresult *check_result(const End *end, PGresult *result);
 extern const char *position_in_context(const PGresult *result);
 extern void fail_query(const End *end, const PGresult *result) __attribute__((noreturn));
+extern bool extension_exists(const End *end);
+extern bool create_extension_if_missing(const End *end);
 extern void create_store_if_missing(const End *end, const char *widening);
 extern char *store_name(const End *end);
 extern char *sql_literal(const End *end, const char *text);
 extern char *store_literal(const End *end);
 extern bool store_exists(const End *end);
-extern bool same_store(const End *a, const End *b);
+extern char *stores_query(const End *end);
+extern char *common_store(const End *a, const End *b);
+
+/* slot_stores.c */
+extern void require_slots(const End *end);
+extern bool find_target_slots(const End *end);
+extern void create_target_if_missing(const End *end, const char *widening);
+extern char *slot_literal(const End *end, int slot);
+extern bool has_slot(const End *end, int slot);
+
+/* copy_out.c */
+typedef struct CopyOut
+{
+	const End  *end;
+	char	   *row;			/* libpq allocates it */
+	bool		running;
+} CopyOut;
+
+/* A value of a row. */
+typedef struct CopyValue
+{
+	const char *at;
+	size_t		length;
+} CopyValue;
+
+extern void begin_copy_out(CopyOut *copy, const char *query);
+extern int64 number_at(const char *from, size_t size);
+extern bool receive_row(CopyOut *copy, CopyValue *values, int count);
+extern void end_copy_out(CopyOut *copy, const char *name, const char *unit, int64 after);
+
+/* store_log.c */
+extern int64 estimate_rows(const End *end, const char *table);
+extern int64 estimate_events(const End *end);
+extern const char *widening_to_match(const End *end);
+extern int64 wait_for_mark(const End *end, const char *store);
+
+/* merge_source.c */
+#define PAGE_EVENTS 50000
+
+extern void set_up_merge(Source *source, const End *end);
 
 /* file_source.c, database_source.c */
 extern Source *open_file_source(const char *path);
 extern Source *open_source(const End *end);
-
-/* batch.c */
-extern Source *create_batch(Source *origin);
-extern bool read_batch(Source *batch);
-extern void rewind_batch(Source *batch);
 
 /* event_text.c */
 #define EVENT_ID_SIZE 37
@@ -191,6 +256,7 @@ typedef struct EventKeys
 	const char *aggregate_id;	/* NULL is none */
 	size_t		aggregate_id_length;
 	int32		aggregate_version;	/* 0 is none */
+	Pair		event_id;		/* if has_id */
 	bool		has_id;
 } EventKeys;
 
@@ -203,12 +269,25 @@ extern bool is_null(const Pair *pair);
 extern int32 version_of(const Pair *pair);
 extern void make_event_id(const Line *line, char id[EVENT_ID_SIZE]);
 extern void scan_event(const Line *line, EventKeys *keys);
+extern const char *slot_id(const Line *line, size_t *length);
 extern void add_event_id(const Line *line, PQExpBuffer event);
+
+/* slot_source.c */
+extern Source *create_slot_source(Source *origin, const Slots *slots);
+
+/* batch.c */
+typedef struct Batches Batches;
+
+extern Batches *create_batches(Source *origin, int slots);
+extern Source *next_batch(Batches *batches);
+extern void rewind_batch(Source *batch);
+extern void destroy_batch(Source *batch);
 
 /* progress.c */
 extern void progress_begin(const Source *source, const char *verb, int64 done);
 extern void progress_show(int64 done);
 extern void progress_end(void);
+extern const char *in_other_slots(int64 skipped);
 extern void progress_report_total(const Counts *counts);
 
 /* copy_in.c */
@@ -228,7 +307,7 @@ extern void create_stage(const End *end);
 extern bool lacks_character(const PGresult *result);
 extern const char *key_with_character(const End *end, const Line *line, const char *prefix);
 extern void fill_stage(const End *end, Source *batch, bool truncate);
-extern void fill_stage_with_all(const End *end, Source *source, const char *verb);
+extern void fill_stage_with_all(const End *end, Batches *batches, const Source *source, const char *verb);
 extern void order_stage(const End *end);
 
 /* column_stage.c */

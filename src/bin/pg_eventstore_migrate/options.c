@@ -30,7 +30,11 @@ enum
 	SOURCE_FORMAT,
 	SOURCE_SCHEMA,
 	SOURCE_TABLE,
+	SOURCE_SLOTS,
+	SOURCE_ONLY_SLOTS,
 	/* only for a target that is a database */
+	SLOTS,
+	ONLY_SLOTS,
 	BATCH_SIZE,
 	NO_CREATE_SCHEMA,
 	NO_NOTIFICATIONS,
@@ -47,6 +51,10 @@ static const struct option long_options[] = {
 	{"table", required_argument, NULL, TABLE},
 	{"source-schema", required_argument, NULL, SOURCE_SCHEMA},
 	{"source-table", required_argument, NULL, SOURCE_TABLE},
+	{"source-slots", required_argument, NULL, SOURCE_SLOTS},
+	{"source-only-slots", required_argument, NULL, SOURCE_ONLY_SLOTS},
+	{"slots", required_argument, NULL, SLOTS},
+	{"only-slots", required_argument, NULL, ONLY_SLOTS},
 	{"batch-size", required_argument, NULL, BATCH_SIZE},
 	{"no-create-schema", no_argument, NULL, NO_CREATE_SCHEMA},
 	{"no-notifications", no_argument, NULL, NO_NOTIFICATIONS},
@@ -83,6 +91,12 @@ help(const char *name)
 	printf("      --table=TABLE           table of the store (default: events)\n");
 	printf("      --source-schema=SCHEMA  schema at the source, if it is another\n");
 	printf("      --source-table=TABLE    table at the source, if it is another\n");
+	printf("\nSlots:\n");
+	printf("      --slots=N               the target is a sliced store of N slots\n");
+	printf("      --only-slots=LIST       import the events of these slots only, such as 0-7,12\n");
+	printf("      --source-slots=N        the source is a sliced store of N slots\n");
+	printf("      --source-only-slots=LIST\n");
+	printf("                              read these slots only\n");
 	printf("\nHow it is moved:\n");
 	printf("      --batch-size=N          import N events in a transaction (default: 10000)\n");
 	printf("      --no-create-schema      do not create the extension and the schema\n");
@@ -180,6 +194,24 @@ set_end(End *end, const char *option, const char *value)
 		check_connection_string(end->value);
 }
 
+/* Return the slots of an end, one of whose options for slots is given. */
+static Slots *
+slots_of(End *end)
+{
+	if (end->slots == NULL)
+		end->slots = pg_malloc0(sizeof(Slots));
+	return end->slots;
+}
+
+/* Store the number of slots of an end. */
+static void
+set_slot_count(End *end, const char *option)
+{
+	if (!option_parse_int(optarg, option, PG_INT32_MIN, PG_INT32_MAX, &slots_of(end)->count))
+		exit(1);
+	check_slot_count(end->slots->count);
+}
+
 /* Store a connection option. */
 static void
 set_connection_option(int letter)
@@ -236,6 +268,18 @@ set_option(int letter)
 			break;
 		case SOURCE_TABLE:
 			options.source.table = optarg;
+			break;
+		case SOURCE_SLOTS:
+			set_slot_count(&options.source, "--source-slots");
+			break;
+		case SOURCE_ONLY_SLOTS:
+			slots_of(&options.source)->only = optarg;
+			break;
+		case SLOTS:
+			set_slot_count(&options.target, "--slots");
+			break;
+		case ONLY_SLOTS:
+			slots_of(&options.target)->only = optarg;
 			break;
 		case BATCH_SIZE:
 			if (!option_parse_int(optarg, "--batch-size", 1, 1000000, &options.batch_size))
@@ -294,11 +338,24 @@ static void
 check_ends(void)
 {
 	if (options.source.is_file)
-		reject_options(SOURCE_FORMAT, SOURCE_TABLE, "a source that is a file");
+		reject_options(SOURCE_FORMAT, SOURCE_ONLY_SLOTS, "a source that is a file");
+	if (options.format > FORMAT_EVENTSTORE)
+		reject_options(SOURCE_SLOTS, SOURCE_ONLY_SLOTS, "tables of another event store");
 	if (options.target.is_file)
-		reject_options(BATCH_SIZE, NO_NOTIFICATIONS, "a target that is a file");
+		reject_options(SLOTS, NO_NOTIFICATIONS, "a target that is a file");
 	if (options.source.value != NULL && options.target.value != NULL && options.connection.dbname != NULL)
 		usage_error("option -d/--dbname cannot be used with both --source and --target");
+}
+
+/* Choose the slots of an end that is a sliced store. */
+static void
+check_slots(const End *end, const char *prefix)
+{
+	if (end->slots == NULL)
+		return;
+	if (end->slots->count == 0)
+		usage_error(psprintf("option --%sonly-slots needs option --%sslots", prefix, prefix));
+	choose_slots(end->slots);
 }
 
 /* Reject options that contradict each other. */
@@ -314,6 +371,8 @@ check_options(void)
 	if (options.verify && options.target.is_file && strcmp(options.target.value, "-") == 0)
 		usage_error("the standard output cannot be verified");
 	check_ends();
+	check_slots(&options.source, "source-");
+	check_slots(&options.target, "");
 }
 
 /* Read the command line.  If it is wrong, report that and end the program. */

@@ -48,6 +48,13 @@ progress_end(void)
 	shown = NULL;
 }
 
+/* Return the words for events of slots that are not chosen; "" if there are none. */
+const char *
+in_other_slots(int64 skipped)
+{
+	return skipped > 0 ? psprintf(", %lld belong to other slots", (long long) skipped) : "";
+}
+
 /* Report the total. */
 void
 progress_report_total(const Counts *counts)
@@ -60,8 +67,9 @@ progress_report_total(const Counts *counts)
 		pg_log_info("%lld events %s to \"%s\", in %.1f s", (long long) counts->imported,
 					options.dry_run ? "would be exported" : "exported", options.target.name, seconds);
 	else
-		pg_log_info("%lld events %s, %lld %s already, in %.1f s", (long long) counts->imported,
+		pg_log_info("%lld events %s, %lld %s already%s, in %.1f s", (long long) counts->imported,
 					options.dry_run ? "would be imported" : "imported",
 					(long long) counts->present,
-					options.dry_run ? "are there" : "were there", seconds);
+					options.dry_run ? "are there" : "were there",
+					in_other_slots(counts->skipped), seconds);
 }

@@ -14,7 +14,7 @@ create_stage(const End *end)
 {
 	run_command(end, "SET temp_buffers = '16MB'");
 	run_command(end, "CREATE TEMPORARY TABLE eventstore_migrate_events"
-				" (line bigint, aggregate_id text COLLATE \"C\","
+				" (line bigint, slot integer, aggregate_id text COLLATE \"C\","
 				" aggregate_version integer, event text)");
 	run_command(end, "ALTER TABLE " STAGE
 				" ALTER aggregate_id SET STORAGE PLAIN,"
@@ -38,9 +38,11 @@ put_stage_row(PQExpBuffer rows, const Line *line)
 		sent.text = with_id->data;
 		sent.length = with_id->len;
 	}
-	put_number(rows, 4, 2);
+	put_number(rows, 5, 2);
 	put_number(rows, 8, 4);
 	put_number(rows, line->number, 8);
+	put_number(rows, 4, 4);
+	put_number(rows, line->slot, 4);
 	put_text(rows, keys.aggregate_id, keys.aggregate_id_length);
 	put_number(rows, 4, 4);
 	put_number(rows, keys.aggregate_version, 4);
@@ -147,16 +149,17 @@ fill_stage(const End *end, Source *batch, bool truncate)
 		fail_copy(end, batch, error);
 }
 
-/* Copy all events of a source to the stage, and show the progress. */
+/* Copy all batches of a source that remain to the stage, and show the progress. */
 void
-fill_stage_with_all(const End *end, Source *source, const char *verb)
+fill_stage_with_all(const End *end, Batches *batches, const Source *source, const char *verb)
 {
-	Source	   *batch = create_batch(source);
+	Source	   *batch;
 
 	progress_begin(source, verb, source->events);
-	while (read_batch(batch))
+	while ((batch = next_batch(batches)) != NULL)
 	{
 		fill_stage(end, batch, false);
+		destroy_batch(batch);
 		progress_show(source->events);
 	}
 	progress_end();
@@ -171,7 +174,7 @@ fill_versions(const End *end)
 		return;
 	run_command(end, "BEGIN; SET LOCAL work_mem = '64MB';"
 				" CREATE TEMPORARY TABLE eventstore_migrate_filled AS"
-				" SELECT line, aggregate_id, COALESCE(pg_catalog.max(NULLIF(aggregate_version, 0))"
+				" SELECT line, slot, aggregate_id, COALESCE(pg_catalog.max(NULLIF(aggregate_version, 0))"
 				" OVER (PARTITION BY aggregate_id, given), 0) AS aggregate_version, event"
 				" FROM (SELECT *, pg_catalog.count(NULLIF(aggregate_version, 0))"
 				" OVER (PARTITION BY aggregate_id ORDER BY line) AS given FROM " STAGE ") counted;"
@@ -180,9 +183,10 @@ fill_versions(const End *end)
 }
 
 /*
- * Replace the stage by the ordered stage.  There each event follows its
- * predecessors in the aggregate, and the order is otherwise that of the source: the
- * place of an event is the last line of itself and its predecessors.  An event
+ * Replace the stage by the ordered stage, with the numbers of the events in their slots.
+ * There each event follows its predecessors in the aggregate, and the order is otherwise
+ * that of the source: the place of an event is the last line of itself and its
+ * predecessors.  An event
  * without a version follows the one before it, in the source, in its aggregate.
  * Events without an aggregate keep their order.
  */
@@ -192,11 +196,12 @@ order_stage(const End *end)
 	fill_versions(end);
 	run_command(end, "BEGIN; SET LOCAL work_mem = '64MB'; SET LOCAL maintenance_work_mem = '64MB';"
 				" CREATE TEMPORARY TABLE eventstore_migrate_ordered AS"
-				" SELECT pg_catalog.row_number() OVER (ORDER BY place, aggregate_version, line) AS n,"
-				" line, event"
+				" SELECT pg_catalog.row_number() OVER"
+				" (PARTITION BY slot ORDER BY place, aggregate_version, line) AS n,"
+				" slot, line, event"
 				" FROM (SELECT *, CASE WHEN aggregate_id IS NULL THEN line ELSE"
 				" pg_catalog.max(line) OVER (PARTITION BY aggregate_id"
 				" ORDER BY aggregate_version, line) END AS place FROM " STAGE ") placed;"
-				" CREATE INDEX ON " ORDERED_STAGE " (n);"
+				" CREATE INDEX ON " ORDERED_STAGE " (slot, n);"
 				" DROP TABLE " STAGE "; COMMIT");
 }

@@ -2,11 +2,14 @@
  * verify_events.c
  *		Compares the events of two ends.
  *
- * One end is a store.  The events of the other end, the given events, are sent to
+ * One end is a store, or the slots of a sliced store.  The events of the other end, the given events, are sent to
  * the stage in the store's database.  The server finds each by its id, and compares
  * it key by key.  It also checks that positions follow versions in each aggregate.
  * The store chooses the value of a key that an event lacks, so such a key is not
  * compared.
+ *
+ * Each event of slots must be in the slot to which it belongs.  In a target this holds
+ * for all events that it has, also if the source lacks them.
  */
 #include "migrate.h"
 
@@ -40,11 +43,11 @@
 	" COALESCE(e -> 'metadata', 'null') AS metadata" \
 	" FROM (SELECT line, event::pg_catalog.jsonb AS e FROM " STAGE " OFFSET 0) events"
 
-/* The events of the store, archived or not. */
+/* The events of a slot or store, archived or not. */
 #define STORED \
-	"SELECT *, position < pg_catalog.lag(position)" \
+	"SELECT %d AS slot, %s AS right_slot, *, position < pg_catalog.lag(position)" \
 	" OVER (PARTITION BY aggregate_id ORDER BY aggregate_version) AS too_early" \
-	" FROM eventstore.get_latest_events(NULL, %3$s)"
+	" FROM eventstore.get_latest_events(NULL, %s)"
 
 /* NAME, if the key differs. */
 #define DIFFERS(name) \
@@ -58,22 +61,26 @@
 #define COMPARE \
 	"CREATE TEMPORARY TABLE eventstore_migrate_differences AS" \
 	" SELECT g.line, COALESCE(g.event_id, s.event_id) AS event_id," \
-	" g.line IS NULL AS lacks_given, s.position IS NULL AS lacks_stored," \
+	" %2$s AND g.line IS NULL AS lacks_given, s.position IS NULL AS lacks_stored," \
 	" pg_catalog.concat_ws(', '," \
+	" CASE WHEN g.line IS NOT NULL THEN NULLIF(pg_catalog.concat_ws(', '," \
 	DIFFERS("event_type") "," GIVEN_DIFFERS("occurred_at") "," \
 	DIFFERS("correlation_id") "," DIFFERS("causation_id") "," \
 	DIFFERS("aggregate_id") "," GIVEN_DIFFERS("aggregate_type") "," \
 	GIVEN_DIFFERS("aggregate_version") "," DIFFERS("data") "," \
 	"CASE WHEN g.metadata <> COALESCE(s.metadata, 'null') THEN 'metadata' END," \
 	"CASE WHEN (s.too_early AND s.aggregate_id IS NOT NULL) OR (%2$s AND s.position <" \
-	" pg_catalog.lag(s.position) OVER (ORDER BY g.line)) OR" \
+	" pg_catalog.lag(s.position) OVER (PARTITION BY s.slot ORDER BY g.line)) OR" \
 	" (g.aggregate_version IS NULL AND pg_catalog.lag(g.aggregate_version) OVER aggregate IS NULL" \
 	" AND s.position < pg_catalog.lag(s.position) OVER aggregate" \
 	" AND pg_catalog.row_number() OVER (PARTITION BY g.event_id ORDER BY g.line) = 1) THEN 'order' END," \
 	"CASE WHEN %2$s AND pg_catalog.row_number() OVER (PARTITION BY g.event_id ORDER BY g.line) > 1" \
-	" AND g.line IS NOT NULL THEN 'repeated' END) AS keys" \
-	" FROM (" GIVEN ") g %1$s JOIN (" STORED ") s ON s.event_id = g.event_id" \
-	" WINDOW aggregate AS (PARTITION BY g.aggregate_id ORDER BY g.line)"
+	" THEN 'repeated' END), '') END," \
+	"CASE WHEN s.slot <> s.right_slot" \
+	" THEN pg_catalog.format('slot %%s instead of %%s', s.slot, s.right_slot) END) AS keys" \
+	" FROM (" GIVEN ") g FULL JOIN (%3$s) s ON s.event_id = g.event_id" \
+	" WHERE %1$s OR s.slot <> s.right_slot" \
+	" WINDOW aggregate AS (PARTITION BY s.slot, g.aggregate_id ORDER BY g.line)"
 
 /* Parses each event like the comparison, to find the one that fails. */
 #define READ_EACH \
@@ -104,8 +111,8 @@ report_differences(const Source *given, const End *store)
 		if (*PQgetvalue(result, row, 2) == 't')
 			pg_log_error("event \"%s\" is not in %s", id, given->name);
 		else if (*PQgetvalue(result, row, 3) == 't')
-			pg_log_error("%sevent \"%s\" is not in store %s of %s", at, id,
-						 store_name(store), store->name);
+			pg_log_error("%sevent \"%s\" is not in %sstore %s of %s", at, id,
+						 store->slots ? "the slots of " : "", store_name(store), store->name);
 		else
 			pg_log_error("%sevent \"%s\" differs: %s", at, id, PQgetvalue(result, row, 4));
 	}
@@ -129,6 +136,29 @@ fail_comparison(const Source *given, const End *store, const PGresult *result)
 	fail_query(&place, error);
 }
 
+/* Return a query of the events of a store, or of its chosen slots. */
+static char *
+stored_query(const End *store)
+{
+	PQExpBufferData query;
+
+	initPQExpBuffer(&query);
+	for (int slot = 0; slot < MAX_SLOTS; slot++)
+	{
+		const char *right = "0";
+
+		if (!has_slot(store, slot))
+			continue;
+		if (store->slots != NULL && store == &options.target)
+			right = psprintf("eventstore.slot_of(COALESCE(aggregate_id, event_id), %d)", store->slots->count);
+		else if (store->slots != NULL)
+			right = psprintf("%d", slot);
+		appendPQExpBuffer(&query, "%s" STORED, query.len > 0 ? " UNION ALL " : "",
+						  slot, right, slot_literal(store, slot));
+	}
+	return query.data;
+}
+
 /* Compare the stage with the store, and return how many events differ. */
 static int64
 compare_events(const Source *given, const End *store, bool given_is_source)
@@ -137,8 +167,8 @@ compare_events(const Source *given, const End *store, bool given_is_source)
 	 * an event that only the target has is no difference, because it may be
 	 * new
 	 */
-	PGresult   *result = run_query(store, psprintf(COMPARE, given_is_source ? "LEFT" : "RIGHT",
-												   given_is_source ? "false" : "true", store_literal(store)));
+	PGresult   *result = run_query(store, psprintf(COMPARE, given_is_source ? "g.line IS NOT NULL" : "s.position IS NOT NULL",
+												   given_is_source ? "false" : "true", stored_query(store)));
 
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		fail_comparison(given, store, result);
@@ -155,7 +185,9 @@ verify_events(void)
 	Source	   *given;
 	int64		differences;
 
-	if (!store_exists(store))
+	if (store->slots != NULL)
+		require_slots(store);
+	else if (!store_exists(store))
 	{
 		pg_log_error("%s has no store %s", store->name, store_name(store));
 		pg_log_error_detail("The source or the target must be a store.");
@@ -163,12 +195,14 @@ verify_events(void)
 	}
 	run_command(store, "SET row_security = off");
 	given = open_source(given_is_source ? &options.source : &options.target);
+	if (given_is_source && store->slots != NULL)
+		given = create_slot_source(given, store->slots);
 	create_stage(store);
-	fill_stage_with_all(store, given, "read");
+	fill_stage_with_all(store, create_batches(given, MAX_SLOTS), given, "read");
 	differences = compare_events(given, store, given_is_source);
 	if (!options.quiet)
-		pg_log_info("%lld events compared, %lld differ",
+		pg_log_info("%lld events compared, %lld differ%s",
 					(long long) query_number(store, "SELECT pg_catalog.count(*) FROM " DIFFERENCES),
-					(long long) differences);
+					(long long) differences, in_other_slots(given->skipped));
 	return differences;
 }
