@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use Compress::Raw::Zlib ();
 use FindBin;
 use lib $FindBin::RealBin;
 use IPC::Run ();
@@ -353,7 +354,7 @@ is(query("SELECT md5(string_agg(event_id, ' ' ORDER BY position)) FROM split.fro
 sub slot_of_line
 {
   my ($line) = @_;
-  return $line =~ /"aggregate_id": "([^"]*)"/ ? query("SELECT eventstore.slot_of('$1', 4)") : 1;
+  return $line =~ /"aggregate_id": "([^"]*)"/ ? Compress::Raw::Zlib::crc32($1) * 4 >> 32 : 1;
 }
 my ($at) = grep { my ($x, $y) = map { /"aggregate_id": "([^"]*)"/ ? $1 : '' } @merged[ $_, $_ + 1 ]; $x ne $y && slot_of_line($merged[$_]) == slot_of_line($merged[ $_ + 1 ]) } 100 .. 200;
 my ($between) = grep { slot_of_line($merged[$_]) != slot_of_line($merged[ $_ + 1 ]) } 100 .. 200;
@@ -396,14 +397,8 @@ is(() = migrate_ok('those that are there', qr/events exported/, '--source=' . $n
 query("SELECT eventstore.create_slots('split.twice', 2)");
 query("SELECT eventstore.append_event('t', '1', id, event_id => 'one id', store => eventstore.slot_store('split.twice', id)) FROM (SELECT DISTINCT ON (eventstore.slot_of(n::text, 2)) n::text FROM generate_series(1, 20) n) s (id)");
 migrate_fails('an id in two slots', qr/event 2: .*"one id"/, @from, '--source-table=twice', '--source-slots=2', @to, '--table=twice');
-{
-  my $session = session($node);
-  $session->run("BEGIN; SELECT eventstore.append_event('t', '{}', store => 'split.twice_001')");
-  query("SELECT eventstore.append_event('t', '{}', store => 'split.twice_001')");
-  migrate_fails('an open append to a slot', qr/store split\.twice_001 of database "postgres" has events after an open append/, @from, '--source-table=twice', '--source-slots=2', '--target=-');
-  $session->run('ROLLBACK');
-  $session->quit;
-}
+query("INSERT INTO split.twice_001 (position, event_id, event_type, data) VALUES (1000000, 'far', 't', '1')");
+migrate_fails('a slot with events that its log does not show', qr/store split\.twice_001 of database "postgres" has events that its log does not show/, @from, '--source-table=twice', '--source-slots=2', '--target=-');
 
 # The tables of other event stores, with their columns that are read.
 query('CREATE DATABASE foreign_tables');

@@ -29,7 +29,7 @@ typedef struct BatchState
 struct Batches
 {
 	Source	   *origin;
-	Source	  **collected;		/* the batch of each slot; NULL if it has no event */
+	Source	  **collected;		/* the batch of each slot; NULL: none */
 	int			slots;
 	size_t		bytes;			/* of all that are being collected */
 };

@@ -131,15 +131,15 @@ find_target_slots(const End *end)
 static void
 create_slots(const End *end, const char *widening)
 {
-	bool		was_there[MAX_SLOTS];
-	Slots	   *slots = end->slots;
+	bool		created[MAX_SLOTS] = {false};
+	const Slots *slots = end->slots;
 	PQExpBufferData numbers;
 
 	initPQExpBuffer(&numbers);
 	for (int slot = 0; slot < slots->count; slot++)
 	{
-		was_there[slot] = slots->stores[slot] != NULL;
-		if (slots->chosen[slot] && !was_there[slot])
+		created[slot] = slots->chosen[slot] && slots->stores[slot] == NULL;
+		if (created[slot])
 			appendPQExpBuffer(&numbers, "%s%d", numbers.len > 0 ? "," : "", slot);
 	}
 	run_command(end, psprintf("SELECT pg_catalog.count(*) FROM eventstore.create_slots(%s, %d, '{%s}',"
@@ -151,7 +151,7 @@ create_slots(const End *end, const char *widening)
 	require_slots(end);
 	for (int slot = 0; slot < slots->count; slot++)
 	{
-		if (slots->chosen[slot] && !was_there[slot] && widening != NULL)
+		if (created[slot] && widening != NULL)
 			run_command(end, psprintf("ALTER TABLE %s %s", slots->stores[slot], widening));
 	}
 }
