@@ -11,12 +11,16 @@ static const Source *shown;
 
 static double program_start;
 
-/* Return the fraction of the source that is done; negative if its size is unknown. */
+/*
+ * Return the fraction of the source that is done; negative if its size is unknown.  Of a
+ * file, bytes are read that belong to events which are not done yet.
+ */
 static double
 fraction_of(const Source *source, int64 done)
 {
 	if (source->size > 0)
-		return Min(1.0, (double) source->bytes / (double) source->size);
+		return Min(1.0, (double) source->bytes / (double) source->size *
+				   (double) done / (double) Max(source->events, 1));
 	if (source->expected > 0)
 		return Min(1.0, (double) done / (double) source->expected);
 	return -1;
