@@ -244,6 +244,9 @@ is(query("SELECT string_agg(DISTINCT format_type(atttypid, atttypmod), ' ') FROM
   'character varying(300)', 'a store: its slots are as wide');
 migrate_ok('a store again', qr/0 events imported, 100 were there already/, @sales);
 migrate_ok('a store verified', qr/100 events compared, 0 differ/, @sales, '--verify');
+query("SELECT count(eventstore.append_event('t', '{}', 's-' || n, store => 'split.sales')) FROM generate_series(5, 14) n");
+migrate_ok('a store that has grown', qr/10 events imported, 100 were there already/, @sales);
+is(ids_of('sales'), split_ids_of('split.sales', 8), 'a store that has grown: the order');
 is(query("SELECT count(eventstore.append_event('t', '{}', 's-1', store => eventstore.slot_store('split.sales', 's-1')))"), '1', 'and appended to');
 migrate_fails('a slot and its store', qr/the source and the target both have store split\.sales_003/, @from, '--source-table=sales_003', @to, '--table=sales', '--slots=8');
 
@@ -305,6 +308,7 @@ migrate_fails('verify an event that is missing', qr/line 81: event "order-1-5" i
 plant("INSERT INTO $wrong ($columns) SELECT position + 2000, 'stray', event_type, occurred_at, NULL, NULL, aggregate_id, aggregate_type, 99, data, NULL FROM $right WHERE event_id = 'order-1-3'");
 migrate_fails('verify a stray event', qr/error: event "stray" differs: slot $other instead of $slot\n/, @verify);
 plant("DELETE FROM $wrong WHERE event_id = 'stray'");
+query("SELECT eventstore.append_event('t', '1', store => '$wrong')");
 migrate_ok('what was missing is imported', qr/1 events imported, ${\ ($count - 1)} were there/, "--source=$file", @to, '--table=orders16', '--slots=16');
 migrate_ok('and verified', qr/$count events compared, 0 differ/, @verify);
 plant("UPDATE $right SET position = position + 1000 WHERE event_id = 'order-1-2'");
@@ -332,22 +336,26 @@ for my $slot (0 .. 3)
 ok($node->poll_query_until('postgres', "SELECT eventstore.archive_limit('split.shop_002') >= 1000"), 'events are announced');
 is(query("SELECT eventstore.archive_events('split.shop_002', before_position => 1001)"), '1000', 'events of a slot are archived');
 query("SELECT eventstore.append_event('t', '1', event_id => 'free', occurred_at => '2025-01-01 03:00Z', store => 'split.shop_001')");
-my $expected = query("SELECT md5(string_agg(event_id, ' ' ORDER BY key, slot, position)) FROM
-  (SELECT *, max(occurred_at) OVER (PARTITION BY slot ORDER BY position) AS key FROM " . events_of('shop') . ') k');
+my $by_time = "SELECT md5(string_agg(event_id, ' ' ORDER BY key, slot, position)) FROM
+  (SELECT *, max(occurred_at) OVER (PARTITION BY slot ORDER BY position) AS key FROM %s) k";
+my $expected = query(sprintf $by_time, events_of('shop'));
 my @shop = (@from, '--source-table=shop', '--source-slots=4');
 migrate_ok('merge, dry run', qr/20005 events would be imported/, @shop, @to, '--table=merged', '--dry-run');
 migrate_ok('merge', qr/20005 events imported, 0 were there already, in/, @shop, @to, '--table=merged');
 is(query("SELECT md5(string_agg(event_id, ' ' ORDER BY position)) FROM split.merged"), $expected, 'merge: the order');
 is(difference('shop', 'split.merged'), '0', 'merge: the events are the same');
 migrate_ok('merge again', qr/0 events imported, 20005 were there already/, @shop, @to, '--table=merged');
-migrate_ok('merge verified', qr/20005 events compared, 0 differ/, @shop, @to, '--table=merged', '--verify');
-migrate_ok('merge by default names', qr/20005 events imported/, "--source=$connstr", @to, '--table=shop', '--source-slots=4');
+query("SELECT eventstore.append_event('t', '{}', 'a-7', 0 + (SELECT max(aggregate_version) FROM split.merged WHERE aggregate_id = 'a-7'), store => eventstore.slot_store('split.shop', 'a-7'))");
+migrate_ok('merge of slots that have grown', qr/1 events imported, 20005 were there already/, @shop, @to, '--table=merged');
+migrate_ok('merge verified', qr/20006 events compared, 0 differ/, @shop, @to, '--table=merged', '--verify');
+$expected = query(sprintf $by_time, events_of('shop'));
+migrate_ok('merge by default names', qr/20006 events imported/, "--source=$connstr", @to, '--table=shop', '--source-slots=4');
 my $merged = "$dir/merged.jsonl";
-migrate_ok('merge into a file', qr/20005 events exported to "\Q$merged\E"/, @shop, "--target=$merged");
+migrate_ok('merge into a file', qr/20006 events exported to "\Q$merged\E"/, @shop, "--target=$merged");
 my @merged = split /^/, slurp_file($merged);
 is(query("SELECT md5(string_agg(event_id, ' ')) FROM unnest('{" . join(',', map { /"event_id": "([^"]*)"/ ? $1 : die } @merged) . "}'::text[]) event_id"), $expected, 'merge into a file: the order');
-migrate_ok('the file verified', qr/20005 events compared, 0 differ/, @shop, "--target=$merged", '--verify');
-migrate_ok('the file is imported', qr/20005 events imported/, "--source=$merged", @to, '--table=from_file');
+migrate_ok('the file verified', qr/20006 events compared, 0 differ/, @shop, "--target=$merged", '--verify');
+migrate_ok('the file is imported', qr/20006 events imported/, "--source=$merged", @to, '--table=from_file');
 is(query("SELECT md5(string_agg(event_id, ' ' ORDER BY position)) FROM split.from_file"), $expected, 'the file is imported: the order');
 
 # A file that was exported must have all events, once, in the order of each slot.
@@ -371,14 +379,14 @@ chomp(my @swapped = @merged[ 0 .. $between - 1, $between + 1, $between, $between
 migrate_ok('verify a file with two of different slots in the other order', qr/0 differ/, @shop, '--target=' . file_of('swapped', @swapped), '--verify');
 
 # Another number of slots, up and down.
-migrate_ok('4 to 16 slots', qr/20005 events imported, 0 were there already, in/, @shop, @to, '--table=shop16', '--slots=16');
-is(ids_of('shop16'), split_ids_of('split.merged', 16), '4 to 16 slots: the order in each is that of the merge');
+migrate_ok('4 to 16 slots', qr/20006 events imported, 0 were there already, in/, @shop, @to, '--table=shop16', '--slots=16');
+is(ids_of('shop16'), split_ids_of('split.from_file', 16), '4 to 16 slots: the order in each is that of the merge');
 is(difference('shop16', 'split.merged'), '0', '4 to 16 slots: the events are the same');
-migrate_ok('4 to 16 slots verified', qr/20005 events compared, 0 differ/, @shop, @to, '--table=shop16', '--slots=16', '--verify');
-migrate_ok('16 to 2 slots', qr/20005 events imported/, @from, '--source-table=shop16', '--source-slots=16', @to, '--table=shop2', '--slots=2', '--batch-size=700');
+migrate_ok('4 to 16 slots verified', qr/20006 events compared, 0 differ/, @shop, @to, '--table=shop16', '--slots=16', '--verify');
+migrate_ok('16 to 2 slots', qr/20006 events imported/, @from, '--source-table=shop16', '--source-slots=16', @to, '--table=shop2', '--slots=2', '--batch-size=700');
 is(difference('shop2', 'split.merged'), '0', '16 to 2 slots: the events are the same');
-migrate_ok('16 to 2 slots verified', qr/20005 events compared, 0 differ/, @from, '--source-table=shop16', '--source-slots=16', @to, '--table=shop2', '--slots=2', '--verify');
-migrate_ok('the same number in another database', qr/20005 events imported/, @shop, '--target=' . $node->connstr('one'), '--schema=split', '--table=shop', '--slots=4');
+migrate_ok('16 to 2 slots verified', qr/20006 events compared, 0 differ/, @from, '--source-table=shop16', '--source-slots=16', @to, '--table=shop2', '--slots=2', '--verify');
+migrate_ok('the same number in another database', qr/20006 events imported/, @shop, '--target=' . $node->connstr('one'), '--schema=split', '--table=shop', '--slots=4');
 migrate_ok('some slots', qr/events imported/, @shop, '--source-only-slots=0,2-3', @to, '--table=some');
 is(query('SELECT count(*) FROM split.some'), query('SELECT count(*) FROM ' . events_of('shop') . ' WHERE slot <> 1'), 'some slots: their events');
 

@@ -172,9 +172,10 @@ static void
 set_up_store(Source *source, CopyState *state)
 {
 	const End  *end = state->copy.end;
+	int			found = 1;
 
 	if (end->slots != NULL)
-		require_slots(end);
+		found = require_slots(end);
 	else if (!store_exists(end))
 		fail_no_store(end);
 	check_stores_differ(end);
@@ -182,6 +183,7 @@ set_up_store(Source *source, CopyState *state)
 	source->widening = widening_to_match(end);
 	if (end->slots != NULL)
 	{
+		source->expected = source->expected * count_chosen(end->slots) / found;
 		set_up_merge(source, end);
 		return;
 	}

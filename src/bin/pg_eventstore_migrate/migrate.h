@@ -187,7 +187,7 @@ extern char *stores_query(const End *end);
 extern char *common_store(const End *a, const End *b);
 
 /* slot_stores.c */
-extern void require_slots(const End *end);
+extern int	require_slots(const End *end);
 extern bool find_target_slots(const End *end);
 extern void create_target_if_missing(const End *end, const char *widening);
 extern char *slot_literal(const End *end, int slot);

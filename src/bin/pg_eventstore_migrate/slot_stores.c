@@ -101,16 +101,21 @@ fail_missing(const End *end, const char *missing, bool may_create)
 	exit(1);
 }
 
-/* Find the chosen slots.  If the database lacks one, end the program. */
-void
+/*
+ * Find the slots that are in the database, and return how many.  If it lacks one that is
+ * chosen, end the program.
+ */
+int
 require_slots(const End *end)
 {
+	int			found = find_slots(end);
 	char	   *missing;
 
-	if (find_slots(end) == 0)
+	if (found == 0)
 		pg_fatal("%s has no slots of store %s", end->name, store_name(end));
 	if (!has_chosen(end->slots, &missing))
 		fail_missing(end, missing, false);
+	return found;
 }
 
 /* Find the slots of a target.  Return false if some have to be created. */
@@ -148,7 +153,7 @@ create_slots(const End *end, const char *widening)
 							  options.notifications ? "worker" : "off",
 							  options.create_schema ? "true" : "false"));
 	termPQExpBuffer(&numbers);
-	require_slots(end);
+	(void) require_slots(end);
 	for (int slot = 0; slot < slots->count; slot++)
 	{
 		if (created[slot] && widening != NULL)

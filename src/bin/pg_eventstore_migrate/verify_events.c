@@ -8,8 +8,9 @@
  * The store chooses the value of a key that an event lacks, so such a key is not
  * compared.
  *
- * Each event of slots must be in the slot to which it belongs.  In a target this holds
- * for all events that it has, also if the source lacks them.
+ * In the slots of a target, each event must be in the slot to which it belongs.  Events
+ * that the source lacks are checked, too, if they have an aggregate: an append may store
+ * an event of no aggregate in any slot.
  */
 #include "migrate.h"
 
@@ -79,7 +80,7 @@
 	"CASE WHEN s.slot <> s.right_slot" \
 	" THEN pg_catalog.format('slot %%s instead of %%s', s.slot, s.right_slot) END) AS keys" \
 	" FROM (" GIVEN ") g FULL JOIN (%3$s) s ON s.event_id = g.event_id" \
-	" WHERE %1$s OR s.slot <> s.right_slot" \
+	" WHERE %1$s OR (s.slot <> s.right_slot AND s.aggregate_id IS NOT NULL)" \
 	" WINDOW aggregate AS (PARTITION BY s.slot, g.aggregate_id ORDER BY g.line)"
 
 /* Parses each event like the comparison, to find the one that fails. */
@@ -186,7 +187,7 @@ verify_events(void)
 	int64		differences;
 
 	if (store->slots != NULL)
-		require_slots(store);
+		(void) require_slots(store);
 	else if (!store_exists(store))
 	{
 		pg_log_error("%s has no store %s", store->name, store_name(store));
