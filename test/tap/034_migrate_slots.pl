@@ -196,6 +196,12 @@ my $bad = file_of('bad', @lines, event('order-1', 6), '{"event_type": 5}');
 migrate_fails('a bad line', qr/\Q$bad\E: line ${\ ($count + 2)}: key "event_type"/, "--source=$bad", @to, '--table=bad', '--slots=4');
 migrate_fails('a bad line, dry run', qr/\Q$bad\E: line ${\ ($count + 2)}: key "event_type"/, "--source=$bad", @to, '--table=bad', '--slots=4', '--dry-run');
 
+for my $only ('0', '1', '2-3')
+{
+  my $broken = file_of("broken $only", event('order-1', 1), '{"event_type": "t", "aggregate_id": "order-1"');
+  migrate_fails("a line that is no JSON, slots $only", qr/\Q$broken\E: line 2: /, "--source=$broken", @to, '--table=bad', '--slots=4', "--only-slots=$only");
+}
+
 # Two servers, here databases, each with its slots.
 query("CREATE DATABASE $_") for qw(one two);
 my $half = 0;

@@ -284,8 +284,11 @@ take_aggregate_id(const Pair *pair, EventKeys *keys)
 	keys->aggregate_id_length = Max(length, 0);
 }
 
-/* Find the keys that determine the order.  If a key is repeated, the last one counts. */
-void
+/*
+ * Find the keys that determine the order.  If a key is repeated, the last one counts.
+ * Return false if the text is not a whole object.
+ */
+bool
 scan_event(const Line *line, EventKeys *keys)
 {
 	Scan		scan;
@@ -293,7 +296,7 @@ scan_event(const Line *line, EventKeys *keys)
 
 	memset(keys, 0, sizeof(*keys));
 	if (!begin_object(&scan, line))
-		return;
+		return false;
 	while (next_pair(&scan, &pair))
 	{
 		if (is_key(&pair, "\"event_id\""))
@@ -306,6 +309,7 @@ scan_event(const Line *line, EventKeys *keys)
 		else if (is_key(&pair, "\"aggregate_id\""))
 			take_aggregate_id(&pair, keys);
 	}
+	return at_object_end(&scan);
 }
 
 bool		made_event_ids;
@@ -353,7 +357,8 @@ make_event_id(const Line *line, char id[EVENT_ID_SIZE])
 
 /*
  * Return the id that gives the slot of an event: that of its aggregate, or else its own,
- * which may have to be made.  The next call overwrites it.
+ * which may have to be made.  Return NULL if the text is not a whole object.  The next
+ * call overwrites the id.
  */
 const char *
 slot_id(const Line *line, size_t *length)
@@ -361,7 +366,8 @@ slot_id(const Line *line, size_t *length)
 	static char id[MAX_NAME];
 	EventKeys	keys;
 
-	scan_event(line, &keys);
+	if (!scan_event(line, &keys))
+		return NULL;
 	*length = keys.aggregate_id_length;
 	if (keys.aggregate_id != NULL)
 		return keys.aggregate_id;

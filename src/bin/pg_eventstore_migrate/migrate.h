@@ -268,7 +268,7 @@ extern bool is_key(const Pair *pair, const char *quoted);
 extern bool is_null(const Pair *pair);
 extern int32 version_of(const Pair *pair);
 extern void make_event_id(const Line *line, char id[EVENT_ID_SIZE]);
-extern void scan_event(const Line *line, EventKeys *keys);
+extern bool scan_event(const Line *line, EventKeys *keys);
 extern const char *slot_id(const Line *line, size_t *length);
 extern void add_event_id(const Line *line, PQExpBuffer event);
 

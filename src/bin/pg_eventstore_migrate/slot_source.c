@@ -11,6 +11,24 @@ typedef struct SlotState
 	const Slots *slots;
 } SlotState;
 
+/*
+ * Return the slot of an event.  A text that cannot be parsed goes to the first slot that
+ * is chosen, so that the server reports it in a run for any slots.
+ */
+static int
+slot_of_event(const Slots *slots, const Line *line)
+{
+	size_t		length;
+	const char *id = slot_id(line, &length);
+	int			slot = 0;
+
+	if (id != NULL)
+		return slot_of(id, length, slots->count);
+	while (!slots->chosen[slot])
+		slot++;
+	return slot;
+}
+
 /* Return the next event of a chosen slot; false if there is none. */
 static bool
 next_event_of_slots(Source *source, Line *line)
@@ -20,10 +38,7 @@ next_event_of_slots(Source *source, Line *line)
 
 	while ((more = state->origin->next(state->origin, line)))
 	{
-		size_t		length;
-		const char *id = slot_id(line, &length);
-
-		line->slot = slot_of(id, length, state->slots->count);
+		line->slot = slot_of_event(state->slots, line);
 		if (state->slots->chosen[line->slot])
 			break;
 		source->skipped++;

@@ -29,7 +29,7 @@ put_stage_row(PQExpBuffer rows, const Line *line)
 	Line		sent = *line;
 	EventKeys	keys;
 
-	scan_event(line, &keys);
+	(void) scan_event(line, &keys);
 	if (!keys.has_id)
 	{
 		if (with_id == NULL)
