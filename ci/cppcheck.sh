@@ -4,4 +4,4 @@
 command -v cppcheck >/dev/null || { echo "no cppcheck"; exit 77; }
 server=$("$PG_CONFIG" --includedir-server)
 cppcheck --quiet --error-exitcode=1 --inline-suppr --max-configs=1 -j "$(nproc)" \
-  --enable=warning,portability --suppress="*:$server/*" -I "$server" -I src src
+  --enable=warning,portability --suppress="*:$server/*" -I "$server" -I src -I src/bin/common src

@@ -8,8 +8,9 @@
  */
 #include "cluster.h"
 
+#include <sys/wait.h>
+
 #include "common/logging.h"
-#include "fe_utils/string_utils.h"
 
 static char *pg_dump_path = "pg_dump";
 
@@ -28,59 +29,72 @@ find_pg_dump(const char *argv0)
 		pg_dump_path = beside;
 }
 
-/* Return the command that dumps a section. */
-static char *
-dump_command(Move *move, const char *section)
+/*
+ * Run pg_dump with the descriptor as its standard output.  The password is passed in the
+ * environment, because the arguments can be read by others.
+ */
+static void
+__attribute__((noreturn))
+exec_pg_dump(Move *move, const char *section, int output)
 {
-	PQExpBufferData command;
-
-	initPQExpBuffer(&command);
-	appendShellString(&command, pg_dump_path);
-	appendPQExpBuffer(&command, " --schema-only --section=%s --encoding=UTF8 --strict-names"
-					  " --no-publications --no-subscriptions --table=", section);
-	appendShellString(&command, move->table);
-	if (move->archive != NULL)
-	{
-		appendPQExpBufferStr(&command, " --table=");
-		appendShellString(&command, move->archive);
-	}
-	appendPQExpBufferStr(&command, " --dbname=");
-	appendShellString(&command, conninfo_to_reach(move->source));
-	return command.data;
-}
-
-/* Run a command, with a password in the environment, and return what it writes. */
-static char *
-output_of(const char *command, const char *password)
-{
-	const char *before = getenv("PGPASSWORD");
-	PQExpBufferData output;
-	char		piece[8192];
-	size_t		size;
-	FILE	   *pipe;
+	char	   *arguments[] = {pg_dump_path, "--schema-only", psprintf("--section=%s", section),
+		"--encoding=UTF8", "--strict-names", "--no-publications", "--no-subscriptions",
+		psprintf("--dbname=%s", conninfo_to_reach(move->source)),
+		psprintf("--table=%s", move->table),
+	move->archive ? psprintf("--table=%s", move->archive) : NULL, NULL};
+	const char *password = PQpass(move->source->conn);
 
 	if (password != NULL && *password != '\0')
 		(void) setenv("PGPASSWORD", password, 1);
-	fflush(NULL);
-	pipe = popen(command, "r");
-	if (before != NULL)
-		(void) setenv("PGPASSWORD", before, 1);
-	else
-		(void) unsetenv("PGPASSWORD");
-	if (pipe == NULL)
-		pg_fatal("could not run %s: %m", pg_dump_path);
-	initPQExpBuffer(&output);
-	while ((size = fread(piece, 1, sizeof(piece), pipe)) > 0)
-		appendBinaryPQExpBuffer(&output, piece, size);
-	if (pclose(pipe) != 0)
-	{
-		pg_log_error("pg_dump failed");
-		pg_log_error_hint("pg_dump must not be older than the servers. It is looked for beside this program, and then in the PATH.");
-		exit(1);
-	}
-	if (PQExpBufferBroken(&output))
+	if (dup2(output, STDOUT_FILENO) >= 0)
+		execvp(pg_dump_path, arguments);
+	pg_log_error("could not run \"%s\": %m", pg_dump_path);
+	_exit(127);
+}
+
+/* Read all that a descriptor gives. */
+static char *
+read_all(int input)
+{
+	PQExpBufferData text;
+	char		piece[8192];
+	ssize_t		size;
+
+	initPQExpBuffer(&text);
+	while ((size = read(input, piece, sizeof(piece))) > 0)
+		appendBinaryPQExpBuffer(&text, piece, size);
+	if (size < 0)
+		pg_fatal("could not read from pg_dump: %m");
+	if (PQExpBufferBroken(&text))
 		pg_fatal("out of memory");
-	return output.data;
+	return text.data;
+}
+
+/* Run pg_dump, and return what it writes. */
+static char *
+output_of_pg_dump(Move *move, const char *section)
+{
+	int			ends[2];
+	int			status;
+	pid_t		child;
+	char	   *output;
+
+	fflush(NULL);
+	if (pipe(ends) < 0)
+		pg_fatal("could not create a pipe: %m");
+	child = fork();
+	if (child < 0)
+		pg_fatal("could not start pg_dump: %m");
+	if (child == 0)
+		exec_pg_dump(move, section, ends[1]);
+	(void) close(ends[1]);
+	output = read_all(ends[0]);
+	(void) close(ends[0]);
+	if (waitpid(child, &status, 0) == child && status == 0)
+		return output;
+	pg_log_error("pg_dump failed");
+	pg_log_error_hint("pg_dump must not be older than the servers. It is looked for beside this program, and then in the PATH.");
+	exit(1);
 }
 
 /*
@@ -114,7 +128,7 @@ remove_restrict(char *dump)
 static char *
 dump_section(Move *move, const char *section)
 {
-	char	   *dump = output_of(dump_command(move, section), PQpass(move->source->conn));
+	char	   *dump = output_of_pg_dump(move, section);
 
 	remove_restrict(dump);
 	return dump;
