@@ -133,7 +133,6 @@ typedef struct Move
 	int64		events;			/* that were copied */
 	const char *post_data;		/* definitions of indexes ... */
 	const char *triggers;		/* ... and of triggers */
-	double		wait;			/* seconds that the fence was waited for */
 	double		fenced;			/* time at which the fence was asked for */
 	double		blocked;		/* seconds for which appends waited at most */
 } Move;
@@ -215,6 +214,7 @@ typedef enum Answer
 	ANSWER_LOST					/* the server cannot be reached */
 } Answer;
 
+extern bool commit_warned;
 extern bool connection_lost(const Server *server, const PGresult *result);
 extern bool reconnect(Server *server);
 extern char *transaction_id(Server *server);

@@ -63,17 +63,37 @@ transaction_id(Server *server)
 	return query_value(server, "SELECT pg_catalog.pg_current_xact_id()");
 }
 
+/* Whether the last COMMIT brought a warning. */
+bool		commit_warned;
+
+/* Note a warning, and print it. */
+static void
+note_warning(void *arg, const PGresult *result)
+{
+	Server	   *server = arg;
+
+	commit_warned = true;
+	pg_log_warning("%s: %s", server->label, result_message(server, result));
+}
+
 /*
- * Commit.  Return the answer of the server.  If the answer is lost, connect again, and
+ * Commit.  A timeout must not cancel the wait for a standby: the server would only warn,
+ * and the transaction could be lost in a failover.  Return the answer of the server.  If the answer is lost, connect again, and
  * wait for the end of the transaction.
  */
 Answer
 commit(Server *server, const char *xid)
 {
-	PGresult   *result = PQexec(server->conn, "COMMIT");
-	bool		answered = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PQnoticeReceiver before = PQsetNoticeReceiver(server->conn, note_warning, server);
+	PGresult   *result;
+	bool		answered;
 	Answer		answer = ANSWER_NO;
 
+	commit_warned = false;
+	PQclear(PQexec(server->conn, "SET LOCAL statement_timeout = 0"));
+	result = PQexec(server->conn, "COMMIT");
+	answered = PQresultStatus(result) == PGRES_COMMAND_OK;
+	(void) PQsetNoticeReceiver(server->conn, before, NULL);
 	if (answered && strcmp(PQcmdStatus(result), "COMMIT") == 0)
 		answer = ANSWER_YES;
 	else if (answered || !connection_lost(server, result))

@@ -112,9 +112,6 @@ create_tables(Move *move)
 									literal(move->source, move->store->schema));
 
 	run_command(move->target, "BEGIN");
-	run_command(move->target, "SELECT pg_catalog.set_config('synchronous_commit', 'on', true)"
-				" WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')");
-	run_command(move->target, "LOCK TABLE eventstore.subscription_definitions IN ROW SHARE MODE");
 	check_names(move);
 	if (query_value(move->target, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s",
 					literal(move->target, move->store->schema)) == NULL)

@@ -70,8 +70,6 @@ check_attempt(Move *move, const PGresult *error, bool last)
 void
 raise_fence(Move *move)
 {
-	double		start = seconds_now();
-
 	for (int n = 1;; n++)
 	{
 		PGresult   *error;
@@ -80,12 +78,12 @@ raise_fence(Move *move)
 		error = attempt(move);
 		if (error == NULL)
 			break;
+		move->blocked = Max(move->blocked, seconds_now() - move->fenced);
 		check_attempt(move, error, n == ATTEMPTS);
 		PQclear(error);
 		run_command(move->source, "ROLLBACK TO SAVEPOINT fence");
 		pg_usleep(Min(50 * n, LONGEST_PAUSE) * 1000L);
 	}
-	move->wait = seconds_now() - start;
 	run_command(move->source, "SET LOCAL idle_in_transaction_session_timeout = '%ds';"
 				" SET LOCAL statement_timeout = '%ds'", MOST_SECONDS, MOST_SECONDS);
 	run_command(move->target, "SET LOCAL statement_timeout = '%ds'", MOST_SECONDS);

@@ -132,6 +132,9 @@ commit_target(Move *move)
 	switch (commit(move->target, xid))
 	{
 		case ANSWER_YES:
+			if (commit_warned)
+				give_up(move, psprintf("It lives on %s. There is a copy on %s, which nobody can use.",
+									   move->source->label, move->target->label));
 			break;
 		case ANSWER_NO:
 			give_up(move, psprintf("It lives on %s.", move->source->label));
@@ -160,7 +163,7 @@ commit_source(Move *move, const char *xid)
 	if (answer != ANSWER_YES)
 		give_up(move, psprintf("It lives on %s. There is a copy on %s, which nobody can use.",
 							   move->source->label, move->target->label));
-	move->blocked = seconds_now() - move->fenced;
+	move->blocked = Max(move->blocked, seconds_now() - move->fenced);
 	test_point("left");
 }
 

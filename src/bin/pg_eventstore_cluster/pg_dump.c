@@ -4,7 +4,8 @@
  *
  * pg_dump knows all that belongs to a table: indexes, triggers, policies, privileges,
  * comments, statistics.  It runs beside the source transaction, which holds a lock that
- * no DDL of the tables can pass.
+ * no DDL of the tables can pass.  DDL that waits for this lock would let pg_dump wait
+ * behind it, for ever, so the wait is limited.
  */
 #include "cluster.h"
 
@@ -38,7 +39,7 @@ __attribute__((noreturn))
 exec_pg_dump(Move *move, const char *section, int output)
 {
 	char	   *arguments[] = {pg_dump_path, "--schema-only", psprintf("--section=%s", section),
-		"--encoding=UTF8", "--strict-names", "--no-publications", "--no-subscriptions",
+		"--encoding=UTF8", "--strict-names", "--lock-wait-timeout=10s", "--no-publications", "--no-subscriptions",
 		psprintf("--dbname=%s", conninfo_to_reach(move->source)),
 		psprintf("--table=%s", move->table),
 	move->archive ? psprintf("--table=%s", move->archive) : NULL, NULL};
@@ -89,9 +90,11 @@ output_of_pg_dump(Move *move, const char *section)
 		exec_pg_dump(move, section, ends[1]);
 	(void) close(ends[1]);
 	output = read_all(ends[0]);
+
 	(void) close(ends[0]);
 	if (waitpid(child, &status, 0) == child && status == 0)
 		return output;
+
 	pg_log_error("pg_dump failed");
 	pg_log_error_hint("pg_dump must not be older than the servers. It is looked for beside this program, and then in the PATH.");
 	exit(1);

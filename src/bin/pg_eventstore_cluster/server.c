@@ -188,6 +188,12 @@ begin_session(Server *server)
 	 * same system identifier.
 	 */
 	static const char *const after[] = {
+		/*
+		 * a commit that a crash loses could leave a slot on two nodes, or on
+		 * none
+		 */
+		"DO $$ BEGIN IF pg_catalog.current_setting('synchronous_commit') IN ('off', 'local') THEN"
+		" SET synchronous_commit = 'on'; END IF; END $$",
 		"SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3",
 		"SELECT pg_catalog.concat_ws('/', (SELECT system_identifier FROM pg_catalog.pg_control_system()),"
 		" pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()), oid),"
