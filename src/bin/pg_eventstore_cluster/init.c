@@ -11,6 +11,8 @@
 
 #include "common/logging.h"
 
+#define SLOTS_AT_ONCE 64
+
 /* Connect to a server, and check its role. */
 static void
 open_server(Server *server)
@@ -234,30 +236,45 @@ keep_slots(Cluster *cluster, SlicedStore *store, Server **places)
 	}
 }
 
-/* Create the missing slots of one node. */
-static void
-init_node(Server *node, SlicedStore *store, Server **places)
+/*
+ * Create slots of one node, from the given number on, in one transaction.  Return the
+ * number after the last one.  A transaction holds several locks for each slot, so it
+ * creates at most SLOTS_AT_ONCE.
+ */
+static int
+create_some_slots(Server *node, SlicedStore *store, Server **places, int slot)
 {
 	PQExpBufferData numbers;
 	int			n = 0;
 
 	initPQExpBuffer(&numbers);
-	for (int slot = 0; slot < store->slots; slot++)
+	for (; slot < store->slots && n < SLOTS_AT_ONCE; slot++)
 	{
 		if (places[slot] == node)
 			appendPQExpBuffer(&numbers, "%s%d", n++ > 0 ? "," : "", slot);
 	}
-	run_command(node, "BEGIN");
-	create_extension(node, "pg_eventstore");
-	run_command(node, "CREATE SCHEMA IF NOT EXISTS %s", identifier(node, store->schema));
 	if (n > 0)
 		run_command(node, "SELECT eventstore.create_slots(%s, %d, '{%s}', notifications => %s)",
 					literal(node, store->name), store->slots, numbers.data,
 					literal(node, options.notifications ? options.notifications : "worker"));
-	run_command(node, "COMMIT");
+	termPQExpBuffer(&numbers);
+	return slot;
+}
+
+/* Create the missing slots of one node. */
+static void
+init_node(Server *node, SlicedStore *store, Server **places)
+{
+	int			n = 0;
+
+	create_extension(node, "pg_eventstore");
+	run_command(node, "CREATE SCHEMA IF NOT EXISTS %s", identifier(node, store->schema));
+	for (int slot = 0; slot < store->slots;)
+		slot = create_some_slots(node, store, places, slot);
+	for (int slot = 0; slot < store->slots; slot++)
+		n += places[slot] == node;
 	if (!options.quiet)
 		pg_log_info("%s: %d slots", node->label, n);
-	termPQExpBuffer(&numbers);
 }
 
 /* Let the front's sessions use the store by default, if it is the only one. */
