@@ -217,6 +217,11 @@ cluster_is('move to the first node again', 0, undef, 'move', $front, 6, 'b');
 is(facts('b'), $before, 'all came back, also the record of the erasure');
 is(on_front("SELECT aggregate_version FROM eventstore.append('[{\"event_type\": \"e\", \"aggregate_id\": \"o-1\", \"data\": 1}]')"), '6', 'an append through the front');
 
+# The rows about a store that a move copies are in these tables. Another table of the
+# extension belongs into companions.c, if it has rows about stores.
+is(on_node('a', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'eventstore'::regnamespace AND relkind = 'r' AND relname <> 'events'"),
+  'archive_holds erasures notifier_status subscription_consumers subscription_definitions subscription_parked subscription_progress watermarks', 'a move knows all tables of the extension');
+
 # A lock that another session holds.
 my $holder = session(undef, undef, $conninfo{b});
 $holder->run("BEGIN; SELECT eventstore.append_event('e', '1', NULL, store => 'shop.orders_007')");

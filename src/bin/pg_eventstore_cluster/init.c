@@ -343,9 +343,11 @@ run_init(void)
 {
 	Cluster    *cluster = cluster_of_options();
 	int			n_given = cluster->n_nodes;
-	Server	  **places = places_of_options(cluster, n_given);	/* checks the option */
+	Server	  **places;
 	SlicedStore *store;
 
+	pg_free(places_of_options(cluster, n_given));	/* reports a wrong option
+													 * early */
 	open_servers(cluster);
 	places = places_of_options(cluster, n_given);
 	check_databases(cluster);

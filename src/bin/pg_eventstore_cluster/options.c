@@ -298,6 +298,7 @@ read_command_line(int argc, char **argv)
 					"move needs a front, the number of a slot, and the name of a node" :
 					"%s needs the connection string of a front", argv[1]);
 	options.front = arguments[0];
+	Assert(options.command != COMMAND_MOVE || arguments[1] != NULL);
 	if (options.command == COMMAND_MOVE)
 		options.slot = number_of(arguments[1], "the slot", 0, 1023);
 	options.target = arguments[2];

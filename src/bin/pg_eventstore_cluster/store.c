@@ -65,7 +65,7 @@ read_maps(Cluster *cluster, SlicedStore *store)
 SlicedStore **
 read_stores(Cluster *cluster, int *n)
 {
-	SlicedStore **stores = NULL;
+	SlicedStore **stores = pg_malloc0(sizeof(SlicedStore *));
 
 	*n = 0;
 	for (int i = 0; i < cluster->n_fronts; i++)
