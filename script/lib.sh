@@ -48,6 +48,9 @@ have_pg() {
     [ -f "$("$pg_config" --includedir-server)/postgres.h" ]
 }
 
+# Return whether PL/Proxy is installed for the server.
+have_plproxy() { [ -f "$("$pg_config" --sharedir)/extension/plproxy.control" ]; }
+
 # short_dir NAME: make a private folder of that user, and print its path. The path
 # is short, because the path of a Unix socket has at most 107 bytes.
 short_dir() {

@@ -16,13 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "chaos.h"
 
-#define MAX_CHILDREN (MAX_WRITERS + MAX_SUBSCRIBERS + MAX_CONSUMERS + 12)
 #define MAX_LAG 20000			/* positions; writers wait for readers then */
 #define DRAIN_LIMIT 60			/* s, for the consumers to reach the end */
 
@@ -31,8 +29,6 @@ static int	writers = 12;
 static const char *stop_command;
 static const char *start_command;
 
-static pid_t children[MAX_CHILDREN];
-static int	nchildren;
 static FILE *range_logs[MAX_WRITERS + 3];
 static int	nrange_logs;
 static int	crashes;
@@ -55,21 +51,6 @@ static const char usage[] =
 "It needs a server of its own, found as libpq finds it, with the databases\n"
 "\"chaos\" and \"chaos_quiet\" and max_prepared_transactions of 10 or more.\n"
 "script/chaos makes one.\n";
-
-/* Return the number of an option; outside its range end the program. */
-static int
-number_option(const char *name, const char *value, int low, int high)
-{
-	char	   *end;
-	long		number = strtol(value, &end, 10);
-
-	if (end == value || *end != '\0' || number < low || number > high)
-	{
-		fprintf(stderr, "chaos: --%s needs a number from %d to %d\n", name, low, high);
-		exit(1);
-	}
-	return (int) number;
-}
 
 /* Read the command line. */
 static void
@@ -122,17 +103,6 @@ interrupt(int signal)
 	shared->phase = END;
 }
 
-/* Create a temporary file without a name. */
-static FILE *
-new_log(void)
-{
-	FILE	   *log = tmpfile();
-
-	if (log == NULL)
-		die("could not create a temporary file: %s", strerror(errno));
-	return log;
-}
-
 /* Create a log for the fates of events. */
 static FILE *
 new_range_log(void)
@@ -151,14 +121,6 @@ create_shared_memory(void)
 	atomic_flag_clear(&shared->errors_lock);
 	shared->main_process = getpid();
 	create_marks();
-}
-
-/* Run a statement; on failure end the program. */
-static void
-run_or_die(Client *client, const char *sql)
-{
-	if (client_run(client, sql) != OK)
-		die("%s: %s", sql, client->result ? PQresultErrorMessage(client->result) : "connection lost");
 }
 
 /* Create the stores. */
@@ -180,34 +142,6 @@ create_stores(void)
 	run_or_die(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	client_close(&client);
 	client_close(&quiet);
-}
-
-/* Start a process; true in the new process. */
-static bool
-start_process(void)
-{
-	pid_t		pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		die("could not fork: %s", strerror(errno));
-	if (pid > 0)
-	{
-		children[nchildren++] = pid;
-		return false;
-	}
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
-	begin_process();
-	return true;
-}
-
-/* Write out all logs, and end the process. */
-static void
-end_process(void)
-{
-	exit(fflush(NULL) == 0 ? 0 : 2);
 }
 
 /* Start the subscribers, the consumers, and the other roles that outlast the writers. */
@@ -389,33 +323,6 @@ watch_run(void)
 	}
 	show_progress(true);
 	client_close(&client);
-}
-
-/* Wait for the processes from a number on, kill those that hang; false if any failed. */
-static bool
-wait_for_processes(int from, int limit)
-{
-	int64_t		since = now_us();
-	bool		well = true;
-
-	for (int i = from; i < nchildren; i++)
-	{
-		int			status = 0;
-
-		while (waitpid(children[i], &status, WNOHANG) == 0)
-		{
-			if (now_us() - since > (int64_t) limit * 1000000)
-			{
-				printf("a process hangs, and is killed\n");
-				kill(children[i], SIGKILL);
-				well = false;
-			}
-			sleep_ms(20);
-		}
-		well = well && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	}
-	nchildren = from;
-	return well;
 }
 
 /* Finish all prepared transactions, and wait until other appends have ended. */

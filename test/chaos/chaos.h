@@ -2,10 +2,12 @@
  * chaos.h
  *		The files of the chaos program, and their shared declarations.
  *
- * The files are listed by layer.  A file calls only files before it in this list.
+ * The files are listed by layer.  A file calls only files before it in this list.  The
+ * first three are also part of the program chaos_cluster, see cluster/cluster.h.
  *
  *		shared.c				the memory of all processes; time and random numbers
  *		client.c				connections, and counts of errors
+ *		processes.c				starts processes, waits for them; numbers of options
  *		append_ways.c			the ways to append
  *		prepared_transaction.c	the fate of transactions; prepared transactions
  *		writer.c				a writer: transactions of all kinds
@@ -243,7 +245,7 @@ typedef struct Shared
 typedef struct Client
 {
 	char		name[48];
-	const char *dbname;
+	const char *dbname;			/* or a connection string; NULL: chaos */
 	const char *tolerated;		/* an SQLSTATE that is not counted; NULL: none */
 	PGconn	   *conn;
 	PGresult   *result;			/* of the last client_run() */
@@ -295,7 +297,16 @@ extern Outcome client_failed(Client *client, const PGresult *result);
 extern int64_t client_number(const Client *client, int row, int column);
 extern bool client_sqlstate_is(const Client *client, const char *state);
 extern void count_error(const char *state, const char *message);
-extern bool is_error_expected(const char *state);
+extern int64_t print_errors(const char *also);
+
+/* processes.c */
+extern int	nchildren;
+extern int	number_option(const char *name, const char *value, int low, int high);
+extern FILE *new_log(void);
+extern bool start_process(void);
+extern void end_process(void);
+extern bool wait_for_processes(int from, int limit);
+extern void run_or_die(Client *client, const char *sql);
 
 /* A writer, or the reactor as one. */
 typedef struct Writer

@@ -285,27 +285,6 @@ compare_all_subscribers(Result *sum)
 	return naive;
 }
 
-/* Print the errors by SQLSTATE.  Return the number of those that chaos does not cause. */
-static int64_t
-print_errors(void)
-{
-	int64_t		unexpected = 0;
-
-	printf("errors:");
-	for (int i = 0; i < shared->nerrors; i++)
-		if (is_error_expected(shared->errors[i].state))
-			printf(" %s %d", shared->errors[i].state, shared->errors[i].count);
-	printf("\n");
-	for (int i = 0; i < shared->nerrors; i++)
-		if (!is_error_expected(shared->errors[i].state))
-		{
-			unexpected += shared->errors[i].count;
-			printf("unexpected: %s, %d times: %s\n", shared->errors[i].state,
-				   shared->errors[i].count, shared->errors[i].message);
-		}
-	return unexpected;
-}
-
 /* Load the tables and the logged fates. */
 static void
 load_all(int writers, FILE *const *range_logs, int nrange_logs)
@@ -365,7 +344,7 @@ check_results(int writers, FILE *const *range_logs, int nrange_logs)
 		   "slowest of the others %.1f ms\n",
 		   (long) shared->quiet_events, (long) shared->quiet_missed, (double) shared->quiet_slowest / 1000);
 	consumers_well = check_all_consumers();
-	unexpected = print_errors();
+	unexpected = print_errors(NULL);
 	sum.inverted += tables[0].disorder + tables[1].disorder;
 	sum.vanished += vanished + undead;
 	sum.missed += shared->quiet_missed;

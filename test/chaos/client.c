@@ -9,11 +9,12 @@
 
 /*
  * The SQLSTATEs that chaos causes: of conflicts, deadlocks, prepared transactions
- * that another process has finished, lost leases, ended connections.
+ * that another process has finished, lost leases, ended connections.  "lost" and "proxy"
+ * stand for a connection that this program, or PL/Proxy, has lost.
  */
 static const char *const expected_states[] = {
 	"40V01", "23505", "40P01", "40001", "42704", "22V02",
-	"57P01", "57P02", "57P03", "08006", "08001", "lost"
+	"57P01", "57P02", "57P03", "08006", "08001", "lost", "proxy"
 };
 
 /* Ignore a notice of the server. */
@@ -33,7 +34,7 @@ client_connect(Client *client)
 
 	while (client->conn == NULL)
 	{
-		client->conn = PQconnectdbParams(keys, values, 0);
+		client->conn = PQconnectdbParams(keys, values, 1);
 		if (PQstatus(client->conn) == CONNECTION_OK)
 		{
 			PQsetNoticeReceiver(client->conn, ignore_notice, NULL);
@@ -59,6 +60,21 @@ client_close(Client *client)
 }
 
 /*
+ * Return the SQLSTATE of an error; NULL if the connection was lost.  PL/Proxy reports that
+ * it has lost a node, or cannot reach it, by the SQLSTATE of internal errors.
+ */
+static const char *
+state_of(const PGresult *result)
+{
+	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+
+	if (state && strcmp(state, "XX000") == 0 &&
+		strncmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), "PL/Proxy function ", 18) == 0)
+		return "proxy";
+	return state;
+}
+
+/*
  * Count the error of a statement that failed.  Return REFUSED, or LOST if the
  * connection is lost.  libpq may not have noticed the loss yet, but only an error
  * of the server has an SQLSTATE.
@@ -66,8 +82,8 @@ client_close(Client *client)
 Outcome
 client_failed(Client *client, const PGresult *result)
 {
-	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
-	bool		lost = state == NULL || strncmp(state, "57P", 3) == 0;
+	const char *state = state_of(result);
+	bool		lost = state == NULL || strncmp(state, "57P", 3) == 0 || strcmp(state, "proxy") == 0;
 
 	if (!(state && client->tolerated && strcmp(state, client->tolerated) == 0))
 		count_error(state ? state : "lost",
@@ -141,12 +157,36 @@ count_error(const char *state, const char *message)
 	atomic_flag_clear(&shared->errors_lock);
 }
 
-/* Return whether chaos causes errors with an SQLSTATE. */
-bool
-is_error_expected(const char *state)
+/* Return whether chaos causes errors with an SQLSTATE; "also" is another one, or NULL. */
+static bool
+is_error_expected(const char *state, const char *also)
 {
 	for (size_t i = 0; i < sizeof expected_states / sizeof *expected_states; i++)
 		if (strcmp(expected_states[i], state) == 0)
 			return true;
-	return false;
+	return also != NULL && strcmp(also, state) == 0;
+}
+
+/*
+ * Print the errors by SQLSTATE.  Return the number of those that chaos does not
+ * cause; "also" is another SQLSTATE that it causes, or NULL.
+ */
+int64_t
+print_errors(const char *also)
+{
+	int64_t		unexpected = 0;
+
+	printf("errors:");
+	for (int i = 0; i < shared->nerrors; i++)
+		if (is_error_expected(shared->errors[i].state, also))
+			printf(" %s %d", shared->errors[i].state, shared->errors[i].count);
+	printf("\n");
+	for (int i = 0; i < shared->nerrors; i++)
+		if (!is_error_expected(shared->errors[i].state, also))
+		{
+			unexpected += shared->errors[i].count;
+			printf("unexpected: %s, %d times: %s\n", shared->errors[i].state,
+				   shared->errors[i].count, shared->errors[i].message);
+		}
+	return unexpected;
 }

@@ -1,0 +1,184 @@
+/*
+ * moves.c
+ *		Moves of slots by pg_eventstore_cluster, which is killed at random moments, crashes
+ *		of the nodes, preferably of those that take part in a move, and ended connections.
+ *		A move that has failed is called again until it has succeeded.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cluster.h"
+
+#define MOVE_LIMIT 60			/* s, for one run of the program */
+
+/*
+ * Run pg_eventstore_cluster, and kill it after some milliseconds; -1: not.  Its output goes
+ * to a file in the current folder.  Return the exit status; -1 if it was killed.
+ */
+int
+run_program(const char *const *arguments, int kill_after_ms)
+{
+	int64_t		since = now_us();
+	int64_t		limit = kill_after_ms < 0 ? MOVE_LIMIT * 1000 : kill_after_ms;
+	int			status;
+	pid_t		pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		die("could not fork: %s", strerror(errno));
+	if (pid == 0)
+	{
+		int			out = open("cluster.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+		if (out >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0)
+			execvp(arguments[0], (char *const *) arguments);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0)
+	{
+		if (now_us() - since > limit * 1000)
+			kill(pid, SIGKILL);
+		sleep_ms(5);
+	}
+	if (kill_after_ms < 0 && WIFSIGNALED(status))
+		printf("pg_eventstore_cluster %s did not end within %d s, or crashed\n", arguments[1], MOVE_LIMIT);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Move a slot; try again until the program says that the slot has moved. */
+static void
+move_slot(RunningMove *move, int slot, int from, int to)
+{
+	char		number[12];
+	const char *arguments[] = {cluster_options.program, "move", cluster_options.fronts[slot % cluster_options.nfronts],
+	number, cluster_options.nodes[to], "--store=" STORE, "--quiet", NULL};
+
+	snprintf(number, sizeof number, "%d", slot);
+	move->from = from;
+	move->to = to;
+	move->slot = slot;
+	for (int tries = 0; shared->phase < DRAIN; tries++)
+	{
+		bool		is_killed = tries < 3 && chance(40) && running(RUN);
+		int			status = run_program(arguments, is_killed ? random_below(900) : -1);
+
+		if (status == 0)
+		{
+			cluster->moves++;
+			break;
+		}
+		if (status == -1)
+			cluster->killed_moves++;
+		else
+			cluster->failed_moves++;
+		sleep_ms(100 + random_below(300));
+	}
+	move->slot = -1;
+}
+
+/* Move random slots.  Each mover has slots of its own. */
+void
+mover_main(int number)
+{
+	static Router router;
+
+	name_router(&router, "mover", number);
+	while (running(RUN))
+	{
+		int			slot = random_below(cluster_options.slots / MOVERS) * MOVERS + number;
+		int			from,
+					to;
+
+		sleep_ms(random_below(600));
+		router.has_map = false;
+		if (route(&router, slot) == NULL)
+			break;
+		from = router.node_of[slot];
+		to = (from + 1 + random_below(cluster_options.nnodes - 1)) % cluster_options.nnodes;
+		close_router(&router);
+		if (running(RUN))
+			move_slot(&cluster->running[number], slot, from, to);
+	}
+	close_router(&router);
+}
+
+/* Run a command of the command line for a node, which it finds in the variable NODE. */
+static void
+run_for_node(const char *command, int node)
+{
+	setenv("NODE", cluster_options.nodes[node], 1);
+	if (system(command) != 0)
+		die("the command failed for node %s: %s", cluster_options.nodes[node], command);
+}
+
+/* Return a node that takes part in a move, or any. */
+static int
+node_to_crash(const RunningMove **move)
+{
+	*move = NULL;
+	for (int tries = 0; tries < 100 && chance(98) && running(RUN); tries++)
+	{
+		*move = &cluster->running[random_below(MOVERS)];
+		if ((*move)->slot >= 0)
+			return chance(50) ? (*move)->from : (*move)->to;
+		*move = NULL;
+		sleep_ms(10);
+	}
+	return random_below(cluster_options.nnodes);
+}
+
+/* Crash a node now and then, and start it again. */
+void
+crasher_main(void)
+{
+	int			pause = cluster_options.seconds < 60 ? 2000 : 6000;
+
+	while (running(RUN))
+	{
+		const RunningMove *move;
+		int			node;
+
+		sleep_ms(pause / 2 + random_below(pause));
+		node = node_to_crash(&move);
+		if (!running(RUN))
+			break;
+		sleep_ms(random_below(300));
+		cluster->crashes_in_moves += move != NULL && move->slot >= 0 && (move->from == node || move->to == node);
+		run_for_node(cluster_options.stop_command, node);
+		cluster->crashes++;
+		sleep_ms(random_below(800));
+		run_for_node(cluster_options.start_command, node);
+	}
+}
+
+/* End connections of the clients on the nodes and the fronts. */
+void
+connection_killer_main(void)
+{
+	Client		clients[MAX_NODES + MAX_FRONTS] = {0};
+	int			servers = cluster_options.nnodes + cluster_options.nfronts;
+
+	for (int i = 0; i < servers; i++)
+		name_client(&clients[i], i < cluster_options.nnodes ? cluster_options.conninfos[i] :
+					cluster_options.fronts[i - cluster_options.nnodes], "killer", i);
+	while (running(RUN))
+	{
+		Client	   *client = &clients[random_below(servers)];
+
+		sleep_ms(200 + random_below(400));
+		if (!running(RUN) || !client_connect(client))
+			break;
+		if (client_run(client, "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity "
+					   "WHERE datname = current_database() AND backend_type = 'client backend' "
+					   "AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1) AS victim") == OK)
+			shared->kills += client_number(client, 0, 0);
+	}
+	for (int i = 0; i < servers; i++)
+		client_close(&clients[i]);
+}
