@@ -27,8 +27,9 @@ find_mirror() {
   [ -n "$mirror" ] || die "apt knows no mirror of Debian: run apt-get update"
 }
 
-# is_made NAME: return whether a chroot or server exists and is not too old.
-is_made() { [ -n "$(find "$cache/$1/made" -mtime "-$age" 2>/dev/null)" ]; }
+# is_made NAME PACKAGES: return whether a chroot or server exists, is not too old, and was
+# made with these packages. The file "made" lists them.
+is_made() { [ -n "$(find "$cache/$1/made" -mtime "-$age" 2>/dev/null)" ] && [ "$(cat "$cache/$1/made")" = "$2" ]; }
 
 # Check that chroots can be made, and lock them against other scripts.
 prepare_roots() {

@@ -22,6 +22,7 @@
 
 #define STORE "shop.orders"
 #define SUBSCRIPTION "work"
+#define FRONTS "fronts"		/* the server of the fronts, for the commands */
 #define MAX_NODES 8
 #define MAX_FRONTS 4
 #define MAX_CLUSTER_SLOTS 64

@@ -108,52 +108,62 @@ mover_main(int number)
 	close_router(&router);
 }
 
-/* Run a command of the command line for a node, which it finds in the variable NODE. */
+/* Run a command of the command line for a server, which it finds in the variable NODE. */
 static void
-run_for_node(const char *command, int node)
+run_for_server(const char *command, const char *server)
 {
-	setenv("NODE", cluster_options.nodes[node], 1);
+	setenv("NODE", server, 1);
 	if (system(command) != 0)
-		die("the command failed for node %s: %s", cluster_options.nodes[node], command);
+		die("the command failed for %s: %s", server, command);
 }
 
-/* Return a node that takes part in a move, or any. */
-static int
-node_to_crash(const RunningMove **move)
+/* Return a move that runs; NULL if there is none for a second. */
+static const RunningMove *
+wait_for_move(void)
 {
-	*move = NULL;
-	for (int tries = 0; tries < 100 && chance(98) && running(RUN); tries++)
+	for (int tries = 0; tries < 100 && running(RUN); tries++)
 	{
-		*move = &cluster->running[random_below(MOVERS)];
-		if ((*move)->slot >= 0)
-			return chance(50) ? (*move)->from : (*move)->to;
-		*move = NULL;
+		const RunningMove *move = &cluster->running[random_below(MOVERS)];
+
+		if (move->slot >= 0)
+			return move;
 		sleep_ms(10);
 	}
-	return random_below(cluster_options.nnodes);
+	return NULL;
 }
 
-/* Crash a node now and then, and start it again. */
+/* Crash a server at a random moment of a move, and start it again. */
+static void
+crash_server(void)
+{
+	const RunningMove *move = wait_for_move();
+	int			node = move == NULL || chance(10) ? random_below(cluster_options.nnodes) : chance(50) ? move->from : move->to;
+	bool		fronts = chance(15);
+	const char *server = fronts ? FRONTS : cluster_options.nodes[node];
+
+	sleep_ms(random_below(500));
+	if (!running(RUN))
+		return;
+	cluster->crashes_in_moves += !fronts && move != NULL && move->slot >= 0 && (move->from == node || move->to == node);
+	run_for_server(cluster_options.stop_command, server);
+	cluster->crashes++;
+	sleep_ms(random_below(800));
+	run_for_server(cluster_options.start_command, server);
+}
+
+/* Crash the servers, one after the other. */
 void
 crasher_main(void)
 {
-	int			pause = cluster_options.seconds < 60 ? 2000 : 6000;
+	int			pause = cluster_options.seconds < 60 ? 4000 : 7000;
 
 	while (running(RUN))
 	{
-		const RunningMove *move;
-		int			node;
+		int64_t		until = now_us() + (pause / 2 + random_below(pause)) * 1000LL;
 
-		sleep_ms(pause / 2 + random_below(pause));
-		node = node_to_crash(&move);
-		if (!running(RUN))
-			break;
-		sleep_ms(random_below(300));
-		cluster->crashes_in_moves += move != NULL && move->slot >= 0 && (move->from == node || move->to == node);
-		run_for_node(cluster_options.stop_command, node);
-		cluster->crashes++;
-		sleep_ms(random_below(800));
-		run_for_node(cluster_options.start_command, node);
+		while (now_us() < until && running(RUN))
+			sleep_ms(20);
+		crash_server();
 	}
 }
 
