@@ -47,6 +47,7 @@ my %titles = (
   follow => 'Follow the log in batches of # events',
   share => 'Follow the log in batches of # events, 16 partitions',
   one_event => 'Receive and acknowledge one event at a time, 16 partitions',
+  slot_of => 'Compute the slots of # aggregates',
   poll => 'Poll and acknowledge the last # events, 16 partitions',
   idle_poll => 'Poll without new events, 16 partitions');
 
@@ -187,10 +188,11 @@ sub title
   my $text = $titles{$stem} or return $case->{case};
   my %variable = map { /(.*?)=(.*)/ } split /,/, $case->{variables};
 
-  $count //= $variable{n};
+  $count //= $variable{n} // { slot_of => 1000 }->{$stem};
   return $case->{case} if $text =~ /#/ && !defined $count;
   $text =~ s/# (\w+)s\b/$count eq '1' ? "1 $1" : "$count $1s"/e;
   $text .= ' just after a checkpoint' if $variable{checkpoint};
+  $text .= ", by the number of $variable{by}" if $variable{by};
   return $text;
 }
 
@@ -212,10 +214,14 @@ sub events_each
 }
 
 # Return the rates of a contestant by round: events a second if it appends or consumes,
-# otherwise transactions a second.
+# otherwise transactions a second. Where the processor time of an event was measured, a
+# second is one of this time on the nodes, or in a case by=slots on the nodes and the front.
 sub rates
 {
   my ($case, $name) = @_;
+  my ($node, $front) = map { $case->{values}{$_}{$name} } qw(node_us front_us);
+
+  return { map { ($_ => 1e6 / ($node->{$_} + ($case->{variables} eq 'by=slots' ? $front->{$_} : 0))) } grep { $node->{$_} > 0 } keys %$node } if $node;
   my $each = events_each($case) || 1;
   my $tps = $case->{values}{tps}{$name};
 

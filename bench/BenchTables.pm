@@ -140,6 +140,29 @@ sub rate_table
   return heading($case) . table(2, [ '', 'script', unit($case), $times, 'range' ], @rows);
 }
 
+# Return the rates of a case of the group cluster, and the processor time of an event on
+# the nodes and on the front, with the ratio of each to the first contestant's.
+sub cluster_table
+{
+  my ($bench, $case) = @_;
+  my $first = $case->{contestants}[0];
+  my @rows;
+
+  return rate_table($bench, $case) if !$case->{values}{node_us};
+  for my $name (@{ $case->{contestants} })
+  {
+    my $cost = $name eq $first ? undef : summary(ratios($case, $first, $name));
+    push @rows, [
+      label($bench, $name), script_link($bench, $case, $name),
+      (map { my ($metric, $format) = @$_; or_dash($format, summary(values_of($case, $metric, $name)), 'median') }
+          [ tps => \&rounded ], [ node_us => \&rounded ], [ front_us => \&rounded ]),
+      $name eq $first ? '1' : or_dash(\&ratio, $cost, 'median'), range(\&ratio, $cost) ];
+  }
+  my $of = $case->{variables} eq 'by=slots' ? 'both' : 'nodes';
+  return heading($case) . table(2, [ '', 'script', 'events a second', 'nodes, us an event', 'front, us an event',
+      "$of, of " . label($bench, $first), 'range' ], @rows);
+}
+
 # Return the cost of each index: by how much an append is cheaper without it. The
 # first contestant has all indexes.
 sub index_table
@@ -237,7 +260,7 @@ sub tables_of
 {
   my ($bench, $group) = @_;
   my @cases = grep { $_->{group} eq $group } @{ $bench->{cases} };
-  my %special = (indexes => \&index_table, size => \&size_table, callgrind => \&instruction_table);
+  my %special = (indexes => \&index_table, size => \&size_table, callgrind => \&instruction_table, cluster => \&cluster_table);
   my $table = $special{$group} // \&rate_table;
 
   return '' if !@cases;
