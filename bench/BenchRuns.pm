@@ -219,14 +219,23 @@ sub events_each
 sub rates
 {
   my ($case, $name) = @_;
-  my ($node, $front) = map { $case->{values}{$_}{$name} } qw(node_us front_us);
 
-  return { map { ($_ => 1e6 / ($node->{$_} + ($case->{variables} eq 'by=slots' ? $front->{$_} : 0))) } grep { $node->{$_} > 0 } keys %$node } if $node;
+  return cpu_rates($case, $name) if $case->{values}{node_us};
   my $each = events_each($case) || 1;
   my $tps = $case->{values}{tps}{$name};
 
   return $case->{values}{events_per_second}{$name} // {} if !$tps;
   return { map { ($_ => $tps->{$_} * $each) } keys %$tps };
+}
+
+# Return the events of a contestant in a second of processor time, by round.
+sub cpu_rates
+{
+  my ($case, $name) = @_;
+  my ($node, $front) = map { $case->{values}{$_}{$name} // {} } qw(node_us front_us);
+  my $whole = $case->{variables} eq 'by=slots';
+
+  return { map { ($_ => 1e6 / ($node->{$_} + ($whole ? $front->{$_} : 0))) } grep { $node->{$_} > 0 } keys %$node };
 }
 
 # Return the ratios of the rates of two contestants, one for each round that has

@@ -88,7 +88,7 @@ sub setting
 
   push @words, $case->{clients} == 1 ? '1 client' : "$case->{clients} clients" if $case->{clients} ne '-';
   push @words, "fsync $case->{fsync}" if $case->{fsync} ne '-' && $case->{case} !~ /^read/;
-  push @words, $case->{cores} == 1 ? 'all on one core' : "all on $case->{cores} cores" if $case->{cores} =~ /\d/;
+  push @words, $case->{variables} eq 'by=nodes' ? 'each server on one core' : $case->{cores} == 1 ? 'all on one core' : "all on $case->{cores} cores" if $case->{cores} =~ /\d/;
   return join ', ', @words;
 }
 
@@ -159,8 +159,8 @@ sub cluster_table
       $name eq $first ? '1' : or_dash(\&ratio, $cost, 'median'), range(\&ratio, $cost) ];
   }
   my $of = $case->{variables} eq 'by=slots' ? 'both' : 'nodes';
-  return heading($case) . table(2, [ '', 'script', 'events a second', 'nodes, us an event', 'front, us an event',
-      "$of, of " . label($bench, $first), 'range' ], @rows);
+  return heading($case) . table(2, [ '', 'script', 'events a second', 'nodes, microseconds an event', 'front, microseconds an event',
+      "cost, $of", 'range' ], @rows);
 }
 
 # Return the cost of each index: by how much an append is cheaper without it. The
