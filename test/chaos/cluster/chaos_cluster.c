@@ -322,6 +322,8 @@ print_verdict(bool well, bool ended_well, long naive_lost, long renamed_lost, lo
 		printf("FAILED: see above\n");
 	else if (!is_drained)
 		printf("FAILED: a reader or consumer did not reach the end\n");
+	else if (cluster->broken_programs > 0)
+		printf("FAILED: pg_eventstore_cluster has crashed, or did not end in time\n");
 	else if (!ended_well)
 		printf("FAILED: a process of this program did not end well\n");
 	else if (dropped_lost != 0)
@@ -361,7 +363,7 @@ main(int argc, char **argv)
 	signal(SIGTERM, interrupt);
 	watch_run();
 	shared->phase = STOP;
-	ended_well = wait_for_processes(nreaders, 120);
+	ended_well = wait_for_processes(nreaders, 180);
 	drain();
 	ended_well = wait_for_processes(0, 20) && ended_well;
 	printf("%lld s; %ld moves: the program was killed %ld times, and failed %ld times; %ld crashes, %ld of them of a node "

@@ -24,7 +24,7 @@ typedef struct SlotTable
 static SlotTable tables[MAX_CLUSTER_SLOTS];
 static uint8_t *ids[MAX_WRITERS];
 static int64_t misplaced;		/* aggregates in a slot that is not theirs */
-static int64_t disorder;		/* versions that do not follow in the order of positions */
+static int64_t disorder;		/* versions out of the order of positions */
 
 /* Allocate zeroed memory; on failure end the program. */
 static void *

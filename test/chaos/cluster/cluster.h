@@ -22,7 +22,7 @@
 
 #define STORE "shop.orders"
 #define SUBSCRIPTION "work"
-#define FRONTS "fronts"		/* the server of the fronts, for the commands */
+#define FRONTS "fronts"			/* the server of the fronts, for the commands */
 #define MAX_NODES 8
 #define MAX_FRONTS 4
 #define MAX_CLUSTER_SLOTS 64
@@ -43,7 +43,7 @@ typedef struct SlotEvent
 	int64_t		position;
 	int64_t		asked;			/* ticks: before the poll that returned it, */
 	int64_t		handled;		/* when it was processed, */
-	int64_t		acked;			/* and when the answer to its ack() had come; 0: never */
+	int64_t		acked;			/* and when its ack() had succeeded; 0: never */
 } SlotEvent;
 
 /* The events of a call to append, and their fate. */
@@ -72,6 +72,7 @@ typedef struct ClusterShared
 	atomic_long moves;
 	atomic_long killed_moves;
 	atomic_long failed_moves;
+	atomic_long broken_programs;	/* that crashed or did not end */
 	atomic_long crashes;
 	atomic_long crashes_in_moves;	/* of the source or the target */
 	atomic_long routed;			/* calls that did not go through a front */
@@ -123,7 +124,7 @@ typedef enum SeerKind
 {
 	CURSOR,						/* read_events_all() through a front */
 	FOLLOWER,					/* read_events() of each slot on its node */
-	NAIVE_FOLLOWER				/* plain SQL after the last position seen, there */
+	NAIVE_FOLLOWER				/* plain SQL after the last position, there */
 } SeerKind;
 
 typedef struct Seer

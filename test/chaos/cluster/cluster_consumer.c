@@ -19,14 +19,18 @@ handle_events(const Client *client, int64_t asked, SlotEvent *events)
 	int			rows = PQntuples(client->result);
 
 	for (int i = 0; i < rows; i++)
-		events[i] = (SlotEvent) {
-		.slot = (int32_t) (client_number(client, i, 0) & 1023),
+	{
+		SlotEvent	event = {
+			.slot = (int32_t) (client_number(client, i, 0) & 1023),
 			.position = client_number(client, i, 1),
 			.aggregate = aggregate_number(PQgetvalue(client->result, i, 2)),
 			.version = (int32_t) client_number(client, i, 3),
 			.asked = asked,
 			.handled = cluster_tick()
-	};
+		};
+
+		events[i] = event;
+	}
 	return rows;
 }
 

@@ -14,7 +14,7 @@
 
 #define CLUSTER_RATE 500		/* calls a second of all writers together */
 #define UNKNOWN_VERSION -1
-#define TEXT 25				/* the OID of the type */
+#define TEXT 25					/* the OID of the type */
 
 typedef struct ClusterWriter
 {
@@ -56,7 +56,8 @@ static const char *const ways[] = {
 };
 
 /* Append formatted text to a buffer that is large enough. */
-static void __attribute__((format(printf, 3, 4)))
+static void
+__attribute__((format(printf, 3, 4)))
 add_text(char *buffer, size_t size, const char *format,...)
 {
 	size_t		length = strlen(buffer);

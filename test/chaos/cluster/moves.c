@@ -14,7 +14,7 @@
 
 #include "cluster.h"
 
-#define MOVE_LIMIT 60			/* s, for one run of the program */
+#define MOVE_LIMIT 120			/* s, for one run of the program */
 
 /*
  * Run pg_eventstore_cluster, and kill it after some milliseconds; -1: not.  Its output goes
@@ -47,7 +47,7 @@ run_program(const char *const *arguments, int kill_after_ms)
 		sleep_ms(5);
 	}
 	if (kill_after_ms < 0 && WIFSIGNALED(status))
-		printf("pg_eventstore_cluster %s did not end within %d s, or crashed\n", arguments[1], MOVE_LIMIT);
+		cluster->broken_programs++;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -65,7 +65,7 @@ move_slot(RunningMove *move, int slot, int from, int to)
 	move->slot = slot;
 	for (int tries = 0; shared->phase < DRAIN; tries++)
 	{
-		bool		is_killed = tries < 3 && chance(40) && running(RUN);
+		bool		is_killed = tries < 3 && running(RUN) && (cluster->killed_moves == 0 || chance(40));
 		int			status = run_program(arguments, is_killed ? random_below(900) : -1);
 
 		if (status == 0)
