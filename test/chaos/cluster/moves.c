@@ -95,7 +95,7 @@ mover_main(int number)
 		int			from,
 					to;
 
-		sleep_ms(random_below(600));
+		sleep_ms(random_below(400));
 		router.has_map = false;
 		if (route(&router, slot) == NULL)
 			break;
@@ -155,11 +155,11 @@ crash_server(void)
 void
 crasher_main(void)
 {
-	int			pause = cluster_options.seconds < 60 ? 4000 : 7000;
+	int			pause = cluster_options.seconds < 60 ? 3000 : 5000;
 
 	while (running(RUN))
 	{
-		int64_t		until = now_us() + (pause / 2 + random_below(pause)) * 1000LL;
+		int64_t		until = now_us() + (pause + random_below(pause)) * 1000LL;
 
 		while (now_us() < until && running(RUN))
 			sleep_ms(20);
