@@ -147,8 +147,8 @@ check_live(Cluster *cluster, const SlicedStore *store, int slot, const Server *n
 
 	if (copy != NULL)
 		problem(psprintf("a move of slot %d of store %s to %s was interrupted or is running: the slot on %s is right,"
-						 " and nobody can use the copy", slot, store->name, copy->label, node->label),
-				psprintf("%s, or move it to %s again", move_command(store, slot, node), copy->name));
+						 " and nobody can use the copy; this command drops the copy, and the same move begins again",
+						 slot, store->name, copy->label, node->label), move_command(store, slot, node));
 	for (int i = 0; i < cluster->n_fronts; i++)
 	{
 		const char *name = map_of(store, i, slot);
