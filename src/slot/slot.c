@@ -112,7 +112,7 @@ find_table(char *schema, const char *table, int number, PgesSlot *slot)
 	PgesStoreOptions options;
 	Oid			relid = InvalidOid;
 
-	slot->count = 0;
+	memset(slot, 0, sizeof(*slot));
 	if (strlen(name) < NAMEDATALEN)
 		relid = RangeVarGetRelid(makeRangeVar(schema, name, -1), NoLock, true);
 	known = OidIsValid(relid) ? pges_known_store(relid) : NULL;
