@@ -63,6 +63,22 @@ node: the name of the node.
 conninfo: the connection string of libpq, without password.
 Errors: 22023 the string contains a password; 42501 not the owner of the tables and maps; 23505 another node has this string.';
 
+CREATE OR REPLACE FUNCTION eventstore.front_keep_node() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM eventstore.slot_map m WHERE m.node OPERATOR(pg_catalog.=) OLD.node) THEN
+    RAISE object_in_use USING
+      MESSAGE = pg_catalog.format('node "%s" has slots', OLD.node),
+      DETAIL = 'View eventstore.slot_map shows them.',
+      HINT = 'Move the slots to other nodes first, by pg_eventstore_cluster move.';
+  END IF;
+  RETURN OLD;
+END $$;
+COMMENT ON FUNCTION eventstore.front_keep_node() IS
+'Trigger function of table nodes: raises 55006 if a node that has slots is deleted.';
+CREATE TRIGGER front_keep_node BEFORE DELETE ON eventstore.nodes
+  FOR EACH ROW EXECUTE FUNCTION eventstore.front_keep_node();
+
 CREATE OR REPLACE FUNCTION eventstore.set_front(conninfo text) RETURNS void
 LANGUAGE sql
 BEGIN ATOMIC

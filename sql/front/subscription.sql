@@ -54,7 +54,9 @@ CREATE OR REPLACE FUNCTION eventstore.create_subscription(
   max_attempts integer DEFAULT 10,
   backoff interval DEFAULT '1 second',
   on_exhausted text DEFAULT 'park')
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql
+SET client_min_messages = error -- the notices of nodes about subscriptions that exist arrive as warnings
+AS $$
 DECLARE
   s record := eventstore.front_subscription(name, store, 'create_subscription');
 BEGIN

@@ -200,7 +200,7 @@ report_no_slot(const char *name, char *schema, const char *table, int number, co
 			 aggregate_id ? errdetail("Aggregate \"%s\" belongs to this slot of %d.",
 									  pges_shorten(text_to_cstring(aggregate_id)), count) :
 			 errdetail("The store has %d slots.", count),
-			 errhint("Read the map of the slots again, and call the server that has the slot.")));
+			 errhint("Repeat the call with the present map of the slots. If the error stays, pg_eventstore_cluster check shows where the slot is.")));
 }
 
 /*

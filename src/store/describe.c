@@ -517,7 +517,7 @@ describe_slot(Relation rel, const Trigger *trigger, PgesSlot *slot)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("slot %s is not on this server yet", pges_relation_name(RelationGetRelid(rel))),
 				 errdetail("A move copies the slot to this server, and is not complete."),
-				 errhint("Read the map of the slots again, and call the server that has the slot. If no move is running, complete it with pg_eventstore_cluster move.")));
+				 errhint("Repeat the call with the present map of the slots. If no move is running, pg_eventstore_cluster check shows how to complete it.")));
 }
 
 /* Describe a table in the current memory context; raise an error if it is not a store. */

@@ -169,6 +169,8 @@ SKIP:
   }
 }
 
+is(sqlstate($node, "DELETE FROM eventstore.nodes WHERE node = 'b'", dbname => 'front'), '55006', 'a node with slots is kept');
+
 # A wait can be canceled.
 is(sqlstate($node, "SET statement_timeout = '300ms'; SELECT count(*) FROM eventstore.poll('t', wait => '10 s')", dbname => 'front'), '42704', 'a poll needs a subscription');
 $node->safe_psql('front', "SELECT eventstore.create_subscription('t', start_position => NULL)");

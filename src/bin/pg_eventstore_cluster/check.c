@@ -186,7 +186,7 @@ check_slot(Cluster *cluster, const SlicedStore *store, int slot)
 	else
 		problem(psprintf(copies > 1 ? "slot %d of store %s lives on no node, but there are %d copies" :
 						 "slot %d of store %s is on no node", slot, store->name, copies),
-				copies > 1 ? NULL : "pg_eventstore_cluster init ... creates it empty; or restore the node that had it");
+				copies > 1 ? NULL : "restore the node that had the slot, or name it by pg_eventstore_cluster init --node");
 }
 
 /* Run command check.  Return the exit status: 1 if there is a problem. */

@@ -102,6 +102,24 @@ try_rest(Move *move)
 	run_command(move->target, "ROLLBACK TO SAVEPOINT try; RELEASE SAVEPOINT try");
 }
 
+/*
+ * Grant USAGE on the schemas on the target, as on the source.  Otherwise the roles that use
+ * the slot could not use it after the move.
+ */
+static void
+grant_usage(Move *move)
+{
+	char	   *grants = query_value(move->source,
+									 "SELECT pg_catalog.string_agg(DISTINCT pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%s;', n.nspname,"
+									 " CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END), ' ')"
+									 " FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a"
+									 " WHERE n.nspname IN ('eventstore', %s) AND a.privilege_type = 'USAGE' AND a.grantee <> n.nspowner",
+									 literal(move->source, move->store->schema));
+
+	if (grants && *grants)
+		run_definitions(move, grants);
+}
+
 /* M3: begin on the target, and create the tables. */
 void
 create_tables(Move *move)
@@ -115,10 +133,8 @@ create_tables(Move *move)
 	check_names(move);
 	if (query_value(move->target, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s",
 					literal(move->target, move->store->schema)) == NULL)
-	{
 		run_definitions(move, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", schema, owner));
-		pg_log_warning("%s: schema %s was created, without the privileges of other roles", move->target->label, schema);
-	}
+	grant_usage(move);
 	move->grants = privileges(move);
 	run_definitions(move, dump_tables(move));
 	try_rest(move);

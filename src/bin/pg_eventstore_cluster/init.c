@@ -196,6 +196,30 @@ check_databases(Cluster *cluster)
 }
 
 /*
+ * End the program if a slot is on none of the nodes although other slots have events.  The
+ * slot is on a node that was not named, and must not be created a second time.  An init
+ * that was interrupted has left slots without events.
+ */
+static void
+check_none_missing(Cluster *cluster, SlicedStore *store, int missing)
+{
+	for (int i = 0; i < cluster->n_nodes; i++)
+	{
+		Server	   *node = &cluster->nodes[i];
+
+		if (store->slots_of_node[i] == 0 ||
+			query_value(node, "SELECT 1 FROM eventstore.slots(%s) s WHERE EXISTS"
+						" (SELECT FROM eventstore.get_latest_events(1, s.slot_store)) LIMIT 1",
+						literal(node, store->name)) == NULL)
+			continue;
+		pg_log_error("slot %d of store %s is on none of the nodes, although %s has events of the store",
+					 missing, store->name, node->label);
+		pg_log_error_hint("Name the node that has the slot by --node, or a front that knows this node by --front. If the slot is lost, restore its node.");
+		exit(1);
+	}
+}
+
+/*
  * Compare the places with the slots that exist.  A slot keeps its node: with --place that
  * is an error, otherwise the place is changed.
  */
@@ -222,6 +246,8 @@ keep_slots(Cluster *cluster, SlicedStore *store, Server **places)
 			pg_log_error_hint("Commands check and move mend this, with a front that was made before.");
 			exit(1);
 		}
+		if (node == NULL)
+			check_none_missing(cluster, store, slot);
 		if (node == NULL || node == places[slot])
 			continue;
 		if (options.place != NULL)
