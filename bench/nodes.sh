@@ -38,10 +38,12 @@ cpu_of() {
     awk -v tick="$(getconf CLK_TCK)" 'NR == 1 { sum = $14 + $15 } { sum += $12 + $13 } END { printf "%.0f\n", sum * 1e6 / tick }'
 }
 
-# servers_of CONTESTANT: print the servers that its clients call.
+# servers_of CONTESTANT: print the servers that its clients call. One node is the second
+# one in every other round, because its core may be slower or faster.
 servers_of() {
   case $1,$case in
     two_nodes,*) say node_1 node_2 ;;
+    one_node,*) say "node_$((2 - round % 2))" ;;
     behind_front,* | slots_*,append_*) say front ;;
     *) say node_1 ;;
   esac
@@ -72,12 +74,12 @@ start_clients() {
   job=$!
 }
 
-# run_clients CONTESTANT: run its clients, and set tps and processed to the sums.
+# run_clients CONTESTANT: run its clients, as many on each server, and set tps and processed to the sums.
 run_clients() {
   local server servers job jobs=() said i
   read -ra servers < <(servers_of "$1")
   for server in "${servers[@]}"; do
-    start_clients "$1" "$server" $(((clients + ${#servers[@]} - 1) / ${#servers[@]}))
+    start_clients "$1" "$server" "$clients"
     jobs+=("$job")
   done
   tps=0 processed=0
