@@ -97,15 +97,14 @@ DECLARE
   s record := eventstore.front_subscription(subscription, NULL, function);
 BEGIN
   map := s.map;
-  slot := COALESCE(delivery OPERATOR(pg_catalog.&) 1023, 0);
-  IF s.names[1] OPERATOR(pg_catalog.=) subscription THEN
-    slot := s.slots[1];
-  ELSIF slot OPERATOR(pg_catalog.>=) pg_catalog.cardinality(s.slots) THEN
+  -- without a delivery, any slot raises the error
+  slot := COALESCE(delivery OPERATOR(pg_catalog.&) 1023, s.slots[1]);
+  name := s.names[pg_catalog.array_position(s.slots, slot)];
+  IF name IS NULL THEN
     RAISE SQLSTATE '22V02' USING
       MESSAGE = pg_catalog.format('delivery %s of subscription "%s" is not valid', delivery, subscription),
-      DETAIL = pg_catalog.format('Its last ten bits name slot %s, and store "%s" has %s.', slot, map, pg_catalog.cardinality(s.slots));
+      DETAIL = pg_catalog.format('Its last ten bits name slot %s, which is not among the slots %s of store "%s".', slot, s.slots, map);
   END IF;
-  name := CASE WHEN s.names[1] OPERATOR(pg_catalog.=) subscription THEN subscription ELSE s.names[slot OPERATOR(pg_catalog.+) 1] END;
 END $$;
 COMMENT ON FUNCTION eventstore.front_delivery(text, bigint, text) IS
 'For the functions of the front: the slot of a delivery, and the subscription of this slot.';
@@ -208,5 +207,5 @@ BEGIN
   RETURN (SELECT pg_catalog.sum(n) FROM eventstore.remote_release(s.map, s.slots, s.names, consumer) n);
 END $$;
 COMMENT ON FUNCTION eventstore.release(text, text) IS
-'release() on all slots, or on the slot that the name of the subscription ends with. Returns the sum.
+'release() on all slots, or on the slot that the name of the subscription begins with. Returns the sum.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';

@@ -45,7 +45,7 @@ DECLARE
   old text := (SELECT n.conninfo FROM eventstore.nodes n WHERE n.node OPERATOR(pg_catalog.=) set_node.node);
   changed record;
 BEGIN
-  IF conninfo OPERATOR(pg_catalog.~*) '\mpassword\s*=' THEN
+  IF conninfo OPERATOR(pg_catalog.~*) '\mpassword\s*=|://[^/@]*:[^/@]*@' THEN
     RAISE invalid_parameter_value USING
       MESSAGE = pg_catalog.format('connection string of node "%s" contains a password', node),
       DETAIL = 'Every role can read it.',

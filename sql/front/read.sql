@@ -149,26 +149,42 @@ COMMENT ON FUNCTION eventstore.get_events_by_causation_id(text, timestamptz, big
 Errors: 0A000 after_position is given for a store of several slots; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_get_latest_events(text, slots integer[], integer, boolean)
-RETURNS SETOF eventstore.event LANGUAGE plproxy AS $$
+RETURNS TABLE (
+  slot integer,
+  "position" bigint,
+  event_id varchar,
+  event_type varchar,
+  occurred_at timestamptz,
+  correlation_id varchar,
+  causation_id varchar,
+  aggregate_id varchar,
+  aggregate_type varchar,
+  aggregate_version integer,
+  data jsonb,
+  metadata jsonb) LANGUAGE plproxy AS $$
   CLUSTER eventstore.front_store($1);
   SPLIT slots;
   RUN ON slots;
-  SELECT e.* FROM pg_catalog.unnest($2) s CROSS JOIN LATERAL eventstore.get_latest_events($3, eventstore.store_of_slot($1, s), $4) e;
+  SELECT s AS slot, e.* FROM pg_catalog.unnest($2) s CROSS JOIN LATERAL eventstore.get_latest_events($3, eventstore.store_of_slot($1, s), $4) e;
 $$;
 
+-- The newest events of a slot are those of the greatest positions, so an event counts as no
+-- older than those before it.
 CREATE OR REPLACE FUNCTION eventstore.get_latest_events(
   max_count integer DEFAULT NULL,
   store text DEFAULT NULL,
   include_archived boolean DEFAULT true)
 RETURNS SETOF eventstore.event LANGUAGE sql STABLE ROWS 100 AS $$
-  SELECT (l.e).*
-    FROM (SELECT e FROM eventstore.remote_get_latest_events(eventstore.front_store(store), eventstore.front_slots(store), max_count, include_archived) e
-           ORDER BY e.occurred_at DESC, e."position" DESC, e.event_id DESC
+  SELECT l."position", l.event_id, l.event_type, l.occurred_at, l.correlation_id, l.causation_id, l.aggregate_id, l.aggregate_type,
+         l.aggregate_version, l.data, l.metadata
+    FROM (SELECT e.*, pg_catalog.max(e.occurred_at) OVER (PARTITION BY e.slot ORDER BY e."position") AS at
+            FROM eventstore.remote_get_latest_events(eventstore.front_store(store), eventstore.front_slots(store), max_count, include_archived) e
+           ORDER BY at DESC, e.slot DESC, e."position" DESC
            LIMIT CASE WHEN max_count OPERATOR(pg_catalog.>=) 0 THEN max_count END) l
-   ORDER BY (l.e).occurred_at, (l.e)."position", (l.e).event_id
+   ORDER BY l.at, l.slot, l."position"
 $$;
 COMMENT ON FUNCTION eventstore.get_latest_events(integer, text, boolean) IS
-'get_latest_events() on all slots: the newest events by time, in ascending order.
+'get_latest_events() on all slots, in ascending order. In a slot the newest events are those of the greatest positions, and an event counts as no older than those before it; between slots the time decides.
 Errors: 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_get_event(text, slots integer[], text, boolean)

@@ -357,6 +357,11 @@ DECLARE
 BEGIN
   FOR part IN SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang
                WHERE p.pronamespace OPERATOR(pg_catalog.=) 'eventstore'::pg_catalog.regnamespace AND l.lanname OPERATOR(pg_catalog.=) 'plproxy' LOOP
+    -- PL/Proxy sends times and intervals as text, which the node must read as the front wrote it
+    IF part::text OPERATOR(pg_catalog.~) 'timestamp|interval' THEN
+      EXECUTE pg_catalog.format('ALTER FUNCTION %s SET datestyle = %L', part, 'ISO, MDY');
+      EXECUTE pg_catalog.format('ALTER FUNCTION %s SET intervalstyle = %L', part, 'postgres');
+    END IF;
     EXECUTE pg_catalog.format('COMMENT ON FUNCTION %s IS %L', part, 'For the functions of the front: the part that PL/Proxy runs on the nodes.');
   END LOOP;
 END $$;

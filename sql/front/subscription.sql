@@ -1,9 +1,9 @@
 
 -- Subscriptions. A subscription of a sliced store consists of a subscription of each slot,
--- whose name ends with the number of the slot, as the name of the slot's store does. A
--- delivery belongs to one slot, which is in the last ten bits of its token. The setting
--- pg_eventstore.store names the sliced store, as no function but create_subscription()
--- has a store as argument.
+-- whose name is that of the slot's store, a slash and the name, such as
+-- shop.orders_003/mails. So stores do not share names on a node. A delivery belongs to one
+-- slot, which is in the last ten bits of its token. The setting pg_eventstore.store names
+-- the sliced store, as no function but create_subscription() has a store as argument.
 CREATE OR REPLACE FUNCTION eventstore.front_subscription(
   subscription text,
   store text,
@@ -13,23 +13,18 @@ CREATE OR REPLACE FUNCTION eventstore.front_subscription(
   OUT names text[])
 RETURNS record LANGUAGE plpgsql AS $$
 DECLARE
-  parts text[] := pg_catalog.regexp_match(subscription, '^(.+)_(\d{3,4})$');
+  slot_store text := pg_catalog.substring(subscription, '^(.+)/[^/]*$');
 BEGIN
-  map := eventstore.front_store(store, function);
-  slots := eventstore.front_slots(store);
   IF subscription IS NULL THEN
     RAISE null_value_not_allowed USING MESSAGE = 'argument "subscription" must not be null';
   END IF;
-  IF parts IS NOT NULL THEN
-    slots := ARRAY[parts[2]::integer];
+  map := eventstore.front_store(COALESCE(slot_store, store), function);
+  IF slot_store IS NOT NULL THEN
+    slots := ARRAY[eventstore.front_one_slot(slot_store, 'a subscription whose name has a slash')];
     names := ARRAY[subscription];
-    IF slots[1] OPERATOR(pg_catalog.>=) pg_catalog.cardinality(eventstore.front_slots(map)) THEN
-      RAISE undefined_object USING
-        MESSAGE = pg_catalog.format('store "%s" has no slot %s', map, slots[1]),
-        DETAIL = 'A name that ends with an underscore and three or four digits is that of the subscription of one slot.';
-    END IF;
   ELSE
-    names := ARRAY(SELECT pg_catalog.concat(subscription, '_', pg_catalog.lpad(s::text, GREATEST(3, pg_catalog.length(s::text)), '0'))
+    slots := eventstore.front_slots(store);
+    names := ARRAY(SELECT pg_catalog.concat(eventstore.store_of_slot(map, s), '/', subscription)
                      FROM pg_catalog.unnest(slots) WITH ORDINALITY AS given (s, n) ORDER BY n);
   END IF;
 END $$;
@@ -63,7 +58,7 @@ BEGIN
   IF s.names[1] OPERATOR(pg_catalog.=) name THEN
     RAISE invalid_parameter_value USING
       MESSAGE = pg_catalog.format('name "%s" cannot be given to a subscription of a sliced store', name),
-      DETAIL = 'A name that ends with an underscore and three or four digits is that of the subscription of one slot.';
+      DETAIL = 'A name with a slash is that of the subscription of one slot.';
   END IF;
   IF start_position OPERATOR(pg_catalog.>) 0 THEN
     PERFORM eventstore.front_one_slot(COALESCE(store, pg_catalog.current_setting('pg_eventstore.store')), 'start_position');
@@ -73,7 +68,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION eventstore.create_subscription(text, text, text[], text[], bigint, integer, interval, integer, interval, text) IS
 'create_subscription() on all slots. If a node cannot be reached, call the function again: subscriptions that exist are left as they are. The settings pg_eventstore.store of later calls must name the same store.
-name: the name, which must not end with an underscore and three or four digits.
+name: the name, without a slash.
 start_position: 0 for the start, NULL for the end, or a position if the store is one slot.
 Errors: 0A000 a position for a store of several slots; 22023 the name is not possible; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
@@ -102,7 +97,7 @@ BEGIN
     backoff, on_exhausted, owner);
 END $$;
 COMMENT ON FUNCTION eventstore.alter_subscription(text, text[], text[], integer, interval, integer, interval, text, name) IS
-'alter_subscription() on all slots, or on the slot that the name ends with. If a node cannot be reached, call the function again.
+'alter_subscription() on all slots, or on the slot that the name begins with. If a node cannot be reached, call the function again.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_drop_subscription(text, slots integer[], names text[])
@@ -126,7 +121,7 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION eventstore.drop_subscription(text) IS
-'drop_subscription() on all slots that have it, or on the slot that the name ends with. If a node cannot be reached, call the function again.
+'drop_subscription() on all slots that have it, or on the slot that the name begins with. If a node cannot be reached, call the function again.
 Errors: 42704 no slot has the subscription; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_pause_subscription(text, slots integer[], names text[])
@@ -144,7 +139,7 @@ BEGIN
   PERFORM eventstore.remote_pause_subscription(s.map, s.slots, s.names);
 END $$;
 COMMENT ON FUNCTION eventstore.pause_subscription(text) IS
-'pause_subscription() on all slots, or on the slot that the name ends with.
+'pause_subscription() on all slots, or on the slot that the name begins with.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_resume_subscription(text, slots integer[], names text[])
@@ -162,7 +157,7 @@ BEGIN
   PERFORM eventstore.remote_resume_subscription(s.map, s.slots, s.names);
 END $$;
 COMMENT ON FUNCTION eventstore.resume_subscription(text) IS
-'resume_subscription() on all slots, or on the slot that the name ends with.
+'resume_subscription() on all slots, or on the slot that the name begins with.
 Errors: 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_reset_subscription(text, slots integer[], names text[], bigint, timestamptz)
@@ -181,7 +176,7 @@ DECLARE
   s record := eventstore.front_subscription(name, NULL, 'reset_subscription');
   reached bigint[];
 BEGIN
-  IF to_position OPERATOR(pg_catalog.<>) 0 AND s.names[1] OPERATOR(pg_catalog.<>) name THEN
+  IF to_position OPERATOR(pg_catalog.<>) 0 AND pg_catalog.cardinality(s.slots) OPERATOR(pg_catalog.>) 1 THEN
     RAISE feature_not_supported USING
       MESSAGE = 'to_position works on one slot',
       DETAIL = 'Each slot has its own positions.',
@@ -191,7 +186,7 @@ BEGIN
   RETURN CASE WHEN pg_catalog.cardinality(reached) OPERATOR(pg_catalog.=) 1 THEN reached[1] END;
 END $$;
 COMMENT ON FUNCTION eventstore.reset_subscription(text, bigint, timestamptz) IS
-'reset_subscription() on all slots, or on the slot that the name ends with.
+'reset_subscription() on all slots, or on the slot that the name begins with.
 to_position: 0 for the start, or a position if the name is that of the subscription of one slot.
 Returns the position if there is one slot; otherwise NULL.
 Errors: 0A000 a position for several slots; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
@@ -214,13 +209,13 @@ BEGIN
   map := s.map;
   slots := s.slots;
   names := s.names;
-  IF names[1] OPERATOR(pg_catalog.=) subscription THEN
+  IF pg_catalog.cardinality(slots) OPERATOR(pg_catalog.=) 1 THEN
     RETURN;
   END IF;
   IF aggregate_id IS NOT NULL THEN
     n := eventstore.front_slot(map, aggregate_id);
     slots := ARRAY[n];
-    names := ARRAY[names[n OPERATOR(pg_catalog.+) 1]];
+    names := ARRAY[s.names[pg_catalog.array_position(s.slots, n)]];
   ELSIF at_position IS NOT NULL THEN
     RAISE feature_not_supported USING
       MESSAGE = 'at_position works on one slot',
@@ -249,7 +244,7 @@ BEGIN
   RETURN (SELECT pg_catalog.sum(n) FROM eventstore.remote_replay_parked(s.map, s.slots, s.names, aggregate_id, at_position) n);
 END $$;
 COMMENT ON FUNCTION eventstore.replay_parked(text, text, bigint) IS
-'replay_parked() on the slot of the aggregate, on the slot that the name ends with, or on all slots. Returns the sum.
+'replay_parked() on the slot of the aggregate, on the slot that the name begins with, or on all slots. Returns the sum.
 Errors: 0A000 at_position is given without aggregate for several slots; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
 CREATE OR REPLACE FUNCTION eventstore.remote_discard_parked(text, slots integer[], names text[], text, bigint, text)
@@ -271,5 +266,5 @@ BEGIN
   RETURN (SELECT pg_catalog.sum(n) FROM eventstore.remote_discard_parked(s.map, s.slots, s.names, aggregate_id, at_position, reason) n);
 END $$;
 COMMENT ON FUNCTION eventstore.discard_parked(text, text, bigint, text) IS
-'discard_parked() on the slot of the aggregate, on the slot that the name ends with, or on all slots. Returns the sum.
+'discard_parked() on the slot of the aggregate, on the slot that the name begins with, or on all slots. Returns the sum.
 Errors: 0A000 at_position is given without aggregate for several slots; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';

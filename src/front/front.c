@@ -21,6 +21,7 @@
 #include "common/pg_prng.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -43,6 +44,7 @@ typedef struct FrontStore
 	char		server[NAMEDATALEN];	/* the sliced store */
 	int			count;			/* of its slots */
 	int			slot;			/* the slot that is named; -1: all */
+	Oid			serverid;		/* the foreign server that is the map */
 } FrontStore;
 
 static HTAB *front_stores = NULL;
@@ -71,9 +73,12 @@ prepare_cache(void)
 	front_stores = hash_create("pg_eventstore fronts", 16, &ctl, HASH_ELEM | HASH_STRINGS);
 }
 
-/* Return the number of slots that the map of a store has; 0 if there is no map. */
+/*
+ * Return the number of slots that the map of a store has, and the map; 0 if there is no
+ * map.
+ */
 static int
-count_slots(const char *server_name)
+count_slots(const char *server_name, Oid *serverid)
 {
 	ForeignServer *server = strlen(server_name) < NAMEDATALEN ? GetForeignServerByName(server_name, true) : NULL;
 	int			count = 0;
@@ -81,6 +86,7 @@ count_slots(const char *server_name)
 
 	if (server == NULL || strcmp(GetForeignDataWrapper(server->fdwid)->fdwname, "plproxy") != 0)
 		return 0;
+	*serverid = server->serverid;
 	foreach(lc, server->options)
 	{
 		const char *option = ((DefElem *) lfirst(lc))->defname;
@@ -138,16 +144,43 @@ resolve(const char *name, bool from_setting, FrontStore *found)
 		report_no_store(name, from_setting, false);
 	server = quote_qualified_identifier(schema, table);
 	found->slot = -1;
-	found->count = count_slots(server);
+	found->count = count_slots(server, &found->serverid);
 	if (found->count == 0)
 	{
 		found->slot = cut_slot(table);
 		server = quote_qualified_identifier(schema, table);
-		found->count = found->slot >= 0 ? count_slots(server) : 0;
+		found->count = found->slot >= 0 ? count_slots(server, &found->serverid) : 0;
 	}
 	if (found->count == 0 || found->slot >= found->count)
 		report_no_store(name, from_setting, true);
 	strlcpy(found->server, server, NAMEDATALEN);
+}
+
+/*
+ * Raise an error if the user mapping of the current role names another role.  A role with
+ * USAGE on the map can create such a mapping for itself.  If the nodes let the front in
+ * without a password, the role would be any role there.
+ */
+static void
+check_user_mapping(const FrontStore *store)
+{
+	const char *role;
+	ListCell   *lc;
+
+	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(GetUserId()), ObjectIdGetDatum(store->serverid)))
+		return;
+	role = GetUserNameFromId(GetUserId(), false);
+	foreach(lc, GetUserMapping(GetUserId(), store->serverid)->options)
+	{
+		DefElem    *option = lfirst(lc);
+
+		if (strcmp(option->defname, "user") == 0 && strcmp(strVal(option->arg), role) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("user mapping of role \"%s\" for store \"%s\" names role \"%s\"", role, store->server, strVal(option->arg)),
+					 errdetail("A role has the same name on fronts and nodes."),
+					 errhint("Alter the user mapping, or call the function as this role.")));
+	}
 }
 
 /* Return what the argument "store" of a front function means; NULL means the setting. */
@@ -163,13 +196,16 @@ front_store_argument(FunctionCallInfo fcinfo, int arg)
 	if (strlen(name) >= MAX_NAME)
 		report_no_store(name, from_setting, true);
 	found = hash_search(front_stores, name, HASH_FIND, NULL);
-	if (found)
-		return found;
-	resolve(name, from_setting, &resolved);
-	found = hash_search(front_stores, name, HASH_ENTER, NULL);
-	found->count = resolved.count;
-	found->slot = resolved.slot;
-	strlcpy(found->server, resolved.server, NAMEDATALEN);
+	if (found == NULL)
+	{
+		resolve(name, from_setting, &resolved);
+		found = hash_search(front_stores, name, HASH_ENTER, NULL);
+		found->count = resolved.count;
+		found->slot = resolved.slot;
+		found->serverid = resolved.serverid;
+		strlcpy(found->server, resolved.server, NAMEDATALEN);
+	}
+	check_user_mapping(found);
 	return found;
 }
 
@@ -191,12 +227,14 @@ PG_FUNCTION_INFO_V1(pges_front_store);
 Datum
 pges_front_store(PG_FUNCTION_ARGS)
 {
-	if (!PG_ARGISNULL(1) && IsTransactionBlock())
+	if (!PG_ARGISNULL(1) && (IsTransactionBlock() || (!IsSubTransaction() && IsInTransactionBlock(true))))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s() of a front cannot run inside a transaction block", text_to_cstring(PG_GETARG_TEXT_PP(1))),
 				 errdetail("The call is a transaction of its own on the server of the slot, and a ROLLBACK here would not undo it."),
 				 errhint("Call the function outside of a transaction block, with autocommit on.")));
+	if (!PG_ARGISNULL(1))
+		MyXactFlags |= XACT_FLAGS_NEEDIMMEDIATECOMMIT;	/* in a pipeline, too */
 	PG_RETURN_TEXT_P(cstring_to_text(front_store_argument(fcinfo, 0)->server));
 }
 

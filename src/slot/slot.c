@@ -188,7 +188,7 @@ report_no_slot(const char *name, char *schema, const char *table, int number, co
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("no slot of store \"%s\" is on this server", name),
-				 errhint("Create slots with eventstore.create_slots().")));
+				 errhint("If other servers have slots of the store, call the server that has the slot: pg_eventstore_cluster check shows where it is. Otherwise create slots with eventstore.create_slots().")));
 	if (aggregate_id)
 		number = pges_slot_of_aggregate(aggregate_id, count);
 	if (!OidIsValid(find_slot(schema, table, number, count, &slot)))

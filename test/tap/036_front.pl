@@ -103,6 +103,40 @@ $node->safe_psql('b', 'GRANT USAGE ON SCHEMA shop TO app; GRANT SELECT, INSERT O
 is(as('app', "SELECT eventstore.append_event('paid', '1', 'order-4')"), '2', 'with privileges on the slot a role can append');
 is(as('app', "SELECT count(*) FROM eventstore.get_events_by_type('paid')"), '42501', 'a reader of all slots needs all of them');
 
+$node->safe_psql('front', 'CREATE USER MAPPING FOR app SERVER "shop.orders" OPTIONS (user $$postgres$$)');
+is(as('app', "SELECT eventstore.get_aggregate_version('order-4')"), '42501', 'a role cannot become another one on the nodes by a user mapping');
+is(as('app', "SELECT eventstore.remote_get_aggregate_version('shop.orders', 2, 'order-4')"), '42501', 'nor by a part of a function');
+$node->safe_psql('front', 'DROP USER MAPPING FOR app SERVER "shop.orders"; CREATE USER MAPPING FOR app SERVER "shop.orders" OPTIONS (user $$app$$)');
+is(as('app', "SELECT eventstore.get_aggregate_version('order-4')"), '2', 'but itself');
+
+# Times and intervals, whatever the session's style.
+for my $style ("datestyle = 'ISO, DMY'", "datestyle = 'SQL, DMY'", "datestyle = 'German'", "datestyle = 'SQL', timezone = 'Asia/Kolkata'", "datestyle = 'Postgres', timezone = 'America/New_York'")
+{
+  my $set = join '; ', map { "SET $_" } split /, (?=timezone)/, $style;
+  $node->safe_psql('front', "$set; SELECT eventstore.append_event('dated', '1', 'order-9', occurred_at => '2026-02-05T10:00:00Z'::text::timestamptz)");
+  $node->safe_psql('front', "$set; SELECT eventstore.append_to_aggregate('order-9', '{dated}', '{1}', occurred_at => ARRAY['2026-02-05T10:00:00Z'::text::timestamptz])");
+  is($node->safe_psql('front', "$set; SELECT count(*) FROM eventstore.get_events_by_type('dated', start_date => '2026-02-05T10:00:00Z'::text::timestamptz) WHERE occurred_at = '2026-02-05T10:00:00Z'::text::timestamptz"),
+    $node->safe_psql('front', "SELECT eventstore.get_aggregate_version('order-9')"), "times with $style");
+}
+
+# A pipeline is a transaction, but a call that writes ends it.
+my $script = $node->basedir . '/pipeline.sql';
+append_to_file($script, "\\startpipeline\nSELECT 1;\nSELECT eventstore.append_event('piped', '1', 'order-9');\n\\endpipeline\n");
+isnt(run_log([ 'pgbench', '-n', '-M', 'extended', '-t', '1', '-f', $script, '-d', $node->connstr('front') ]), 1, 'no append in a pipeline after another statement');
+is($node->safe_psql('front', "SELECT count(*) FROM eventstore.get_events_by_type('piped')"), '0', 'and no event of it');
+
+# A second sliced store on the same nodes, with a subscription of the same name.
+$node->safe_psql('a', "SELECT eventstore.create_slots('shop.items', 2, '{0}')");
+$node->safe_psql('b', "SELECT eventstore.create_slots('shop.items', 2, '{1}')");
+$node->safe_psql('front', "SELECT eventstore.set_slot_map('shop.items', '{a,b}')");
+$node->safe_psql('front', "SELECT eventstore.create_subscription('both', store => '$_', start_position => NULL)") for qw(shop.orders shop.items);
+$node->safe_psql('front', "SELECT eventstore.append_event('ordered', '1', 'order-8'), eventstore.append_event('counted', '1', 'item-1', store => 'shop.items')");
+is($node->safe_psql('front', "SET pg_eventstore.store = 'shop.items'; SELECT string_agg(event_type, ',') FROM eventstore.poll('both')"), 'counted', 'a subscription of another store with the same name');
+is($node->safe_psql('front', "SELECT string_agg(event_type, ',') FROM eventstore.poll('both')"), 'ordered', 'each has its own events');
+$node->safe_psql('front', "SET pg_eventstore.store = 'shop.items'; SELECT eventstore.drop_subscription('both')");
+is($node->safe_psql('front', "SELECT DISTINCT sliced_store FROM eventstore.subscriptions WHERE name LIKE '%/both'"), 'shop.orders', 'and is dropped by itself');
+$node->safe_psql('front', 'DROP SERVER "shop.items" CASCADE');
+
 # A slot that is not where the map says: no reader of all slots leaves it out.
 $node->safe_psql('front', "SELECT eventstore.set_slot_node('shop.orders', 3, 'a')");
 is(sqlstate($node, $_, dbname => 'front'), '42P01', "a slot is not where the map says: $_")

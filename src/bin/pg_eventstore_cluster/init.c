@@ -356,8 +356,8 @@ print_rest(Cluster *cluster, SlicedStore *store)
 		   "Create the role on every node, too, with its privileges: on every node that has slots,\n"
 		   "  GRANT USAGE ON SCHEMA eventstore, %s TO app;\n"
 		   "  GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA %s TO app;\n"
-		   "A front connects to a node as the role that calls. pg_hba.conf of the nodes must permit that\n"
-		   "without a password; or give the role a user mapping on every front:\n"
+		   "A front connects to a node as the role that calls. Let pg_hba.conf of the nodes ask for the\n"
+		   "password of the role, and give it to every front:\n"
 		   "  CREATE USER MAPPING FOR app SERVER %s OPTIONS (user 'app', password '...');\n",
 		   identifier(front, store->name), identifier(front, store->schema), identifier(front, store->schema),
 		   identifier(front, store->name));
