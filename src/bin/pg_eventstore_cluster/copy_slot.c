@@ -266,6 +266,29 @@ copy_most(Move *move)
 	test_point("indexed");
 }
 
+/* Set the sequence of the positions, and those of other columns, as on the source. */
+static void
+set_sequences(Move *move)
+{
+	PGresult   *names = run_query(move->source, psprintf("SELECT s.oid::pg_catalog.regclass FROM pg_catalog.pg_class s"
+														 " WHERE s.relkind = 'S' AND (s.oid = %s::pg_catalog.regclass OR s.oid IN"
+														 " (SELECT objid FROM pg_catalog.pg_depend WHERE deptype IN ('a', 'i')"
+														 " AND classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+														 " AND refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+														 " AND refobjid IN (%s::pg_catalog.regclass, %s::pg_catalog.regclass)))",
+														 literal(move->source, move->sequence), move->literal,
+														 move->archive ? literal(move->source, move->archive) : "NULL"));
+
+	for (int i = 0; i < PQntuples(names); i++)
+	{
+		const char *name = PQgetvalue(names, i, 0);
+
+		run_command(move->target, "SELECT pg_catalog.setval(%s, %s)", literal(move->target, name),
+					query_value(move->source, "SELECT pg_catalog.concat_ws(', ', last_value, is_called::text) FROM %s", name));
+	}
+	PQclear(names);
+}
+
 /* M5: copy the rest under the lock, and compare. */
 void
 copy_rest(Move *move)
@@ -280,9 +303,7 @@ copy_rest(Move *move)
 		pg_log_error_hint("Nothing was moved. Run the command again.");
 		exit(1);
 	}
-	run_command(move->target, "SELECT pg_catalog.setval(%s, %s)", literal(move->target, move->sequence),
-				query_value(move->source, "SELECT pg_catalog.concat_ws(', ', last_value, is_called::text) FROM %s",
-							move->sequence));
+	set_sequences(move);
 	copy_companions(move);
 	run_definitions(move, move->triggers);
 	test_point("rest");
