@@ -20,7 +20,9 @@ session_settings(const PGconn *conn)
 					" SET default_transaction_read_only = off;"
 					" SET default_transaction_isolation = 'read committed';"
 					" SET timezone = 'UTC';"
-					" SET datestyle = 'ISO, MDY'%s%s",
+					" SET datestyle = 'ISO, MDY';"
+					" SET intervalstyle = 'postgres';"
+					" SET extra_float_digits = 3%s%s",
 					PQserverVersion(conn) >= 140000 ? "; SET idle_session_timeout = 0" : "",
 					PQserverVersion(conn) >= 170000 ? "; SET transaction_timeout = 0" : "");
 }

@@ -173,7 +173,8 @@ rights_of_owner(Move *move, const char *table)
 }
 
 /*
- * Copy the rows of a table that match a condition.  The target evaluates constraints,
+ * Copy the rows of a table that match a condition, as text: in binary, a column of type
+ * regclass would be a number that names another table on the target.  The target evaluates constraints,
  * domains and index expressions, which can call functions of the table's owner.  So the
  * rows are inserted by the owner, not by a superuser.  Row-level security is not enabled
  * yet: pg_dump writes it after the triggers.
@@ -185,10 +186,10 @@ copy_rows(Move *move, const char *table, const char *condition, bool frozen)
 	int64		rows;
 
 	run_command(move->target, "%s", owner.begin);
-	rows = relay_rows(move->source, psprintf("COPY (SELECT %s FROM %s WHERE %s) TO STDOUT (FORMAT binary)",
+	rows = relay_rows(move->source, psprintf("COPY (SELECT %s FROM %s WHERE %s) TO STDOUT",
 											 move->columns, table, condition),
-					  move->target, psprintf("COPY %s (%s) FROM STDIN (FORMAT binary%s)",
-											 table, move->columns, frozen ? ", FREEZE" : ""), true);
+					  move->target, psprintf("COPY %s (%s) FROM STDIN%s",
+											 table, move->columns, frozen ? " (FREEZE)" : ""), true);
 	run_command(move->target, "%s", owner.end);
 	move->events += rows;
 	return rows;
