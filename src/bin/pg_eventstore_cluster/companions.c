@@ -31,7 +31,10 @@ static const Companion companions[] = {
 	{"watermarks", OF_STORE},
 };
 
-/* Report subscriptions of the target that have the name of one of the slot. */
+/*
+ * Report subscriptions of the target that have the name of one of the slot.  Those of the
+ * copy of an interrupted move do not count: the move drops that copy.
+ */
 void
 check_names(Move *move)
 {
@@ -43,7 +46,8 @@ check_names(Move *move)
 	{
 		const char *name = PQgetvalue(names, i, 0);
 		const char *other = query_value(move->target, "SELECT store FROM eventstore.subscription_definitions"
-										" WHERE subscription = %s", literal(move->target, name));
+										" WHERE subscription = %s AND store <> COALESCE(pg_catalog.to_regclass(%s), 0::pg_catalog.regclass)",
+										literal(move->target, name), move->literal);
 
 		if (other == NULL)
 			continue;
