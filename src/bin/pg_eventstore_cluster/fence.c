@@ -12,7 +12,7 @@
 
 #include "common/logging.h"
 
-#define ATTEMPTS 20
+#define WAIT_SECONDS 90			/* longer than one call of wait_for_events() */
 #define LONGEST_PAUSE 1000		/* milliseconds */
 #define MOST_SECONDS 60			/* of a statement or pause under the lock */
 
@@ -46,20 +46,29 @@ attempt(Move *move)
 	return NULL;
 }
 
+/* Return how long the lock is tried, in seconds.  Tests can shorten it. */
+static double
+longest_wait(void)
+{
+	const char *shorter = getenv("PGES_CLUSTER_WAIT_SECONDS");
+
+	return shorter != NULL ? strtod(shorter, NULL) : WAIT_SECONDS;
+}
+
 /* Report an error of an attempt and end the program, unless it is worth another attempt. */
 static void
-check_attempt(Move *move, const PGresult *error, bool last)
+check_attempt(Move *move, const PGresult *error, double seconds)
 {
 	const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
 
 	if (state == NULL || (strcmp(state, "55P03") != 0 && strcmp(state, "40P01") != 0))
 		fail_query(move->source, error);
-	if (!last)
+	if (seconds < longest_wait())
 		return;
-	pg_log_error("%s: could not lock %s in %d attempts: %s", move->source->label, move->table, ATTEMPTS,
+	pg_log_error("%s: could not lock %s in %.0f s: %s", move->source->label, move->table, seconds,
 				 result_message(move->source, error));
 	pg_log_error_detail("Nothing was moved.");
-	pg_log_error_hint("View eventstore.open_appends shows appends that stay open, and pg_stat_activity other transactions. A longer --lock-timeout makes appends wait longer.");
+	pg_log_error_hint("View eventstore.open_appends shows appends that stay open, and pg_stat_activity other transactions. A call of wait_for_events() keeps its lock while it waits, at most 60 s. A longer --lock-timeout makes appends wait longer.");
 	exit(1);
 }
 
@@ -70,6 +79,8 @@ check_attempt(Move *move, const PGresult *error, bool last)
 void
 raise_fence(Move *move)
 {
+	double		start = seconds_now();
+
 	for (int n = 1;; n++)
 	{
 		PGresult   *error;
@@ -79,7 +90,7 @@ raise_fence(Move *move)
 		if (error == NULL)
 			break;
 		move->blocked = Max(move->blocked, seconds_now() - move->fenced);
-		check_attempt(move, error, n == ATTEMPTS);
+		check_attempt(move, error, seconds_now() - start);
 		PQclear(error);
 		run_command(move->source, "ROLLBACK TO SAVEPOINT fence");
 		pg_usleep(Min(50 * n, LONGEST_PAUSE) * 1000L);
