@@ -183,7 +183,7 @@ extern char *slot_name(Server *server, const SlicedStore *store, int slot);
 
 /* pg_dump.c */
 extern void find_pg_dump(const char *argv0);
-extern char *dump_tables(Move *move);
+extern char *dump_tables(Move *move, char **grants);
 extern void dump_rest(Move *move);
 
 /* relay.c */

@@ -120,10 +120,58 @@ grant_usage(Move *move)
 		run_definitions(move, grants);
 }
 
+/* Return a query of the sequences that belong to columns of the tables. */
+static char *
+own_sequences(Move *move)
+{
+	return psprintf("SELECT s.oid FROM pg_catalog.pg_class s JOIN pg_catalog.pg_depend d ON d.objid = s.oid"
+					" WHERE s.relkind = 'S' AND d.deptype IN ('a', 'i')"
+					" AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+					" AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+					" AND d.refobjid IN (%s::pg_catalog.regclass, %s::pg_catalog.regclass)",
+					move->literal, move->archive ? literal(move->source, move->archive) : "NULL");
+}
+
+/* Return statements that would revoke what is granted on the tables and their sequences. */
+static char *
+revocations(Move *move, Server *server)
+{
+	return query_value(server, "SELECT pg_catalog.array_agg(pg_catalog.concat('REVOKE ', option, a.privilege_type, ' ON ',"
+					   "  CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' END, c.oid::pg_catalog.regclass, ' FROM ',"
+					   "  CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END) ORDER BY option DESC)"
+					   " FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a, (VALUES (''), ('GRANT OPTION FOR ')) o (option)"
+					   " WHERE (c.oid IN (%s::pg_catalog.regclass, %s::pg_catalog.regclass) OR c.oid IN (%s))"
+					   " AND a.grantee <> c.relowner AND (option = '' OR a.is_grantable)",
+					   move->literal, move->archive ? literal(server, move->archive) : "NULL",
+					   own_sequences(move));
+}
+
+/*
+ * Revoke what the source does not grant: the default privileges of the target can give
+ * more, and pg_dump does not know them.  The grants of the source come after this, because
+ * to revoke a privilege on a table also revokes it on the columns.
+ */
+static void
+revoke_defaults(Move *move)
+{
+	char	   *there = revocations(move, move->source);
+	char	   *here = revocations(move, move->target);
+	char	   *sql;
+
+	if (here == NULL)
+		return;
+	sql = query_value(move->target, "SELECT pg_catalog.string_agg(s, ';') FROM pg_catalog.unnest(%s::text[]) s"
+					  " WHERE s <> ALL (%s::text[])", literal(move->target, here),
+					  literal(move->target, there ? there : "{}"));
+	if (sql != NULL)
+		run_definitions(move, sql);
+}
+
 /* M3: begin on the target, and create the tables. */
 void
 create_tables(Move *move)
 {
+	char	   *grants;
 	const char *schema = identifier(move->target, move->store->schema);
 	const char *owner = query_value(move->source, "SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(nspowner))"
 									" FROM pg_catalog.pg_namespace WHERE nspname = %s",
@@ -136,7 +184,9 @@ create_tables(Move *move)
 		run_definitions(move, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", schema, owner));
 	grant_usage(move);
 	move->grants = privileges(move);
-	run_definitions(move, dump_tables(move));
+	run_definitions(move, dump_tables(move, &grants));
+	revoke_defaults(move);
+	run_definitions(move, grants);
 	try_rest(move);
 	test_point("created");
 }
@@ -271,14 +321,9 @@ copy_most(Move *move)
 static void
 set_sequences(Move *move)
 {
-	PGresult   *names = run_query(move->source, psprintf("SELECT s.oid::pg_catalog.regclass FROM pg_catalog.pg_class s"
-														 " WHERE s.relkind = 'S' AND (s.oid = %s::pg_catalog.regclass OR s.oid IN"
-														 " (SELECT objid FROM pg_catalog.pg_depend WHERE deptype IN ('a', 'i')"
-														 " AND classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-														 " AND refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-														 " AND refobjid IN (%s::pg_catalog.regclass, %s::pg_catalog.regclass)))",
-														 literal(move->source, move->sequence), move->literal,
-														 move->archive ? literal(move->source, move->archive) : "NULL"));
+	PGresult   *names = run_query(move->source, psprintf("SELECT oid::pg_catalog.regclass FROM pg_catalog.pg_class"
+														 " WHERE oid = %s::pg_catalog.regclass OR oid IN (%s)",
+														 literal(move->source, move->sequence), own_sequences(move)));
 
 	for (int i = 0; i < PQntuples(names); i++)
 	{

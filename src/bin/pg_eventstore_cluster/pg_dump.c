@@ -137,37 +137,52 @@ dump_section(Move *move, const char *section)
 	return dump;
 }
 
-/* Return the tables with their sequence, defaults and privileges. */
-char *
-dump_tables(Move *move)
+/*
+ * Cut definitions before the first entry of a type, and return the rest.  If a text of a
+ * user looked like the title of an entry, the cut would leave an open quote, and the first
+ * part would be rejected.
+ */
+static char *
+cut_definitions(char *dump, const char *title)
 {
-	return dump_section(move, "pre-data");
+	char	   *line = dump;
+
+	while (line != NULL)
+	{
+		char	   *end = strchr(line, '\n');
+		char	   *type = strstr(line, title);
+
+		if (strncmp(line, "-- Name: ", 9) == 0 && type != NULL && end != NULL && type < end)
+		{
+			char	   *rest = pg_strdup(line);
+
+			*line = '\0';
+			return rest;
+		}
+		line = end ? end + 1 : NULL;
+	}
+	return "";
+}
+
+/* Return the tables with their sequences and defaults, and set *grants to the privileges. */
+char *
+dump_tables(Move *move, char **grants)
+{
+	char	   *dump = dump_section(move, "pre-data");
+
+	*grants = cut_definitions(dump, "; Type: ACL; ");
+	return dump;
 }
 
 /*
  * Read the other definitions: the indexes, and the triggers with all that pg_dump writes
- * after them.  If a text of a user looked like the title of an entry, the cut would leave
- * an open quote, and the first part would be rejected.
+ * after them.
  */
 void
 dump_rest(Move *move)
 {
 	char	   *dump = dump_section(move, "post-data");
-	char	   *line = dump;
 
+	move->triggers = cut_definitions(dump, "; Type: TRIGGER; ");
 	move->post_data = dump;
-	move->triggers = "";
-	while (line != NULL)
-	{
-		char	   *end = strchr(line, '\n');
-		char	   *type = strstr(line, "; Type: TRIGGER; ");
-
-		if (strncmp(line, "-- Name: ", 9) == 0 && type != NULL && end != NULL && type < end)
-		{
-			move->triggers = pg_strdup(line);
-			*line = '\0';
-			return;
-		}
-		line = end ? end + 1 : NULL;
-	}
 }
