@@ -88,7 +88,7 @@ delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
 my ($front, $second) = map { $three->connstr($_) } qw(front second);
 $three->safe_psql('postgres', "CREATE DATABASE $_") for qw(front second);
 $_->[0]->safe_psql('postgres', "CREATE DATABASE $_->[1]") for values %place;
-$_->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE plain LOGIN') for $one, $two, $three;
+$_->safe_psql('postgres', 'CREATE ROLE app LOGIN; CREATE ROLE plain LOGIN; CREATE ROLE keeper') for $one, $two, $three;
 
 # Run SQL on a node or a front.
 sub on_node
@@ -152,9 +152,14 @@ cluster_is('move back', 0, qr/moved from node "c" to node "b"/, 'move', $second,
 
 # A slot with all that a store can have: 20,000 events, an archive with a rule, a
 # subscription with an outstanding delivery and parked events, a hold, an erasure, grants,
-# an index, a comment and a trigger of the user.
+# an index, a comment and a trigger of the user, another owner, and a constraint that calls
+# a function of the owner.
 my $ids = "SELECT 'o-' || i AS id FROM generate_series(1, 40000) i WHERE eventstore.slot_of('o-' || i, 8) = 6 ORDER BY i LIMIT 4000";
 my $trigger = "CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not expected''; END'";
+my $own = "CREATE TABLE shop.seen (who name); ALTER TABLE shop.seen OWNER TO keeper;
+  CREATE FUNCTION shop.see(text) RETURNS boolean LANGUAGE sql AS 'INSERT INTO shop.seen VALUES (current_user) RETURNING true';
+  ALTER FUNCTION shop.see(text) OWNER TO keeper";
+on_node($_, $own) for qw(a b c);
 on_node('b', <<"EOS");
 SELECT eventstore.create_archive('shop.orders_006');
 SELECT count(eventstore.append_event('placed', jsonb_build_object('n', n, 'text', 'Z\x{c3}\x{bc}rich'), id, expected_version => n - 1, store => 'shop.orders_006'))
@@ -164,7 +169,7 @@ CALL eventstore.archive_all('shop.orders_006');
 SELECT eventstore.set_archive_hold('reader', 17, 'shop.orders_006');
 SELECT eventstore.erase_aggregate((SELECT id FROM ($ids) i LIMIT 1), 'a request', store => 'shop.orders_006');
 SELECT eventstore.create_subscription('billing', 'shop.orders_006', partitions => 2, lease => '1 hour');
-GRANT USAGE ON SCHEMA shop, eventstore TO app;
+GRANT USAGE ON SCHEMA shop, eventstore TO app, keeper;
 GRANT SELECT, INSERT ON shop.orders_006 TO app;
 GRANT UPDATE (data, metadata) ON shop.orders_006 TO app;
 CREATE INDEX orders_by_text ON shop.orders_006 ((data->>'text'));
@@ -172,6 +177,9 @@ COMMENT ON INDEX shop.orders_by_text IS 'a comment; Type: TRIGGER; Schema';
 $trigger;
 CREATE TRIGGER note AFTER INSERT ON shop.orders_006 FOR EACH ROW WHEN (NEW.event_type = 'never') EXECUTE FUNCTION shop.note();
 ALTER TABLE shop.orders_006 ENABLE ALWAYS TRIGGER note;
+ALTER TABLE shop.orders_006 OWNER TO keeper;
+ALTER TABLE shop.orders_006_archive OWNER TO keeper;
+ALTER TABLE shop.orders_006 ADD CHECK (shop.see(event_type));
 EOS
 my $delivery = on_node('b', "SELECT min(delivery) FROM eventstore.poll('billing', 10)");
 on_node('b', "SELECT eventstore.park('billing', $delivery, 1, 'too hard')");
@@ -189,7 +197,7 @@ my @facts = (
   "SELECT * FROM eventstore.erasures",
   "SELECT store, archive, max_age, max_count_per_aggregate FROM eventstore.archives",
   "SELECT store, notifications, channel, owner, slot, slots, arriving FROM eventstore.stores WHERE slot = 6",
-  "SELECT oid::regclass, relacl, obj_description(oid) FROM pg_class WHERE relname LIKE 'orders\\_006%' OR relname = 'orders_by_text' ORDER BY relname",
+  "SELECT oid::regclass, COALESCE(relacl, acldefault(CASE relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, relowner)), obj_description(oid) FROM pg_class WHERE relname LIKE 'orders\\_006%' OR relname = 'orders_by_text' ORDER BY relname",
   "SELECT has_schema_privilege('app', 'shop', 'USAGE'), has_schema_privilege('app', 'eventstore', 'USAGE')",
   "SELECT attname, attacl FROM pg_attribute WHERE attrelid = 'shop.orders_006'::regclass AND attacl IS NOT NULL ORDER BY 1",
   "SELECT tgrelid::regclass, tgname, tgenabled, tgtype, tgargs FROM pg_trigger WHERE tgrelid::regclass::text LIKE '%orders\\_006%' ORDER BY 1, 2",
@@ -204,14 +212,29 @@ on_node('b', 'DROP VIEW shop.report');
 on_node('c', "SELECT eventstore.create_store('shop.x'); SELECT eventstore.create_subscription('billing', 'shop.x')");
 cluster_is('a subscription with the same name', 1, qr/node "c" has a subscription "billing" already.*of store shop.x, on node "b" of store/s, 'move', $front, 6, 'c');
 on_node('c', "SELECT eventstore.drop_subscription('billing'); SELECT eventstore.drop_store('shop.x')");
+on_node('c', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app, plain; ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO plain WITH GRANT OPTION');
 my $before = facts('b');
 cluster_is('move of a full slot', 0, qr/moved from node "b" to node "c": 20000 events in .* appends waited at most \d+ ms/, 'move', $front, 6, 'c');
 is(facts('c'), $before, 'all is on the target as it was');
+is(on_node('c', 'SELECT DISTINCT who FROM shop.seen'), 'keeper', 'the function of the owner ran as the owner');
 cluster_is('check after the move of the full slot', 0, $ok, 'check', $front);
 is(on_node('b', "SELECT count(*) FROM eventstore.subscriptions"), '0', 'the subscription left the source');
 is(on_node('b', "SELECT store, store_name FROM eventstore.erasures"), '-|shop.orders_006', 'the record of the erasure stays on the source, too');
 on_node('c', "SELECT eventstore.ack('billing', $delivery)");
 is(on_node('c', "SELECT count(*) FROM eventstore.parked_events WHERE event_id IS NOT NULL"), on_node('c', 'SELECT parked FROM eventstore.subscriptions'), 'the outstanding delivery is acknowledged on the target, and the parked events are there');
+
+# A slot with own columns: a sequence, and the name of a table, which has another number
+# on the target.
+on_node('b', "ALTER TABLE shop.orders_004 ADD ticket bigserial, ADD about regclass DEFAULT 'shop.seen', ADD took interval DEFAULT '-1 day 2 hours', ADD share float8 DEFAULT 0.1::float8 + 0.2::float8;
+  SELECT eventstore.append_event('e', '1', NULL, store => 'shop.orders_004') FROM generate_series(1, 3); SELECT setval('shop.orders_004_ticket_seq', 70)");
+my $own_facts = 'SELECT e, last_value, is_called FROM shop.orders_004 e, shop.orders_004_ticket_seq';
+$before = on_node('b', $own_facts);
+on_node('b', "ALTER DATABASE node_b SET intervalstyle = 'sql_standard'; ALTER DATABASE node_b SET extra_float_digits = 0");
+cluster_is('move of a slot with own columns', 0, undef, 'move', $front, 4, 'c');
+is(on_node('c', $own_facts), $before, 'own columns and their sequence moved');
+on_node('b', 'ALTER DATABASE node_b RESET ALL');
+cluster_is('move of own columns back', 0, undef, 'move', $front, 4, 'b');
+
 $before = facts('c');
 cluster_is('move to another node', 0, undef, 'move', $front, 6, 'a');
 cluster_is('move to the first node again', 0, undef, 'move', $front, 6, 'b');
@@ -226,7 +249,7 @@ is(on_node('a', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class 
 # A lock that another session holds.
 my $holder = session(undef, undef, $conninfo{b});
 $holder->run("BEGIN; SELECT eventstore.append_event('e', '1', NULL, store => 'shop.orders_007')");
-cluster_is('an append stays open', 1, qr/could not lock .*orders_007.* in 20 attempts: canceling statement due to lock timeout\n.*Nothing was moved/s, 'move', $front, 7, 'c', '--lock-timeout=10');
+cluster_is('an append stays open', 1, qr/could not lock .*orders_007.* in 2 s: canceling statement due to lock timeout\n.*Nothing was moved/s, { PGES_CLUSTER_WAIT_SECONDS => 2 }, 'move', $front, 7, 'c', '--lock-timeout=10');
 $holder->run('COMMIT');
 $holder->quit;
 
@@ -341,6 +364,7 @@ for my $step (qw(locked created copied indexed fenced rest dropped arrived left 
   cluster_is("check after $step", $finding{$step} ? 1 : 0, $finding{$step} // $ok, 'check', $front);
   like(cluster_is("status after $step", 0, undef, 'status', $front), qr/^ +3 \| \w +\| .*\w \(arriving\)/m, "status after $step") if $step =~ /^(arrived|left)$/;
   cluster_is("move elsewhere after $step", 1, qr/a move of slot 3 .* to node "$to" was interrupted/, 'move', $front, 3, $next{$to}) if $step eq 'left';
+  cluster_is("dry run after $step", 0, qr/would move slot 3/, 'move', $front, 3, $to, '--dry-run') if $step eq 'arrived';
   cluster_is("move to where it is after $step", 0, qr/dropped the copy of an interrupted move/, 'move', $front, 3, $at) if $step eq 'arrived';
   cluster_is("moved again after $step", 0, undef, 'move', $second, 3, $to);
   cluster_is("check after $step and a move", 0, $ok, 'check', $front);
