@@ -329,11 +329,13 @@ create_store_if_missing(const End *end, const char *widening)
 }
 
 /* Return what identifies a database: the start of its server, and its number there. */
-static char *
+static const char *
 database_identity(const End *end)
 {
-	return query_value(end, "SELECT pg_catalog.concat_ws('/', pg_catalog.pg_postmaster_start_time(), oid)"
-					   " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()");
+	const char *identity = query_value(end, "SELECT pg_catalog.concat_ws('/', pg_catalog.pg_postmaster_start_time(), oid)"
+									   " FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()");
+
+	return identity ? identity : "";
 }
 
 /* Return a query of the store of an end, or of all its slots in the database. */
