@@ -153,12 +153,13 @@ cluster_is('move back', 0, qr/moved from node "c" to node "b"/, 'move', $second,
 # A slot with all that a store can have: 20,000 events, an archive with a rule, a
 # subscription with an outstanding delivery and parked events, a hold, an erasure, grants,
 # an index, a comment and a trigger of the user, another owner, and a constraint that calls
-# a function of the owner.
+# a function of a superuser.
 my $ids = "SELECT 'o-' || i AS id FROM generate_series(1, 40000) i WHERE eventstore.slot_of('o-' || i, 8) = 6 ORDER BY i LIMIT 4000";
 my $trigger = "CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not expected''; END'";
 my $own = "CREATE TABLE shop.seen (who name); ALTER TABLE shop.seen OWNER TO keeper;
   CREATE FUNCTION shop.see(text) RETURNS boolean LANGUAGE sql AS 'INSERT INTO shop.seen VALUES (current_user) RETURNING true';
-  ALTER FUNCTION shop.see(text) OWNER TO keeper";
+  CREATE FUNCTION shop.evil(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+  ALTER FUNCTION shop.evil(text) OWNER TO keeper";
 on_node($_, $own) for qw(a b c);
 on_node('b', <<"EOS");
 SELECT eventstore.create_archive('shop.orders_006');
@@ -213,10 +214,34 @@ on_node('c', "SELECT eventstore.create_store('shop.x'); SELECT eventstore.create
 cluster_is('a subscription with the same name', 1, qr/node "c" has a subscription "billing" already.*of store shop.x, on node "b" of store/s, 'move', $front, 6, 'c');
 on_node('c', "SELECT eventstore.drop_subscription('billing'); SELECT eventstore.drop_store('shop.x')");
 on_node('c', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app, plain; ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO plain WITH GRANT OPTION');
+# Functions of the owner would run as a superuser.
+my %evil = (
+  'a constraint' => [ 'ALTER TABLE shop.orders_006 ADD CONSTRAINT evil CHECK (shop.evil(event_type))', 'ALTER TABLE shop.orders_006 DROP CONSTRAINT evil' ],
+  'an index' => [ 'CREATE INDEX evil ON shop.orders_006 (shop.evil(event_type))', 'DROP INDEX shop.evil' ],
+  'a condition of an index' => [ 'CREATE INDEX evil ON shop.orders_006_archive (position) WHERE shop.evil(event_type)', 'DROP INDEX shop.evil' ],
+  'statistics' => [ 'CREATE STATISTICS shop.evil ON (shop.evil(event_type)), position FROM shop.orders_006', 'DROP STATISTICS shop.evil' ],
+  'an operator' => [ 'CREATE OPERATOR shop.!! (rightarg = text, function = shop.evil); ALTER TABLE shop.orders_006 ADD CONSTRAINT evil CHECK (OPERATOR(shop.!!) event_type)',
+    'ALTER TABLE shop.orders_006 DROP CONSTRAINT evil; DROP OPERATOR shop.!! (NONE, text)' ],
+  'a generated column' => [ 'ALTER TABLE shop.orders_007 ADD evil boolean GENERATED ALWAYS AS (shop.evil(event_type)) STORED', 'ALTER TABLE shop.orders_007 DROP evil', 7 ],
+  'a domain' => [ 'CREATE DOMAIN shop.evil AS text CHECK (shop.evil(VALUE)); CREATE TYPE shop.pair AS (a integer, b shop.evil[]); ALTER TABLE shop.orders_007 ADD evil shop.pair[]',
+    'ALTER TABLE shop.orders_007 DROP evil; DROP TYPE shop.pair; DROP DOMAIN shop.evil', 7 ],
+  'the domain of another role' => [ 'CREATE DOMAIN shop.evil AS text; ALTER DOMAIN shop.evil OWNER TO keeper; ALTER TABLE shop.orders_007 ADD evil shop.evil',
+    'ALTER TABLE shop.orders_007 DROP evil; DROP DOMAIN shop.evil', 7 ]);
+for my $name (sort keys %evil)
+{
+  my ($create, $drop, $slot) = @{ $evil{$name} };
+  on_node('b', $create);
+  cluster_is("$name with a function of the owner", 1, qr/node "b": (function shop.evil\(text\)|type shop.evil) of role "keeper" is used by .*rights of a superuser. Nothing was moved/s, 'move', $front, $slot // 6, 'c');
+  cluster_is("$name: a dry run says so", 1, qr/Nothing was moved/, 'move', $front, $slot // 6, 'c', '--dry-run') if $name eq 'a constraint';
+  on_node('b', $drop);
+}
+# the function of the target has another owner than that of the source
+on_node('c', 'ALTER FUNCTION shop.see(text) OWNER TO keeper');
+cluster_is('a function of another role on the target', 1, qr/node "c": function shop.see\(text\) of role "keeper" is used by/, 'move', $front, 6, 'c');
+on_node('c', 'ALTER FUNCTION shop.see(text) OWNER TO CURRENT_USER');
 my $before = facts('b');
 cluster_is('move of a full slot', 0, qr/moved from node "b" to node "c": 20000 events in .* appends waited at most \d+ ms/, 'move', $front, 6, 'c');
 is(facts('c'), $before, 'all is on the target as it was');
-is(on_node('c', 'SELECT DISTINCT who FROM shop.seen'), 'keeper', 'the function of the owner ran as the owner');
 cluster_is('check after the move of the full slot', 0, $ok, 'check', $front);
 is(on_node('b', "SELECT count(*) FROM eventstore.subscriptions"), '0', 'the subscription left the source');
 is(on_node('b', "SELECT store, store_name FROM eventstore.erasures"), '-|shop.orders_006', 'the record of the erasure stays on the source, too');

@@ -181,7 +181,8 @@ check_slot(Cluster *cluster, const SlicedStore *store, int slot)
 						 copy ? ", but for a copy that arrives" : ""), NULL);
 	else if (copies == 1)
 		problem(psprintf("a move of slot %d of store %s to %s was interrupted after the other node had dropped the slot:"
-						 " the copy is complete, but nobody can use it", slot, store->name, copy->label),
+						 " the copy is complete, but nobody can use it (if the other node lost the slot in another way, restore that node first)",
+						 slot, store->name, copy->label),
 				move_command(store, slot, copy));
 	else
 		problem(psprintf(copies > 1 ? "slot %d of store %s lives on no node, but there are %d copies" :

@@ -19,6 +19,7 @@
  * The steps of a move:
  *		pg_dump.c			the definitions of a slot, by pg_dump
  *		relay.c				copies rows from one server to another
+ *		trust.c				finds functions that a move must not call
  *		fence.c				the short lock: blocks all use of the slot
  *		companions.c		the rows about the slot in the tables of the extension
  *		copy_slot.c			copies the tables and rows of the slot
@@ -191,6 +192,9 @@ extern void relay_begin(int64 events);
 extern void relay_end(void);
 extern int64 relay_rows(Server *from, const char *copy_out, Server *to, const char *copy_in, bool events);
 
+/* trust.c */
+extern void check_trust(Move *move, Server *node);
+
 /* fence.c */
 extern void raise_fence(Move *move);
 
@@ -199,6 +203,7 @@ extern void check_names(Move *move);
 extern void copy_companions(Move *move);
 
 /* copy_slot.c */
+extern void read_archive(Move *move);
 extern void begin_source(Move *move);
 extern void create_tables(Move *move);
 extern void copy_most(Move *move);

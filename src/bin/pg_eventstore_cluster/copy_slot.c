@@ -37,6 +37,14 @@ check_dependents(Move *move)
 	PQclear(result);
 }
 
+/* Read the name of the archive. */
+void
+read_archive(Move *move)
+{
+	move->archive = query_value(move->source, "SELECT archive FROM eventstore.archives"
+								" WHERE store = %s::pg_catalog.regclass", move->literal);
+}
+
 /* M2: begin on the source, and read what there is to move. */
 void
 begin_source(Move *move)
@@ -45,10 +53,10 @@ begin_source(Move *move)
 
 	run_command(source, "BEGIN");
 	run_command(source, "SELECT eventstore.lock_slot(%s)", move->literal);
-	move->archive = query_value(source, "SELECT archive FROM eventstore.archives"
-								" WHERE store = %s::pg_catalog.regclass", move->literal);
+	read_archive(move);
 	move->sequence = query_value(source, "SELECT position_sequence FROM eventstore.stores"
 								 " WHERE store = %s::pg_catalog.regclass", move->literal);
+	check_trust(move, source);
 	if (move->sequence == NULL)
 		pg_fatal("%s: the default of column position of %s is not its sequence", source->label, move->table);
 	move->columns = query_value(source, "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ' ORDER BY attnum)"
@@ -99,6 +107,7 @@ try_rest(Move *move)
 	run_command(move->target, "SAVEPOINT try");
 	run_definitions(move, move->post_data);
 	run_definitions(move, move->triggers);
+	check_trust(move, move->target);
 	run_command(move->target, "ROLLBACK TO SAVEPOINT try; RELEASE SAVEPOINT try");
 }
 
@@ -191,56 +200,18 @@ create_tables(Move *move)
 	test_point("created");
 }
 
-/* The statements that begin and end the rights of a table's owner on the target. */
-typedef struct Rights
-{
-	char	   *begin;
-	char	   *end;
-} Rights;
-
-/*
- * Return the rights of a table's owner.  They include those that the owner needs for a
- * copy, even if the owner does not have them otherwise.
- */
-static Rights
-rights_of_owner(Move *move, const char *table)
-{
-	PGresult   *result = run_query(move->target, psprintf("SELECT pg_catalog.concat(s.give, t.give, 'SET LOCAL ROLE ', o.name),"
-														  " pg_catalog.concat('RESET ROLE; SET search_path = '''';', s.take, t.take)"
-														  " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-														  " CROSS JOIN LATERAL (SELECT pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(c.relowner))) o (name)"
-														  " LEFT JOIN LATERAL (SELECT pg_catalog.format('GRANT USAGE ON SCHEMA %%I TO %%s;', n.nspname, o.name),"
-														  "   pg_catalog.format('REVOKE USAGE ON SCHEMA %%I FROM %%s;', n.nspname, o.name)"
-														  "  WHERE NOT pg_catalog.has_schema_privilege(c.relowner, n.oid, 'USAGE')) s (give, take) ON true"
-														  " LEFT JOIN LATERAL (SELECT pg_catalog.format('GRANT INSERT ON %%s TO %%s;', c.oid::pg_catalog.regclass, o.name),"
-														  "   pg_catalog.format('REVOKE INSERT ON %%s FROM %%s;', c.oid::pg_catalog.regclass, o.name)"
-														  "  WHERE NOT pg_catalog.has_table_privilege(c.relowner, c.oid, 'INSERT')) t (give, take) ON true"
-														  " WHERE c.oid = %s::pg_catalog.regclass", literal(move->target, table)));
-	Rights		rights = {pg_strdup(PQgetvalue(result, 0, 0)), pg_strdup(PQgetvalue(result, 0, 1))};
-
-	PQclear(result);
-	return rights;
-}
-
 /*
  * Copy the rows of a table that match a condition, as text: in binary, a column of type
- * regclass would be a number that names another table on the target.  The target evaluates constraints,
- * domains and index expressions, which can call functions of the table's owner.  So the
- * rows are inserted by the owner, not by a superuser.  Row-level security is not enabled
- * yet: pg_dump writes it after the triggers.
+ * regclass would be a number that names another table on the target.
  */
 static int64
 copy_rows(Move *move, const char *table, const char *condition, bool frozen)
 {
-	Rights		owner = rights_of_owner(move, table);
-	int64		rows;
+	int64		rows = relay_rows(move->source, psprintf("COPY (SELECT %s FROM %s WHERE %s) TO STDOUT",
+														 move->columns, table, condition),
+								  move->target, psprintf("COPY %s (%s) FROM STDIN%s",
+														 table, move->columns, frozen ? " (FREEZE)" : ""), true);
 
-	run_command(move->target, "%s", owner.begin);
-	rows = relay_rows(move->source, psprintf("COPY (SELECT %s FROM %s WHERE %s) TO STDOUT",
-											 move->columns, table, condition),
-					  move->target, psprintf("COPY %s (%s) FROM STDIN%s",
-											 table, move->columns, frozen ? " (FREEZE)" : ""), true);
-	run_command(move->target, "%s", owner.end);
 	move->events += rows;
 	return rows;
 }

@@ -384,6 +384,8 @@ describe_move(Move *move)
 	else
 	{
 		check_names(move);
+		read_archive(move);
+		check_trust(move, move->source);
 		pg_log_info("would move %s from %s to %s: about %s events, %s subscriptions", slot, move->source->label,
 					move->target->label,
 					query_value(move->source, "SELECT pg_catalog.sum(GREATEST(reltuples, 0))::bigint FROM pg_catalog.pg_class"
