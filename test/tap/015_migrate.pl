@@ -6,71 +6,19 @@ use File::Copy qw(copy);
 use FindBin;
 use lib $FindBin::RealBin;
 use IPC::Run ();
+use PgesMigrate;
 use PgesTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-
-# The program as it was built here, or else the installed one.
-my $program = 'pg_eventstore_migrate';
-my $built = "$FindBin::RealBin/../../src/bin/$program";
-$ENV{PATH} = "$built:$ENV{PATH}" if -x "$built/$program";
 
 program_help_ok($program);
 program_version_ok($program);
 program_options_handling_ok($program);
 
 my $node = start_node('migrate', 'restart_after_crash = on');
-my $dir = PostgreSQL::Test::Utils::tempdir();
 my $connstr = $node->connstr('postgres');
 delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
-
-# Run the program; its exit status, standard output and standard error. Its input
-# is a file: a pipe would end the test if the program ended before it had read all.
-sub migrate
-{
-  my @arguments = @_;
-  my $in = ref $arguments[0] ? ${ shift @arguments } : '';
-  my ($out, $err) = ('', '');
-
-  open my $file, '>', "$dir/input" or die $!;
-  print $file $in;
-  close $file or die $!;
-  IPC::Run::run([ $program, @arguments ], '<', "$dir/input", '>', \$out, '2>', \$err, IPC::Run::timeout(180));
-  return ($? >> 8, $out, $err);
-}
-
-# The program does well, and says this.
-sub migrate_ok
-{
-  my ($name, $said, @arguments) = @_;
-  my ($status, $out, $err) = migrate(@arguments);
-
-  is($status, 0, "$name: exit status") or diag($err);
-  like($err, $said, "$name: what it says");
-  return $out;
-}
-
-# The program fails, and says this.
-sub migrate_fails
-{
-  my ($name, $said, @arguments) = @_;
-  my ($status, $out, $err) = migrate(@arguments);
-
-  is($status, 1, "$name: exit status");
-  like($err, $said, "$name: what it says");
-  return $err;
-}
-
-# Write a file of these lines; its path.
-sub file_of
-{
-  my ($name, @lines) = @_;
-  my $path = "$dir/$name.jsonl";
-
-  append_to_file($path, join('', map { "$_\n" } @lines));
-  return $path;
-}
 
 # The result of a query.
 sub query

@@ -5,19 +5,13 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::RealBin;
-use IPC::Run ();
+use PgesMigrate;
 use PgesTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# The program as it was built here, or else the installed one.
-my $program = 'pg_eventstore_migrate';
-my $built = "$FindBin::RealBin/../../src/bin/$program";
-$ENV{PATH} = "$built:$ENV{PATH}" if -x "$built/$program";
-
 my $node = start_node('encodings');
-my $dir = PostgreSQL::Test::Utils::tempdir();
 for my $encoding (qw(LATIN1 SQL_ASCII))
 {
   $node->safe_psql('postgres', "CREATE DATABASE $encoding ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
@@ -30,34 +24,9 @@ my $reason = qr/character with byte sequence 0xf0 0x9f 0x98 0x80 in encoding "UT
 # of an escaped character; PostgreSQL 16 and later do not say which one
 my $escape_reason = qr/$reason|unsupported Unicode escape sequence/;
 
-# Run the program; its exit status and what it says.
-sub migrate
-{
-  my ($out, $err);
-
-  IPC::Run::run([ $program, @_ ], '<', \'', '>', \$out, '2>', \$err, IPC::Run::timeout(60));
-  return ($? >> 8, $out, $err);
-}
-
-sub migrate_fails
-{
-  my ($name, $said, @arguments) = @_;
-  my ($status, $out, $err) = migrate(@arguments);
-
-  is($status, 1, "$name: exit status");
-  like($err, $said, "$name: what it says");
-  return;
-}
-
-# A file of these lines; its path.
+# A new file of these lines; its path.
 my $files = 0;
-sub file_of
-{
-  my $path = "$dir/" . ++$files . '.jsonl';
-
-  append_to_file($path, join('', map { "$_\n" } @_));
-  return $path;
-}
+sub new_file_of { return file_of(++$files, @_) }
 
 # An event of an aggregate as JSON.
 sub event
@@ -79,7 +48,7 @@ my %events = (
 for my $key (sort keys %events)
 {
   my $escaped = $key =~ /ud83d|escaped/;
-  my $file = file_of(event(1, qq("data": "$e_acute")), event(2, '"data": 1'), '', $events{$key}, event(3, $escaped ? '"data": 1' : qq("data": "$smile")));
+  my $file = new_file_of(event(1, qq("data": "$e_acute")), event(2, '"data": 1'), '', $events{$key}, event(3, $escaped ? '"data": 1' : qq("data": "$smile")));
   my $why = $escaped ? $escape_reason : $reason;
   my $said = qr/error: \Q$file: line 4: key $key\E: $why/;
 
@@ -89,7 +58,7 @@ for my $key (sort keys %events)
   migrate_fails("$key, verify", $escaped ? qr/error: \Q$file\E: line 4: $why/ : $said, "--source=$file", $latin1, '--table=t', '--verify');
 }
 # when the events are put in order first
-my $unordered = file_of(event(2, '"data": 1'), event(1, '"data": 1'), event(3, '"data": 1'), event(4, qq("data": "$smile")), event(5, '"data": 1'));
+my $unordered = new_file_of(event(2, '"data": 1'), event(1, '"data": 1'), event(3, '"data": 1'), event(4, qq("data": "$smile")), event(5, '"data": 1'));
 migrate_fails("out of order, in batches of $_", qr/error: \Q$unordered: line 4: key "data"\E: $reason/,
   "--source=$unordered", $latin1, '--table=unordered', "--batch-size=$_") for 1, 2, 3, 10;
 # from a store
@@ -103,13 +72,13 @@ my %escapes = (
   '\x' => qr/invalid input syntax for type json/);
 for my $escape (sort keys %escapes)
 {
-  my $file = file_of(event(1, '"data": 1'), '', event(2, qq("data": {"greeting": "$escape"})));
+  my $file = new_file_of(event(1, '"data": 1'), '', event(2, qq("data": {"greeting": "$escape"})));
   my $said = qr/error: \Q$file: line 3: \E$escapes{$escape}.*detail: JSON data, line 1: .*"greeting": /s;
 
   migrate_fails($escape, $said, "--source=$file", $latin1, '--table=escapes');
 }
 # bytes that are no UTF-8 at all
-my $bytes = file_of(event(1, '"data": 1'), event(2, qq("data": "\x{ff}")));
+my $bytes = new_file_of(event(1, '"data": 1'), event(2, qq("data": "\x{ff}")));
 migrate_fails('invalid UTF-8', qr/error: \Q$bytes: line 2: is not valid UTF-8/, "--source=$bytes", $latin1, '--table=bytes');
 
 # What a file cannot hold, which is UTF-8: the position before it is named.
@@ -123,11 +92,11 @@ ok(!-e "$dir/ascii.jsonl", 'and nothing is left of the file');
 migrate_fails('from store to store', qr/error: database "sql_ascii": after position 1: invalid byte sequence/, $from, $latin1, '--table=ascii', '--source-table=events');
 
 # SQL_ASCII holds any bytes, but no escaped character.
-my $escaped = file_of(event(1, qq("data": "$smile")), event(2, '"data": 1, "metadata": {"a": "\u00e9"}'));
+my $escaped = new_file_of(event(1, qq("data": "$smile")), event(2, '"data": 1, "metadata": {"a": "\u00e9"}'));
 migrate_fails('an escaped character to SQL_ASCII', qr/error: \Q$escaped: line 2: key "metadata"\E: (?:conversion between UTF8 and SQL_ASCII is not supported|unsupported Unicode escape sequence)/, "--source=$escaped", $from =~ s/source/target/r, '--table=escaped');
 
 # What both have goes there and back.
-my $good = file_of(event(1, qq("data": {"$e_acute": "$e_acute"})), event(2, qq("data": "\\u00e9")));
+my $good = new_file_of(event(1, qq("data": {"$e_acute": "$e_acute"})), event(2, qq("data": "\\u00e9")));
 is((migrate("--source=$good", $latin1, '--table=good'))[0], 0, 'characters that both have are imported');
 is((migrate("--source=$good", $latin1, '--table=good', '--verify'))[0], 0, 'and equal');
 like((migrate('--source=' . $node->connstr('latin1'), '--target=-', '--table=good'))[1], qr/"data": \{"$e_acute": "$e_acute"\}.*"data": "$e_acute"/s, 'and exported');

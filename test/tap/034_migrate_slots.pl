@@ -7,64 +7,17 @@ use Compress::Raw::Zlib ();
 use FindBin;
 use lib $FindBin::RealBin;
 use IPC::Run ();
+use PgesMigrate;
 use PgesTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# The program as it was built here, or else the installed one.
-my $program = 'pg_eventstore_migrate';
-my $built = "$FindBin::RealBin/../../src/bin/$program";
-$ENV{PATH} = "$built:$ENV{PATH}" if -x "$built/$program";
-
 my $node = start_node('slots');
-my $dir = PostgreSQL::Test::Utils::tempdir();
 my $connstr = $node->connstr('postgres');
 my @to = ("--target=$connstr", '--schema=split');
 my @from = ("--source=$connstr", '--source-schema=split');
 delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGAPPNAME)};
-
-# Run the program; its exit status, standard output and standard error.
-sub migrate
-{
-  my @arguments = @_;
-  my ($out, $err) = ('', '');
-
-  IPC::Run::run([ $program, @arguments ], '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
-  return ($? >> 8, $out, $err);
-}
-
-# The program does well, and says this.
-sub migrate_ok
-{
-  my ($name, $said, @arguments) = @_;
-  my ($status, $out, $err) = migrate(@arguments);
-
-  is($status, 0, "$name: exit status") or diag($err);
-  like($err, $said, "$name: what it says");
-  return $out;
-}
-
-# The program fails, and says this.
-sub migrate_fails
-{
-  my ($name, $said, @arguments) = @_;
-  my ($status, $out, $err) = migrate(@arguments);
-
-  is($status, 1, "$name: exit status");
-  like($err, $said, "$name: what it says");
-  return;
-}
-
-# Write a file of these lines; its path.
-sub file_of
-{
-  my ($name, @lines) = @_;
-  my $path = "$dir/$name.jsonl";
-
-  append_to_file($path, join('', map { "$_\n" } @lines));
-  return $path;
-}
 
 # The result of a query.
 sub query
