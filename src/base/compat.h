@@ -12,6 +12,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -120,6 +121,17 @@ pges_may_in_schema_compat(Oid schema, AclMode privilege)
 	return object_aclcheck(NamespaceRelationId, schema, GetUserId(), privilege) == ACLCHECK_OK;
 #else
 	return pg_namespace_aclcheck(schema, GetUserId(), privilege) == ACLCHECK_OK;
+#endif
+}
+
+/* Return whether a role may execute a function. */
+static inline bool
+pges_may_execute_compat(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, role, ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

@@ -109,6 +109,24 @@ pges_function_oid(const char *name, int nargs, Oid *argtypes)
 	return InvalidOid;
 }
 
+/* Return the OID of a type of the extension; raise an error if it is missing. */
+Oid
+pges_own_type_oid(const char *name)
+{
+	Oid			schema = get_namespace_oid("eventstore", true);
+	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name),
+									   ObjectIdGetDatum(schema));
+
+	if (!OidIsValid(type))
+	{
+		pges_check_schema();
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type eventstore.%s does not exist", name)));
+	}
+	return type;
+}
+
 /* Return the OID of a table; if it is missing, InvalidOid or an error. */
 Oid
 pges_own_table_oid(const PgesOwnTable *table, bool missing_ok)

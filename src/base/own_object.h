@@ -51,6 +51,7 @@ typedef struct PgesOwnStatement
 
 extern void pges_check_schema(void);
 extern Oid	pges_function_oid(const char *name, int nargs, Oid *argtypes);
+extern Oid	pges_own_type_oid(const char *name);
 extern Oid	pges_own_table_oid(const PgesOwnTable *table, bool missing_ok);
 extern Relation pges_try_open_own_table(const PgesOwnTable *table, LOCKMODE mode);
 extern Relation pges_open_own_table(const PgesOwnTable *table, LOCKMODE mode);

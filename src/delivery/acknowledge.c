@@ -326,15 +326,31 @@ exhaust(const Failure *failure, int attempts, bool may_stop)
 	pges_move_checkpoint(partition, failure->position);
 }
 
-/* Return the pause after a number of attempts, in microseconds. */
+/*
+ * Return the pause after a number of attempts, in microseconds.  A projection is tried
+ * again at least once a minute, because nothing but its handler has to change.
+ */
 static int64
 backoff_after(const PgesSubscription *subscription, int attempts)
 {
+	int64		longest = subscription->runner == PGES_CONSUMERS ? PGES_MAX_LEASE : USECS_PER_MINUTE;
 	int64		pause = subscription->backoff;
 
-	while (--attempts > 0 && pause < PGES_MAX_LEASE)
+	while (--attempts > 0 && pause < longest)
 		pause *= 2;
-	return Min(pause, PGES_MAX_LEASE);
+	return Min(pause, longest);
+}
+
+/*
+ * Return whether an event is exhausted after a number of attempts.  A projection that
+ * stops at a failed event is tried again for ever.
+ */
+static bool
+is_exhausted(const PgesSubscription *subscription, int attempts)
+{
+	if (subscription->runner != PGES_CONSUMERS && subscription->on_exhausted == PGES_STOP)
+		return false;
+	return attempts >= subscription->max_attempts;
 }
 
 /*
@@ -403,13 +419,29 @@ fail(Failure *failure, bool park, int64 pause)
 	partition->attempt = attempts;
 	partition->delivered = 1;
 	partition->error = failure->reason ? failure->reason : pstrdup("No reason was given.");
-	if (park || attempts >= failure->subscription->max_attempts)
+	if (park || is_exhausted(failure->subscription, attempts))
 		exhaust(failure, attempts, !park);
 	else
 		partition->retry_at = GetCurrentTimestamp() +
 			(pause >= 0 ? pause : backoff_after(failure->subscription, attempts));
 	pges_save_all_partitions(&failure->partitions);
 	return partition->retry_at;
+}
+
+/*
+ * Report that an event of a delivery failed, for the room "projection".  Like nack(), with
+ * the backoff of the subscription.
+ */
+void
+pges_fail_event(PgesSubscription *subscription, int64 token, int64 position, char *reason)
+{
+	Failure		failure = {
+		.subscription = subscription,.token = token,.position = position,.reason = cut_reason(reason)
+	};
+
+	pges_open_subscribed_store(subscription);
+	lock_delivery(subscription, token, &failure.partitions);
+	(void) fail(&failure, false, -1);
 }
 
 PG_FUNCTION_INFO_V1(pges_nack);

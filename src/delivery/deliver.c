@@ -28,15 +28,12 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "delivery/scan.h"
 #include "event/event.h"
 #include "read/read.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
-
-#define LEADING_COLUMNS 3		/* delivery, attempt, partition */
 
 /* Reads parked events. */
 static const PgesStatement at_positions = {
@@ -45,23 +42,12 @@ static const PgesStatement at_positions = {
 	1, {INT8ARRAYOID},.custom = true
 };
 
-/* The columns of a poll before those of the event, as a row stores them. */
-typedef struct LeadingColumns
-{
-	int64		delivery;
-	int32		attempt;
-	int32		partition;
-} LeadingColumns;
-
-StaticAssertDecl(sizeof(LeadingColumns) == MAXALIGN(sizeof(LeadingColumns)),
-				 "the columns of the event must keep their alignment");
-
 /*
  * Return a row of the log as it is stored.  If a column was added to the table after the
  * row was written, the stored row lacks its value, so a new row is formed.
  */
-static HeapTuple
-stored_row(TupleTableSlot *row, bool *is_copy)
+HeapTuple
+pges_stored_row(TupleTableSlot *row, bool *is_copy)
 {
 	HeapTuple	tuple = ExecFetchSlotHeapTuple(row, false, is_copy);
 
@@ -70,48 +56,6 @@ stored_row(TupleTableSlot *row, bool *is_copy)
 	slot_getallattrs(row);
 	*is_copy = true;
 	return heap_form_tuple(row->tts_tupleDescriptor, row->tts_values, row->tts_isnull);
-}
-
-/* Return the bits of the columns of an event that are not null. */
-static bits16
-present_columns(HeapTuple event)
-{
-	const bits8 *bits = event->t_data->t_bits;
-
-	return HeapTupleHasNulls(event) ? bits[0] | bits[1] << 8 : (1 << PGES_NUM_COLUMNS) - 1;
-}
-
-/*
- * Add an event to the result of a poll.  The stored columns are copied as one block,
- * which avoids the cost of deforming the row and forming another one.
- */
-static void
-put_event(PgesDelivery *delivery, const PgesPartition *partition, int attempt, TupleTableSlot *row)
-{
-	LeadingColumns leading = {delivery->token, attempt, partition->number};
-	bool		is_copy;
-	HeapTuple	event = stored_row(row, &is_copy);
-	Size		head = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(LEADING_COLUMNS + PGES_NUM_COLUMNS));
-	Size		size = event->t_len - event->t_data->t_hoff;
-	HeapTupleData result = {.t_len = head + sizeof(leading) + size};
-	bits16		present = present_columns(event) << LEADING_COLUMNS | ((1 << LEADING_COLUMNS) - 1);
-	char	   *data;
-
-	result.t_data = palloc0(result.t_len);
-	result.t_data->t_infomask = event->t_data->t_infomask & (HEAP_HASVARWIDTH | HEAP_HASEXTERNAL);
-	result.t_data->t_infomask |= HEAP_HASNULL;
-	result.t_data->t_hoff = head;
-	HeapTupleHeaderSetNatts(result.t_data, LEADING_COLUMNS + PGES_NUM_COLUMNS);
-	result.t_data->t_bits[0] = present & 0xFF;
-	result.t_data->t_bits[1] = present >> 8;
-	data = (char *) result.t_data + head;
-	memcpy(data, &leading, sizeof(leading));
-	memcpy(data + sizeof(leading), (char *) event->t_data + event->t_data->t_hoff, size);
-	tuplestore_puttuple(delivery->result->setResult, &result);
-	pfree(result.t_data);
-	if (is_copy)
-		heap_freetuple(event);
-	delivery->count++;
 }
 
 /* Return the aggregate of an event, or NULL for none. */
@@ -160,8 +104,8 @@ prepare_partition(const PgesDelivery *delivery, PgesPartition *partition)
 	partition->closed = false;
 	if (!together)
 		suspect_lost(partition);
-	partition->exhausted = partition->attempt >= delivery->subscription->max_attempts &&
-		partition->delivered <= 1;
+	partition->exhausted = delivery->subscription->runner == PGES_CONSUMERS &&
+		partition->attempt >= delivery->subscription->max_attempts && partition->delivered <= 1;
 	set_mode(partition, together ? 2 : 1);
 }
 
@@ -251,7 +195,8 @@ deliver_event(PgesScan *scan, PgesPartition *partition, int64 position, TupleTab
 		if (partition->count++ == 0)
 			partition->first = position;
 		partition->delivered_to = position;
-		put_event(delivery, partition, partition->attempt + 1, row);
+		delivery->count++;
+		delivery->put(delivery, partition, partition->attempt + 1, row);
 		if (partition->alone)
 			close_partition(delivery, partition, position);
 	}
@@ -390,7 +335,8 @@ receive_replay(TupleTableSlot *row, DestReceiver *self)
 		receiver->positions++;
 		receiver->attempts++;
 	}
-	put_event(receiver->delivery, partition, *receiver->attempts, row);
+	receiver->delivery->count++;
+	receiver->delivery->put(receiver->delivery, partition, *receiver->attempts, row);
 	partition->count++;
 	partition->last_replayed = position;
 	return true;

@@ -18,6 +18,7 @@
 
 #include "base/sql_argument.h"
 #include "base/subtransaction.h"
+#include "delivery/delivery.h"
 #include "delivery/scan.h"
 #include "event/event.h"
 #include "read/read.h"
@@ -107,6 +108,8 @@ measure(void *arg)
 	int64		mark;
 
 	pges_open_subscribed_store(subscription);
+	if (subscription->runner == PGES_TRIGGER)
+		return true;
 	pges_read_partitions(subscription, &partitions);
 	pges_check_epoch(subscription, &partitions);
 	for (int i = 0; i < partitions.n; i++)
@@ -114,6 +117,26 @@ measure(void *arg)
 	mark = pges_mark_after(subscription->store, highest);
 	lag->positions = mark - find_first(subscription, &partitions, mark, &lag->first);
 	return true;
+}
+
+/*
+ * Return whether a subscription has processed all of its events up to a position that the
+ * high-water mark has reached.
+ */
+bool
+pges_is_done_up_to(PgesSubscription *subscription, int64 position)
+{
+	PgesPartitions partitions;
+	FirstEvent	first = {0};
+	int64		from;
+
+	pges_read_partitions(subscription, &partitions);
+	if (!pges_is_epoch_of(subscription, &partitions))
+		return false;
+	from = pges_lowest_of(&partitions);
+	while (from < position && first.position == 0)
+		from = scan_for_first(subscription, &partitions, from, position, &first);
+	return first.position == 0;
 }
 
 /* Return whether an error is about the store, and not about this session. */

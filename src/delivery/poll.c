@@ -537,6 +537,20 @@ do_steps(Poll *poll, PgesSubscription *subscription)
 }
 
 /*
+ * Make a delivery without waiting, for the room "projection".  Set its token and its
+ * number of events, and return whether it has any.
+ */
+bool
+pges_poll_for(PgesSubscription *subscription, PgesDelivery *delivery)
+{
+	Poll		poll = {.delivery = *delivery};
+	PollResult	result = do_steps(&poll, subscription);
+
+	*delivery = poll.delivery;
+	return result == POLL_DELIVERED;
+}
+
+/*
  * Deliver events; wait for them until a time, if the call has written nothing.  After
  * each wait, the definition is read again, and the memory of the steps is freed, because
  * a poll can wait for a minute.
@@ -584,7 +598,8 @@ pges_poll(PG_FUNCTION_ARGS)
 	poll.delivery.max_count = pges_count_argument(fcinfo, 1, "max_count", DEFAULT_MAX_COUNT);
 	if (!PG_ARGISNULL(2))
 		poll.delivery.consumer = pges_name_argument(fcinfo, 2, "consumer");
-	poll.delivery.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	poll.delivery.put = pges_put_in_result;
+	poll.delivery.arg = fcinfo->resultinfo;
 	InitMaterializedSRF(fcinfo, 0);
 	if (!PG_ARGISNULL(4))
 	{

@@ -1,6 +1,6 @@
 /*
  * scan.h
- *		The scan of the log, a delivery, and consumers, for this room alone.
+ *		The scan of the log, and consumers, for this room alone.
  */
 #ifndef PGES_SCAN_H
 #define PGES_SCAN_H
@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 #include "executor/tuptable.h"
-#include "nodes/execnodes.h"
 #include "tcop/dest.h"
 
+#include "delivery/delivery.h"
 #include "subscription/subscription.h"
 
 struct PgesScan;
@@ -41,25 +41,15 @@ typedef struct PgesScan
 	int64		last;			/* position of the last row */
 } PgesScan;
 
-/* A delivery that is being made. */
-typedef struct PgesDelivery
-{
-	const PgesSubscription *subscription;
-	int64		token;
-	const char *consumer;		/* NULL: without a name */
-	bool		again;			/* the consumer has a delivery */
-	int			max_count;
-	int			count;			/* of events so far */
-	int			open;			/* partitions that are not closed */
-	bool		any_blocked;	/* there are parked events that block others */
-	ReturnSetInfo *result;
-} PgesDelivery;
-
 /* in scan.c */
 extern int	pges_slot_of_event(TupleTableSlot *row);
 extern void pges_begin_scan(PgesScan *scan, const PgesSubscription *subscription,
 							const PgesPartitions *partitions, PgesTakeEvent take, void *arg);
 extern int64 pges_scan_log(PgesScan *scan, int64 after, int64 mark, int limit);
+
+/* in poll_result.c */
+extern void pges_put_in_result(PgesDelivery *delivery, const PgesPartition *partition, int attempt,
+							   TupleTableSlot *row);
 
 /* in consumer.c */
 extern bool pges_lock_consumer(const PgesSubscription *subscription, const char *consumer);
@@ -71,8 +61,5 @@ extern int	pges_fair_share(const PgesSubscription *subscription, const char *con
 /* in deliver.c */
 extern void pges_deliver(PgesDelivery *delivery, PgesPartitions *partitions, int64 after, int64 mark);
 extern void pges_deliver_replays(PgesDelivery *delivery, PgesPartitions *partitions);
-
-/* in acknowledge.c */
-extern void pges_acknowledge(PgesSubscription *subscription, int64 token, int64 up_to);
 
 #endif							/* PGES_SCAN_H */

@@ -48,6 +48,16 @@ pges_nudge_notifier(void)
 		pges_wake_worker(&pges_notifier);
 }
 
+/* Whether this transaction has asked for the notifier at its commit. */
+static bool nudge_at_commit = false;
+
+/* Make the notifier look at the stores soon after the commit, if it can run. */
+void
+pges_nudge_notifier_at_commit(void)
+{
+	nudge_at_commit = true;
+}
+
 /*
  * Send the notification of a store's events up to a position.  The payload does not
  * grow with the events, so no append fails because of its size.
@@ -178,12 +188,15 @@ transaction_ends(XactEvent event, void *arg)
 {
 	const PgesAppended *appended = pges_appended();
 
-	if (appended == NULL)
+	if (appended == NULL && !nudge_at_commit)
 		return;
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			announce_appends(appended);
+			if (appended)
+				announce_appends(appended);
+			else
+				(void) pges_ensure_worker(&pges_notifier, PGES_NUDGE);
 			return;
 		case XACT_EVENT_PRE_PREPARE:
 			check_prepare(appended);
@@ -193,6 +206,7 @@ transaction_ends(XactEvent event, void *arg)
 		case XACT_EVENT_PREPARE:
 			pges_wake_worker(&pges_notifier);
 			pges_forget_appended();
+			nudge_at_commit = false;
 			return;
 		default:
 			return;

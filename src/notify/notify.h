@@ -11,6 +11,7 @@
 
 extern void pges_notify_init(void);
 extern void pges_nudge_notifier(void);
+extern void pges_nudge_notifier_at_commit(void);
 extern void pges_notify(const char *channel, const char *store, int64 position);
 
 #endif							/* PGES_NOTIFY_H */

@@ -32,12 +32,12 @@
 static PgesOwnStatement insert_definition = {
 	{&pges_definition_rows}, false,
 	"INSERT INTO eventstore.subscription_definitions (subscription, store, owner, event_types, "
-	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, epoch, created_at) "
-	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, pg_catalog.clock_timestamp()) "
+	"aggregate_types, partitions, lease, max_attempts, backoff, on_exhausted, runner, epoch, created_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, pg_catalog.clock_timestamp()) "
 	"ON CONFLICT DO NOTHING",
-	11,
+	12,
 	{TEXTOID, REGCLASSOID, NAMEOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID,
-	INTERVALOID, TEXTOID, INT8OID}
+	INTERVALOID, TEXTOID, TEXTOID, INT8OID}
 };
 
 static PgesOwnStatement update_definition = {
@@ -51,7 +51,7 @@ static PgesOwnStatement update_definition = {
 	"on_exhausted = COALESCE($8, on_exhausted), "
 	"owner = COALESCE($9, owner) "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1",
-	9,
+	PGES_SUBSCRIPTION_PARAMS,
 	{TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT4OID, INTERVALOID, INT4OID, INTERVALOID, TEXTOID, NAMEOID}
 };
 
@@ -66,6 +66,12 @@ static PgesOwnStatement set_paused = {
 	"UPDATE eventstore.subscription_definitions SET paused = $2 "
 	"WHERE subscription OPERATOR(pg_catalog.=) $1 AND paused OPERATOR(pg_catalog.<>) $2",
 	2, {TEXTOID, BOOLOID}
+};
+
+static PgesOwnStatement set_runner = {
+	{&pges_definition_rows}, false,
+	"UPDATE eventstore.subscription_definitions SET runner = $2 WHERE subscription OPERATOR(pg_catalog.=) $1",
+	2, {TEXTOID, TEXTOID}
 };
 
 static PgesOwnStatement delete_definition = {
@@ -147,8 +153,8 @@ compare_types(const void *a, const void *b)
  * Return an argument with types, sorted and without duplicates, so that equal sets are
  * equal arrays.  Return 0, which means all types, if the argument is null or empty.
  */
-static Datum
-types_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+Datum
+pges_types_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 {
 	ArrayType  *types = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P(arg);
 	Datum	   *values;
@@ -181,6 +187,14 @@ are_equal(Datum a, Datum b)
 	return datumIsEqual(a, b, false, -1);
 }
 
+/* Return whether a subscription and a new one are for the same types. */
+bool
+pges_are_types_equal(const PgesSubscription *subscription, const PgesNewSubscription *new)
+{
+	return are_equal(subscription->event_types, new->event_types) &&
+		are_equal(subscription->aggregate_types, new->aggregate_types);
+}
+
 /*
  * Raise an error if the existing subscription has another definition, otherwise a notice.
  */
@@ -188,7 +202,8 @@ static void
 report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_types)
 {
 	const PgesSubscription *existing = pges_find_subscription(name, false);
-	const char *difference = existing->relid != store ? "store" :
+	const char *difference = existing->runner != PGES_CONSUMERS ? "purpose" :
+		existing->relid != store ? "store" :
 		!are_equal(existing->event_types, event_types) ? "event types" :
 		!are_equal(existing->aggregate_types, aggregate_types) ? "aggregate types" : NULL;
 
@@ -196,7 +211,7 @@ report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("subscription \"%s\" already exists with another definition", name),
-				 errdetail("The %s differ%s.", difference, existing->relid != store ? "s" : ""),
+				 errdetail("The %s differ%s.", difference, strchr(difference, ' ') ? "" : "s"),
 				 errhint("Change the types with eventstore.alter_subscription(), or choose another name.")));
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -204,8 +219,8 @@ report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_
 }
 
 /* Return a start position; null is the end of the log.  Raise an error if it is invalid. */
-static int64
-start_argument(FunctionCallInfo fcinfo, int arg, const char *name, const PgesStore *store)
+int64
+pges_start_argument(FunctionCallInfo fcinfo, int arg, const char *name, const PgesStore *store)
 {
 	int64		mark = pges_mark_to_read(store);
 
@@ -234,6 +249,30 @@ insert_new_partitions(const char *name, int count, int64 checkpoint)
 	pges_insert_partitions(subscription, &partitions);
 }
 
+/*
+ * Add a subscription that the user owns; return false if there is one with this name.
+ */
+bool
+pges_add_subscription(const PgesNewSubscription *new)
+{
+	NameData	owner;
+	Datum		values[] = {
+		CStringGetTextDatum(new->name), ObjectIdGetDatum(new->store->live.relid), NameGetDatum(&owner),
+		new->event_types, new->aggregate_types, Int32GetDatum(new->partitions), new->lease,
+		Int32GetDatum(new->max_attempts), new->backoff, CStringGetTextDatum(new->on_exhausted),
+		CStringGetTextDatum(pges_runner_name(new->runner)), Int64GetDatum(pges_make_token())
+	};
+	bool		nulls[lengthof(values)] = {
+		[3] = new->event_types == (Datum) 0,[4] = new->aggregate_types == (Datum) 0
+	};
+
+	namestrcpy(&owner, GetUserNameFromId(GetUserId(), false));
+	if (run(&insert_definition, values, nulls) == 0)
+		return false;
+	insert_new_partitions(new->name, new->partitions, new->start);
+	return true;
+}
+
 PG_FUNCTION_INFO_V1(pges_create_subscription);
 
 /* SQL: create a subscription. */
@@ -244,9 +283,9 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 	char	   *name;
 	const PgesStore *store;
 	int64		start;
-	NameData	owner;
-	Datum		values[11];
-	bool		nulls[11] = {false};
+	Datum		event_types;
+	Datum		aggregate_types;
+	PgesNewSubscription new;
 
 	PreventCommandDuringRecovery("eventstore.create_subscription()");
 	PreventCommandIfReadOnly("eventstore.create_subscription()");
@@ -255,23 +294,16 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 		pges_require_argument(fcinfo, i + 5, required[i]);
 	check_options(fcinfo, 5);
 	store = pges_readable_store_argument(fcinfo, 1);
-	start = start_argument(fcinfo, 4, "start_position", store);
+	start = pges_start_argument(fcinfo, 4, "start_position", store);
 
-	namestrcpy(&owner, GetUserNameFromId(GetUserId(), false));
-	values[0] = CStringGetTextDatum(name);
-	values[1] = ObjectIdGetDatum(store->live.relid);
-	values[2] = NameGetDatum(&owner);
-	values[3] = types_argument(fcinfo, 2, "event_types");
-	values[4] = types_argument(fcinfo, 3, "aggregate_types");
-	nulls[3] = values[3] == (Datum) 0;
-	nulls[4] = values[4] == (Datum) 0;
-	for (int i = 5; i < 10; i++)
-		values[i] = PG_GETARG_DATUM(i);
-	values[10] = Int64GetDatum(pges_make_token());
-	if (run(&insert_definition, values, nulls) == 0)
-		report_existing(name, store->live.relid, values[3], values[4]);
-	else
-		insert_new_partitions(name, PG_GETARG_INT32(5), start);
+	event_types = pges_types_argument(fcinfo, 2, "event_types");
+	aggregate_types = pges_types_argument(fcinfo, 3, "aggregate_types");
+	new = (PgesNewSubscription) {
+		name, store, event_types, aggregate_types, start, PG_GETARG_INT32(5), PG_GETARG_DATUM(6),
+			PG_GETARG_INT32(7), PG_GETARG_DATUM(8), text_to_cstring(PG_GETARG_TEXT_PP(9)), PGES_CONSUMERS
+	};
+	if (!pges_add_subscription(&new))
+		report_existing(name, store->live.relid, event_types, aggregate_types);
 	PG_RETURN_VOID();
 }
 
@@ -282,14 +314,18 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 static PgesSubscription *
 lock_definition(FunctionCallInfo fcinfo, const char *function)
 {
+	PgesSubscription *subscription;
+
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
-	return pges_find_subscription(pges_text_argument(fcinfo, 0, "name"), true);
+	subscription = pges_find_subscription(pges_text_argument(fcinfo, 0, "name"), true);
+	pges_refuse_projection(subscription, function);
+	return subscription;
 }
 
 /* Raise an error unless the user is a member of the role that is to own a subscription. */
-static void
-check_new_owner(FunctionCallInfo fcinfo, int arg)
+void
+pges_check_new_owner(FunctionCallInfo fcinfo, int arg)
 {
 	if (!PG_ARGISNULL(arg))
 		pges_check_may_give_compat(get_role_oid(NameStr(*PG_GETARG_NAME(arg)), false));
@@ -329,21 +365,30 @@ begin_epoch(PgesSubscription *subscription, int64 checkpoint)
 	pges_save_all_partitions(&partitions);
 }
 
-/* Set the types of a subscription in the parameters of update_definition. */
-static void
-alter_types(FunctionCallInfo fcinfo, PgesSubscription *subscription, Datum *values, bool *nulls)
+/*
+ * Change a subscription whose definition is locked.  "values" are the parameters of
+ * update_definition: null keeps the value, and null types mean all types.
+ */
+void
+pges_change_subscription(PgesSubscription *subscription, const Datum *values, const bool *nulls)
 {
-	Datum		event_types = PG_ARGISNULL(1) ? subscription->event_types : types_argument(fcinfo, 1, "event_types");
-	Datum		aggregate_types = PG_ARGISNULL(2) ? subscription->aggregate_types :
-		types_argument(fcinfo, 2, "aggregate_types");
-
-	values[1] = event_types;
-	values[2] = aggregate_types;
-	nulls[1] = event_types == (Datum) 0;
-	nulls[2] = aggregate_types == (Datum) 0;
-	if (!are_equal(event_types, subscription->event_types) ||
-		!are_equal(aggregate_types, subscription->aggregate_types))
+	if (!are_equal(values[1], subscription->event_types) ||
+		!are_equal(values[2], subscription->aggregate_types))
 		begin_epoch(subscription, -1);
+	(void) run(&update_definition, values, nulls);
+}
+
+/* Set the types in the parameters of pges_change_subscription(), from two arguments. */
+void
+pges_set_types(FunctionCallInfo fcinfo, int arg, const PgesSubscription *subscription,
+			   Datum *values, bool *nulls)
+{
+	values[1] = PG_ARGISNULL(arg) ? subscription->event_types :
+		pges_types_argument(fcinfo, arg, "event_types");
+	values[2] = PG_ARGISNULL(arg + 1) ? subscription->aggregate_types :
+		pges_types_argument(fcinfo, arg + 1, "aggregate_types");
+	nulls[1] = values[1] == (Datum) 0;
+	nulls[2] = values[2] == (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(pges_alter_subscription);
@@ -353,11 +398,11 @@ Datum
 pges_alter_subscription(PG_FUNCTION_ARGS)
 {
 	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.alter_subscription()");
-	Datum		values[9];
-	bool		nulls[9];
+	Datum		values[PGES_SUBSCRIPTION_PARAMS];
+	bool		nulls[PGES_SUBSCRIPTION_PARAMS];
 
 	check_options(fcinfo, 3);
-	check_new_owner(fcinfo, 8);
+	pges_check_new_owner(fcinfo, 8);
 	for (int i = 0; i < lengthof(values); i++)
 	{
 		values[i] = PG_GETARG_DATUM(i);
@@ -365,20 +410,17 @@ pges_alter_subscription(PG_FUNCTION_ARGS)
 	}
 	if (subscription->next_partitions == 0 && PG_GETARG_INT32(3) == subscription->partitions)
 		nulls[3] = true;
-	alter_types(fcinfo, subscription, values, nulls);
-	(void) run(&update_definition, values, nulls);
+	pges_set_types(fcinfo, 1, subscription, values, nulls);
+	pges_change_subscription(subscription, values, nulls);
 	if (!nulls[3])
 		(void) pges_repartition(subscription);
 	PG_RETURN_VOID();
 }
 
-PG_FUNCTION_INFO_V1(pges_drop_subscription);
-
-/* SQL: drop a subscription. */
-Datum
-pges_drop_subscription(PG_FUNCTION_ARGS)
+/* Delete a subscription whose definition is locked, and all that belongs to it. */
+void
+pges_remove_subscription(const PgesSubscription *subscription)
 {
-	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.drop_subscription()");
 	PgesPartitions partitions;
 	Datum		values[] = {subscription->key, Int64GetDatum(PG_INT64_MIN)};
 
@@ -387,7 +429,25 @@ pges_drop_subscription(PG_FUNCTION_ARGS)
 	(void) run(&delete_parked_after, values, NULL);
 	(void) run(&delete_consumers, values, NULL);
 	(void) run(&delete_definition, values, NULL);
+}
+
+PG_FUNCTION_INFO_V1(pges_drop_subscription);
+
+/* SQL: drop a subscription. */
+Datum
+pges_drop_subscription(PG_FUNCTION_ARGS)
+{
+	pges_remove_subscription(lock_definition(fcinfo, "eventstore.drop_subscription()"));
 	PG_RETURN_VOID();
+}
+
+/* Pause a subscription whose definition is locked. */
+void
+pges_pause(const PgesSubscription *subscription)
+{
+	Datum		values[] = {subscription->key, BoolGetDatum(true)};
+
+	(void) run(&set_paused, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_pause_subscription);
@@ -396,14 +456,14 @@ PG_FUNCTION_INFO_V1(pges_pause_subscription);
 Datum
 pges_pause_subscription(PG_FUNCTION_ARGS)
 {
-	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.pause_subscription()");
-	Datum		values[] = {subscription->key, BoolGetDatum(true)};
-
-	(void) run(&set_paused, values, NULL);
+	pges_pause(lock_definition(fcinfo, "eventstore.pause_subscription()"));
 	PG_RETURN_VOID();
 }
 
-/* Restart the partitions of a subscription that were stopped by exhausted events. */
+/*
+ * Restart the partitions of a subscription that were stopped by exhausted events, and for a
+ * projection those that wait for another attempt.
+ */
 static void
 start_stopped(const PgesSubscription *subscription)
 {
@@ -414,13 +474,47 @@ start_stopped(const PgesSubscription *subscription)
 	{
 		PgesPartition *partition = &partitions.rows[i];
 
-		if (!partition->stopped)
+		if (!partition->stopped && (subscription->runner == PGES_CONSUMERS || partition->retry_at == 0))
 			continue;
 		partition->stopped = false;
 		partition->attempt = 0;
+		partition->retry_at = 0;
 		partition->save = true;
 	}
 	pges_save_partitions(&partitions);
+}
+
+/* End a pause of a subscription whose definition is locked, and restart its partitions. */
+void
+pges_resume(const PgesSubscription *subscription)
+{
+	Datum		values[] = {subscription->key, BoolGetDatum(false)};
+
+	(void) run(&set_paused, values, NULL);
+	start_stopped(subscription);
+}
+
+/* Set who processes the events of a subscription whose definition is locked. */
+void
+pges_set_runner(PgesSubscription *subscription, PgesRunner runner)
+{
+	Datum		values[] = {subscription->key, CStringGetTextDatum(pges_runner_name(runner))};
+
+	subscription->runner = runner;
+	(void) run(&set_runner, values, NULL);
+}
+
+/*
+ * Set the checkpoint of a subscription whose definition is locked.  Events that another
+ * transaction processes are waited for.
+ */
+void
+pges_set_checkpoint(PgesSubscription *subscription, int64 checkpoint)
+{
+	Datum		values[] = {subscription->key, Int64GetDatum(checkpoint)};
+
+	begin_epoch(subscription, checkpoint);
+	(void) run(&delete_parked_after, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_resume_subscription);
@@ -429,11 +523,7 @@ PG_FUNCTION_INFO_V1(pges_resume_subscription);
 Datum
 pges_resume_subscription(PG_FUNCTION_ARGS)
 {
-	PgesSubscription *subscription = lock_definition(fcinfo, "eventstore.resume_subscription()");
-	Datum		values[] = {subscription->key, BoolGetDatum(false)};
-
-	(void) run(&set_paused, values, NULL);
-	start_stopped(subscription);
+	pges_resume(lock_definition(fcinfo, "eventstore.resume_subscription()"));
 	PG_RETURN_VOID();
 }
 
@@ -473,7 +563,7 @@ pges_reset_subscription(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("arguments \"to_position\" and \"to_time\" cannot be given together")));
 	pges_open_subscribed_store(subscription);
-	checkpoint = PG_ARGISNULL(2) ? start_argument(fcinfo, 1, "to_position", subscription->store) :
+	checkpoint = PG_ARGISNULL(2) ? pges_start_argument(fcinfo, 1, "to_position", subscription->store) :
 		position_before(subscription->store, PG_GETARG_DATUM(2));
 	begin_epoch(subscription, checkpoint);
 	values[0] = subscription->key;

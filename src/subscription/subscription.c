@@ -28,7 +28,7 @@
 #include "table/table.h"
 
 const PgesOwnTable pges_definition_rows = {
-	"subscription_definitions", 13,
+	"subscription_definitions", 14,
 	{
 		{"subscription", TEXTOID},
 		{"owner", NAMEOID},
@@ -42,7 +42,8 @@ const PgesOwnTable pges_definition_rows = {
 		{"on_exhausted", TEXTOID},
 		{"paused", BOOLOID},
 		{"store", InvalidOid},
-		{"epoch", INT8OID}
+		{"epoch", INT8OID},
+		{"runner", TEXTOID}
 	}
 };
 
@@ -90,7 +91,7 @@ const PgesOwnTable pges_consumer_rows = {
 static PgesOwnStatement find_and_lock = {
 	{&pges_definition_rows}, false,
 	"SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, lease, "
-	"max_attempts, backoff, on_exhausted, paused, store, epoch "
+	"max_attempts, backoff, on_exhausted, paused, store, epoch, runner "
 	"FROM eventstore.subscription_definitions WHERE subscription OPERATOR(pg_catalog.=) $1 FOR UPDATE",
 	1, {TEXTOID}
 };
@@ -99,7 +100,7 @@ static PgesOwnStatement lowest_checkpoint = {
 	{&pges_definition_rows, &pges_partition_rows}, true,
 	"SELECT pg_catalog.min(p.checkpoint) FROM eventstore.subscription_definitions d "
 	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) d.subscription "
-	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1",
+	"WHERE d.store::pg_catalog.oid OPERATOR(pg_catalog.=) $1 AND d.runner OPERATOR(pg_catalog.<>) 'trigger'",
 	1, {OIDOID}
 };
 
@@ -213,6 +214,29 @@ microseconds_of(Datum value)
 	return (int64) (pges_interval_seconds(DatumGetIntervalP(value)) * USECS_PER_SEC);
 }
 
+/* Return the name of a runner, as it is stored. */
+const char *
+pges_runner_name(PgesRunner runner)
+{
+	static const char *const names[] = {
+		[PGES_CONSUMERS] = "consumers",[PGES_WORKER] = "worker",
+		[PGES_CALLER] = "caller",[PGES_TRIGGER] = "trigger"
+	};
+
+	return names[runner];
+}
+
+/* Return the runner with a name.  The extension has written the name. */
+static PgesRunner
+parse_runner(const char *name)
+{
+	PgesRunner	runner = PGES_TRIGGER;
+
+	while (runner > PGES_CONSUMERS && strcmp(name, pges_runner_name(runner)) != 0)
+		runner--;
+	return runner;
+}
+
 /* Read a row of subscription_definitions.  Strings are allocated in the current context. */
 static void
 read_definition(HeapTuple row, TupleDesc desc, void *arg)
@@ -234,6 +258,7 @@ read_definition(HeapTuple row, TupleDesc desc, void *arg)
 	result->paused = DatumGetBool(values[10]);
 	result->relid = DatumGetObjectId(values[11]);
 	result->epoch = DatumGetInt64(values[12]);
+	result->runner = nulls[13] ? PGES_CONSUMERS : parse_runner(TextDatumGetCString(values[13]));
 }
 
 /* Read the definition of a subscription, if there is one, and lock its row. */
@@ -287,13 +312,35 @@ pges_find_subscription(const char *name, bool lock)
 	return subscription;
 }
 
-/* Return the subscription of an argument to a function that writes. */
+/*
+ * Raise an error if a subscription belongs to a projection.  A function that takes events
+ * from it or moves its checkpoint would make the projection miss them.
+ */
+void
+pges_refuse_projection(const PgesSubscription *subscription, const char *function)
+{
+	if (subscription->runner != PGES_CONSUMERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s cannot be used for projection \"%s\"", function, subscription->name),
+				 errdetail("The server itself processes the events of a projection."),
+				 errhint("The functions of projections, such as eventstore.alter_projection(), change it. To receive the events elsewhere, too, create a subscription.")));
+}
+
+/*
+ * Return the subscription of an argument to a function that writes, unless it belongs to a
+ * projection.
+ */
 PgesSubscription *
 pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name, const char *function)
 {
+	PgesSubscription *subscription;
+
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
-	return pges_find_subscription(pges_text_argument(fcinfo, arg, name), false);
+	subscription = pges_find_subscription(pges_text_argument(fcinfo, arg, name), false);
+	pges_refuse_projection(subscription, function);
+	return subscription;
 }
 
 /*

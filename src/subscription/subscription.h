@@ -4,7 +4,7 @@
  *		events, and the tables that store them.
  *
  * The room "delivery" reads and writes the rows; the head of its poll.c describes the
- * protocol.  The rooms "archive" and "lifecycle" call pges_lowest_checkpoint() and
+ * protocol.  The room "projection" has subscriptions whose events the server processes.  The rooms "archive" and "lifecycle" call pges_lowest_checkpoint() and
  * pges_forget_...().  The head of partition.c defines the hash, and when a partition is
  * free.
  */
@@ -43,6 +43,15 @@ typedef enum PgesOnExhausted
 	PGES_STOP					/* stop its partition */
 } PgesOnExhausted;
 
+/* Who processes the events of a subscription. */
+typedef enum PgesRunner
+{
+	PGES_CONSUMERS,				/* clients that call poll() */
+	PGES_WORKER,				/* a projection: a background worker, */
+	PGES_CALLER,				/* sessions that call run_projection(), */
+	PGES_TRIGGER				/* or the transactions that append */
+} PgesRunner;
+
 /* A row of subscription_definitions.  It lives in the context of the call. */
 typedef struct PgesSubscription
 {
@@ -61,6 +70,7 @@ typedef struct PgesSubscription
 	PgesOnExhausted on_exhausted;
 	bool		paused;
 	int64		epoch;
+	PgesRunner	runner;
 	const PgesStore *store;		/* NULL before pges_open_subscribed_store() */
 } PgesSubscription;
 
@@ -156,8 +166,46 @@ extern PgesSubscription *pges_look_up_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_find_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 													const char *function);
+extern void pges_refuse_projection(const PgesSubscription *subscription, const char *function);
+extern const char *pges_runner_name(PgesRunner runner);
 extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
+
+/* A subscription to add; all fields have values. */
+typedef struct PgesNewSubscription
+{
+	const char *name;
+	const PgesStore *store;
+	Datum		event_types;	/* 0: all */
+	Datum		aggregate_types;	/* 0: all */
+	int64		start;
+	int			partitions;
+	Datum		lease;
+	int			max_attempts;
+	Datum		backoff;
+	const char *on_exhausted;
+	PgesRunner	runner;
+} PgesNewSubscription;
+
+#define PGES_SUBSCRIPTION_PARAMS 9	/* of pges_change_subscription(): name,
+									 * event_types, aggregate_types,
+									 * partitions, lease, max_attempts,
+									 * backoff, on_exhausted, owner */
+
+/* in definition.c */
+extern Datum pges_types_argument(FunctionCallInfo fcinfo, int arg, const char *name);
+extern int64 pges_start_argument(FunctionCallInfo fcinfo, int arg, const char *name, const PgesStore *store);
+extern void pges_check_new_owner(FunctionCallInfo fcinfo, int arg);
+extern void pges_set_types(FunctionCallInfo fcinfo, int arg, const PgesSubscription *subscription,
+						   Datum *values, bool *nulls);
+extern void pges_change_subscription(PgesSubscription *subscription, const Datum *values, const bool *nulls);
+extern bool pges_are_types_equal(const PgesSubscription *subscription, const PgesNewSubscription *new);
+extern bool pges_add_subscription(const PgesNewSubscription *new);
+extern void pges_remove_subscription(const PgesSubscription *subscription);
+extern void pges_pause(const PgesSubscription *subscription);
+extern void pges_resume(const PgesSubscription *subscription);
+extern void pges_set_runner(PgesSubscription *subscription, PgesRunner runner);
+extern void pges_set_checkpoint(PgesSubscription *subscription, int64 checkpoint);
 
 /* in partition.c */
 extern int	pges_slot_of(const text *key);

@@ -1,0 +1,340 @@
+/*
+ * create_projection.c
+ *		The SQL functions that create, alter, pause and drop projections.
+ *
+ * A function that changes a projection locks the definition of its subscription first.
+ * The new definition takes effect in runs that begin after the commit.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "projection/projection_steps.h"
+#include "store/store.h"
+#include "subscription/subscription.h"
+
+#define MAX_BATCH_SIZE 100000
+#define MAX_ATTEMPTS 1000000
+
+static PgesOwnStatement insert_row = {
+	{&pges_projection_rows}, false,
+	"INSERT INTO eventstore.projection_definitions (projection, mode, handler, tables, batch_size, rebuild_of, copies) "
+	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7)",
+	7, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, TEXTOID, NAMEOID}
+};
+
+static PgesOwnStatement update_row = {
+	{&pges_projection_rows}, false,
+	"UPDATE eventstore.projection_definitions SET "
+	"handler = COALESCE($2, handler), "
+	"tables = COALESCE($3::eventstore.regstore[], tables), "
+	"batch_size = COALESCE($4, batch_size) "
+	"WHERE projection OPERATOR(pg_catalog.=) $1",
+	4, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID}
+};
+
+static PgesOwnStatement delete_row = {
+	{&pges_projection_rows}, false,
+	"DELETE FROM eventstore.projection_definitions WHERE projection OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* Run a statement with its parameters, and return the number of rows. */
+static uint64
+run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
+{
+	uint64		rows;
+
+	SPI_connect();
+	rows = pges_run_own_statement(statement, values, nulls);
+	SPI_finish();
+	return rows;
+}
+
+/* Return a number argument from 1 to a limit; raise an error if it is null or another one. */
+static int
+number_argument(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
+{
+	pges_require_argument(fcinfo, arg, name);
+	if (PG_GETARG_INT32(arg) < 1 || PG_GETARG_INT32(arg) > greatest)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be from 1 to %d", name, greatest),
+				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	return PG_GETARG_INT32(arg);
+}
+
+/* Return the argument on_error; raise an error if it does not fit the mode. */
+static char *
+on_error_argument(FunctionCallInfo fcinfo, int arg, PgesMode mode)
+{
+	char	   *on_error = pges_text_argument(fcinfo, arg, "on_error");
+
+	if (strcmp(on_error, "stop") != 0 && strcmp(on_error, "park") != 0 && strcmp(on_error, "skip") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for argument \"on_error\": \"%s\"", on_error),
+				 errhint("Valid values are \"stop\", \"park\" and \"skip\".")));
+	if (mode == PGES_INLINE && strcmp(on_error, "stop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("an inline projection cannot %s events", on_error),
+				 errdetail("An error of the handler undoes the append."),
+				 errhint("Use on_error \"stop\", or mode \"async\".")));
+	return on_error;
+}
+
+/* Raise an error unless a table can belong to a projection of the user. */
+static void
+check_table(Oid table)
+{
+	char		relkind = get_rel_relkind(table);
+
+	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(relkind == '\0' ? ERRCODE_UNDEFINED_TABLE : ERRCODE_WRONG_OBJECT_TYPE),
+				 relkind == '\0' ? errmsg("table with OID %u does not exist", table) :
+				 errmsg("\"%s\" is not a table", get_rel_name(table)),
+				 errhint("List the tables that the handler fills.")));
+	if (get_rel_persistence(table) == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table \"%s\" is temporary", get_rel_name(table)),
+				 errdetail("Other sessions cannot run a projection that fills it.")));
+	if (pg_class_aclmask(table, GetUserId(), ACL_INSERT, ACLMASK_ANY) == 0)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
+}
+
+/* Return the argument with the tables of a projection. */
+static Datum
+tables_argument(FunctionCallInfo fcinfo, int arg)
+{
+	ArrayType  *tables;
+	Datum	   *values;
+	int			n;
+
+	pges_require_argument(fcinfo, arg, "tables");
+	tables = PG_GETARG_ARRAYTYPE_P(arg);
+	if (array_contains_nulls(tables))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("argument \"%s\" must not contain nulls", "tables")));
+	deconstruct_array(tables, REGCLASSOID, sizeof(Oid), true, TYPALIGN_INT, &values, NULL, &n);
+	for (int i = 0; i < n; i++)
+		check_table(DatumGetObjectId(values[i]));
+	return PointerGetDatum(tables);
+}
+
+/* Raise an error unless the user may let a store call a handler for each append. */
+static void
+check_may_trigger(const PgesStore *store)
+{
+	if (pg_class_aclcheck(store->live.relid, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to create an inline projection of store %s", store->live.qualified_name),
+				 errdetail("An error of its handler undoes appends of others, so the privilege TRIGGER on the store is required."),
+				 errhint("GRANT TRIGGER ON %s TO %s; or use mode \"async\".", store->live.qualified_name,
+						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
+}
+
+/* A projection that is to be created. */
+typedef struct NewProjection
+{
+	PgesNewSubscription subscription;
+	PgesMode	mode;
+	char	   *handler;
+	Datum		tables;
+	int			batch_size;
+} NewProjection;
+
+/* Return the name of a function with its schema and the types of its arguments. */
+static char *
+signature(Oid function)
+{
+	return format_procedure_qualified(function);
+}
+
+/* Read the arguments of create_projection(). */
+static void
+read_arguments(FunctionCallInfo fcinfo, NewProjection *new)
+{
+	PgesNewSubscription *subscription = &new->subscription;
+
+	subscription->name = pges_name_argument(fcinfo, 0, "name");
+	pges_require_argument(fcinfo, 1, "handler");
+	pges_check_handler(PG_GETARG_OID(1), GetUserId());
+	new->handler = signature(PG_GETARG_OID(1));
+	new->mode = pges_parse_mode(pges_text_argument(fcinfo, 2, "mode"));
+	new->tables = tables_argument(fcinfo, 7);
+	new->batch_size = number_argument(fcinfo, 8, "batch_size", MAX_BATCH_SIZE);
+	subscription->on_exhausted = on_error_argument(fcinfo, 9, new->mode);
+	subscription->max_attempts = number_argument(fcinfo, 10, "max_attempts", MAX_ATTEMPTS);
+	pges_require_argument(fcinfo, 11, "backoff");
+	(void) pges_interval_argument(fcinfo, 11, "backoff", 0, true);
+	subscription->backoff = PG_GETARG_DATUM(11);
+	subscription->lease = DirectFunctionCall3(interval_in, CStringGetDatum("30 seconds"),
+											  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	subscription->partitions = 1;
+	subscription->runner = new->mode == PGES_MANUAL ? PGES_CALLER : PGES_WORKER;
+	subscription->store = pges_readable_store_argument(fcinfo, 3);
+	if (new->mode == PGES_INLINE)
+		check_may_trigger(subscription->store);
+	subscription->event_types = pges_types_argument(fcinfo, 4, "event_types");
+	subscription->aggregate_types = pges_types_argument(fcinfo, 5, "aggregate_types");
+	subscription->start = pges_start_argument(fcinfo, 6, "start_position", subscription->store);
+}
+
+/* Raise an error unless an existing projection is like a new one; otherwise a notice. */
+static void
+report_existing(const NewProjection *new)
+{
+	const char *name = new->subscription.name;
+	PgesProjection *existing = pges_look_up_projection(name, true);
+	const char *difference = NULL;
+
+	if (existing)
+	{
+		existing->subscription = pges_find_subscription(name, false);
+		difference = existing->mode != new->mode ? "mode" :
+			strcmp(existing->handler, new->handler) != 0 ? "handler" :
+			existing->subscription->relid != new->subscription.store->live.relid ? "store" :
+			!pges_are_types_equal(existing->subscription, &new->subscription) ? "types" : NULL;
+	}
+	if (existing == NULL || difference)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("%s \"%s\" already exists%s", existing ? "projection" : "subscription", name,
+						existing ? " with another definition" : ""),
+				 existing ? errdetail("The %s differ%s.", difference, strcmp(difference, "types") == 0 ? "" : "s") :
+				 errdetail("A projection is a subscription of the same name."),
+				 existing ? errhint("Change it with eventstore.alter_projection(), or drop it first.") :
+				 errhint("Choose another name.")));
+	ereport(NOTICE,
+			(errcode(ERRCODE_DUPLICATE_OBJECT),
+			 errmsg("projection \"%s\" already exists, skipping", name)));
+}
+
+/* Write the rows of a new projection; return false if there is one with its name. */
+static bool
+add_projection(const NewProjection *new)
+{
+	Datum		values[] = {
+		CStringGetTextDatum(new->subscription.name), CStringGetTextDatum(pges_mode_name(new->mode)),
+		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size), (Datum) 0, (Datum) 0
+	};
+	static const bool nulls[lengthof(values)] = {[5] = true,[6] = true};
+
+	if (!pges_add_subscription(&new->subscription))
+		return false;
+	(void) run(&insert_row, values, nulls);
+	pges_projections_change();
+	return true;
+}
+
+PG_FUNCTION_INFO_V1(pges_create_projection);
+
+/* SQL: create a projection. */
+Datum
+pges_create_projection(PG_FUNCTION_ARGS)
+{
+	NewProjection new = {.mode = PGES_ASYNC};
+
+	PreventCommandDuringRecovery("eventstore.create_projection()");
+	PreventCommandIfReadOnly("eventstore.create_projection()");
+	read_arguments(fcinfo, &new);
+	if (!add_projection(&new))
+		report_existing(&new);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_alter_projection);
+
+/* SQL: change a projection. */
+Datum
+pges_alter_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.alter_projection()");
+	PgesSubscription *subscription = projection->subscription;
+	Datum		values[PGES_SUBSCRIPTION_PARAMS] = {
+		subscription->key, (Datum) 0, (Datum) 0, (Datum) 0, (Datum) 0, PG_GETARG_DATUM(7), PG_GETARG_DATUM(8),
+		PG_GETARG_DATUM(6), PG_GETARG_DATUM(9)
+	};
+	bool		nulls[PGES_SUBSCRIPTION_PARAMS] = {
+		false, false, false, true, true, PG_ARGISNULL(7), PG_ARGISNULL(8), PG_ARGISNULL(6), PG_ARGISNULL(9)
+	};
+	Datum		row[] = {projection->key, (Datum) 0, PG_GETARG_DATUM(4), PG_GETARG_DATUM(5)};
+	bool		row_nulls[] = {false, PG_ARGISNULL(1), PG_ARGISNULL(4), PG_ARGISNULL(5)};
+
+	if (!PG_ARGISNULL(6))
+		(void) on_error_argument(fcinfo, 6, projection->mode);
+	if (!PG_ARGISNULL(7))
+		(void) number_argument(fcinfo, 7, "max_attempts", MAX_ATTEMPTS);
+	if (!PG_ARGISNULL(5))
+		(void) number_argument(fcinfo, 5, "batch_size", MAX_BATCH_SIZE);
+	if (!PG_ARGISNULL(4))
+		(void) tables_argument(fcinfo, 4);
+	(void) pges_interval_argument(fcinfo, 8, "backoff", 0, true);
+	pges_check_new_owner(fcinfo, 9);
+	if (!PG_ARGISNULL(1))
+	{
+		pges_check_handler(PG_GETARG_OID(1), subscription->owner);
+		row[1] = CStringGetTextDatum(signature(PG_GETARG_OID(1)));
+	}
+	pges_set_types(fcinfo, 2, subscription, values, nulls);
+	pges_change_subscription(subscription, values, nulls);
+	(void) run(&update_row, row, row_nulls);
+	pges_projections_change();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_drop_projection);
+
+/* SQL: drop a projection. */
+Datum
+pges_drop_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.drop_projection()");
+
+	pges_remove_subscription(projection->subscription);
+	(void) run(&delete_row, &projection->key, NULL);
+	pges_projections_change();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_pause_projection);
+
+/* SQL: pause a projection. */
+Datum
+pges_pause_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.pause_projection()");
+
+	pges_pause(projection->subscription);
+	pges_projections_change();
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_resume_projection);
+
+/* SQL: end a pause, and try a failed event again at once. */
+Datum
+pges_resume_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.resume_projection()");
+
+	pges_resume(projection->subscription);
+	pges_projections_change();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,290 @@
+/*
+ * handler.c
+ *		Calls the handler of a projection with events.
+ *
+ * A handler is a function with one argument, of type eventstore.event or
+ * eventstore.event[].  Its result is not used.  It runs with the rights of the owner of
+ * the projection, in a security restricted operation and a nest level of settings
+ * (act_as.c).  So it cannot take the rights of another role, and cannot keep a setting.
+ *
+ * The search_path is fixed: the schema of the handler and then pg_temp, after pg_catalog.
+ * In a rebuild, the schema of the copies of the tables comes first (rebuild.c).
+ *
+ * The handler is looked up for each run, so a run uses the function as it is when the run
+ * begins.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/regproc.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "base/compat.h"
+#include "base/ddl.h"
+#include "delivery/delivery.h"
+#include "event/event.h"
+#include "projection/projection_steps.h"
+
+/* The position of the event that is being handled; 0: none, or several. */
+static int64 current_position = 0;
+
+/* How many events of the present run have been handled. */
+static int	handled = 0;
+
+/* Return the type eventstore.event, or its array type. */
+static Oid
+event_type(bool array)
+{
+	Oid			type = pges_own_type_oid("event");
+
+	return array ? get_array_type(type) : type;
+}
+
+/* Return whether a handler takes all events of a run at once. */
+static bool
+takes_array(Oid handler)
+{
+	Oid		   *types;
+	int			ntypes;
+
+	(void) get_func_signature(handler, &types, &ntypes);
+	return ntypes == 1 && types[0] == event_type(true);
+}
+
+/* Raise an error unless a function can be a handler, and a role may execute it. */
+void
+pges_check_handler(Oid handler, Oid owner)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler));
+	Form_pg_proc form;
+	bool		fits;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("function with OID %u does not exist", handler)));
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	fits = form->prokind == PROKIND_FUNCTION && !form->proretset && form->pronargs == 1 &&
+		(form->proargtypes.values[0] == event_type(false) || form->proargtypes.values[0] == event_type(true));
+	ReleaseSysCache(tuple);
+	if (!fits)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("function %s cannot be a handler", format_procedure(handler)),
+				 errdetail("A handler is a function with one argument, of type eventstore.event or eventstore.event[], that returns no set.")));
+	if (!pges_may_execute_compat(handler, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for function %s", format_procedure(handler)),
+				 errdetail("The handler of a projection runs as the owner of the projection, \"%s\".",
+						   GetUserNameFromId(owner, false))));
+}
+
+/*
+ * Return the handler of a projection; raise an error if there is no such function.
+ */
+Oid
+pges_handler_of(const PgesProjection *projection)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	Datum		oid;
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(projection->handler);
+	fcinfo->args[0].isnull = false;
+	oid = to_regprocedure(fcinfo);
+	if (fcinfo->isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_FUNCTION),
+				 errmsg("handler %s of projection \"%s\" does not exist", projection->handler, projection->name),
+				 errdetail("It was dropped or renamed, or was not restored."),
+				 errhint("Create the function, or choose another one with eventstore.alter_projection().")));
+	return DatumGetObjectId(oid);
+}
+
+/*
+ * Take the rights of the owner of a projection, and its settings, until
+ * pges_become_again().
+ */
+void
+pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection)
+{
+	Oid			owner = projection->subscription->owner;
+	Oid			schema;
+	StringInfoData path;
+
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\", the owner of projection \"%s\", does not exist",
+						projection->subscription->owner_name, projection->name),
+				 errhint("A superuser can give the projection to another role: eventstore.alter_projection(..., owner => ...).")));
+	schema = get_func_namespace(pges_handler_of(projection));
+	initStringInfo(&path);
+	if (projection->copies)
+		appendStringInfo(&path, "%s, ", quote_identifier(projection->copies));
+	appendStringInfo(&path, "%s, pg_temp", quote_identifier(get_namespace_name(schema)));
+	pges_become(saved, owner);
+	pges_set_locally("search_path", path.data);
+	pfree(path.data);
+}
+
+/* Begin to collect the events of a run, in the current context. */
+void
+pges_begin_events(PgesEvents *events)
+{
+	memset(events, 0, sizeof(PgesEvents));
+	events->context = CurrentMemoryContext;
+	events->desc = lookup_rowtype_tupdesc(event_type(false), -1);
+}
+
+/* Release what pges_begin_events() has acquired. */
+void
+pges_end_events(PgesEvents *events)
+{
+	ReleaseTupleDesc(events->desc);
+}
+
+/*
+ * Add an event to those of a run, as a value of type eventstore.event.  Values that are
+ * stored out of line are fetched, because a composite value must not point to them.
+ */
+void
+pges_add_projected_event(PgesEvents *events, TupleTableSlot *row)
+{
+	MemoryContext caller = MemoryContextSwitchTo(events->context);
+	bool		is_copy;
+	bool		isnull;
+	HeapTuple	tuple = pges_stored_row(row, &is_copy);
+	int64		position = DatumGetInt64(slot_getattr(row, PGES_POSITION + 1, &isnull));
+	Datum		value = heap_copy_tuple_as_datum(tuple, events->desc);
+
+	if (is_copy)
+		heap_freetuple(tuple);
+	if (events->n == events->allocated)
+	{
+		events->allocated = Max(events->allocated * 2, 64);
+		events->events = events->events ? repalloc(events->events, events->allocated * sizeof(Datum)) :
+			palloc(events->allocated * sizeof(Datum));
+		events->positions = events->positions ? repalloc(events->positions, events->allocated * sizeof(int64)) :
+			palloc(events->allocated * sizeof(int64));
+	}
+	events->events[events->n] = value;
+	events->positions[events->n++] = position;
+	events->size += VARSIZE(DatumGetPointer(value));
+	MemoryContextSwitchTo(caller);
+}
+
+/* The position of the event that was being handled; 0 if it is not known. */
+int64
+pges_current_position(void)
+{
+	return current_position;
+}
+
+/* The number of events of the present or last run that were handled. */
+int
+pges_handled_events(void)
+{
+	return handled;
+}
+
+/* Call a handler with an argument. */
+static void
+call(FmgrInfo *function, Datum argument)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	PgStat_FunctionCallUsage usage;
+
+	InitFunctionCallInfoData(*fcinfo, function, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = argument;
+	fcinfo->args[0].isnull = false;
+	pgstat_init_function_usage(fcinfo, &usage);
+	(void) FunctionCallInvoke(fcinfo);
+	pgstat_end_function_usage(&usage, true);
+}
+
+/* Error context callback: name the projection, and the event if it is known. */
+static void
+handler_context(void *arg)
+{
+	const PgesProjection *projection = arg;
+
+	if (current_position > 0)
+		errcontext("projection \"%s\" handling the event at position " INT64_FORMAT, projection->name,
+				   current_position);
+	else
+		errcontext("projection \"%s\" handling events", projection->name);
+}
+
+/* Call a handler once for each event. */
+static void
+call_for_each(FmgrInfo *function, const PgesEvents *events)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore handler",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < events->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		current_position = events->positions[i];
+		call(function, events->events[i]);
+		MemoryContextReset(context);
+		handled++;
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+}
+
+/* Call a handler with all events as an array. */
+static void
+call_for_all(FmgrInfo *function, const PgesEvents *events)
+{
+	ArrayType  *array = construct_array(events->events, events->n, events->desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
+
+	current_position = events->n == 1 ? events->positions[0] : 0;
+	call(function, PointerGetDatum(array));
+	pfree(array);
+	handled = events->n;
+}
+
+/*
+ * Call the handler of a projection with events, in order of position.  The caller has
+ * called pges_begin_handlers().
+ */
+void
+pges_call_handler(const PgesProjection *projection, const PgesEvents *events)
+{
+	ErrorContextCallback callback = {error_context_stack, handler_context, unconstify(PgesProjection *, projection)};
+	Oid			handler = pges_handler_of(projection);
+	FmgrInfo	function;
+
+	current_position = 0;
+	handled = 0;
+	pges_check_handler(handler, projection->subscription->owner);
+	fmgr_info(handler, &function);
+	error_context_stack = &callback;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (takes_array(handler))
+		call_for_all(&function, events);
+	else
+		call_for_each(&function, events);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	error_context_stack = callback.previous;
+	current_position = 0;
+}

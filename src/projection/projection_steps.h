@@ -1,0 +1,80 @@
+/*
+ * projection_steps.h
+ *		The parts of a projection, for this room alone.
+ */
+#ifndef PGES_PROJECTION_STEPS_H
+#define PGES_PROJECTION_STEPS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/act_as.h"
+#include "base/own_object.h"
+#include "subscription/subscription.h"
+#include "worker/worker.h"
+
+/* When the handler runs. */
+typedef enum PgesMode
+{
+	PGES_ASYNC,					/* after the append, in a background worker */
+	PGES_INLINE,				/* in the transaction that appends */
+	PGES_MANUAL					/* when a session calls run_projection() */
+} PgesMode;
+
+/*
+ * A row of projection_definitions, with the subscription of the same name.  It lives in
+ * the context of the call.
+ */
+typedef struct PgesProjection
+{
+	const char *name;
+	Datum		key;			/* the name as a text */
+	PgesMode	mode;
+	char	   *handler;		/* its signature, qualified; NULL: no such row */
+	Datum		tables;			/* array of regstore */
+	int			batch_size;
+	char	   *rebuild_of;		/* NULL: this is no rebuild */
+	char	   *copies;			/* schema of the copies that a rebuild fills */
+	PgesSubscription *subscription;
+} PgesProjection;
+
+/* The events of one run, as values of type eventstore.event. */
+typedef struct PgesEvents
+{
+	MemoryContext context;		/* of the events */
+	TupleDesc	desc;			/* of eventstore.event */
+	Datum	   *events;
+	int64	   *positions;
+	int			n;
+	int			allocated;
+	Size		size;			/* of all events, in bytes */
+} PgesEvents;
+
+/* in projection.c */
+extern const PgesOwnTable pges_projection_rows;
+
+extern PgesMode pges_parse_mode(const char *name);
+extern const char *pges_mode_name(PgesMode mode);
+extern PgesProjection *pges_look_up_projection(const char *name, bool missing_ok);
+extern PgesProjection *pges_find_projection(const char *name, bool lock);
+extern PgesProjection *pges_projection_argument(FunctionCallInfo fcinfo, const char *function);
+extern bool pges_is_projected(Oid store);
+extern void pges_projections_change(void);
+extern void pges_projections_init(void);
+
+/* in handler.c */
+extern void pges_check_handler(Oid handler, Oid owner);
+extern Oid	pges_handler_of(const PgesProjection *projection);
+extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events);
+extern int	pges_handled_events(void);
+extern int64 pges_current_position(void);
+extern void pges_begin_events(PgesEvents *events);
+extern void pges_end_events(PgesEvents *events);
+extern void pges_add_projected_event(PgesEvents *events, TupleTableSlot *row);
+extern void pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection);
+
+/* in run.c */
+extern int	pges_run_batch(PgesProjection *projection, int max_count);
+
+#endif							/* PGES_PROJECTION_STEPS_H */
