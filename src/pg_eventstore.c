@@ -9,6 +9,7 @@
 #include "base/guc.h"
 #include "notify/notify.h"
 #include "position/position.h"
+#include "projection/projection.h"
 #include "store/store.h"
 
 PG_MODULE_MAGIC;
@@ -23,4 +24,5 @@ _PG_init(void)
 	pges_store_init();
 	pges_position_init();
 	pges_notify_init();
+	pges_projection_init();
 }

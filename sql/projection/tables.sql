@@ -27,3 +27,29 @@ COMMENT ON COLUMN eventstore.projection_definitions.copies IS 'schema of the cop
 COMMENT ON COLUMN eventstore.projection_definitions.last_error_position IS 'position of the event that failed last; null if there was none';
 COMMENT ON COLUMN eventstore.projection_definitions.last_error_event_type IS 'type of the event that failed last';
 COMMENT ON TRIGGER receive_row ON eventstore.projection_definitions IS 'takes the rows that logical replication brings';
+
+-- The failures of the workers of projections: one row, which only the extension writes. A dump
+-- does not contain the row.
+CREATE TABLE eventstore.projector_status (
+  failed_starts integer NOT NULL DEFAULT 0,
+  last_error text,
+  last_error_at timestamptz,
+  next_start_at timestamptz,
+  is_only_row boolean PRIMARY KEY DEFAULT true CHECK (is_only_row)
+) WITH (fillfactor = 20);
+
+INSERT INTO eventstore.projector_status DEFAULT VALUES;
+CREATE TRIGGER receive_row BEFORE INSERT OR UPDATE OR DELETE ON eventstore.projector_status
+  FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row('ignore');
+ALTER TABLE eventstore.projector_status ENABLE REPLICA TRIGGER receive_row;
+
+COMMENT ON TABLE eventstore.projector_status IS
+'The failures of the workers that run projections. View eventstore.projections shows them. Only the extension writes the row.';
+COMMENT ON COLUMN eventstore.projector_status.failed_starts IS 'number of failures in a row: starts that failed';
+COMMENT ON COLUMN eventstore.projector_status.last_error IS 'last error of a start; null if there was none';
+COMMENT ON COLUMN eventstore.projector_status.last_error_at IS 'time of the last error';
+COMMENT ON COLUMN eventstore.projector_status.next_start_at IS 'no session starts a worker before this time; null if any session may';
+COMMENT ON COLUMN eventstore.projector_status.is_only_row IS 'true: there is one row';
+COMMENT ON TRIGGER receive_row ON eventstore.projector_status IS 'ignores what logical replication brings';
+
+GRANT SELECT ON eventstore.projector_status TO PUBLIC;

@@ -18,6 +18,8 @@ int			pges_notifier_tick = 1;
 bool		pges_direct_append = true;
 bool		pges_durable_reads = false;
 bool		pges_test_database = false;
+int			pges_projection_workers = 2;
+int			pges_projection_timeout = 60000;
 
 /* Check hook: return false if a store name cannot name a table. */
 static bool
@@ -102,6 +104,20 @@ pges_guc_init(void)
 							"Sets the minimum time between two notifications of a store.",
 							"Events that are appended meanwhile are announced together.",
 							&pges_notifier_tick, 1, 0, 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	/* only for the whole server, as the workers serve all sessions */
+	DefineCustomIntVariable("pg_eventstore.projection_workers",
+							"Sets the maximum number of background workers that run projections in a database.",
+							"A projection that waits or computes for long occupies one of them. "
+							"With 0, projections are run only by run_projection().",
+							&pges_projection_workers, 2, 0, PGES_MAX_PROJECTION_WORKERS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_eventstore.projection_timeout",
+							"Sets the maximum duration of a run of a projection in a background worker.",
+							"A run of several events that takes longer is repeated with fewer events. "
+							"A run of one event that takes longer has failed. 0 disables the timeout.",
+							&pges_projection_timeout, 60000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("pg_eventstore");

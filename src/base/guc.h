@@ -13,6 +13,10 @@ extern int	pges_notifier_tick;
 extern bool pges_direct_append;
 extern bool pges_durable_reads;
 extern bool pges_test_database;
+extern int	pges_projection_workers;
+extern int	pges_projection_timeout;
+
+#define PGES_MAX_PROJECTION_WORKERS 16
 
 extern void pges_guc_init(void);
 

@@ -35,6 +35,7 @@ typedef struct PgesDelivery
 	int			count;			/* of events so far */
 	int			open;			/* partitions that are not closed */
 	bool		any_blocked;	/* there are parked events that block others */
+	bool		busy;			/* another transaction has locked the rows */
 	PgesPutEvent put;
 	void	   *arg;			/* for "put" */
 } PgesDelivery;

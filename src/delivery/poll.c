@@ -547,6 +547,7 @@ pges_poll_for(PgesSubscription *subscription, PgesDelivery *delivery)
 	PollResult	result = do_steps(&poll, subscription);
 
 	*delivery = poll.delivery;
+	delivery->busy = poll.locked_none;
 	return result == POLL_DELIVERED;
 }
 

@@ -79,6 +79,8 @@ announced_table_changed(Datum arg, Oid relid)
 void
 pges_announced_stores_init(void)
 {
+	if (pges_announced_stores)
+		return;
 	pges_announced_stores = pges_oid_table("pg_eventstore announced stores", sizeof(PgesAnnouncedStore));
 	CacheRegisterRelcacheCallback(announced_table_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, announced_names_changed, (Datum) 0);

@@ -437,6 +437,7 @@ pges_announce_all(PgesWorkLeft *left)
 	PG_TRY();
 	{
 		announce_in_transaction(left);
+		pges_coordinator.look(left);
 		record_stores(left);
 		failures = 0;
 	}
@@ -469,6 +470,7 @@ pges_is_anything_owed(void)
 	PgesAnnouncedStore *store;
 	bool		found;
 
+	pges_announced_stores_init();
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	found = !pges_refresh_announced_stores();
@@ -480,5 +482,5 @@ pges_is_anything_owed(void)
 	}
 	found = found && OidIsValid(pges_watermarks_table(true));
 	CommitTransactionCommand();
-	return found;
+	return found || pges_coordinator.has_work();
 }

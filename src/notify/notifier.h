@@ -10,6 +10,7 @@
 #include "datatype/timestamp.h"
 #include "utils/hsearch.h"
 
+#include "notify/notify.h"
 #include "worker/worker.h"
 
 /* A store that the notifier announces. */
@@ -34,18 +35,6 @@ typedef struct PgesAnnouncedStore
 	int64		recording;		/* recorded, once the transaction commits */
 	bool		owed;			/* the last look left something to do */
 } PgesAnnouncedStore;
-
-/* What is left to do after a look at all stores. */
-typedef struct PgesWorkLeft
-{
-	bool		announced;		/* an event was announced */
-	bool		open_appends;	/* a mark is held back, or a lock is not free */
-	bool		unrecorded;		/* a watermark or the like is due soon */
-	int64		taken;			/* positions taken since the last look */
-	int64		look_us;		/* duration of the look, in microseconds */
-	int			failures;		/* failures in a row */
-	bool		gives_up;		/* the notifier has failed too often */
-} PgesWorkLeft;
 
 PGDLLEXPORT void pges_notifier_main(Datum database);
 

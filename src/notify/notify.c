@@ -27,6 +27,7 @@
 PgesWorker	pges_notifier = {
 	.name = "pg_eventstore notifier",
 	.function = "pges_notifier_main",
+	.without = "Meanwhile, transactions that append send their notifications themselves, at commit.",
 	.lock_class = PGES_LOCK_NOTIFIER,
 	.status = &pges_notifier_status
 };
@@ -107,6 +108,20 @@ announcement_of(const PgesAppended *appended)
 	return announcement;
 }
 
+PgesCoordinator pges_coordinator;
+
+/* Return whether a projection of one of the stores needs the notifier. */
+static bool
+concern_coordinator(const PgesAppended *appended)
+{
+	for (; appended; appended = appended->next)
+	{
+		if (appended->position > 0 && pges_coordinator.concerns(appended->store->live.relid))
+			return true;
+	}
+	return false;
+}
+
 /* Return what is to be announced at the end of the transaction, as a list. */
 static List *
 to_announce(const PgesAppended *appended)
@@ -144,8 +159,8 @@ static void
 announce_appends(const PgesAppended *appended)
 {
 	List	   *list = to_announce(appended);
-	bool		has_notifier = first_of_mode(list, PGES_NOTIFY_WORKER) != NULL &&
-		pges_ensure_worker(&pges_notifier, PGES_REQUIRE_AND_WRITE);
+	bool		needs_notifier = first_of_mode(list, PGES_NOTIFY_WORKER) != NULL || concern_coordinator(appended);
+	bool		has_notifier = needs_notifier && pges_ensure_worker(&pges_notifier, PGES_REQUIRE_AND_WRITE);
 	ListCell   *lc;
 
 	foreach(lc, list)

@@ -38,12 +38,6 @@
 #include "event/event.h"
 #include "projection/projection_steps.h"
 
-/* The position of the event that is being handled; 0: none, or several. */
-static int64 current_position = 0;
-
-/* How many events of the present run have been handled. */
-static int	handled = 0;
-
 /* Return the type eventstore.event, or its array type. */
 static Oid
 event_type(bool array)
@@ -188,23 +182,9 @@ pges_add_projected_event(PgesEvents *events, TupleTableSlot *row)
 	MemoryContextSwitchTo(caller);
 }
 
-/* The position of the event that was being handled; 0 if it is not known. */
-int64
-pges_current_position(void)
-{
-	return current_position;
-}
-
-/* The number of events of the present or last run that were handled. */
-int
-pges_handled_events(void)
-{
-	return handled;
-}
-
 /* Call a handler with an argument. */
 static void
-call(FmgrInfo *function, Datum argument)
+call_function(FmgrInfo *function, Datum argument)
 {
 	LOCAL_FCINFO(fcinfo, 1);
 	PgStat_FunctionCallUsage usage;
@@ -217,22 +197,30 @@ call(FmgrInfo *function, Datum argument)
 	pgstat_end_function_usage(&usage, true);
 }
 
+/* A call of the handler. */
+typedef struct Call
+{
+	const PgesProjection *projection;
+	const PgesEvents *events;
+	PgesRun    *run;
+} Call;
+
 /* Error context callback: name the projection, and the event if it is known. */
 static void
 handler_context(void *arg)
 {
-	const PgesProjection *projection = arg;
+	const Call *call = arg;
 
-	if (current_position > 0)
-		errcontext("projection \"%s\" handling the event at position " INT64_FORMAT, projection->name,
-				   current_position);
+	if (call->run->position > 0)
+		errcontext("projection \"%s\" handling the event at position " INT64_FORMAT, call->projection->name,
+				   call->run->position);
 	else
-		errcontext("projection \"%s\" handling events", projection->name);
+		errcontext("projection \"%s\" handling %d events", call->projection->name, call->events->n);
 }
 
 /* Call a handler once for each event. */
 static void
-call_for_each(FmgrInfo *function, const PgesEvents *events)
+call_for_each(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore handler",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -241,10 +229,10 @@ call_for_each(FmgrInfo *function, const PgesEvents *events)
 	for (int i = 0; i < events->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		current_position = events->positions[i];
-		call(function, events->events[i]);
+		run->position = events->positions[i];
+		call_function(function, events->events[i]);
 		MemoryContextReset(context);
-		handled++;
+		run->handled++;
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
@@ -252,14 +240,14 @@ call_for_each(FmgrInfo *function, const PgesEvents *events)
 
 /* Call a handler with all events as an array. */
 static void
-call_for_all(FmgrInfo *function, const PgesEvents *events)
+call_for_all(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 {
 	ArrayType  *array = construct_array(events->events, events->n, events->desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
 
-	current_position = events->n == 1 ? events->positions[0] : 0;
-	call(function, PointerGetDatum(array));
+	run->position = events->n == 1 ? events->positions[0] : 0;
+	call_function(function, PointerGetDatum(array));
 	pfree(array);
-	handled = events->n;
+	run->handled = events->n;
 }
 
 /*
@@ -267,24 +255,23 @@ call_for_all(FmgrInfo *function, const PgesEvents *events)
  * called pges_begin_handlers().
  */
 void
-pges_call_handler(const PgesProjection *projection, const PgesEvents *events)
+pges_call_handler(const PgesProjection *projection, const PgesEvents *events, PgesRun *run)
 {
-	ErrorContextCallback callback = {error_context_stack, handler_context, unconstify(PgesProjection *, projection)};
+	Call		call = {projection, events, run};
+	ErrorContextCallback callback = {error_context_stack, handler_context, &call};
 	Oid			handler = pges_handler_of(projection);
 	FmgrInfo	function;
 
-	current_position = 0;
-	handled = 0;
 	pges_check_handler(handler, projection->subscription->owner);
 	fmgr_info(handler, &function);
 	error_context_stack = &callback;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	if (takes_array(handler))
-		call_for_all(&function, events);
+		call_for_all(&function, events, run);
 	else
-		call_for_each(&function, events);
+		call_for_each(&function, events, run);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	error_context_stack = callback.previous;
-	current_position = 0;
+	run->position = 0;
 }

@@ -14,19 +14,12 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/inval.h"
-#include "utils/memutils.h"
 
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
-#include "notify/notify.h"
-#include "projection/projection.h"
 #include "projection/projection_steps.h"
 #include "subscription/subscription.h"
 
@@ -45,24 +38,9 @@ const PgesOwnTable pges_projection_rows = {
 	}
 };
 
-static PgesOwnStatement projected_stores = {
-	{&pges_definition_rows}, true,
-	"SELECT DISTINCT store::pg_catalog.oid FROM eventstore.subscription_definitions "
-	"WHERE runner OPERATOR(pg_catalog.=) 'worker' AND NOT paused",
-	0
-};
-
 static const char *const mode_names[] = {
 	[PGES_ASYNC] = "async",[PGES_INLINE] = "inline",[PGES_MANUAL] = "manual"
 };
-
-/*
- * The stores that have projections which the worker runs, as a list of OIDs, whether the
- * list is complete, and the table whose invalidation means that it may not be.
- */
-static List *stores = NIL;
-static bool stores_known = false;
-static Oid	table_of_projections = InvalidOid;
 
 /* Return the name of a mode. */
 const char *
@@ -147,68 +125,4 @@ pges_projection_argument(FunctionCallInfo fcinfo, const char *function)
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
 	return pges_find_projection(pges_text_argument(fcinfo, 0, "name"), true);
-}
-
-/* Relcache callback: projections may have changed. */
-static void
-table_changed(Datum arg, Oid relid)
-{
-	if (!OidIsValid(relid) || relid == table_of_projections)
-		stores_known = false;
-}
-
-/* Read the stores that have projections which the worker runs. */
-static void
-read_stores(void)
-{
-	MemoryContext caller;
-
-	SPI_connect();
-	stores_known = true;		/* an invalidation may come meanwhile */
-	(void) pges_run_own_statement(&projected_stores, NULL, NULL);
-	caller = MemoryContextSwitchTo(TopMemoryContext);
-	list_free(stores);
-	stores = NIL;
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-
-		stores = lappend_oid(stores, DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-																	1, &isnull)));
-	}
-	MemoryContextSwitchTo(caller);
-	SPI_finish();
-}
-
-/*
- * Return whether a store has a projection that the worker runs.  A transaction asks when it
- * commits.  It reads the table only if a projection has changed.
- */
-bool
-pges_is_projected(Oid store)
-{
-	Oid			table = stores_known ? table_of_projections : pges_own_table_oid(&pges_projection_rows, true);
-
-	if (!OidIsValid(table))
-		return false;			/* the extension is being dropped */
-	table_of_projections = table;
-	if (!stores_known)
-		read_stores();
-	return list_member_oid(stores, store);
-}
-
-/* Tell all sessions that projections have changed, when the transaction commits. */
-void
-pges_projections_change(void)
-{
-	CacheInvalidateRelcacheByRelid(pges_own_table_oid(&pges_projection_rows, false));
-	CommandCounterIncrement();
-	pges_nudge_notifier_at_commit();
-}
-
-/* Register the callback. */
-void
-pges_projections_init(void)
-{
-	CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
 }

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 
 #include "base/act_as.h"
 #include "base/own_object.h"
@@ -59,22 +60,52 @@ extern const char *pges_mode_name(PgesMode mode);
 extern PgesProjection *pges_look_up_projection(const char *name, bool missing_ok);
 extern PgesProjection *pges_find_projection(const char *name, bool lock);
 extern PgesProjection *pges_projection_argument(FunctionCallInfo fcinfo, const char *function);
+
+/* What a run has done, also if it has failed. */
+typedef struct PgesRun
+{
+	int			taken;			/* events that were polled */
+	int			handled;		/* of them, by calls of the handler that returned */
+	int64		position;		/* of the event that was being handled; 0: none, or
+								 * not known */
+	bool		busy;			/* another transaction runs the projection */
+} PgesRun;
+
+/* A store that has projections which workers run. */
+typedef struct PgesProjectedStore
+{
+	Oid			relid;
+	Oid			sequence;		/* InvalidOid: not known */
+	int			projections;	/* number of them */
+	int64		seen;			/* the mark of which the workers know; -1: none */
+} PgesProjectedStore;
+
+/* in projected_stores.c */
+extern List *pges_projected_stores(void);
 extern bool pges_is_projected(Oid store);
+extern bool pges_has_no_projected_store(void);
+extern int64 pges_projected_mark(PgesProjectedStore *store, bool *held_back);
 extern void pges_projections_change(void);
-extern void pges_projections_init(void);
+extern void pges_projected_stores_init(void);
 
 /* in handler.c */
 extern void pges_check_handler(Oid handler, Oid owner);
 extern Oid	pges_handler_of(const PgesProjection *projection);
-extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events);
-extern int	pges_handled_events(void);
-extern int64 pges_current_position(void);
+extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events, PgesRun *run);
 extern void pges_begin_events(PgesEvents *events);
 extern void pges_end_events(PgesEvents *events);
 extern void pges_add_projected_event(PgesEvents *events, TupleTableSlot *row);
 extern void pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection);
 
 /* in run.c */
-extern int	pges_run_batch(PgesProjection *projection, int max_count);
+extern void pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run);
+
+/* in record_failure.c */
+extern int	pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error, int failures);
+
+/* in runner.c */
+PGDLLEXPORT void pges_projector_main(Datum database);
+extern PgesWorker pges_projectors[];
+extern void pges_runner_init(void);
 
 #endif							/* PGES_PROJECTION_STEPS_H */

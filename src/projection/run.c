@@ -67,22 +67,22 @@ report_append(const PgesProjection *projection)
 
 /* Call the handler of a projection, which must not append to its store. */
 static void
-handle(const PgesProjection *projection, const PgesEvents *events)
+handle(const PgesProjection *projection, const PgesEvents *events, PgesRun *run)
 {
 	const PgesStore *store = projection->subscription->store;
 	int64		before = last_append(store);
 
-	pges_call_handler(projection, events);
+	pges_call_handler(projection, events, run);
 	if (last_append(store) != before)
 		report_append(projection);
 }
 
 /*
- * Run at most max_count events of a projection.  Return their number; 0 if there are none
- * to handle, or another transaction runs the projection.
+ * Run at most max_count events of a projection, and set *run to what was done, also if an
+ * error is raised.
  */
-int
-pges_run_batch(PgesProjection *projection, int max_count)
+void
+pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore run",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -91,19 +91,21 @@ pges_run_batch(PgesProjection *projection, int max_count)
 	PgesDelivery delivery = {.max_count = max_count,.put = take_event,.arg = &events};
 	PgesIdentity user;
 
+	memset(run, 0, sizeof(PgesRun));
 	pges_begin_events(&events);
 	pges_begin_handlers(&user, projection);
 	if (pges_poll_for(projection->subscription, &delivery))
 	{
+		run->taken = events.n;
 		projection->subscription->store = delivery.subscription->store;
-		handle(projection, &events);
+		handle(projection, &events, run);
 		pges_acknowledge(projection->subscription, delivery.token, PG_INT64_MAX);
 	}
+	run->busy = delivery.busy;
 	pges_become_again(&user);
 	pges_end_events(&events);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
-	return events.n;
 }
 
 PG_FUNCTION_INFO_V1(pges_run_projection);
@@ -114,10 +116,12 @@ pges_run_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection;
 	int			max_count;
+	PgesRun		run;
 
 	PreventCommandDuringRecovery("eventstore.run_projection()");
 	PreventCommandIfReadOnly("eventstore.run_projection()");
 	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false);
 	max_count = pges_count_argument(fcinfo, 1, "max_count", projection->batch_size);
-	PG_RETURN_INT32(pges_run_batch(projection, max_count));
+	pges_run_batch(projection, max_count, &run);
+	PG_RETURN_INT32(run.taken);
 }

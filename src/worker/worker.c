@@ -7,7 +7,8 @@
  * lock table, which are found by their tags, and a row of a table (worker_status.c).
  *
  * In a database, at most one worker of a kind works: the worker that holds the lease,
- * an advisory lock of the worker's class, for its session.
+ * an advisory lock of the worker's class, for its session.  Kinds that differ only in
+ * their number are several workers for the same work.
  *
  * A worker does:
  *
@@ -75,9 +76,9 @@
 
 /* The tags of the lease and of the start lock of a kind of worker. */
 #define SET_LEASE_TAG(tag, worker) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, (worker)->lock_class)
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (worker)->number, 0, (worker)->lock_class)
 #define SET_START_TAG(tag, worker) \
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 1, (worker)->lock_class)
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (worker)->number, 1, (worker)->lock_class)
 
 /* Why a worker could not be started. */
 typedef struct Failure
@@ -180,6 +181,7 @@ pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
 	strlcpy(bgw.bgw_name, worker->name, sizeof(bgw.bgw_name));
 	strlcpy(bgw.bgw_type, worker->name, sizeof(bgw.bgw_type));
 	bgw.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+	memcpy(bgw.bgw_extra, &worker->number, sizeof(worker->number));
 	bgw.bgw_notify_pid = notify_pid;
 	return RegisterDynamicBackgroundWorker(&bgw, handle);
 }
@@ -293,10 +295,9 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start the %s of database \"%s\": %s",
 					worker->name, get_database_name(MyDatabaseId), failure->error),
-			 errdetail("No session tries again for %d s. Meanwhile, transactions that append send their notifications themselves, at commit.",
-					   pause / 1000),
+			 errdetail("No session tries again for %d s. %s", pause / 1000, worker->without),
 			 errhint("%s", failure->hint)));
-	return need == PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
+	return need >= PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
 }
 
 /* Do S3 to S5 with the start lock held; return whether a worker holds the lease. */
@@ -317,7 +318,9 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 		return false;
 	}
 	if (pges_register_worker(worker, MyProcPid, &handle))
-		failure = wait_until_ready(worker, handle, need != PGES_NUDGE);
+		failure = wait_until_ready(worker, handle, need == PGES_REQUIRE || need == PGES_REQUIRE_AND_WRITE);
+	if (failure == &late && need == PGES_START)
+		return false;			/* it is still starting */
 	if (failure)
 		*written = record_failure(worker, &status, failure, need);
 	return failure == NULL;

@@ -16,6 +16,8 @@
 
 #include "base/own_object.h"
 
+#define PGES_LINGER_MS 1000		/* after which an idle worker ends */
+
 /*
  * A kind of worker, and the last worker that this session has found.  At most one worker
  * of a kind works in a database.
@@ -24,7 +26,10 @@ typedef struct PgesWorker
 {
 	const char *name;
 	const char *function;		/* its entry point; gets the database's OID */
+	const char *without;		/* what happens while none runs */
 	uint16		lock_class;		/* field4 of its lock tags */
+	uint32		number;			/* field2 of its lock tags; the entry point
+								 * gets it, too */
 	const PgesOwnTable *status; /* table of failures, see worker_status.c */
 
 	/* the worker that was found last, valid while proc->pid equals pid */
@@ -39,7 +44,9 @@ typedef enum PgesWorkerNeed
 	PGES_NUDGE,					/* wanted, not needed: a short wait, and a
 								 * failure is logged at DEBUG1 only */
 	PGES_REQUIRE,				/* needed; a failure cannot be recorded */
-	PGES_REQUIRE_AND_WRITE		/* needed; a failure is recorded */
+	PGES_REQUIRE_AND_WRITE,		/* needed; a failure is recorded */
+	PGES_START					/* the caller starts it for others: as
+								 * PGES_NUDGE, but a failure is recorded */
 } PgesWorkerNeed;
 
 #define PGES_MAX_ERROR 500		/* size of a recorded error, in bytes */
@@ -65,8 +72,20 @@ extern void pges_release_lease(const PgesWorker *worker);
 extern bool pges_lock_start(const PgesWorker *worker, bool wait);
 extern int	pges_pause_ms(int failed_starts);
 
+/* in worker_process.c */
+extern bool pges_begin_worker(PgesWorker *worker, Datum database, bool (*has_work) (void));
+extern void pges_set_interruptible(bool interruptible);
+extern bool pges_is_worker_terminated(void);
+extern bool pges_may_have_work(bool (*has_work) (void));
+extern bool pges_try_to_leave(PgesWorker *worker, bool (*has_work) (void));
+extern void pges_end_worker(void);
+extern bool pges_is_database_going(void);
+extern void pges_rest(int ms);
+extern bool pges_wait_for_wake(const char *activity, int timeout);
+
 /* in worker_status.c */
 extern const PgesOwnTable pges_notifier_status;
+extern const PgesOwnTable pges_projector_status;
 
 extern bool pges_read_status(const PgesOwnTable *table, PgesWorkerStatus *status);
 extern bool pges_write_status(const PgesOwnTable *table, const PgesWorkerStatus *status);

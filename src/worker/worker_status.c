@@ -36,16 +36,17 @@ typedef enum StatusColumn
 	NUM_COLUMNS
 } StatusColumn;
 
-const PgesOwnTable pges_notifier_status = {
-	"notifier_status", NUM_COLUMNS,
-	{
-		{"failed_starts", INT4OID},
-		{"last_error", TEXTOID},
-		{"last_error_at", TIMESTAMPTZOID},
-		{"next_start_at", TIMESTAMPTZOID},
-		{"is_only_row", BOOLOID}
+#define STATUS_COLUMNS \
+	{ \
+		{"failed_starts", INT4OID}, \
+		{"last_error", TEXTOID}, \
+		{"last_error_at", TIMESTAMPTZOID}, \
+		{"next_start_at", TIMESTAMPTZOID}, \
+		{"is_only_row", BOOLOID} \
 	}
-};
+
+const PgesOwnTable pges_notifier_status = {"notifier_status", NUM_COLUMNS, STATUS_COLUMNS};
+const PgesOwnTable pges_projector_status = {"projector_status", NUM_COLUMNS, STATUS_COLUMNS};
 
 /* Copy the columns of a row to the fields of a status. */
 static void

@@ -1,0 +1,412 @@
+/*
+ * runner.c
+ *		The background worker that runs projections.
+ *
+ * The notifier starts and wakes the workers (coordinator.c).  A worker runs one batch of
+ * each projection that is due, each in a transaction of its own, and begins again until
+ * there is nothing to do.  A projection that another worker or a session runs is skipped.
+ * A worker ends when it has had nothing to do for a second.  While a projection waits for
+ * another attempt, a worker stays, unless the database is to be dropped.
+ *
+ * A batch has as many events as are there, at most batch_size.  After an error, the next
+ * batch ends before the event that failed, or if that is not known, has half the events.
+ * So a run of one event finds the event that fails.  After each success, the batch doubles.
+ *
+ * A worker commits asynchronously: in the WAL, the commit follows the events.  After a
+ * crash, both the checkpoint and what the handler wrote are as of the same commit.
+ *
+ * A run is limited to pg_eventstore.projection_timeout.  pg_cancel_backend() cancels the
+ * present run, which is then repeated.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "base/lock_tag.h"
+#include "base/own_object.h"
+#include "projection/projection_steps.h"
+#include "subscription/subscription.h"
+
+#define MAX_WAIT_MS 500			/* maximum between two looks without work */
+#define BUSY_MS 100				/* before another look at a projection that
+								 * another transaction runs */
+#define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
+
+/* The workers; pges_runner_init() fills them in. */
+PgesWorker	pges_projectors[PGES_MAX_PROJECTION_WORKERS];
+
+/* The projections that workers run, and when each is due. */
+static PgesOwnStatement find_projections = {
+	{&pges_definition_rows, &pges_partition_rows}, true,
+	"SELECT d.subscription, d.store::pg_catalog.oid, p.retry_at FROM eventstore.subscription_definitions d "
+	"JOIN eventstore.subscription_progress p ON p.subscription OPERATOR(pg_catalog.=) d.subscription "
+	"WHERE d.runner OPERATOR(pg_catalog.=) 'worker' AND NOT d.paused AND NOT p.stopped",
+	0
+};
+
+/* What this worker knows of a projection. */
+typedef struct Known
+{
+	char		name[4 * PGES_MAX_NAME + 64];	/* hash key */
+	int			limit;			/* events in the next batch; 0: batch_size */
+	int			failures;		/* in a row */
+	TimestampTz not_before;		/* of the next run by this worker */
+	int64		mark;			/* at the last run that found nothing; -1: none */
+} Known;
+
+/* A projection that may be run. */
+typedef struct Candidate
+{
+	char	   *name;
+	TimestampTz due_at;			/* 0: now */
+	int64		mark;			/* -1: not known */
+} Candidate;
+
+static HTAB *known_projections = NULL;
+
+/* Return what this worker knows of a projection. */
+static Known *
+know(const char *name)
+{
+	Known	   *known;
+	bool		found;
+
+	if (known_projections == NULL)
+	{
+		HASHCTL		control = {.keysize = sizeof(known->name),.entrysize = sizeof(Known)};
+
+		known_projections = hash_create("pg_eventstore projections", 16, &control, HASH_ELEM | HASH_STRINGS);
+	}
+	known = hash_search(known_projections, name, HASH_ENTER, &found);
+	if (!found)
+	{
+		known->limit = known->failures = 0;
+		known->not_before = 0;
+		known->mark = -1;
+	}
+	return known;
+}
+
+/* Return the mark of a store in a list; -1 if it is not known. */
+static int64
+mark_of(List *stores, Oid relid)
+{
+	ListCell   *lc;
+	bool		held_back;
+
+	foreach(lc, stores)
+	{
+		PgesProjectedStore *store = lfirst(lc);
+
+		if (store->relid == relid)
+			return pges_projected_mark(store, &held_back);
+	}
+	return -1;
+}
+
+/* Read the projections that workers run, into a context. */
+static List *
+find_candidates(MemoryContext context)
+{
+	List	   *stores = pges_projected_stores();
+	List	   *candidates = NIL;
+
+	if (stores == NIL)
+		return NIL;
+	SPI_connect();
+	(void) pges_run_own_statement(&find_projections, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		bool		isnull;
+		Oid			relid = DatumGetObjectId(SPI_getbinval(row, desc, 2, &isnull));
+		Datum		retry_at = SPI_getbinval(row, desc, 3, &isnull);
+		MemoryContext caller = MemoryContextSwitchTo(context);
+		Candidate  *candidate = palloc(sizeof(Candidate));
+
+		candidate->due_at = isnull ? 0 : DatumGetTimestampTz(retry_at);
+		candidate->name = SPI_getvalue(row, desc, 1);
+		candidate->mark = mark_of(stores, relid);
+		candidates = lappend(candidates, candidate);
+		MemoryContextSwitchTo(caller);
+	}
+	SPI_finish();
+	return candidates;
+}
+
+/* Read the projections in a transaction. */
+static List *
+list_candidates(MemoryContext context)
+{
+	List	   *candidates;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	candidates = find_candidates(context);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return candidates;
+}
+
+/* Return whether a projection may have events that this worker has not looked for. */
+static bool
+may_have_events(const Candidate *candidate, const Known *known)
+{
+	return known->mark == -1 || candidate->mark != known->mark;
+}
+
+/* Run a batch of a projection in a transaction. */
+static void
+run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
+{
+	PgesProjection *projection;
+	int			limit;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (pges_projection_timeout > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	projection = pges_find_projection(candidate->name, false);
+	limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
+	pges_run_batch(projection, limit, run);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	known->limit = limit >= projection->batch_size ? 0 : limit * 2;
+}
+
+/* Log an error of a run, and the projection. */
+static void
+log_failure(const char *name, const ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("projection \"%s\" failed: %s", name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+}
+
+/* Handle the error of a run: roll back, make the next batch smaller, and record it. */
+static void
+recover(const Candidate *candidate, Known *known, const PgesRun *run, MemoryContext context)
+{
+	ErrorData  *error;
+
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	QueryCancelPending = false;
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	if (run->taken > 1)
+		known->limit = run->handled > 0 && run->handled < run->taken ? run->handled : run->taken / 2;
+	else
+	{
+		known->failures++;
+		log_failure(candidate->name, error);
+	}
+	known->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													pges_record_failure(candidate->name, run, error, known->failures));
+}
+
+/* Run a batch of a projection; return whether it has had events. */
+static bool
+run_one(const Candidate *candidate, Known *known, MemoryContext context)
+{
+	PgesRun		run = {0};
+	bool		failed = false;
+
+	pgstat_report_activity(STATE_RUNNING, psprintf("projection %s", candidate->name));
+	PG_TRY();
+	{
+		run_in_transaction(candidate, known, &run);
+	}
+	PG_CATCH();
+	{
+		failed = true;
+		recover(candidate, known, &run, context);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	if (failed)
+		return run.taken > 1;
+	known->failures = 0;
+	known->not_before = run.busy ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS) : 0;
+	known->mark = run.taken == 0 && !run.busy ? candidate->mark : -1;
+	return run.taken > 0;
+}
+
+/*
+ * Run one batch of each projection that is due.  Return whether one has had events.  Set
+ * *next to the time at which the next one is due; 0 if none waits.
+ */
+static bool
+run_all(MemoryContext context, TimestampTz *next)
+{
+	bool		found = false;
+	ListCell   *lc;
+
+	*next = 0;
+	foreach(lc, list_candidates(context))
+	{
+		const Candidate *candidate = lfirst(lc);
+		Known	   *known = know(candidate->name);
+		TimestampTz due_at = Max(candidate->due_at, known->not_before);
+
+		if (ShutdownRequestPending)
+			break;
+		if (due_at <= GetCurrentTimestamp())
+		{
+			if (!may_have_events(candidate, known))
+				continue;
+			found |= run_one(candidate, known, context);
+			due_at = known->not_before;
+		}
+		if (due_at > 0 && (*next == 0 || due_at < *next))
+			*next = due_at;
+	}
+	return found;
+}
+
+/* For W5: return whether there may be something to run. */
+static bool
+has_work(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ListCell   *lc;
+
+	foreach(lc, list_candidates(context))
+	{
+		const Candidate *candidate = lfirst(lc);
+
+		if (may_have_events(candidate, know(candidate->name)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Run the projections that are due, and handle an error in reading their list: the
+ * extension may be being dropped or updated.
+ */
+static bool
+run_due(MemoryContext context, TimestampTz *next)
+{
+	volatile bool found = false;
+
+	pges_set_interruptible(true);
+	PG_TRY();
+	{
+		found = run_all(context, next);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		*next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAX_WAIT_MS);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	MemoryContextReset(context);
+	pges_set_interruptible(false);
+	pgstat_report_stat(false);
+	return found;
+}
+
+/* Return for how long to wait, in milliseconds, if the next run is due at a time. */
+static int
+wait_ms(int pause, TimestampTz next)
+{
+	if (next == 0)
+		return pause;
+	return Max(Min(pause, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next)), 1);
+}
+
+/* Run projections until there has been nothing to do for PGES_LINGER_MS. */
+static void
+serve_until_idle(PgesWorker *worker)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_eventstore projections",
+												  ALLOCSET_DEFAULT_SIZES);
+	TimestampTz idle_since = GetCurrentTimestamp();
+	int			pause = 1;
+
+	MemoryContextSwitchTo(context);
+	while (!ShutdownRequestPending && !pges_is_worker_terminated())
+	{
+		TimestampTz next = 0;
+		bool		found = run_due(context, &next);
+
+		if (pges_is_database_going())
+		{
+			pges_end_worker();
+			return;
+		}
+		if (found)
+		{
+			idle_since = GetCurrentTimestamp();
+			pause = 1;
+			continue;
+		}
+		if (pges_wait_for_wake("waiting for events", wait_ms(pause, next)))
+			pause = 1;
+		else
+			pause = Min(pause * 2, MAX_WAIT_MS);
+		if (next == 0 && TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), PGES_LINGER_MS) &&
+			pges_try_to_leave(worker, has_work))
+			return;
+	}
+}
+
+/* Run a worker: the entry point of the background worker. */
+void
+pges_projector_main(Datum database)
+{
+	uint32		number;
+
+	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
+	pqsignal(SIGINT, StatementCancelHandler);
+	if (number < lengthof(pges_projectors) &&
+		pges_begin_worker(&pges_projectors[number], database, has_work))
+	{
+		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+		serve_until_idle(&pges_projectors[number]);
+	}
+}
+
+/* Fill in the workers. */
+void
+pges_runner_init(void)
+{
+	for (int i = 0; i < lengthof(pges_projectors); i++)
+		pges_projectors[i] = (PgesWorker) {
+		.name = "pg_eventstore projections",
+		.function = "pges_projector_main",
+		.without = "Meanwhile, projections do not advance, unless run_projection() is called.",
+		.lock_class = PGES_LOCK_PROJECTOR,
+		.number = i,
+		.status = &pges_projector_status
+	};
+}
