@@ -51,3 +51,11 @@ CREATE OR REPLACE FUNCTION eventstore.run_projection(
 RETURNS integer
 AS 'MODULE_PATHNAME', 'pges_run_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE OR REPLACE FUNCTION eventstore.wait_for_projection(
+  name text,
+  to_position bigint DEFAULT NULL,
+  timeout interval DEFAULT '10 seconds')
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'pges_wait_for_projection'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;

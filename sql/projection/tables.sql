@@ -53,3 +53,52 @@ COMMENT ON COLUMN eventstore.projector_status.is_only_row IS 'true: there is one
 COMMENT ON TRIGGER receive_row ON eventstore.projector_status IS 'ignores what logical replication brings';
 
 GRANT SELECT ON eventstore.projector_status TO PUBLIC;
+
+-- The state is that of the worker, the trigger or the caller that runs the projection.
+CREATE VIEW eventstore.projections AS
+SELECT s.name,
+       p.mode,
+       CASE WHEN p.rebuild_of IS NOT NULL THEN 'rebuilding'
+            WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
+            WHEN s.paused THEN 'paused'
+            WHEN COALESCE(s.problem, h.problem) IS NOT NULL OR q.retry_at IS NOT NULL THEN 'failed'
+            WHEN s.runner OPERATOR(pg_catalog.=) 'trigger' THEN 'inline'
+            WHEN s.runner OPERATOR(pg_catalog.=) 'caller' THEN 'manual'
+            WHEN s.lag OPERATOR(pg_catalog.=) 0 THEN 'current'
+            WHEN w.next_start_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() THEN 'waiting'
+            ELSE 'behind' END AS state,
+       s.store,
+       s.owner,
+       p.handler,
+       p.tables,
+       s.event_types,
+       s.aggregate_types,
+       p.batch_size,
+       s.on_exhausted AS on_error,
+       s.max_attempts,
+       s.backoff,
+       p.rebuild_of,
+       CASE WHEN s.runner OPERATOR(pg_catalog.<>) 'trigger' THEN s.checkpoint END AS position,
+       s.lag,
+       s.lag_seconds,
+       s.rate,
+       q.attempt AS attempts,
+       q.retry_at,
+       s.parked,
+       s.last_error,
+       s.last_error_at,
+       CASE WHEN s.last_error IS NOT NULL THEN p.last_error_position END AS last_error_position,
+       CASE WHEN s.last_error IS NOT NULL THEN p.last_error_event_type END AS last_error_event_type,
+       COALESCE(s.problem, h.problem,
+         CASE WHEN w.next_start_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+               AND s.runner OPERATOR(pg_catalog.=) 'worker' THEN w.last_error END) AS problem,
+       s.created_at
+  FROM eventstore.projection_definitions p
+  JOIN eventstore.subscriptions s ON s.name OPERATOR(pg_catalog.=) p.projection
+  LEFT JOIN eventstore.subscription_partitions q ON q.subscription OPERATOR(pg_catalog.=) s.name
+  LEFT JOIN eventstore.projector_status w ON true
+ CROSS JOIN LATERAL (
+       SELECT CASE WHEN pg_catalog.to_regprocedure(p.handler) IS NULL
+                   THEN pg_catalog.concat('handler ', p.handler, ' does not exist') 
+                   WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)
+                   THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;

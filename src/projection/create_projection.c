@@ -239,7 +239,7 @@ add_projection(const NewProjection *new)
 	if (!pges_add_subscription(&new->subscription))
 		return false;
 	(void) run(&insert_row, values, nulls);
-	pges_projections_change();
+	pges_change_projections();
 	return true;
 }
 
@@ -295,7 +295,7 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	pges_set_types(fcinfo, 2, subscription, values, nulls);
 	pges_change_subscription(subscription, values, nulls);
 	(void) run(&update_row, row, row_nulls);
-	pges_projections_change();
+	pges_change_projections();
 	PG_RETURN_VOID();
 }
 
@@ -309,7 +309,7 @@ pges_drop_projection(PG_FUNCTION_ARGS)
 
 	pges_remove_subscription(projection->subscription);
 	(void) run(&delete_row, &projection->key, NULL);
-	pges_projections_change();
+	pges_change_projections();
 	PG_RETURN_VOID();
 }
 
@@ -322,7 +322,7 @@ pges_pause_projection(PG_FUNCTION_ARGS)
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.pause_projection()");
 
 	pges_pause(projection->subscription);
-	pges_projections_change();
+	pges_change_projections();
 	PG_RETURN_VOID();
 }
 
@@ -335,6 +335,6 @@ pges_resume_projection(PG_FUNCTION_ARGS)
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.resume_projection()");
 
 	pges_resume(projection->subscription);
-	pges_projections_change();
+	pges_change_projections();
 	PG_RETURN_VOID();
 }

@@ -3,8 +3,8 @@
  *		The stores that have projections which workers run.
  *
  * Every transaction that appends asks for them when it commits, and the notifier at each
- * look.  So each session keeps a list, and reads it again from the table when a function
- * that changes projections has sent an invalidation of the table.
+ * look.  So each session keeps a list, and reads it again from the table when
+ * pges_change_projections() has sent an invalidation of the table.
  */
 #include "postgres.h"
 
@@ -15,7 +15,6 @@
 #include "utils/memutils.h"
 
 #include "base/own_object.h"
-#include "notify/notify.h"
 #include "position/position.h"
 #include "projection/projection_steps.h"
 #include "store/store.h"
@@ -34,13 +33,14 @@ static PgesOwnStatement find_stores = {
  */
 static List *stores = NIL;
 static bool is_known = false;
-static Oid	table_of_projections = InvalidOid;
+static uint64 generation = 0;	/* how often it was read */
+static Oid	table_of_definitions = InvalidOid;
 
 /* Relcache callback: projections may have changed. */
 static void
 table_changed(Datum arg, Oid relid)
 {
-	if (!OidIsValid(relid) || relid == table_of_projections)
+	if (!OidIsValid(relid) || relid == table_of_definitions)
 		is_known = false;
 }
 
@@ -72,6 +72,7 @@ read_stores(void)
 	caller = MemoryContextSwitchTo(TopMemoryContext);
 	list_free_deep(stores);
 	stores = NIL;
+	generation++;
 	for (uint64 i = 0; i < SPI_processed; i++)
 		stores = lappend(stores, make_entry(SPI_tuptable->vals[i], SPI_tuptable->tupdesc));
 	MemoryContextSwitchTo(caller);
@@ -84,12 +85,19 @@ pges_projected_stores(void)
 {
 	if (!is_known)
 	{
-		table_of_projections = pges_own_table_oid(&pges_projection_rows, true);
-		if (!OidIsValid(table_of_projections))
+		table_of_definitions = pges_own_table_oid(&pges_definition_rows, true);
+		if (!OidIsValid(table_of_definitions))
 			return NIL;
 		read_stores();
 	}
 	return stores;
+}
+
+/* Return a number that changes when projections may have changed. */
+uint64
+pges_projected_generation(void)
+{
+	return generation;
 }
 
 /* Return whether a store has a projection that workers run. */
@@ -136,15 +144,6 @@ pges_projected_mark(PgesProjectedStore *store, bool *held_back)
 	}
 	UnlockRelationOid(store->relid, AccessShareLock);
 	return mark;
-}
-
-/* Tell all sessions that projections have changed, when the transaction commits. */
-void
-pges_projections_change(void)
-{
-	CacheInvalidateRelcacheByRelid(pges_own_table_oid(&pges_projection_rows, false));
-	CommandCounterIncrement();
-	pges_nudge_notifier_at_commit();
 }
 
 /* Register the callback. */

@@ -85,7 +85,7 @@ extern List *pges_projected_stores(void);
 extern bool pges_is_projected(Oid store);
 extern bool pges_has_no_projected_store(void);
 extern int64 pges_projected_mark(PgesProjectedStore *store, bool *held_back);
-extern void pges_projections_change(void);
+extern uint64 pges_projected_generation(void);
 extern void pges_projected_stores_init(void);
 
 /* in handler.c */

@@ -79,6 +79,9 @@ typedef struct Candidate
 
 static HTAB *known_projections = NULL;
 
+/* The generation of the list of stores at the last look. */
+static uint64 known_generation = 0;
+
 /* Return what this worker knows of a projection. */
 static Known *
 know(const char *name)
@@ -100,6 +103,24 @@ know(const char *name)
 		known->mark = -1;
 	}
 	return known;
+}
+
+/* If projections may have changed, forget at which marks there was nothing to run. */
+static void
+forget_marks(void)
+{
+	HASH_SEQ_STATUS status;
+	Known	   *known;
+
+	if (known_generation == pges_projected_generation() || known_projections == NULL)
+		return;
+	known_generation = pges_projected_generation();
+	hash_seq_init(&status, known_projections);
+	while ((known = hash_seq_search(&status)) != NULL)
+	{
+		known->mark = -1;
+		known->not_before = 0;
+	}
 }
 
 /* Return the mark of a store in a list; -1 if it is not known. */
@@ -126,6 +147,7 @@ find_candidates(MemoryContext context)
 	List	   *stores = pges_projected_stores();
 	List	   *candidates = NIL;
 
+	forget_marks();
 	if (stores == NIL)
 		return NIL;
 	SPI_connect();

@@ -448,6 +448,8 @@ begin_change(FunctionCallInfo fcinfo, const char *function, PgesSubscription **s
 	PreventCommandIfReadOnly(function);
 	*subscription = pges_find_subscription(pges_text_argument(fcinfo, 0, "subscription"), true);
 	choice.values[0] = (*subscription)->key;
+	if ((*subscription)->runner != PGES_CONSUMERS)
+		pges_change_projections();
 	lock_chosen(*subscription, &choice, partitions);
 	return choice;
 }

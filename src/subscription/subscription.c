@@ -17,6 +17,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
@@ -24,6 +25,7 @@
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/text.h"
+#include "notify/notify.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
 
@@ -325,6 +327,18 @@ pges_refuse_projection(const PgesSubscription *subscription, const char *functio
 				 errmsg("%s cannot be used for projection \"%s\"", function, subscription->name),
 				 errdetail("The server itself processes the events of a projection."),
 				 errhint("The functions of projections, such as eventstore.alter_projection(), change it. To receive the events elsewhere, too, create a subscription.")));
+}
+
+/*
+ * Tell all sessions, when the transaction commits, that projections or their parked events
+ * have changed, and let the notifier wake the workers that run them.
+ */
+void
+pges_change_projections(void)
+{
+	CacheInvalidateRelcacheByRelid(pges_own_table_oid(&pges_definition_rows, false));
+	CommandCounterIncrement();
+	pges_nudge_notifier_at_commit();
 }
 
 /*

@@ -1,0 +1,191 @@
+/*
+ * wait.c
+ *		wait_for_projection(): lets a client read what it has written.
+ *
+ * The session reads the progress at growing intervals, as wait_for_events() reads the mark.
+ * No other process has to wake the session, so the function works through any pooler, and
+ * on a standby.  While it waits, it holds no lock on a row.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/sql_argument.h"
+#include "delivery/delivery.h"
+#include "notify/notify.h"
+#include "position/position.h"
+#include "projection/projection_steps.h"
+#include "read/read.h"
+#include "subscription/subscription.h"
+#include "table/table.h"
+
+/* Finds the last event that is committed, also above the high-water mark. */
+static const PgesStatement last_event = {
+	"SELECT pg_catalog.max(position) FROM %1$s", 0
+};
+
+/*
+ * Find a projection whose store the user may read.  The user need not be a member of the
+ * owner.
+ */
+static PgesProjection *
+find_readable(const char *name)
+{
+	PgesProjection *projection = pges_look_up_projection(name, false);
+
+	projection->subscription = pges_look_up_subscription(name, false);
+	pges_open_subscribed_store(projection->subscription);
+	return projection;
+}
+
+/*
+ * Raise an error if this transaction has appended to the store of a projection that others
+ * run: they see its events only after the commit.
+ */
+static void
+check_not_appended(const PgesProjection *projection)
+{
+	const PgesAppended *appended = pges_appended();
+
+	while (appended && appended->store->live.relid != projection->subscription->relid)
+		appended = appended->next;
+	if (appended && projection->subscription->runner != PGES_TRIGGER)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot wait for projection \"%s\" in a transaction that has appended to its store",
+						projection->name),
+				 errdetail("The projection gets the events of this transaction after the commit."),
+				 errhint("Commit first, then wait for the position that the append returned.")));
+}
+
+/* Return the position of the last event that is committed now; 0 if there is none. */
+static int64
+last_committed(const PgesStore *store)
+{
+	PgesScope	scope;
+	int64		last;
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	scope = pges_scope_to_read(&store, true);
+	SPI_connect();
+	(void) pges_run_statement(store, scope, &last_event, NULL, NULL, true, NULL);
+	last = pges_found_int64(1, 0);
+	SPI_finish();
+	PopActiveSnapshot();
+	return last;
+}
+
+/* Return the position to wait for; raise an error if the store has not given it yet. */
+static int64
+position_argument(FunctionCallInfo fcinfo, int arg, const PgesStore *store)
+{
+	int64		position = PG_ARGISNULL(arg) ? last_committed(store) : PG_GETARG_INT64(arg);
+
+	if (!PG_ARGISNULL(arg) && position > pges_high_water_mark(store))
+		pges_check_given(store, position);
+	return position;
+}
+
+/* Return the time at which to stop waiting. */
+static TimestampTz
+end_argument(FunctionCallInfo fcinfo, int arg)
+{
+	double		seconds;
+
+	pges_require_argument(fcinfo, arg, "timeout");
+	seconds = pges_interval_seconds(PG_GETARG_INTERVAL_P(arg));
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"timeout\" must not be negative")));
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) Min(seconds * 1000, PGES_MAX_WAIT_MS));
+}
+
+/*
+ * Return whether the first event after the checkpoint has failed more than once, or the
+ * projection as a whole has failed.
+ */
+static bool
+has_failed(const PgesPartition *partition)
+{
+	return partition->attempt >= 2 || (partition->attempt == 0 && partition->retry_at > 0);
+}
+
+/* Raise an error if a projection cannot advance: it is paused, or an event has failed. */
+static void
+check_may_advance(const PgesProjection *projection)
+{
+	PgesPartitions partitions;
+
+	if (projection->subscription->paused)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("projection \"%s\" is paused", projection->name),
+				 errhint("eventstore.resume_projection() ends the pause.")));
+	pges_read_partitions(projection->subscription, &partitions);
+	if (partitions.n == 1 && has_failed(&partitions.rows[0]))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("projection \"%s\" has failed", projection->name),
+				 errdetail("It does not advance beyond position " INT64_FORMAT ".", partitions.rows[0].checkpoint),
+				 errhint("View eventstore.projections shows the error. After a correction of the handler, eventstore.resume_projection() tries the event again at once.")));
+}
+
+/* Return whether a projection has handled its events up to a position. */
+static bool
+is_done(PgesProjection *projection, int64 position)
+{
+	PgesSubscription *subscription = projection->subscription;
+
+	if (subscription->runner == PGES_TRIGGER)
+		return true;
+	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position);
+}
+
+/* Wait until a projection has handled its events up to a position; return false at the end. */
+static bool
+wait_for(PgesProjection *projection, int64 position, TimestampTz end)
+{
+	const char *name = projection->name;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore wait", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	bool		done = false;
+
+	for (int nap = 1; !(done = is_done(projection, position)); nap = Min(nap * 2, PGES_MAX_NAP_MS))
+	{
+		long		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+
+		check_may_advance(projection);
+		if (left <= 0)
+			break;
+		if (nap == PGES_MAX_NAP_MS && !RecoveryInProgress())
+			pges_nudge_notifier();
+		pges_nap(Min(nap, left));
+		MemoryContextReset(context);
+		projection = find_readable(name);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
+	return done;
+}
+
+PG_FUNCTION_INFO_V1(pges_wait_for_projection);
+
+/* SQL: wait until a projection has handled the events up to a position. */
+Datum
+pges_wait_for_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = find_readable(pges_text_argument(fcinfo, 0, "name"));
+	TimestampTz end = end_argument(fcinfo, 2);
+	int64		position = position_argument(fcinfo, 1, projection->subscription->store);
+
+	check_not_appended(projection);
+	if (!wait_for(projection, position, end))
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(position);
+}
