@@ -59,3 +59,11 @@ CREATE OR REPLACE FUNCTION eventstore.wait_for_projection(
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'pges_wait_for_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE OR REPLACE FUNCTION eventstore.run_inline() RETURNS trigger
+AS 'MODULE_PATHNAME', 'pges_run_inline'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.run_inline() IS
+'Trigger after INSERT on a store: runs an inline projection with the events of the statement. create_projection() creates the trigger.
+Errors: 39P01 not called as that trigger; 55000 the handler of a projection appended to its store; others as the handler raises them.';

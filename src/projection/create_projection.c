@@ -136,19 +136,6 @@ tables_argument(FunctionCallInfo fcinfo, int arg)
 	return PointerGetDatum(tables);
 }
 
-/* Raise an error unless the user may let a store call a handler for each append. */
-static void
-check_may_trigger(const PgesStore *store)
-{
-	if (pg_class_aclcheck(store->live.relid, GetUserId(), ACL_TRIGGER) != ACLCHECK_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to create an inline projection of store %s", store->live.qualified_name),
-				 errdetail("An error of its handler undoes appends of others, so the privilege TRIGGER on the store is required."),
-				 errhint("GRANT TRIGGER ON %s TO %s; or use mode \"async\".", store->live.qualified_name,
-						 quote_identifier(GetUserNameFromId(GetUserId(), false)))));
-}
-
 /* A projection that is to be created. */
 typedef struct NewProjection
 {
@@ -190,7 +177,7 @@ read_arguments(FunctionCallInfo fcinfo, NewProjection *new)
 	subscription->runner = new->mode == PGES_MANUAL ? PGES_CALLER : PGES_WORKER;
 	subscription->store = pges_readable_store_argument(fcinfo, 3);
 	if (new->mode == PGES_INLINE)
-		check_may_trigger(subscription->store);
+		pges_check_may_be_inline(subscription->store, GetUserId());
 	subscription->event_types = pges_types_argument(fcinfo, 4, "event_types");
 	subscription->aggregate_types = pges_types_argument(fcinfo, 5, "aggregate_types");
 	subscription->start = pges_start_argument(fcinfo, 6, "start_position", subscription->store);
@@ -243,6 +230,22 @@ add_projection(const NewProjection *new)
 	return true;
 }
 
+/*
+ * Make a new inline projection inline at once, if the store has at most batch_size events
+ * for it.  Otherwise tell that the worker does it.
+ */
+static void
+make_inline(const char *name)
+{
+	PgesProjection *projection = pges_find_projection(name, true);
+
+	if (!pges_switch_to_trigger(projection, projection->batch_size + 1))
+		ereport(NOTICE,
+				(errmsg("projection \"%s\" becomes inline when the worker has handled the events of store %s", name,
+						projection->subscription->store->live.qualified_name),
+				 errhint("eventstore.wait_for_projection() waits for that.")));
+}
+
 PG_FUNCTION_INFO_V1(pges_create_projection);
 
 /* SQL: create a projection. */
@@ -256,6 +259,8 @@ pges_create_projection(PG_FUNCTION_ARGS)
 	read_arguments(fcinfo, &new);
 	if (!add_projection(&new))
 		report_existing(&new);
+	else if (new.mode == PGES_INLINE)
+		make_inline(new.subscription.name);
 	PG_RETURN_VOID();
 }
 
@@ -307,6 +312,7 @@ pges_drop_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.drop_projection()");
 
+	pges_drop_inline_trigger(projection);
 	pges_remove_subscription(projection->subscription);
 	(void) run(&delete_row, &projection->key, NULL);
 	pges_change_projections();
@@ -321,6 +327,7 @@ pges_pause_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.pause_projection()");
 
+	pges_switch_to_worker(projection);
 	pges_pause(projection->subscription);
 	pges_change_projections();
 	PG_RETURN_VOID();

@@ -171,15 +171,30 @@ pges_add_projected_event(PgesEvents *events, TupleTableSlot *row)
 	if (events->n == events->allocated)
 	{
 		events->allocated = Max(events->allocated * 2, 64);
-		events->events = events->events ? repalloc(events->events, events->allocated * sizeof(Datum)) :
-			palloc(events->allocated * sizeof(Datum));
-		events->positions = events->positions ? repalloc(events->positions, events->allocated * sizeof(int64)) :
-			palloc(events->allocated * sizeof(int64));
+		events->events = events->events ?
+			repalloc(events->events, events->allocated * sizeof(PgesProjectedEvent)) :
+			palloc(events->allocated * sizeof(PgesProjectedEvent));
 	}
-	events->events[events->n] = value;
-	events->positions[events->n++] = position;
+	events->events[events->n++] = (PgesProjectedEvent) {position, value};
 	events->size += VARSIZE(DatumGetPointer(value));
 	MemoryContextSwitchTo(caller);
+}
+
+/* Compare two events for qsort(), by their positions. */
+static int
+compare_events(const void *a, const void *b)
+{
+	int64		x = ((const PgesProjectedEvent *) a)->position;
+	int64		y = ((const PgesProjectedEvent *) b)->position;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Sort events by position: the rows of an INSERT may have any order. */
+void
+pges_sort_events(PgesEvents *events)
+{
+	qsort(events->events, events->n, sizeof(PgesProjectedEvent), compare_events);
 }
 
 /* Call a handler with an argument. */
@@ -229,8 +244,8 @@ call_for_each(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 	for (int i = 0; i < events->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		run->position = events->positions[i];
-		call_function(function, events->events[i]);
+		run->position = events->events[i].position;
+		call_function(function, events->events[i].value);
 		MemoryContextReset(context);
 		run->handled++;
 	}
@@ -242,11 +257,17 @@ call_for_each(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 static void
 call_for_all(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 {
-	ArrayType  *array = construct_array(events->events, events->n, events->desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
+	Datum	   *values = palloc(sizeof(Datum) * events->n);
+	ArrayType  *array;
 
-	run->position = events->n == 1 ? events->positions[0] : 0;
+	for (int i = 0; i < events->n; i++)
+		values[i] = events->events[i].value;
+	array = construct_array(values, events->n, events->desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
+
+	run->position = events->n == 1 ? events->events[0].position : 0;
 	call_function(function, PointerGetDatum(array));
 	pfree(array);
+	pfree(values);
 	run->handled = events->n;
 }
 

@@ -40,13 +40,18 @@ typedef struct PgesProjection
 	PgesSubscription *subscription;
 } PgesProjection;
 
+typedef struct PgesProjectedEvent
+{
+	int64		position;
+	Datum		value;			/* of type eventstore.event */
+} PgesProjectedEvent;
+
 /* The events of one run, as values of type eventstore.event. */
 typedef struct PgesEvents
 {
 	MemoryContext context;		/* of the events */
 	TupleDesc	desc;			/* of eventstore.event */
-	Datum	   *events;
-	int64	   *positions;
+	PgesProjectedEvent *events;
 	int			n;
 	int			allocated;
 	Size		size;			/* of all events, in bytes */
@@ -94,11 +99,19 @@ extern Oid	pges_handler_of(const PgesProjection *projection);
 extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events, PgesRun *run);
 extern void pges_begin_events(PgesEvents *events);
 extern void pges_end_events(PgesEvents *events);
+extern void pges_sort_events(PgesEvents *events);
 extern void pges_add_projected_event(PgesEvents *events, TupleTableSlot *row);
 extern void pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection);
 
 /* in run.c */
 extern void pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run);
+
+/* in inline.c */
+extern void pges_check_may_be_inline(const PgesStore *store, Oid role);
+extern bool pges_switch_to_trigger(PgesProjection *projection, int max_count);
+extern void pges_switch_to_worker(PgesProjection *projection);
+extern void pges_try_to_switch(const char *name);
+extern void pges_drop_inline_trigger(const PgesProjection *projection);
 
 /* in record_failure.c */
 extern int	pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error, int failures);

@@ -209,6 +209,8 @@ run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 	projection = pges_find_projection(candidate->name, false);
 	limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
 	pges_run_batch(projection, limit, run);
+	if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy)
+		pges_try_to_switch(candidate->name);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	disable_timeout(STATEMENT_TIMEOUT, false);

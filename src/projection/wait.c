@@ -142,8 +142,8 @@ is_done(PgesProjection *projection, int64 position)
 {
 	PgesSubscription *subscription = projection->subscription;
 
-	if (subscription->runner == PGES_TRIGGER)
-		return true;
+	if (projection->mode == PGES_INLINE || subscription->runner == PGES_TRIGGER)
+		return subscription->runner == PGES_TRIGGER;
 	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position);
 }
 

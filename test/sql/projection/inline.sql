@@ -1,0 +1,56 @@
+-- Inline projections.
+SET client_min_messages = warning;
+CREATE SCHEMA reg_inline;
+SELECT eventstore.create_store('reg_inline.s');
+SET pg_eventstore.store = 'reg_inline.s';
+SET search_path = reg_inline;
+CREATE TABLE totals (aggregate_id text PRIMARY KEY, events int, amount int);
+CREATE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO totals VALUES (e.aggregate_id, 1, (e.data->>'amount')::int)
+  ON CONFLICT (aggregate_id) DO UPDATE SET events = totals.events + 1, amount = totals.amount + excluded.amount $$;
+SELECT count(eventstore.append_event('added', jsonb_build_object('amount', i), 'a' || i % 3)) FROM generate_series(1, 4) i;
+SELECT eventstore.create_projection('inl', 'add_one(eventstore.event)', 'inline', event_types => '{added}');
+TABLE totals ORDER BY 1;
+SELECT name, mode, state, position, lag, problem FROM eventstore.projections WHERE name = 'inl';
+-- every way to append
+SELECT eventstore.append_event('added', '{"amount": 10}', 'a1');
+SELECT eventstore.append_event('other', '{"amount": "x"}', 'a1');
+SELECT max(aggregate_version) FROM eventstore.append('[{"event_type": "added", "aggregate_id": "a1", "data": {"amount": 1}}, {"event_type": "added", "aggregate_id": "a2", "data": {"amount": 1}}]');
+INSERT INTO s (event_type, data, aggregate_id) VALUES ('added', '{"amount": 100}', 'a1'), ('added', '{"amount": 100}', 'a0');
+COPY s (event_type, data, aggregate_id) FROM stdin;
+added	{"amount": 1000}	a1
+\.
+TABLE totals ORDER BY 1;
+-- an error undoes the append
+SELECT eventstore.append_event('added', '{"amount": "x"}', 'a1');
+BEGIN;
+SELECT eventstore.append_event('added', '{"amount": 7}', 'a1');
+ROLLBACK;
+TABLE totals ORDER BY 1;
+-- unique e-mail addresses
+CREATE TABLE emails (email text PRIMARY KEY, customer text);
+CREATE FUNCTION claim(e eventstore.event) RETURNS void LANGUAGE sql AS
+  $$ INSERT INTO emails VALUES (e.data->>'email', e.aggregate_id) $$;
+SELECT eventstore.create_projection('emails', 'claim(eventstore.event)', 'inline', event_types => '{registered}');
+SELECT eventstore.append_event('registered', '{"email": "a@example.org"}', 'c1');
+SELECT eventstore.append_event('registered', '{"email": "a@example.org"}', 'c2');
+TABLE emails;
+-- a handler that appends to its store
+CREATE FUNCTION again(e eventstore.event) RETURNS void LANGUAGE sql AS
+  $$ SELECT eventstore.append_event('again', '1', store => 'reg_inline.s') $$;
+SELECT eventstore.create_projection('again', 'again(eventstore.event)', 'inline', event_types => '{again}');
+SELECT eventstore.append_event('again', '1');
+SELECT eventstore.drop_projection('again');
+-- pause and resume
+SELECT eventstore.pause_projection('inl');
+SELECT eventstore.append_event('added', '{"amount": 10000}', 'a1');
+TABLE totals ORDER BY 1;
+SELECT eventstore.resume_projection('inl');
+SELECT eventstore.wait_for_projection('inl') > 0;
+TABLE totals ORDER BY 1;
+SELECT aggregate_id, count(*), sum((data->>'amount')::int) FROM s WHERE event_type = 'added' GROUP BY 1 ORDER BY 1;
+SELECT eventstore.append_event('added', '{"amount": 10000}', 'a1');
+TABLE totals ORDER BY 1;
+SELECT eventstore.drop_projection('inl');
+SELECT eventstore.drop_projection('emails');
+SELECT tgname FROM pg_trigger WHERE tgrelid = 's'::regclass AND tgname LIKE 'eventstore_inline%';
