@@ -5,6 +5,7 @@ CREATE TABLE eventstore.projection_definitions (
   handler text NOT NULL,
   tables eventstore.regstore[] NOT NULL,
   batch_size integer NOT NULL,
+  start_position bigint NOT NULL,
   rebuild_of text COLLATE "C",
   copies name,
   last_error_position bigint,
@@ -22,6 +23,7 @@ COMMENT ON COLUMN eventstore.projection_definitions.mode IS 'async, inline or ma
 COMMENT ON COLUMN eventstore.projection_definitions.handler IS 'the function that is called with the events, with its schema and the type of its argument';
 COMMENT ON COLUMN eventstore.projection_definitions.tables IS 'the tables that the handler fills, and that rebuild_projection() empties; - for a table that was dropped';
 COMMENT ON COLUMN eventstore.projection_definitions.batch_size IS 'maximum number of events in one transaction';
+COMMENT ON COLUMN eventstore.projection_definitions.start_position IS 'the handler gets events after this position';
 COMMENT ON COLUMN eventstore.projection_definitions.rebuild_of IS 'the projection that is being rebuilt; null if this is no rebuild';
 COMMENT ON COLUMN eventstore.projection_definitions.copies IS 'schema of the copies of the tables that a rebuild fills; null for none';
 COMMENT ON COLUMN eventstore.projection_definitions.last_error_position IS 'position of the event that failed last; null if there was none';
@@ -58,10 +60,10 @@ GRANT SELECT ON eventstore.projector_status TO PUBLIC;
 CREATE VIEW eventstore.projections AS
 SELECT s.name,
        p.mode,
-       CASE WHEN p.rebuild_of IS NOT NULL THEN 'rebuilding'
-            WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
+       CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby'
             WHEN s.paused THEN 'paused'
             WHEN COALESCE(s.problem, h.problem) IS NOT NULL OR q.retry_at IS NOT NULL THEN 'failed'
+            WHEN p.rebuild_of IS NOT NULL THEN 'rebuilding'
             WHEN s.runner OPERATOR(pg_catalog.=) 'trigger' THEN 'inline'
             WHEN s.runner OPERATOR(pg_catalog.=) 'caller' THEN 'manual'
             WHEN s.lag OPERATOR(pg_catalog.=) 0 THEN 'current'
@@ -99,6 +101,38 @@ SELECT s.name,
   LEFT JOIN eventstore.projector_status w ON true
  CROSS JOIN LATERAL (
        SELECT CASE WHEN pg_catalog.to_regprocedure(p.handler) IS NULL
-                   THEN pg_catalog.concat('handler ', p.handler, ' does not exist') 
+                   THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
                    WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)
                    THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;
+
+COMMENT ON VIEW eventstore.projections IS
+'The projections, their progress and their errors. Columns lag, lag_seconds, problem and those of the last error are null for roles without SELECT on the store.';
+COMMENT ON COLUMN eventstore.projections.name IS 'name of the projection, and of its subscription';
+COMMENT ON COLUMN eventstore.projections.mode IS 'async, inline or manual';
+COMMENT ON COLUMN eventstore.projections.state IS 'current: all events are handled; behind: the worker is handling events; waiting: no worker can be started; inline: the transactions that append run it; manual: run_projection() runs it; paused; failed: an event or the projection as a whole has failed, and is tried again; rebuilding: it is a rebuild; standby: this server does not run it';
+COMMENT ON COLUMN eventstore.projections.store IS 'the store; - if it was dropped';
+COMMENT ON COLUMN eventstore.projections.owner IS 'role with whose rights the handler runs, and whose members may change the projection';
+COMMENT ON COLUMN eventstore.projections.handler IS 'the function that is called with the events';
+COMMENT ON COLUMN eventstore.projections.tables IS 'the tables that the handler fills; - for one that was dropped';
+COMMENT ON COLUMN eventstore.projections.event_types IS 'types of the events that are handled; null for all';
+COMMENT ON COLUMN eventstore.projections.aggregate_types IS 'types of the aggregates whose events are handled; null for all';
+COMMENT ON COLUMN eventstore.projections.batch_size IS 'maximum number of events in one transaction';
+COMMENT ON COLUMN eventstore.projections.on_error IS 'what happens to an event that fails: stop, park or skip';
+COMMENT ON COLUMN eventstore.projections.max_attempts IS 'number of attempts before an event is parked';
+COMMENT ON COLUMN eventstore.projections.backoff IS 'pause after the first failure of an event; doubles with each failure';
+COMMENT ON COLUMN eventstore.projections.rebuild_of IS 'the projection that is being rebuilt; null if this is no rebuild';
+COMMENT ON COLUMN eventstore.projections.position IS 'every event at or below this position was handled or parked. Without events of its types, a projection may stay behind by 255 positions. Null for a projection that is inline';
+COMMENT ON COLUMN eventstore.projections.lag IS 'number of positions from the first event that is not handled to the high-water mark; 0 if there is none';
+COMMENT ON COLUMN eventstore.projections.lag_seconds IS 'age of the event from which lag is counted, in seconds; 0 if there is none';
+COMMENT ON COLUMN eventstore.projections.rate IS 'events handled per second, as a mean of about the last minute; null or 0 for an inline projection';
+COMMENT ON COLUMN eventstore.projections.attempts IS 'number of attempts of the first event that is not handled';
+COMMENT ON COLUMN eventstore.projections.retry_at IS 'time before which nothing is handled, after a failure; null for none';
+COMMENT ON COLUMN eventstore.projections.parked IS 'number of parked events';
+COMMENT ON COLUMN eventstore.projections.last_error IS 'last error of the handler or of the projection as a whole, with its SQLSTATE';
+COMMENT ON COLUMN eventstore.projections.last_error_at IS 'time of the last error';
+COMMENT ON COLUMN eventstore.projections.last_error_position IS 'position of the event that failed last';
+COMMENT ON COLUMN eventstore.projections.last_error_event_type IS 'type of the event that failed last';
+COMMENT ON COLUMN eventstore.projections.problem IS 'why the projection cannot run: its store cannot be read, its handler or owner does not exist, or no worker can be started; null if there is none';
+COMMENT ON COLUMN eventstore.projections.created_at IS 'time at which the projection was created';
+
+GRANT SELECT ON eventstore.projections TO PUBLIC;

@@ -29,9 +29,10 @@
 
 static PgesOwnStatement insert_row = {
 	{&pges_projection_rows}, false,
-	"INSERT INTO eventstore.projection_definitions (projection, mode, handler, tables, batch_size, rebuild_of, copies) "
-	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7)",
-	7, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, TEXTOID, NAMEOID}
+	"INSERT INTO eventstore.projection_definitions (projection, mode, handler, tables, batch_size, "
+	"start_position, rebuild_of, copies) "
+	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7, $8)",
+	8, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, INT8OID, TEXTOID, NAMEOID}
 };
 
 static PgesOwnStatement update_row = {
@@ -136,16 +137,6 @@ tables_argument(FunctionCallInfo fcinfo, int arg)
 	return PointerGetDatum(tables);
 }
 
-/* A projection that is to be created. */
-typedef struct NewProjection
-{
-	PgesNewSubscription subscription;
-	PgesMode	mode;
-	char	   *handler;
-	Datum		tables;
-	int			batch_size;
-} NewProjection;
-
 /* Return the name of a function with its schema and the types of its arguments. */
 static char *
 signature(Oid function)
@@ -155,7 +146,7 @@ signature(Oid function)
 
 /* Read the arguments of create_projection(). */
 static void
-read_arguments(FunctionCallInfo fcinfo, NewProjection *new)
+read_arguments(FunctionCallInfo fcinfo, PgesNewProjection *new)
 {
 	PgesNewSubscription *subscription = &new->subscription;
 
@@ -185,7 +176,7 @@ read_arguments(FunctionCallInfo fcinfo, NewProjection *new)
 
 /* Raise an error unless an existing projection is like a new one; otherwise a notice. */
 static void
-report_existing(const NewProjection *new)
+report_existing(const PgesNewProjection *new)
 {
 	const char *name = new->subscription.name;
 	PgesProjection *existing = pges_look_up_projection(name, true);
@@ -213,21 +204,39 @@ report_existing(const NewProjection *new)
 			 errmsg("projection \"%s\" already exists, skipping", name)));
 }
 
-/* Write the rows of a new projection; return false if there is one with its name. */
-static bool
-add_projection(const NewProjection *new)
+/*
+ * Write the rows of a new projection that the user owns; return false if there is one with
+ * its name.
+ */
+bool
+pges_add_projection(const PgesNewProjection *new)
 {
+	NameData	copies;
 	Datum		values[] = {
 		CStringGetTextDatum(new->subscription.name), CStringGetTextDatum(pges_mode_name(new->mode)),
-		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size), (Datum) 0, (Datum) 0
+		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size),
+		Int64GetDatum(new->subscription.start), (Datum) 0, NameGetDatum(&copies)
 	};
-	static const bool nulls[lengthof(values)] = {[5] = true,[6] = true};
+	bool		nulls[lengthof(values)] = {[6] = new->rebuild_of == NULL,[7] = new->copies == NULL};
 
+	if (new->rebuild_of)
+		values[6] = CStringGetTextDatum(new->rebuild_of);
+	if (new->copies)
+		namestrcpy(&copies, new->copies);
 	if (!pges_add_subscription(&new->subscription))
 		return false;
 	(void) run(&insert_row, values, nulls);
 	pges_change_projections();
 	return true;
+}
+
+/* Delete a projection whose definition is locked, with its progress. */
+void
+pges_remove_projection(const PgesProjection *projection)
+{
+	pges_remove_subscription(projection->subscription);
+	(void) run(&delete_row, &projection->key, NULL);
+	pges_change_projections();
 }
 
 /*
@@ -252,12 +261,12 @@ PG_FUNCTION_INFO_V1(pges_create_projection);
 Datum
 pges_create_projection(PG_FUNCTION_ARGS)
 {
-	NewProjection new = {.mode = PGES_ASYNC};
+	PgesNewProjection new = {.mode = PGES_ASYNC};
 
 	PreventCommandDuringRecovery("eventstore.create_projection()");
 	PreventCommandIfReadOnly("eventstore.create_projection()");
 	read_arguments(fcinfo, &new);
-	if (!add_projection(&new))
+	if (!pges_add_projection(&new))
 		report_existing(&new);
 	else if (new.mode == PGES_INLINE)
 		make_inline(new.subscription.name);
@@ -282,6 +291,7 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	Datum		row[] = {projection->key, (Datum) 0, PG_GETARG_DATUM(4), PG_GETARG_DATUM(5)};
 	bool		row_nulls[] = {false, PG_ARGISNULL(1), PG_ARGISNULL(4), PG_ARGISNULL(5)};
 
+	pges_check_no_rebuild(projection);
 	if (!PG_ARGISNULL(6))
 		(void) on_error_argument(fcinfo, 6, projection->mode);
 	if (!PG_ARGISNULL(7))
@@ -312,10 +322,14 @@ pges_drop_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.drop_projection()");
 
-	pges_drop_inline_trigger(projection);
-	pges_remove_subscription(projection->subscription);
-	(void) run(&delete_row, &projection->key, NULL);
-	pges_change_projections();
+	if (projection->rebuild_of)
+		pges_drop_copies(projection);
+	else
+	{
+		pges_drop_rebuild(projection);
+		pges_drop_inline_trigger(projection);
+	}
+	pges_remove_projection(projection);
 	PG_RETURN_VOID();
 }
 

@@ -265,8 +265,8 @@ pges_check_may_be_inline(const PgesStore *store, Oid role)
  * Lock the store of a projection against appends.  Raise an error if positions are still
  * open, which transactions without a lock on the store can have.
  */
-static const PgesStore *
-lock_out_appends(PgesProjection *projection)
+const PgesStore *
+pges_lock_out_appends(PgesProjection *projection)
 {
 	const PgesStore *store;
 
@@ -289,7 +289,7 @@ lock_out_appends(PgesProjection *projection)
 bool
 pges_switch_to_trigger(PgesProjection *projection, int max_count)
 {
-	const PgesStore *store = lock_out_appends(projection);
+	const PgesStore *store = pges_lock_out_appends(projection);
 	PgesRun		run;
 
 	pges_check_may_be_inline(store, projection->subscription->owner);
@@ -317,7 +317,7 @@ pges_switch_to_worker(PgesProjection *projection)
 {
 	if (projection->subscription->runner != PGES_TRIGGER)
 		return;
-	pges_set_checkpoint(projection->subscription, pges_high_water_mark(lock_out_appends(projection)));
+	pges_set_checkpoint(projection->subscription, pges_high_water_mark(pges_lock_out_appends(projection)));
 	pges_set_runner(projection->subscription, PGES_WORKER);
 }
 

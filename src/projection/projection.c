@@ -24,13 +24,14 @@
 #include "subscription/subscription.h"
 
 const PgesOwnTable pges_projection_rows = {
-	"projection_definitions", 9,
+	"projection_definitions", 10,
 	{
 		{"projection", TEXTOID},
 		{"mode", TEXTOID},
 		{"handler", TEXTOID},
 		{"tables", InvalidOid},
 		{"batch_size", INT4OID},
+		{"start_position", INT8OID},
 		{"rebuild_of", TEXTOID},
 		{"copies", NAMEOID},
 		{"last_error_position", INT8OID},
@@ -78,8 +79,9 @@ read_projection(HeapTuple row, TupleDesc desc, void *arg)
 	result->handler = TextDatumGetCString(values[2]);
 	result->tables = PointerGetDatum(PG_DETOAST_DATUM_COPY(values[3]));
 	result->batch_size = DatumGetInt32(values[4]);
-	result->rebuild_of = nulls[5] ? NULL : TextDatumGetCString(values[5]);
-	result->copies = nulls[6] ? NULL : pstrdup(NameStr(*DatumGetName(values[6])));
+	result->start_position = DatumGetInt64(values[5]);
+	result->rebuild_of = nulls[6] ? NULL : TextDatumGetCString(values[6]);
+	result->copies = nulls[7] ? NULL : pstrdup(NameStr(*DatumGetName(values[7])));
 }
 
 /*

@@ -35,6 +35,7 @@ typedef struct PgesProjection
 	char	   *handler;		/* its signature, qualified; NULL: no such row */
 	Datum		tables;			/* array of regstore */
 	int			batch_size;
+	int64		start_position;
 	char	   *rebuild_of;		/* NULL: this is no rebuild */
 	char	   *copies;			/* schema of the copies that a rebuild fills */
 	PgesSubscription *subscription;
@@ -56,6 +57,18 @@ typedef struct PgesEvents
 	int			allocated;
 	Size		size;			/* of all events, in bytes */
 } PgesEvents;
+
+/* A projection to add. */
+typedef struct PgesNewProjection
+{
+	PgesNewSubscription subscription;
+	PgesMode	mode;
+	char	   *handler;
+	Datum		tables;
+	int			batch_size;
+	const char *rebuild_of;		/* NULL: none */
+	const char *copies;			/* NULL: none */
+} PgesNewProjection;
 
 /* in projection.c */
 extern const PgesOwnTable pges_projection_rows;
@@ -108,10 +121,29 @@ extern void pges_run_batch(PgesProjection *projection, int max_count, PgesRun *r
 
 /* in inline.c */
 extern void pges_check_may_be_inline(const PgesStore *store, Oid role);
+extern const PgesStore *pges_lock_out_appends(PgesProjection *projection);
 extern bool pges_switch_to_trigger(PgesProjection *projection, int max_count);
 extern void pges_switch_to_worker(PgesProjection *projection);
 extern void pges_try_to_switch(const char *name);
 extern void pges_drop_inline_trigger(const PgesProjection *projection);
+
+/* in exchange.c */
+extern List *pges_list_tables(Datum tables);
+extern bool pges_can_be_copied(Datum tables);
+extern void pges_create_copies(const char *schema, Datum tables, Oid owner);
+extern void pges_drop_copies(const PgesProjection *rebuild);
+extern void pges_exchange_rows(const PgesProjection *rebuild);
+extern void pges_empty_tables(const PgesProjection *projection, bool at_once);
+extern const char *pges_touched_table(const PgesProjection *rebuild);
+
+/* in rebuild.c */
+extern void pges_check_no_rebuild(const PgesProjection *projection);
+extern void pges_drop_rebuild(const PgesProjection *projection);
+extern void pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run);
+
+/* in create_projection.c */
+extern bool pges_add_projection(const PgesNewProjection *new);
+extern void pges_remove_projection(const PgesProjection *projection);
 
 /* in record_failure.c */
 extern int	pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error, int failures);

@@ -122,6 +122,9 @@ pges_run_projection(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("eventstore.run_projection()");
 	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false);
 	max_count = pges_count_argument(fcinfo, 1, "max_count", projection->batch_size);
-	pges_run_batch(projection, max_count, &run);
+	if (projection->rebuild_of)
+		pges_run_rebuild(projection, max_count, &run);
+	else
+		pges_run_batch(projection, max_count, &run);
 	PG_RETURN_INT32(run.taken);
 }

@@ -64,6 +64,7 @@ typedef struct Known
 {
 	char		name[4 * PGES_MAX_NAME + 64];	/* hash key */
 	int			limit;			/* events in the next batch; 0: batch_size */
+	int			next_limit;		/* in the one after it, if that succeeds */
 	int			failures;		/* in a row */
 	TimestampTz not_before;		/* of the next run by this worker */
 	int64		mark;			/* at the last run that found nothing; -1: none */
@@ -98,7 +99,7 @@ know(const char *name)
 	known = hash_search(known_projections, name, HASH_ENTER, &found);
 	if (!found)
 	{
-		known->limit = known->failures = 0;
+		known->limit = known->next_limit = known->failures = 0;
 		known->not_before = 0;
 		known->mark = -1;
 	}
@@ -194,27 +195,42 @@ may_have_events(const Candidate *candidate, const Known *known)
 	return known->mark == -1 || candidate->mark != known->mark;
 }
 
-/* Run a batch of a projection in a transaction. */
+/*
+ * Run a batch of a projection.  If an inline projection has nothing left to run, switch it
+ * to the trigger.
+ */
+static void
+run_projection(const char *name, Known *known, PgesRun *run)
+{
+	PgesProjection *projection = pges_find_projection(name, false);
+	int			limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
+
+	if (projection->rebuild_of)
+		pges_run_rebuild(projection, limit, run);
+	else
+	{
+		pges_run_batch(projection, limit, run);
+		if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy)
+			pges_try_to_switch(name);
+	}
+	known->next_limit = limit >= projection->batch_size ? 0 : limit * 2;
+}
+
+/* Run a batch of a projection in a transaction, unless it was dropped. */
 static void
 run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 {
-	PgesProjection *projection;
-	int			limit;
-
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
 	if (pges_projection_timeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	projection = pges_find_projection(candidate->name, false);
-	limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
-	pges_run_batch(projection, limit, run);
-	if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy)
-		pges_try_to_switch(candidate->name);
+	if (pges_look_up_projection(candidate->name, true))
+		run_projection(candidate->name, known, run);
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	known->limit = limit >= projection->batch_size ? 0 : limit * 2;
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		disable_timeout(STATEMENT_TIMEOUT, false);
 }
 
 /* Log an error of a run, and the projection. */
@@ -275,6 +291,7 @@ run_one(const Candidate *candidate, Known *known, MemoryContext context)
 	if (failed)
 		return run.taken > 1;
 	known->failures = 0;
+	known->limit = known->next_limit;
 	known->not_before = run.busy ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS) : 0;
 	known->mark = run.taken == 0 && !run.busy ? candidate->mark : -1;
 	return run.taken > 0;

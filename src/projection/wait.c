@@ -142,6 +142,8 @@ is_done(PgesProjection *projection, int64 position)
 {
 	PgesSubscription *subscription = projection->subscription;
 
+	if (projection->rebuild_of)
+		return false;			/* it is done when it does not exist any more */
 	if (projection->mode == PGES_INLINE || subscription->runner == PGES_TRIGGER)
 		return subscription->runner == PGES_TRIGGER;
 	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position);
@@ -152,6 +154,7 @@ static bool
 wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 {
 	const char *name = projection->name;
+	bool		is_rebuild = projection->rebuild_of != NULL;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore wait", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	bool		done = false;
@@ -167,6 +170,11 @@ wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 			pges_nudge_notifier();
 		pges_nap(Min(nap, left));
 		MemoryContextReset(context);
+		if (is_rebuild && pges_look_up_projection(name, true) == NULL)
+		{
+			done = true;
+			break;
+		}
 		projection = find_readable(name);
 	}
 	MemoryContextSwitchTo(caller);

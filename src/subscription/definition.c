@@ -202,16 +202,21 @@ static void
 report_existing(const char *name, Oid store, Datum event_types, Datum aggregate_types)
 {
 	const PgesSubscription *existing = pges_find_subscription(name, false);
-	const char *difference = existing->runner != PGES_CONSUMERS ? "purpose" :
-		existing->relid != store ? "store" :
+	const char *difference = existing->relid != store ? "store" :
 		!are_equal(existing->event_types, event_types) ? "event types" :
 		!are_equal(existing->aggregate_types, aggregate_types) ? "aggregate types" : NULL;
 
+	if (existing->runner != PGES_CONSUMERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("there is already a projection \"%s\"", name),
+				 errdetail("A projection is a subscription of the same name."),
+				 errhint("Choose another name.")));
 	if (difference)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("subscription \"%s\" already exists with another definition", name),
-				 errdetail("The %s differ%s.", difference, strchr(difference, ' ') ? "" : "s"),
+				 errdetail("The %s differ%s.", difference, existing->relid != store ? "s" : ""),
 				 errhint("Change the types with eventstore.alter_subscription(), or choose another name.")));
 	ereport(NOTICE,
 			(errcode(ERRCODE_DUPLICATE_OBJECT),

@@ -163,15 +163,24 @@ pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name, int64
 	return (int64) time;
 }
 
+static const char *const on_exhausted_names[] = {
+	[PGES_PARK] = "park",[PGES_SKIP] = "skip",[PGES_STOP] = "stop"
+};
+
+/* Return the name of a value of on_exhausted. */
+const char *
+pges_on_exhausted_name(PgesOnExhausted on_exhausted)
+{
+	return on_exhausted_names[on_exhausted];
+}
+
 /* Return the value of on_exhausted with a name; raise an error if there is none. */
 PgesOnExhausted
 pges_parse_on_exhausted(const char *name)
 {
-	static const char *const names[] = {"park", "skip", "stop"};
-
-	for (int i = 0; i < lengthof(names); i++)
+	for (int i = 0; i < lengthof(on_exhausted_names); i++)
 	{
-		if (strcmp(name, names[i]) == 0)
+		if (strcmp(name, on_exhausted_names[i]) == 0)
 			return i;
 	}
 	ereport(ERROR,

@@ -169,6 +169,7 @@ extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int
 extern void pges_refuse_projection(const PgesSubscription *subscription, const char *function);
 extern void pges_change_projections(void);
 extern const char *pges_runner_name(PgesRunner runner);
+extern const char *pges_on_exhausted_name(PgesOnExhausted on_exhausted);
 extern PgesOnExhausted pges_parse_on_exhausted(const char *name);
 extern void pges_open_subscribed_store(PgesSubscription *subscription);
 

@@ -23,3 +23,4 @@ TRUNCATE reg_projection.totals;
 SELECT eventstore.create_projection('all', 'reg_projection.add_all(eventstore.event[])', 'manual');
 SELECT eventstore.run_projection('all', 4), eventstore.run_projection('all', 4), eventstore.run_projection('all', 4), eventstore.run_projection('all', 4);
 SELECT * FROM reg_projection.totals ORDER BY 1;
+SELECT eventstore.drop_projection('one'), eventstore.drop_projection('all');

@@ -1,0 +1,373 @@
+/*
+ * rebuild.c
+ *		Rebuilds a projection: its handler gets all events again, and the old rows stay
+ *		readable until the new ones are complete.
+ *
+ * A rebuild is a projection of its own, "NAME.rebuild", with the handler of the projection
+ * and a subscription from the start.  It fills copies of the tables (exchange.c): while its
+ * handler runs, the schema of the copies is the first one in the search_path.  Meanwhile the
+ * projection itself goes on with its own tables.  When the rebuild has found nothing to run,
+ * it ends in one transaction:
+ *
+ *	1	Lock the projection: its partition, or if it is inline, its store against appends.
+ *	2	Run the events that are left.
+ *	3	Exchange the rows, and give the projection the checkpoint and the parked events of
+ *		the rebuild.
+ *	4	Drop the copies and the rebuild.
+ *
+ * After an interruption, the rebuild goes on from its checkpoint.
+ *
+ * A handler that names the schema of a table writes to the table itself.  The locks of the
+ * transaction show this, and the batch is rolled back.  Then the rebuild uses no copies: it
+ * deletes the rows of the tables and runs all events in one transaction, in which the
+ * projection is locked.  Tables that cannot be copied are rebuilt in the same way.  An
+ * inline projection would lock out appends all that time, so its rebuild fails instead.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "pgstat.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "base/act_as.h"
+#include "base/own_object.h"
+#include "base/sql_argument.h"
+#include "base/subtransaction.h"
+#include "base/text.h"
+#include "projection/projection_steps.h"
+#include "store/store.h"
+#include "subscription/subscription.h"
+
+static PgesOwnStatement forget_copies = {
+	{&pges_projection_rows}, false,
+	"UPDATE eventstore.projection_definitions SET copies = NULL WHERE projection OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static PgesOwnStatement move_parked = {
+	{&pges_parked_rows}, false,
+	"UPDATE eventstore.subscription_parked SET subscription = $2 WHERE subscription OPERATOR(pg_catalog.=) $1",
+	2, {TEXTOID, TEXTOID}
+};
+
+static const PgesWanted all = {.wait = true};
+
+/* Return the name of the rebuild of a projection. */
+static char *
+rebuild_name(const PgesProjection *projection)
+{
+	return psprintf("%s.rebuild", projection->name);
+}
+
+/* Find the rebuild of a projection; NULL if there is none. */
+static PgesProjection *
+find_rebuild(const PgesProjection *projection)
+{
+	PgesProjection *rebuild = pges_look_up_projection(rebuild_name(projection), true);
+
+	return rebuild && rebuild->rebuild_of ? rebuild : NULL;
+}
+
+/* Raise an error if a projection is a rebuild, or is being rebuilt. */
+void
+pges_check_no_rebuild(const PgesProjection *projection)
+{
+	if (projection->rebuild_of == NULL && find_rebuild(projection) == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 projection->rebuild_of ? errmsg("projection \"%s\" is a rebuild", projection->name) :
+			 errmsg("projection \"%s\" is being rebuilt", projection->name),
+			 errhint("Wait until the rebuild has ended, or drop it: SELECT eventstore.drop_projection(%s);",
+					 quote_literal_cstr(projection->rebuild_of ? projection->name : rebuild_name(projection)))));
+}
+
+/* Drop the rebuild of a projection, if there is one. */
+void
+pges_drop_rebuild(const PgesProjection *projection)
+{
+	PgesProjection *rebuild = find_rebuild(projection);
+
+	if (rebuild == NULL)
+		return;
+	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	pges_drop_copies(rebuild);
+	pges_remove_projection(rebuild);
+}
+
+/* Return whether a rebuild runs all events in one transaction. */
+static bool
+is_one_transaction(const PgesProjection *rebuild)
+{
+	return rebuild->copies == NULL;
+}
+
+/* Raise an error if a table is referenced by a foreign key of another table. */
+static void
+check_not_referenced(Oid table, const List *tables)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK &&
+			!list_member_oid(tables, trigger->tgconstrrelid))
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot rebuild table %s", pges_relation_name(table)),
+					 errdetail("A foreign key of table %s references it, and a rebuild deletes rows.",
+							   pges_relation_name(trigger->tgconstrrelid)),
+					 errhint("Drop the foreign key, or add that table to the tables of the projection.")));
+	}
+	table_close(rel, AccessShareLock);
+}
+
+/* Raise an error unless the tables of a projection can be rebuilt. */
+static void
+check_tables(const PgesProjection *projection)
+{
+	List	   *tables = pges_list_tables(projection->tables);
+	ListCell   *lc;
+
+	if (tables == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("projection \"%s\" has no tables to rebuild", projection->name),
+				 errhint("List the tables that its handler fills: eventstore.alter_projection(..., tables => ...).")));
+	foreach(lc, tables)
+		check_not_referenced(lfirst_oid(lc), tables);
+}
+
+/* Empty the tables of a projection, and let the worker run all events again. */
+static void
+rebuild_in_place(PgesProjection *projection)
+{
+	pges_switch_to_worker(projection);
+	pges_set_checkpoint(projection->subscription, projection->start_position);
+	pges_empty_tables(projection, true);
+	pges_change_projections();
+}
+
+/* Create the rebuild of a projection.  The caller has the rights of its owner. */
+static void
+create_rebuild(PgesProjection *projection)
+{
+	PgesSubscription *subscription = projection->subscription;
+	Interval	backoff = {.time = subscription->backoff};
+	Interval	lease = {.time = subscription->lease};
+	PgesNewProjection new = {
+		{
+			.name = rebuild_name(projection),.event_types = subscription->event_types,
+			.aggregate_types = subscription->aggregate_types,.start = projection->start_position,
+			.partitions = 1,.lease = IntervalPGetDatum(&lease),.max_attempts = subscription->max_attempts,
+			.backoff = IntervalPGetDatum(&backoff),
+			.on_exhausted = pges_on_exhausted_name(subscription->on_exhausted),
+			.runner = projection->mode == PGES_MANUAL ? PGES_CALLER : PGES_WORKER
+		}, projection->mode, projection->handler, projection->tables, projection->batch_size, projection->name
+	};
+
+	pges_open_subscribed_store(subscription);
+	new.subscription.store = subscription->store;
+	if (pges_can_be_copied(projection->tables))
+		new.copies = psprintf("eventstore_rebuild_%08x", hash_bytes((const unsigned char *) projection->name,
+																	strlen(projection->name)));
+	else if (projection->mode == PGES_INLINE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rebuild inline projection \"%s\" beside its tables", projection->name),
+				 errdetail("A table has an identity column, or two tables have the same name."),
+				 errhint("Use eventstore.rebuild_projection(..., in_place => true).")));
+	if (!pges_add_projection(&new))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("there is already a subscription \"%s\"", new.subscription.name)));
+	if (new.copies)
+		pges_create_copies(new.copies, projection->tables, subscription->owner);
+}
+
+PG_FUNCTION_INFO_V1(pges_rebuild_projection);
+
+/* SQL: begin to rebuild a projection, anew if a rebuild has begun. */
+Datum
+pges_rebuild_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.rebuild_projection()");
+	PgesIdentity user;
+
+	if (projection->rebuild_of)
+		pges_check_no_rebuild(projection);
+	check_tables(projection);
+	pges_drop_rebuild(projection);
+	if (pges_bool_argument(fcinfo, 1, false))
+	{
+		rebuild_in_place(projection);
+		PG_RETURN_TEXT_P(cstring_to_text(projection->name));
+	}
+	pges_begin_handlers(&user, projection);
+	create_rebuild(projection);
+	pges_become_again(&user);
+	PG_RETURN_TEXT_P(cstring_to_text(rebuild_name(projection)));
+}
+
+/* A batch of a rebuild that fills copies. */
+typedef struct Batch
+{
+	PgesProjection *rebuild;
+	int			max_count;
+	PgesRun    *run;
+	const char *touched;		/* table that the handler has used itself */
+} Batch;
+
+/* Run a batch; return false to roll it back, if the handler has not used the copies only. */
+static bool
+run_copies(void *arg)
+{
+	Batch	   *batch = arg;
+
+	pges_run_batch(batch->rebuild, batch->max_count, batch->run);
+	batch->touched = pges_touched_table(batch->rebuild);
+	return batch->touched == NULL;
+}
+
+/* Rebuild without copies, from the start, because the handler does not use them. */
+static void
+abandon_copies(PgesProjection *rebuild, const char *table, PgesRun *run)
+{
+	Datum		key = rebuild->key;
+
+	memset(run, 0, sizeof(PgesRun));
+	if (rebuild->mode == PGES_INLINE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rebuild inline projection \"%s\" beside its tables", rebuild->rebuild_of),
+				 errdetail("The handler uses table %s itself, not its copy.", table),
+				 errhint("Write the names of the tables in the handler without their schema, or use eventstore.rebuild_projection(..., in_place => true).")));
+	ereport(LOG,
+			(errmsg("projection \"%s\" is rebuilt in one transaction", rebuild->rebuild_of),
+			 errdetail("The handler uses table %s itself, not its copy.", table),
+			 errhint("A handler that writes the names of the tables without their schema fills the copies.")));
+	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	pges_drop_copies(rebuild);
+	pges_set_checkpoint(rebuild->subscription, rebuild->start_position);
+	SPI_connect();
+	(void) pges_run_own_statement(&forget_copies, &key, NULL);
+	SPI_finish();
+	pges_change_projections();
+}
+
+/* Run a batch of a rebuild that fills copies; return false if it is to use none. */
+static bool
+run_beside(PgesProjection *rebuild, int max_count, PgesRun *run)
+{
+	Batch		batch = {rebuild, max_count, run};
+	ErrorData  *error = pges_run_in_subtransaction(run_copies, &batch);
+
+	if (error)
+		ReThrowError(error);
+	if (batch.touched == NULL)
+		return true;
+	abandon_copies(rebuild, batch.touched, run);
+	return false;
+}
+
+/* Lock the projection of a rebuild, so that no event is run for it. */
+static void
+lock_projection(PgesProjection *projection)
+{
+	PgesPartitions partitions;
+
+	if (projection->subscription->runner == PGES_TRIGGER)
+		(void) pges_lock_out_appends(projection);
+	else
+		pges_read_and_lock_partitions(projection->subscription, &all, &partitions);
+}
+
+/* Give a projection the progress of its rebuild, and remove the rebuild. */
+static void
+replace_projection(PgesProjection *projection, PgesProjection *rebuild)
+{
+	Datum		keys[] = {rebuild->key, projection->key};
+	PgesPartitions partitions;
+
+	if (projection->subscription->runner != PGES_TRIGGER)
+	{
+		pges_read_partitions(rebuild->subscription, &partitions);
+		pges_set_checkpoint(projection->subscription, pges_lowest_of(&partitions));
+		SPI_connect();
+		(void) pges_run_own_statement(&move_parked, keys, NULL);
+		SPI_finish();
+	}
+	pges_drop_copies(rebuild);
+	pges_remove_projection(rebuild);
+}
+
+/* End a rebuild that fills copies, and has found nothing to run. */
+static void
+finish(PgesProjection *rebuild, int max_count)
+{
+	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true);
+	PgesRun		run;
+
+	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	lock_projection(projection);
+	do
+	{
+		if (!run_beside(rebuild, max_count, &run))
+			return;
+	} while (run.taken > 0);
+	pges_exchange_rows(rebuild);
+	replace_projection(projection, rebuild);
+}
+
+/* Run a rebuild without copies: all events in this transaction. */
+static void
+run_at_once(PgesProjection *rebuild, int max_count)
+{
+	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true);
+	int64		total = 0;
+	PgesRun		run;
+
+	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	lock_projection(projection);
+	pges_empty_tables(rebuild, false);
+	do
+	{
+		pges_run_batch(rebuild, max_count, &run);
+		total += run.taken;
+		pgstat_report_activity(STATE_RUNNING, psprintf("projection %s, " INT64_FORMAT " events", rebuild->name, total));
+	} while (run.taken > 0);
+	replace_projection(projection, rebuild);
+}
+
+/*
+ * Run a batch of a rebuild, or all of it.  Set *run as pges_run_batch() does.  A run that
+ * ends the rebuild has no events.  It may take long, so it has no timeout.
+ */
+void
+pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
+{
+	memset(run, 0, sizeof(PgesRun));
+	if (!is_one_transaction(rebuild) &&
+		(!run_beside(rebuild, max_count, run) || run->taken > 0 || run->busy))
+		return;
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	if (is_one_transaction(rebuild))
+		run_at_once(rebuild, max_count);
+	else
+		finish(rebuild, max_count);
+	memset(run, 0, sizeof(PgesRun));
+}

@@ -1,0 +1,79 @@
+-- Rebuilds.
+SET client_min_messages = warning;
+CREATE SCHEMA reg_rebuild;
+SELECT eventstore.create_store('reg_rebuild.s');
+SET pg_eventstore.store = 'reg_rebuild.s';
+SET search_path = reg_rebuild;
+CREATE TABLE totals (aggregate_id text PRIMARY KEY, events int, amount int, twice int GENERATED ALWAYS AS (amount * 2) STORED);
+CREATE VIEW totals_view AS SELECT sum(amount) AS amount FROM totals;
+CREATE TABLE log (n serial, aggregate_id text);
+CREATE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO totals VALUES (e.aggregate_id, 1, (e.data->>'amount')::int)
+  ON CONFLICT (aggregate_id) DO UPDATE SET events = totals.events + 1, amount = totals.amount + excluded.amount;
+  INSERT INTO log (aggregate_id) VALUES (e.aggregate_id) $$;
+CREATE FUNCTION add_qualified(e eventstore.event[]) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  INSERT INTO reg_rebuild.totals SELECT aggregate_id, count(*), sum((data->>'amount')::int) FROM unnest(e) GROUP BY 1
+  ON CONFLICT (aggregate_id) DO UPDATE SET events = totals.events + excluded.events, amount = totals.amount + excluded.amount;
+  INSERT INTO reg_rebuild.log (aggregate_id) SELECT aggregate_id FROM unnest(e); END $$;
+SELECT count(eventstore.append_event('added', jsonb_build_object('amount', i), 'a' || i % 3)) FROM generate_series(1, 2000) i;
+CREATE TABLE should AS SELECT aggregate_id, count(*)::int AS events, sum((data->>'amount')::int)::int AS amount FROM s GROUP BY 1;
+CREATE VIEW differences AS (SELECT aggregate_id, events, amount FROM totals EXCEPT TABLE should) UNION ALL (TABLE should EXCEPT SELECT aggregate_id, events, amount FROM totals);
+CREATE PROCEDURE spoil() LANGUAGE sql AS $$ UPDATE totals SET amount = 0 WHERE aggregate_id = 'a1'; DELETE FROM totals WHERE aggregate_id = 'a2'; INSERT INTO totals VALUES ('x', 1, 1) ON CONFLICT DO NOTHING; DELETE FROM log $$;
+SELECT eventstore.create_projection('p', 'add_one(eventstore.event)', tables => '{totals, log}', batch_size => 300);
+SELECT eventstore.wait_for_projection('p') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+-- beside the tables
+CALL spoil();
+SELECT eventstore.rebuild_projection('p');
+SELECT name, state, rebuild_of FROM eventstore.projections WHERE name LIKE 'p%' ORDER BY 1;
+SELECT eventstore.wait_for_projection('p.rebuild') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+SELECT name, state, lag FROM eventstore.projections ORDER BY 1;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'eventstore_rebuild%';
+-- it goes on
+SELECT eventstore.append_event('added', '{"amount": 0}', 'a1');
+SELECT eventstore.wait_for_projection('p') > 0;
+SELECT events FROM totals WHERE aggregate_id = 'a1';
+UPDATE should SET events = events + 1 WHERE aggregate_id = 'a1';
+-- in place
+CALL spoil();
+SELECT eventstore.rebuild_projection('p', in_place => true);
+SELECT eventstore.wait_for_projection('p') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+-- a handler that uses the tables themselves
+SELECT eventstore.alter_projection('p', 'add_qualified(eventstore.event[])');
+CALL spoil();
+SELECT eventstore.rebuild_projection('p');
+SELECT eventstore.wait_for_projection('p.rebuild') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+SELECT eventstore.drop_projection('p');
+-- inline
+TRUNCATE totals, log;
+SELECT eventstore.create_projection('i', 'add_one(eventstore.event)', 'inline', tables => '{totals, log}', batch_size => 5000);
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+CALL spoil();
+SELECT eventstore.rebuild_projection('i');
+SELECT eventstore.wait_for_projection('i.rebuild') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+SELECT eventstore.append_event('added', '{"amount": 0}', 'a1');
+SELECT events FROM totals WHERE aggregate_id = 'a1';
+SELECT eventstore.drop_projection('i');
+-- manual
+TRUNCATE totals, log;
+SELECT eventstore.create_projection('m', 'add_one(eventstore.event)', 'manual', tables => '{totals, log}');
+SELECT eventstore.run_projection('m'), eventstore.run_projection('m'), eventstore.run_projection('m'), eventstore.run_projection('m');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.alter_projection('m', batch_size => 10);
+SELECT eventstore.rebuild_projection('m.rebuild');
+SELECT eventstore.poll('m.rebuild');
+SELECT eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild');
+SELECT name, state, position FROM eventstore.projections;
+-- errors
+SELECT eventstore.alter_projection('m', tables => '{}');
+SELECT eventstore.rebuild_projection('m');
+CREATE TABLE child (aggregate_id text REFERENCES totals ON DELETE CASCADE);
+SELECT eventstore.alter_projection('m', tables => '{totals}');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.drop_projection('m');
+DROP SCHEMA reg_rebuild CASCADE;
