@@ -98,11 +98,11 @@ SELECT s.name,
   FROM eventstore.projection_definitions p
   JOIN eventstore.subscriptions s ON s.name OPERATOR(pg_catalog.=) p.projection
   LEFT JOIN eventstore.subscription_partitions q ON q.subscription OPERATOR(pg_catalog.=) s.name
-  LEFT JOIN eventstore.projector_status w ON true
+  LEFT JOIN eventstore.projector_status w ON w.is_only_row
  CROSS JOIN LATERAL (
        SELECT CASE WHEN pg_catalog.to_regprocedure(p.handler) IS NULL
                    THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
-                   WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) s.owner)
+                   WHEN pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner::text)) IS NULL
                    THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;
 
 COMMENT ON VIEW eventstore.projections IS

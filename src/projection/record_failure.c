@@ -71,6 +71,7 @@ describe(const ErrorData *error)
 /* The event that is polled again. */
 typedef struct Polled
 {
+	MemoryContext context;		/* of the type */
 	int64		position;
 	Datum		event_type;
 } Polled;
@@ -81,16 +82,18 @@ note_event(PgesDelivery *delivery, const PgesPartition *partition, int attempt, 
 {
 	Polled	   *polled = delivery->arg;
 	bool		isnull;
+	MemoryContext scan = MemoryContextSwitchTo(polled->context);
 
 	polled->position = DatumGetInt64(slot_getattr(row, PGES_POSITION + 1, &isnull));
 	polled->event_type = PointerGetDatum(DatumGetTextPCopy(slot_getattr(row, PGES_EVENT_TYPE + 1, &isnull)));
+	MemoryContextSwitchTo(scan);
 }
 
 /* Record the failure of an event, unless another transaction has run it meanwhile. */
 static void
 fail_event(PgesProjection *projection, int64 position, const ErrorData *error)
 {
-	Polled		polled = {0};
+	Polled		polled = {.context = CurrentMemoryContext};
 	PgesDelivery delivery = {.max_count = 1,.put = note_event,.arg = &polled};
 	PgesIdentity user;
 

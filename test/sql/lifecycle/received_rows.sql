@@ -46,7 +46,7 @@ SELECT eventstore.park('reg_received', delivery, 1, 'bad') FROM eventstore.poll(
 SELECT reg_received.subscribed();
 SET LOCAL session_replication_role = replica;
 INSERT INTO eventstore.subscription_definitions
-  SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, '3 hours', max_attempts, backoff, on_exhausted, paused, store, epoch, created_at
+  SELECT subscription, owner, event_types, aggregate_types, partitions, next_partitions, '3 hours', max_attempts, backoff, on_exhausted, paused, store, epoch, runner, created_at
     FROM eventstore.subscription_definitions WHERE subscription = 'reg_received';
 INSERT INTO eventstore.subscription_progress (subscription, partition, first_slot, last_slot, checkpoint, epoch) VALUES ('reg_received', 0, 0, 1023, 2, 1);
 INSERT INTO eventstore.subscription_parked (subscription, position, slot, blocks, behind, reason, parked_at) VALUES ('reg_received', 1, 0, false, false, 'worse', now()), ('reg_received', 2, 0, false, false, 'new', now());
