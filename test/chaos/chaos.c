@@ -34,7 +34,7 @@ static int	nrange_logs;
 static int	crashes;
 static bool caught_up;			/* the consumers, at the end */
 static int64_t biggest_lag;
-static int	held_back[SUBSCRIPTIONS + 1];	/* how often writers waited */
+static int	held_back[SUBSCRIPTIONS + 2];	/* how often writers waited */
 static int64_t started;
 
 static const char usage[] =
@@ -139,6 +139,8 @@ create_stores(void)
 	run_or_die(&client, "CREATE TABLE chaos.unrelated (n integer)");
 	if (!create_subscriptions(&client))
 		die("could not create the subscriptions");
+	if (!create_projections(&client))
+		die("could not create the projections: %s", PQerrorMessage(client.conn));
 	run_or_die(&quiet, "CREATE EXTENSION IF NOT EXISTS pg_eventstore");
 	client_close(&client);
 	client_close(&quiet);
@@ -149,7 +151,7 @@ static void
 start_readers(void)
 {
 	static void (*const mains[]) (void) = {
-		bystander_main, archiver_main, subscription_admin_main, dead_letter_main, idle_monitor_main
+		bystander_main, archiver_main, projection_admin_main, subscription_admin_main, dead_letter_main, idle_monitor_main
 	};
 	FILE	   *finished = new_range_log();
 
@@ -253,6 +255,7 @@ measure_lag(Client *client)
 	int64_t		mark,
 				lag;
 	bool		behind;
+	bool		behind_projections;
 
 	if (!client_connect(client) ||
 		client_run(client, "SELECT eventstore.high_water_mark(), last_value "
@@ -264,7 +267,9 @@ measure_lag(Client *client)
 		biggest_lag = lag;
 	behind = slowest_lag(mark) > MAX_LAG;
 	held_back[SUBSCRIPTIONS] += behind;
-	shared->behind = are_consumers_behind(client, mark) || behind;
+	behind_projections = are_projections_behind(client, "20000");
+	held_back[SUBSCRIPTIONS + 1] += behind_projections;
+	shared->behind = are_consumers_behind(client, mark) || behind_projections || behind;
 }
 
 /* Crash the server, and start it again. */
@@ -372,7 +377,8 @@ drain_consumers(void)
 
 	while (!caught_up && now_us() - since < (int64_t) DRAIN_LIMIT * 1000000 && client_connect(&client))
 	{
-		caught_up = client_run(&client, "SELECT name, lag, in_flight FROM eventstore.subscriptions WHERE lag > 0 UNION ALL "
+		caught_up = !are_projections_behind(&client, "0") &&
+			client_run(&client, "SELECT name, lag, in_flight FROM eventstore.subscriptions WHERE lag > 0 AND name <> 'never' UNION ALL "
 							   "SELECT subscription || ' (parked)', count(*), 0 FROM eventstore.parked_events "
 							   "WHERE subscription = 'poison' GROUP BY subscription") == OK &&
 			PQntuples(client.result) == 0;
@@ -453,10 +459,11 @@ main(int argc, char **argv)
 	drain_subscribers();
 	ended_well = wait_for_processes(0, 20) && ended_well;
 	printf("%lld s, %ld ended connections, %d crashes; the mark was %lld positions behind at most\n"
-		   "writers waited for subscribers %d s, for consumers of work %d s, exact %d s, poison %d s, skip %d s\n\n",
+		   "writers waited for subscribers %d s, for consumers of work %d s, exact %d s, poison %d s, skip %d s, "
+		   "for projections %d s\n\n",
 		   (long long) (now_us() - started) / 1000000, (long) shared->kills, crashes, (long long) biggest_lag,
 		   held_back[SUBSCRIPTIONS] / 5, held_back[WORK] / 5, held_back[EXACT] / 5, held_back[POISON] / 5,
-		   held_back[SKIPPING] / 5);
+		   held_back[SKIPPING] / 5, held_back[SUBSCRIPTIONS + 1] / 5);
 	well = check_results(writers + 1, range_logs, nrange_logs);
 	return print_verdict(well, ended_well);
 }

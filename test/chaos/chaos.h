@@ -17,6 +17,7 @@
  *		consumer.c				consumers that process each event at least once
  *		exact_consumer.c		consumers that have effects exactly once
  *		subscription_admin.c	change, pause, reset, replay; find idle partitions
+ *		projection.c			projections, and who rebuilds and disturbs them
  *		disturbers.c			end connections, hold a transaction open, archive
  *		quiet_database.c		a database where each event needs a notification
  *		check_consumers.c		compares the work of the consumers with the table
@@ -41,6 +42,7 @@
 #define MAX_PREPARED 8
 #define MAX_ERRORS 32
 #define STORES 2
+#define PROJECTIONS 3			/* besides the one that always fails */
 #define EVENT_TYPES 5
 #define SLOTS 1024				/* of the hash of a subscription */
 #define MAX_POSITION (1 << 26)	/* that consumers can process */
@@ -235,6 +237,10 @@ typedef struct Shared
 	SubscriptionState subscriptions[SUBSCRIPTIONS];
 	ConsumerState consumers[MAX_CONSUMERS];
 
+	/* the projections */
+	atomic_long rebuilds;
+	atomic_long worker_kills;
+
 	long		naive_lost;
 	atomic_flag errors_lock;
 	int			nerrors;
@@ -376,6 +382,12 @@ extern bool create_subscriptions(Client *client);
 extern void subscription_admin_main(void);
 extern void dead_letter_main(void);
 extern void idle_monitor_main(void);
+
+/* projection.c */
+extern bool create_projections(Client *client);
+extern void projection_admin_main(void);
+extern bool are_projections_behind(Client *client, const char *lag);
+extern bool check_projections(Client *client);
 
 /* disturbers.c, quiet_database.c */
 extern void killer_main(void);

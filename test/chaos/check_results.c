@@ -315,6 +315,7 @@ check_all_consumers(void)
 	if (!client_connect(&client))
 		die("could not connect");
 	well = check_consumers(&client, tables[0].events, tables[0].types, tables[0].count);
+	well = check_projections(&client) && well;
 	client_close(&client);
 	return well;
 }
