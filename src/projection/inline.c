@@ -35,6 +35,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -262,15 +263,20 @@ pges_check_may_be_inline(const PgesStore *store, Oid role)
 }
 
 /*
- * Lock the store of a projection against appends.  Raise an error if positions are still
- * open, which transactions without a lock on the store can have.
+ * Lock the store of a projection against appends.  In a worker, wait for LOCK_MS only,
+ * because appends queue up behind this lock.  Raise an error if positions are still open,
+ * which transactions without a lock on the store can have.
  */
 const PgesStore *
 pges_lock_out_appends(PgesProjection *projection)
 {
 	const PgesStore *store;
+	int			nestlevel = NewGUCNestLevel();
 
+	if (IsBackgroundWorker)
+		pges_set_locally("lock_timeout", LOCK_MS);
 	LockRelationOid(projection->subscription->relid, ShareRowExclusiveLock);
+	AtEOXact_GUC(false, nestlevel);
 	pges_open_subscribed_store(projection->subscription);
 	store = projection->subscription->store;
 	if (pges_high_water_mark(store) < pges_next_of_sequence(store->sequence) - 1)
@@ -332,6 +338,5 @@ pges_try_to_switch(const char *name)
 
 	if (projection->mode != PGES_INLINE || projection->rebuild_of || projection->subscription->paused)
 		return;
-	pges_set_locally("lock_timeout", LOCK_MS);
 	(void) pges_switch_to_trigger(projection, projection->batch_size);
 }
