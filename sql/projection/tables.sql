@@ -56,7 +56,8 @@ COMMENT ON TRIGGER receive_row ON eventstore.projector_status IS 'ignores what l
 
 GRANT SELECT ON eventstore.projector_status TO PUBLIC;
 
--- The state is that of the worker, the trigger or the caller that runs the projection.
+-- The state is that of the worker, the trigger or the caller that runs the projection. By
+-- OFFSET 0, only the subscriptions of projections are looked at.
 CREATE VIEW eventstore.projections AS
 SELECT s.name,
        p.mode,
@@ -96,9 +97,13 @@ SELECT s.name,
                AND s.runner OPERATOR(pg_catalog.=) 'worker' THEN w.last_error END) AS problem,
        s.created_at
   FROM eventstore.projection_definitions p
-  JOIN eventstore.subscriptions s ON s.name OPERATOR(pg_catalog.=) p.projection
-  LEFT JOIN eventstore.subscription_partitions q ON q.subscription OPERATOR(pg_catalog.=) s.name
-  LEFT JOIN eventstore.projector_status w ON w.is_only_row
+ CROSS JOIN LATERAL (
+       SELECT * FROM eventstore.subscriptions d WHERE d.name OPERATOR(pg_catalog.=) p.projection OFFSET 0) s
+  LEFT JOIN LATERAL (
+       SELECT d.attempt, d.retry_at FROM eventstore.subscription_progress d
+        WHERE d.subscription OPERATOR(pg_catalog.=) p.projection LIMIT 1) q ON true
+  LEFT JOIN LATERAL (
+       SELECT d.next_start_at, d.last_error FROM eventstore.projector_status d LIMIT 1) w ON true
  CROSS JOIN LATERAL (
        SELECT CASE WHEN pg_catalog.to_regprocedure(p.handler) IS NULL
                    THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
