@@ -16,7 +16,10 @@ PG_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init(void);
 
-/* Define the settings, and register the callbacks of the rooms. */
+/*
+ * Define the settings, and register the callbacks of the rooms, and the launcher.  With
+ * shared_preload_libraries, this runs in the postmaster, which has no catalogs.
+ */
 void
 _PG_init(void)
 {
@@ -25,4 +28,5 @@ _PG_init(void)
 	pges_position_init();
 	pges_notify_init();
 	pges_projection_init();
+	pges_launcher_init();
 }

@@ -129,7 +129,7 @@ list_store(Relation rel)
 		memset((char *) store + sizeof(Oid), 0, sizeof(PgesAnnouncedStore) - sizeof(Oid));
 		(void) pges_read_watermark(relid, false, &watermark);
 		store->announced = store->recorded = watermark.announced;
-		store->last = -1;
+		store->last = watermark.announced;
 		store->differs = stores_may_differ; /* no callback has marked it */
 	}
 	store->listed = true;

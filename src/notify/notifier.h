@@ -26,8 +26,8 @@ typedef struct PgesAnnouncedStore
 	TimestampTz paused_until;	/* after an error */
 	int			failures;		/* in a row */
 	TimestampTz recorded_at;
-	int64		last;			/* last position assigned at the last look; -1
-								 * before the first look */
+	int64		last;			/* last position assigned at the last look;
+								 * before, the mark announced last */
 	int64		announced;		/* the mark that was announced last */
 	int64		announcing;		/* announced, once the transaction commits */
 	int64		recorded;		/* the mark that the watermark has as
@@ -37,6 +37,7 @@ typedef struct PgesAnnouncedStore
 } PgesAnnouncedStore;
 
 PGDLLEXPORT void pges_notifier_main(Datum database);
+PGDLLEXPORT void pges_launcher_main(Datum arg);
 
 /* in notify.c */
 extern PgesWorker pges_notifier;

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
@@ -52,10 +53,18 @@ pges_nudge_notifier(void)
 /* Whether this transaction has asked for the notifier at its commit. */
 static bool nudge_at_commit = false;
 
-/* Make the notifier look at the stores soon after the commit, if it can run. */
+/*
+ * Make the notifier look at the stores soon after the commit, if it can run.  The
+ * transaction holds a guard of no store until then, so that the notifier does not end
+ * before (W1, W5).
+ */
 void
 pges_nudge_notifier_at_commit(void)
 {
+	LOCKTAG		guard;
+
+	PGES_SET_GUARD_TAG(guard, InvalidOid, 0);
+	(void) pges_lock_for_top_transaction(&guard, ShareLock, true);
 	nudge_at_commit = true;
 }
 

@@ -2,7 +2,8 @@
  * notify.h
  *		Door of the room "notify": notifications of appends, and the notifier.
  *
- * Rooms read and lifecycle call it.  The protocol is in worker.c.
+ * Rooms read and lifecycle call it.  The protocol is in worker.c, that of the launcher in
+ * launcher.c.
  */
 #ifndef PGES_NOTIFY_H
 #define PGES_NOTIFY_H
@@ -35,6 +36,7 @@ typedef struct PgesCoordinator
 extern PgesCoordinator pges_coordinator;
 
 extern void pges_notify_init(void);
+extern void pges_launcher_init(void);
 extern void pges_nudge_notifier(void);
 extern void pges_nudge_notifier_at_commit(void);
 extern void pges_notify(const char *channel, const char *store, int64 position);

@@ -39,6 +39,7 @@ extern void pges_nap(long ms);
 extern double pges_rows_of_table(Oid relid);
 
 /* in reader.c */
+extern void pges_catch_up(const PgesStore *store, int64 mark);
 extern int64 pges_mark_to_read(const PgesStore *store);
 extern void pges_check_given(const PgesStore *store, int64 position);
 extern int64 pges_mark_after(const PgesStore *store, int64 after);

@@ -21,7 +21,6 @@
 
 #include "base/sql_argument.h"
 #include "event/event.h"
-#include "notify/notify.h"
 #include "position/position.h"
 #include "read/read.h"
 #include "store/store.h"
@@ -176,8 +175,7 @@ pges_advance_watermark(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) pges_write_watermark(store->live.relid, store->sequence, mark, PGES_BY_HAND);
 	SPI_finish();
-	if (store->notifications == PGES_NOTIFY_WORKER)
-		pges_nudge_notifier();	/* the mark is not announced yet */
+	pges_catch_up(store, mark);
 	PG_RETURN_INT64(mark);
 }
 

@@ -32,8 +32,8 @@
  * Start the notifier if a store has unannounced events below the mark.  A crash leaves
  * such events, and so does COMMIT PREPARED while no notifier runs.
  */
-static void
-catch_up(const PgesStore *store, int64 mark)
+void
+pges_catch_up(const PgesStore *store, int64 mark)
 {
 	PgesWatermark watermark;
 
@@ -81,7 +81,7 @@ pges_mark_to_read(const PgesStore *store)
 	if (pges_durable_reads)
 		pges_flush_wal();
 	if (is_first && mark > 0)
-		catch_up(store, mark);
+		pges_catch_up(store, mark);
 	return mark;
 }
 

@@ -12,8 +12,8 @@
  *
  * A worker does:
  *
- *	W1	check once for work, without doing it, so that a worker that cannot work ends
- *		here
+ *	W1	check whether any session holds a guard, or there is work, without doing it; if
+ *		not: end.  A worker that cannot work ends here, too
  *	W2	acquire the lease; if another worker holds it: end
  *	W3	work, until there has been nothing to do for LINGER_MS (notifier.c)
  *	W4	release the lease
@@ -41,7 +41,8 @@
  * the worker does not end.  If the worker cannot acquire the lease again (W6), another
  * worker has acquired the lease after the guard, and this argument applies to that worker.
  * For a worker that is terminated, a successor is started (notifier.c).  A worker that
- * gives up after errors writes the row before it ends.
+ * gives up after errors writes the row before it ends.  A worker that is started at S5
+ * does not end at W1, because it finds the guard.
  *
  * A session that fails to start a worker keeps the start lock until its transaction ends.
  * So the next session that acquires the lock sees the row.  The row sets the pause before
@@ -165,22 +166,32 @@ set_library(BackgroundWorker *worker)
 		strlcpy(worker->bgw_library_name, "$libdir/pg_eventstore", sizeof(worker->bgw_library_name));
 }
 
-/* Request a worker from the postmaster; return false if no worker slot is free. */
+/* Set what all background workers of the extension have in common. */
+void
+pges_describe_worker(BackgroundWorker *bgw, const char *name, const char *function)
+{
+	memset(bgw, 0, sizeof(BackgroundWorker));
+	bgw->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	bgw->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	bgw->bgw_restart_time = BGW_NEVER_RESTART;
+	set_library(bgw);
+	strlcpy(bgw->bgw_function_name, function, sizeof(bgw->bgw_function_name));
+	strlcpy(bgw->bgw_name, name, sizeof(bgw->bgw_name));
+	strlcpy(bgw->bgw_type, name, sizeof(bgw->bgw_type));
+}
+
+/*
+ * Request the worker of a database from the postmaster; return false if no worker slot is
+ * free.
+ */
 bool
-pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
+pges_register_worker(const PgesWorker *worker, Oid database, pid_t notify_pid,
 					 BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker bgw;
 
-	memset(&bgw, 0, sizeof(bgw));
-	bgw.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	bgw.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	bgw.bgw_restart_time = BGW_NEVER_RESTART;
-	set_library(&bgw);
-	strlcpy(bgw.bgw_function_name, worker->function, sizeof(bgw.bgw_function_name));
-	strlcpy(bgw.bgw_name, worker->name, sizeof(bgw.bgw_name));
-	strlcpy(bgw.bgw_type, worker->name, sizeof(bgw.bgw_type));
-	bgw.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
+	pges_describe_worker(&bgw, worker->name, worker->function);
+	bgw.bgw_main_arg = ObjectIdGetDatum(database);
 	memcpy(bgw.bgw_extra, &worker->number, sizeof(worker->number));
 	bgw.bgw_notify_pid = notify_pid;
 	return RegisterDynamicBackgroundWorker(&bgw, handle);
@@ -317,7 +328,7 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 		worker->paused_until = status.next_start_at;
 		return false;
 	}
-	if (pges_register_worker(worker, MyProcPid, &handle))
+	if (pges_register_worker(worker, MyDatabaseId, MyProcPid, &handle))
 		failure = wait_until_ready(worker, handle, need == PGES_REQUIRE || need == PGES_REQUIRE_AND_WRITE);
 	if (failure == &late && need == PGES_START)
 		return false;			/* it is still starting */

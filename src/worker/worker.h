@@ -64,8 +64,9 @@ typedef struct PgesWorkerStatus
 extern bool pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need);
 extern void pges_wake_worker(const PgesWorker *worker);
 
-/* For the worker. */
-extern bool pges_register_worker(const PgesWorker *worker, pid_t notify_pid,
+/* For the worker, and for a process that starts the workers of other databases. */
+extern void pges_describe_worker(BackgroundWorker *bgw, const char *name, const char *function);
+extern bool pges_register_worker(const PgesWorker *worker, Oid database, pid_t notify_pid,
 								 BackgroundWorkerHandle **handle);
 extern bool pges_take_lease(const PgesWorker *worker);
 extern void pges_release_lease(const PgesWorker *worker);

@@ -94,7 +94,7 @@ replace_unless_in_order(int code, Datum arg)
 	if (leaves_in_order ||
 		(!is_terminated && !TimestampDifferenceExceeds(began_at, GetCurrentTimestamp(), PGES_LINGER_MS)))
 		return;
-	if (!pges_is_database_going() && !pges_register_worker(this_worker, 0, NULL))
+	if (!pges_is_database_going() && !pges_register_worker(this_worker, MyDatabaseId, 0, NULL))
 		ereport(LOG,
 				(errmsg("could not start the successor of a %s: no background worker slot is free", this_worker->name),
 				 errdetail("Work that is left is done when a session next appends or begins to read the log."),
@@ -138,13 +138,24 @@ tell_starter(void)
 		SetLatch(&starter->procLatch);
 }
 
+/* Do W1, the guards first, as in W5; return whether the worker is to work. */
+static bool
+is_needed(bool (*has_work) (void))
+{
+	bool		is_guarded = pges_is_anything_guarded();
+
+	return has_work() || is_guarded;
+}
+
 /*
  * Begin the process of a worker: connect, and do W1 and W2.  Return false if the worker is
- * to end, because another one holds the lease.
+ * to end, because there is nothing to do, or another worker holds the lease.
  */
 bool
 pges_begin_worker(PgesWorker *worker, Datum database, bool (*has_work) (void))
 {
+	bool		needed;
+
 	is_interruptible = true;
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, handle_sigterm);
@@ -152,9 +163,9 @@ pges_begin_worker(PgesWorker *worker, Datum database, bool (*has_work) (void))
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(database), InvalidOid,
 											  BGWORKER_BYPASS_ALLOWCONN);
 	fix_settings(worker->name);
-	(void) has_work();
+	needed = is_needed(has_work);
 	is_interruptible = false;
-	if (!pges_take_lease(worker))
+	if (!needed || !pges_take_lease(worker))
 		return false;
 	this_worker = worker;
 	began_at = GetCurrentTimestamp();

@@ -194,6 +194,15 @@ for my $round (1 .. 3)
   # nor does it take back what the notifier wrote
   is($node->safe_psql('moved', 'SELECT eventstore.advance_watermark()'), 2, 'the mark');
   ok(soon('moved', 'SELECT position = 2 AND announced = 2 FROM eventstore.watermarks'), 'is written and announced');
+
+  # nor does it keep its session from starting a notifier later
+  my $writer = session($node, 'moved');
+  wait_for_notifiers('moved', 0);
+  is($writer->run('SELECT eventstore.advance_watermark()'), 2, 'there is nothing to announce');
+  my $position = append($writer);
+  is(scalar(notifiers('moved')), 1, 'the next append of the session has a notifier');
+  is(is_told($listener, $position), 1, 'which announces it');
+  $writer->quit;
   $listener->quit;
 }
 

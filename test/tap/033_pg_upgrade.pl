@@ -11,11 +11,14 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $old = start_node('old');
+# Both preload the library: pg_upgrade starts them in a mode in which no launcher runs.
+my $preload = "shared_preload_libraries = 'pg_eventstore'";
+my $old = start_node('old', $preload);
 # pg_upgrade looks for the library there only, whatever dynamic_library_path is.
 plan skip_all => 'the library is not in the folder $libdir' if sqlstate($old, q{LOAD '$libdir/pg_eventstore'}) ne '00000';
 my $new = PostgreSQL::Test::Cluster->new('new');
 $new->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
+$new->append_conf('postgresql.conf', $preload);
 
 $old->safe_psql('postgres', <<'EOS');
 SELECT eventstore.create_store('shop.orders');
