@@ -267,7 +267,7 @@ measure_lag(Client *client)
 		biggest_lag = lag;
 	behind = slowest_lag(mark) > MAX_LAG;
 	held_back[SUBSCRIPTIONS] += behind;
-	behind_projections = are_projections_behind(client, "20000");
+	behind_projections = are_projections_behind(client, mark, MAX_LAG);
 	held_back[SUBSCRIPTIONS + 1] += behind_projections;
 	shared->behind = are_consumers_behind(client, mark) || behind_projections || behind;
 }
@@ -377,7 +377,7 @@ drain_consumers(void)
 
 	while (!caught_up && now_us() - since < (int64_t) DRAIN_LIMIT * 1000000 && client_connect(&client))
 	{
-		caught_up = !are_projections_behind(&client, "0") &&
+		caught_up = !are_projections_busy(&client) &&
 			client_run(&client, "SELECT name, lag, in_flight FROM eventstore.subscriptions WHERE lag > 0 AND name <> 'never' UNION ALL "
 							   "SELECT subscription || ' (parked)', count(*), 0 FROM eventstore.parked_events "
 							   "WHERE subscription = 'poison' GROUP BY subscription") == OK &&

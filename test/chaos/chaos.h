@@ -386,7 +386,8 @@ extern void idle_monitor_main(void);
 /* projection.c */
 extern bool create_projections(Client *client);
 extern void projection_admin_main(void);
-extern bool are_projections_behind(Client *client, const char *lag);
+extern bool are_projections_behind(Client *client, int64_t mark, int64_t lag);
+extern bool are_projections_busy(Client *client);
 extern bool check_projections(Client *client);
 
 /* disturbers.c, quiet_database.c */

@@ -149,15 +149,25 @@ projection_admin_main(void)
 	client_close(&client);
 }
 
-/* Return whether the projections, except the one that fails, are behind or being rebuilt. */
+/* Return whether an async projection is behind the mark of the first store by a lag. */
 bool
-are_projections_behind(Client *client, const char *lag)
+are_projections_behind(Client *client, int64_t mark, int64_t lag)
 {
-	char		sql[300];
+	return client_run(client, "SELECT min(checkpoint) FROM eventstore.subscription_progress "
+					  "WHERE subscription IN ('each', 'batch')") != OK ||
+		mark - client_number(client, 0, 0) > lag;
+}
 
-	snprintf(sql, sizeof sql, "SELECT name, state, lag, last_error FROM eventstore.projections WHERE name <> 'never' "
-			 "AND (lag > %s OR lag IS NULL OR (%s = 0 AND (rebuild_of IS NOT NULL OR mode = 'inline' AND state <> 'inline')))", lag, lag);
-	return client_run(client, sql) != OK || PQntuples(client->result) > 0;
+/*
+ * Return whether a projection has events left, is being rebuilt, or is not inline again;
+ * the one that always fails does not count.
+ */
+bool
+are_projections_busy(Client *client)
+{
+	return client_run(client, "SELECT name, state, lag, last_error FROM eventstore.projections WHERE name <> 'never' "
+					  "AND (lag > 0 OR lag IS NULL OR rebuild_of IS NOT NULL OR mode = 'inline' AND state <> 'inline')") != OK ||
+		PQntuples(client->result) > 0;
 }
 
 /* Compare the table of a projection with its store; return the number of differences. */
