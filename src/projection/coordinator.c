@@ -9,6 +9,9 @@
  * changed, it starts the workers that do not run, and wakes all.  So the notifier does S1
  * to S6 of worker.c for the workers, when there is work that they find in W5.
  *
+ * If a worker cannot be started, the notifier stays and tries again, unless the database
+ * is to be dropped.
+ *
  * All workers do the same work: each runs any projection that no other worker is running.
  * Their number is that of the projections, but at most pg_eventstore.projection_workers.
  */
@@ -26,19 +29,31 @@
 /* Whether workers are to be woken, but could not all be. */
 static bool is_owed = false;
 
-/* Start and wake the workers for a number of projections; return whether all run. */
+/* Whether the row of failures says that there was none since the last success. */
+static bool is_status_clear = false;
+
+/* The setting at the last look that has woken workers. */
+static int	woken_workers = 0;
+
+/*
+ * Start and wake the workers for a number of projections; return whether all run.  If so,
+ * failures of earlier starts are forgotten.
+ */
 static bool
 wake_workers(int projections)
 {
 	bool		all_run = true;
 
+	woken_workers = pges_projection_workers;
 	for (int i = 0; i < Min(projections, pges_projection_workers); i++)
 	{
 		if (pges_ensure_worker(&pges_projectors[i], PGES_START))
 			pges_wake_worker(&pges_projectors[i]);
 		else
-			all_run = false;
+			all_run = is_status_clear = false;
 	}
+	if (all_run && !is_status_clear && woken_workers > 0)
+		is_status_clear = pges_clear_status(&pges_projectors[0]);
 	return all_run;
 }
 
@@ -76,8 +91,10 @@ has_work(void)
 	bool		moved;
 	bool		held_back;
 
-	if (is_owed || pges_has_no_projected_store())
-		return is_owed;
+	if (is_owed)
+		return !pges_is_database_going();
+	if (pges_has_no_projected_store())
+		return false;
 	StartTransactionCommand();
 	(void) look_at_marks(false, &moved, &held_back);
 	CommitTransactionCommand();
@@ -97,7 +114,7 @@ look(PgesWorkLeft *left)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	projections = look_at_marks(true, &moved, &held_back);
-	if (moved || is_owed)
+	if (moved || is_owed || pges_projection_workers > woken_workers)
 	{
 		is_owed = !wake_workers(projections);
 		left->announced = true;
@@ -105,7 +122,7 @@ look(PgesWorkLeft *left)
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	left->open_appends |= held_back;
-	left->unrecorded |= is_owed;
+	left->unrecorded |= is_owed && !pges_is_database_going();
 }
 
 /* Set what the notifier does for projections. */

@@ -17,6 +17,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
@@ -111,13 +112,14 @@ pges_handler_of(const PgesProjection *projection)
 
 /*
  * Take the rights of the owner of a projection, and its settings, until
- * pges_become_again().
+ * pges_become_again().  Raise an error if the handler cannot be called: that is before
+ * the poll, because such an error concerns all events (record_failure.c).
  */
 void
 pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection)
 {
 	Oid			owner = projection->subscription->owner;
-	Oid			schema;
+	Oid			handler;
 	StringInfoData path;
 
 	if (!OidIsValid(owner))
@@ -126,14 +128,42 @@ pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection)
 				 errmsg("role \"%s\", the owner of projection \"%s\", does not exist",
 						projection->subscription->owner_name, projection->name),
 				 errhint("A superuser can give the projection to another role: eventstore.alter_projection(..., owner => ...).")));
-	schema = get_func_namespace(pges_handler_of(projection));
+	handler = pges_handler_of(projection);
+	pges_check_handler(handler, owner);
 	initStringInfo(&path);
 	if (projection->copies)
 		appendStringInfo(&path, "%s, ", quote_identifier(projection->copies));
-	appendStringInfo(&path, "%s, pg_temp", quote_identifier(get_namespace_name(schema)));
+	appendStringInfo(&path, "%s, pg_temp", quote_identifier(get_namespace_name(get_func_namespace(handler))));
 	pges_become(saved, owner);
 	pges_set_locally("search_path", path.data);
 	pfree(path.data);
+}
+
+/*
+ * For a background worker: let the owner of a projection be the session user, until
+ * pges_end_session().  Otherwise session_user would be a superuser, and a function that
+ * checks the rights of the session user would grant the owner too much.  An abort does not
+ * restore the session user.  The user stays the same, until pges_begin_handlers().
+ */
+void
+pges_begin_session(const PgesProjection *projection)
+{
+	Oid			owner = projection->subscription->owner;
+	Oid			user;
+	int			sec_context;
+
+	if (!OidIsValid(owner))
+		return;
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetSessionAuthorization(owner, superuser_arg(owner));
+	SetUserIdAndSecContext(user, sec_context);
+}
+
+/* Let the bootstrap superuser be the session user again, outside a transaction. */
+void
+pges_end_session(void)
+{
+	SetSessionAuthorization(BOOTSTRAP_SUPERUSERID, true);
 }
 
 /* Begin to collect the events of a run, in the current context. */
@@ -212,6 +242,13 @@ call_function(FmgrInfo *function, Datum argument)
 	pgstat_end_function_usage(&usage, true);
 }
 
+/* Return the position of the only event of a run; 0 if it has more. */
+int64
+pges_only_position(const PgesEvents *events)
+{
+	return events->n == 1 ? events->events[0].position : 0;
+}
+
 /* A call of the handler. */
 typedef struct Call
 {
@@ -264,7 +301,6 @@ call_for_all(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 		values[i] = events->events[i].value;
 	array = construct_array(values, events->n, events->desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
 
-	run->position = events->n == 1 ? events->events[0].position : 0;
 	call_function(function, PointerGetDatum(array));
 	pfree(array);
 	pfree(values);
@@ -283,7 +319,6 @@ pges_call_handler(const PgesProjection *projection, const PgesEvents *events, Pg
 	Oid			handler = pges_handler_of(projection);
 	FmgrInfo	function;
 
-	pges_check_handler(handler, projection->subscription->owner);
 	fmgr_info(handler, &function);
 	error_context_stack = &callback;
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -294,5 +329,5 @@ pges_call_handler(const PgesProjection *projection, const PgesEvents *events, Pg
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	error_context_stack = callback.previous;
-	run->position = 0;
+	run->position = pges_only_position(events);
 }

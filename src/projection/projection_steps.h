@@ -87,6 +87,7 @@ typedef struct PgesRun
 	int64		position;		/* of the event that was being handled; 0: none, or
 								 * not known */
 	bool		busy;			/* another transaction runs the projection */
+	bool		timed_out;		/* the runner has canceled it */
 } PgesRun;
 
 /* A store that has projections which workers run. */
@@ -110,6 +111,9 @@ extern void pges_projected_stores_init(void);
 extern void pges_check_handler(Oid handler, Oid owner);
 extern Oid	pges_handler_of(const PgesProjection *projection);
 extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events, PgesRun *run);
+extern void pges_begin_session(const PgesProjection *projection);
+extern void pges_end_session(void);
+extern int64 pges_only_position(const PgesEvents *events);
 extern void pges_begin_events(PgesEvents *events);
 extern void pges_end_events(PgesEvents *events);
 extern void pges_sort_events(PgesEvents *events);

@@ -11,8 +11,8 @@
  *
  *	-	A run of several events does not tell which of them has failed.  It is repeated with
  *		fewer events, at once.
- *	-	Errors that have other causes than the event, such as a deadlock, a full disk or a
- *		shutdown, do not count as attempts.  The run is repeated after a pause.
+ *	-	Errors that have other causes than the event, such as a deadlock, a full disk or
+ *		pg_cancel_backend(), do not count as attempts.  The run is repeated after a pause.
  *	-	An error before the handler is called, such as a missing handler, concerns all
  *		events.  The partition pauses, and its row tells the error.
  */
@@ -21,11 +21,15 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 
 #include "base/act_as.h"
+#include "base/guc.h"
 #include "base/own_object.h"
 #include "delivery/delivery.h"
 #include "event/event.h"
@@ -34,6 +38,7 @@
 
 #define MIN_PAUSE_MS 10			/* after an error with another cause */
 #define MAX_PAUSE_MS 60000
+#define MAX_MESSAGE 2000		/* bytes of a message that are recorded */
 #define SILENT_FAILURES 3		/* in a row with another cause, that are not recorded */
 
 static PgesOwnStatement set_failed_event = {
@@ -45,7 +50,7 @@ static PgesOwnStatement set_failed_event = {
 
 /* Return whether an error has another cause than the event that was handled. */
 static bool
-has_other_cause(const ErrorData *error)
+has_other_cause(const PgesRun *run, const ErrorData *error)
 {
 	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
 	{
@@ -55,17 +60,19 @@ has_other_cause(const ErrorData *error)
 		case ERRCODE_TO_CATEGORY(ERRCODE_CONNECTION_EXCEPTION):
 			return true;
 		case ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION):
-			return error->sqlerrcode != ERRCODE_QUERY_CANCELED;
+			return error->sqlerrcode != ERRCODE_QUERY_CANCELED || !run->timed_out;
 		default:
 			return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 	}
 }
 
-/* Return the text of an error as it is recorded. */
+/* Return the text of an error as it is recorded; a long message is cut. */
 static char *
 describe(const ErrorData *error)
 {
-	return psprintf("%s (SQLSTATE %s)", error->message, unpack_sql_state(error->sqlerrcode));
+	int			length = pg_mbcliplen(error->message, strlen(error->message), MAX_MESSAGE);
+
+	return psprintf("%.*s (SQLSTATE %s)", length, error->message, unpack_sql_state(error->sqlerrcode));
 }
 
 /* The event that is polled again. */
@@ -144,15 +151,19 @@ pause_after(int failures)
 static int
 record(const char *name, const PgesRun *run, const ErrorData *error, int failures)
 {
-	if (has_other_cause(error) || run->taken == 0)
+	PgesProjection *projection;
+
+	if (has_other_cause(run, error) || run->taken == 0)
 	{
-		if (failures > SILENT_FAILURES || !has_other_cause(error))
+		if (failures > SILENT_FAILURES || !has_other_cause(run, error))
 			fail_projection(name, error, pause_after(failures));
 		return pause_after(failures);
 	}
 	if (run->taken > 1)
 		return 0;
-	fail_event(pges_find_projection(name, false), run->position, error);
+	projection = pges_find_projection(name, false);
+	pges_begin_session(projection);
+	fail_event(projection, run->position, error);
 	return 0;
 }
 
@@ -170,6 +181,8 @@ pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error
 	PG_TRY();
 	{
 		StartTransactionCommand();
+		if (pges_projection_timeout > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pause = record(name, run, error, failures);
 		PopActiveSnapshot();
@@ -177,12 +190,16 @@ pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error
 	}
 	PG_CATCH();
 	{
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
 		MemoryContextSwitchTo(context);
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 	}
 	PG_END_TRY();
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	pges_end_session();
 	MemoryContextSwitchTo(context);
 	return pause;
 }

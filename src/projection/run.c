@@ -97,6 +97,7 @@ pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run)
 	if (pges_poll_for(projection->subscription, &delivery))
 	{
 		run->taken = events.n;
+		run->position = pges_only_position(&events);
 		projection->subscription->store = delivery.subscription->store;
 		handle(projection, &events, run);
 		pges_acknowledge(projection->subscription, delivery.token, PG_INT64_MAX);

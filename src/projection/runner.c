@@ -15,6 +15,10 @@
  * A worker commits asynchronously: in the WAL, the commit follows the events.  After a
  * crash, both the checkpoint and what the handler wrote are as of the same commit.
  *
+ * The handlers of several roles run in one process.  So the owner of a projection is the
+ * user and the session user of a run, and session locks that a handler has left are
+ * released (worker.c).
+ *
  * A run is limited to pg_eventstore.projection_timeout.  pg_cancel_backend() cancels the
  * present run, which is then repeated.
  */
@@ -79,6 +83,9 @@ typedef struct Candidate
 } Candidate;
 
 static HTAB *known_projections = NULL;
+
+/* The worker of this process. */
+static PgesWorker *this_projector = NULL;
 
 /* The generation of the list of stores at the last look. */
 static uint64 known_generation = 0;
@@ -205,6 +212,7 @@ run_projection(const char *name, Known *known, PgesRun *run)
 	PgesProjection *projection = pges_find_projection(name, false);
 	int			limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
 
+	pges_begin_session(projection);
 	if (projection->rebuild_of)
 		pges_run_rebuild(projection, limit, run);
 	else
@@ -225,12 +233,15 @@ run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 	if (pges_projection_timeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	pges_keep_lease(this_projector);
 	if (pges_look_up_projection(candidate->name, true))
 		run_projection(candidate->name, known, run);
 	PopActiveSnapshot();
+	(void) pges_renew_lease(this_projector);
 	CommitTransactionCommand();
 	if (get_timeout_active(STATEMENT_TIMEOUT))
 		disable_timeout(STATEMENT_TIMEOUT, false);
+	pges_end_session();
 }
 
 /* Log an error of a run, and the projection. */
@@ -247,16 +258,24 @@ log_failure(const char *name, const ErrorData *error)
 
 /* Handle the error of a run: roll back, make the next batch smaller, and record it. */
 static void
-recover(const Candidate *candidate, Known *known, const PgesRun *run, MemoryContext context)
+recover(const Candidate *candidate, Known *known, PgesRun *run, MemoryContext context)
 {
 	ErrorData  *error;
 
+	run->timed_out = pges_projection_timeout > 0 &&
+		TimestampDifferenceExceeds(GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(), pges_projection_timeout);
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	QueryCancelPending = false;
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
+	pges_end_session();
+	if (!pges_renew_lease(this_projector))
+	{
+		pges_end_worker();
+		ShutdownRequestPending = true;
+	}
 	MemoryContextSwitchTo(context);
 	if (run->taken > 1)
 		known->limit = run->handled > 0 && run->handled < run->taken ? run->handled : run->taken / 2;
@@ -432,6 +451,7 @@ pges_projector_main(Datum database)
 	if (number < lengthof(pges_projectors) &&
 		pges_begin_worker(&pges_projectors[number], database, has_work))
 	{
+		this_projector = &pges_projectors[number];
 		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
 		serve_until_idle(&pges_projectors[number]);
 	}

@@ -15,6 +15,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/guc.h"
 #include "base/sql_argument.h"
 #include "delivery/delivery.h"
 #include "notify/notify.h"
@@ -149,6 +150,20 @@ is_done(PgesProjection *projection, int64 position)
 	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position);
 }
 
+/*
+ * Let a worker run a projection.  The notifier starts the workers when events come.  But if
+ * none could be started then, or a setting was 0, the notifier may not know that they are
+ * to be started now.
+ */
+static void
+nudge_workers(const PgesProjection *projection)
+{
+	pges_nudge_notifier();
+	if (projection->subscription->runner == PGES_WORKER && pges_projection_workers > 0 &&
+		pges_ensure_worker(&pges_projectors[0], PGES_NUDGE))
+		pges_wake_worker(&pges_projectors[0]);
+}
+
 /* Wait until a projection has handled its events up to a position; return false at the end. */
 static bool
 wait_for(PgesProjection *projection, int64 position, TimestampTz end)
@@ -167,7 +182,7 @@ wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 		if (left <= 0)
 			break;
 		if (nap == PGES_MAX_NAP_MS && !RecoveryInProgress())
-			pges_nudge_notifier();
+			nudge_workers(projection);
 		pges_nap(Min(nap, left));
 		MemoryContextReset(context);
 		if (is_rebuild && pges_look_up_projection(name, true) == NULL)

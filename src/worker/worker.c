@@ -219,6 +219,31 @@ pges_release_lease(const PgesWorker *worker)
 }
 
 /*
+ * Keep the lease for this transaction, too, before code of users runs in it: that can
+ * release all session locks with pg_advisory_unlock_all().
+ */
+void
+pges_keep_lease(const PgesWorker *worker)
+{
+	LOCKTAG		lease;
+
+	SET_LEASE_TAG(lease, worker);
+	(void) pges_lock_for_top_transaction(&lease, ExclusiveLock, true);
+}
+
+/*
+ * Release all session locks that code of users has left, and acquire the lease for the
+ * session again.  Return false if another worker holds the lease; that is possible only
+ * after the end of the transaction.
+ */
+bool
+pges_renew_lease(const PgesWorker *worker)
+{
+	LockReleaseSession(USER_LOCKMETHOD);
+	return pges_take_lease(worker);
+}
+
+/*
  * Acquire the start lock until the transaction ends.  If another session holds it, wait
  * if "wait" is true, and otherwise return false.  The holder of the lock may write the
  * row.
@@ -311,13 +336,84 @@ record_failure(PgesWorker *worker, PgesWorkerStatus *status, const Failure *fail
 	return need >= PGES_REQUIRE_AND_WRITE && pges_write_status(worker->status, status);
 }
 
+/*
+ * Forget the failures, if the row has any, because the workers of this status run.  Return
+ * false if that has to be tried again.
+ */
+bool
+pges_clear_status(const PgesWorker *worker)
+{
+	PgesWorkerStatus status;
+
+	if (!pges_lock_start(worker, false) || !pges_read_status(worker->status, &status))
+		return false;
+	if (status.failed_starts == 0 && status.next_start_at == 0)
+		return true;
+	status.failed_starts = 0;
+	status.next_start_at = 0;
+	return pges_write_status(worker->status, &status);
+}
+
+/*
+ * Return whether the worker that this session has started last is still starting, and set
+ * *failed if it has ended without a lease that this session has seen.
+ */
+static bool
+is_starting(PgesWorker *worker, bool *failed)
+{
+	pid_t		pid;
+	BgwHandleStatus status;
+
+	*failed = false;
+	if (worker->starting == NULL)
+		return false;
+	status = GetBackgroundWorkerPid(worker->starting, &pid);
+	if (status == BGWH_NOT_YET_STARTED || status == BGWH_STARTED)
+		return true;
+	pfree(worker->starting);
+	worker->starting = NULL;
+	*failed = true;
+	return false;
+}
+
+/*
+ * Request a worker, and wait until it holds the lease.  A session that starts workers for
+ * others does not wait for long; it keeps the handle, and starts no second worker as long
+ * as the first one is starting.
+ */
+static const Failure *
+try_start(PgesWorker *worker, PgesWorkerNeed need)
+{
+	bool		is_needed = need == PGES_REQUIRE || need == PGES_REQUIRE_AND_WRITE;
+	const Failure *failure = &no_slot;
+	BackgroundWorkerHandle *handle;
+	MemoryContext caller;
+	bool		failed;
+
+	if (is_starting(worker, &failed))
+		return &late;
+	if (failed)
+		return &ended;
+	caller = MemoryContextSwitchTo(TopMemoryContext);
+	if (pges_register_worker(worker, MyDatabaseId, MyProcPid, &handle))
+	{
+		MemoryContextSwitchTo(caller);
+		failure = wait_until_ready(worker, handle, is_needed);
+		if (failure == &late && need == PGES_START)
+			worker->starting = handle;
+		else
+			pfree(handle);
+	}
+	MemoryContextSwitchTo(caller);
+	return failure;
+}
+
 /* Do S3 to S5 with the start lock held; return whether a worker holds the lease. */
 static bool
 start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 {
 	PgesWorkerStatus status;
-	BackgroundWorkerHandle *handle;
-	const Failure *failure = &no_slot;
+	const Failure *failure;
 
 	if (is_leased(worker))
 		return true;
@@ -328,8 +424,7 @@ start_worker(PgesWorker *worker, PgesWorkerNeed need, bool *written)
 		worker->paused_until = status.next_start_at;
 		return false;
 	}
-	if (pges_register_worker(worker, MyDatabaseId, MyProcPid, &handle))
-		failure = wait_until_ready(worker, handle, need == PGES_REQUIRE || need == PGES_REQUIRE_AND_WRITE);
+	failure = try_start(worker, need);
 	if (failure == &late && need == PGES_START)
 		return false;			/* it is still starting */
 	if (failure)
@@ -360,6 +455,11 @@ pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need)
 			unlock_start(worker);
 	}
 	if (runs)
+	{
 		find_worker(worker);
+		if (worker->starting)
+			pfree(worker->starting);
+		worker->starting = NULL;
+	}
 	return runs;
 }

@@ -36,6 +36,8 @@ typedef struct PgesWorker
 	PGPROC	   *proc;
 	int			pid;
 	TimestampTz paused_until;	/* no start by this session before */
+	BackgroundWorkerHandle *starting;	/* started by this session for others, and
+										 * not seen to be ready; may be NULL */
 } PgesWorker;
 
 /* Why a session needs the worker. */
@@ -63,6 +65,7 @@ typedef struct PgesWorkerStatus
 /* For sessions that need the worker. */
 extern bool pges_ensure_worker(PgesWorker *worker, PgesWorkerNeed need);
 extern void pges_wake_worker(const PgesWorker *worker);
+extern bool pges_clear_status(const PgesWorker *worker);
 
 /* For the worker, and for a process that starts the workers of other databases. */
 extern void pges_describe_worker(BackgroundWorker *bgw, const char *name, const char *function);
@@ -70,6 +73,8 @@ extern bool pges_register_worker(const PgesWorker *worker, Oid database, pid_t n
 								 BackgroundWorkerHandle **handle);
 extern bool pges_take_lease(const PgesWorker *worker);
 extern void pges_release_lease(const PgesWorker *worker);
+extern void pges_keep_lease(const PgesWorker *worker);
+extern bool pges_renew_lease(const PgesWorker *worker);
 extern bool pges_lock_start(const PgesWorker *worker, bool wait);
 extern int	pges_pause_ms(int failed_starts);
 

@@ -107,6 +107,7 @@ fix_settings(const char *name)
 {
 	const char *const settings[][2] = {
 		{"application_name", name},
+		{"role", "none"},
 		{"search_path", "pg_catalog, pg_temp"},
 		{"synchronous_commit", "off"},
 		{"default_transaction_isolation", "read committed"},
