@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(246);
+SELECT plan(271);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -240,6 +240,47 @@ SELECT throws_ok(c, '42501', NULL, 'reader: no ' || c) FROM unnest(ARRAY[
   'SELECT * FROM eventstore.subscription_progress', 'DELETE FROM eventstore.subscription_definitions', 'UPDATE eventstore.subscription_progress SET checkpoint = 0',
   'TRUNCATE eventstore.subscription_parked', $$INSERT INTO eventstore.subscription_consumers VALUES ('s', 'c', now())$$]) c;
 SELECT lives_ok($$SELECT * FROM eventstore.subscriptions, eventstore.subscription_partitions, eventstore.parked_events$$, 'reader: the views');
+
+-- projections: as subscriptions, with EXECUTE on the handler, INSERT on the tables, and TRIGGER on the store for an inline one
+RESET ROLE;
+CREATE TABLE pgtap_stores.seen (n integer);
+CREATE FUNCTION pgtap_stores.handle(e eventstore.event) RETURNS void LANGUAGE sql AS 'INSERT INTO pgtap_stores.seen VALUES (1)';
+CREATE FUNCTION pgtap_stores.secret(e eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT';
+REVOKE EXECUTE ON FUNCTION pgtap_stores.secret FROM PUBLIC;
+CREATE TEMP TABLE projecting (label text, command text);
+INSERT INTO projecting VALUES
+('alter_projection', $$SELECT eventstore.alter_projection('pgtap_p', batch_size => 10)$$),
+('pause_projection', $$SELECT eventstore.pause_projection('pgtap_p')$$),
+('resume_projection', $$SELECT eventstore.resume_projection('pgtap_p')$$),
+('run_projection', $$SELECT eventstore.run_projection('pgtap_p', 1)$$),
+('rebuild_projection', $$SELECT eventstore.rebuild_projection('pgtap_p', in_place => true)$$),
+('drop_projection', $$SELECT eventstore.drop_projection('pgtap_p')$$);
+GRANT SELECT ON projecting TO PUBLIC;
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_stores.handle(eventstore.event)', 'manual')$$, '42501', 'permission denied for table events', 'nobody: no create_projection');
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_stores.secret(eventstore.event)', 'manual')$$, '42501', 'permission denied for function pgtap_stores.secret(eventstore.event)', 'reader: not without EXECUTE on the handler');
+SELECT throws_ok($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_stores.handle(eventstore.event)', 'manual', tables => '{pgtap_stores.seen}')$$, '42501', NULL, 'reader: not without INSERT on the tables');
+SELECT throws_ok($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_stores.handle(eventstore.event)', 'inline')$$, '42501', NULL, 'reader: not inline without TRIGGER on the store');
+SELECT lives_ok($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_stores.handle(eventstore.event)', 'manual')$$, 'reader: create_projection');
+SELECT throws_ok($$SELECT eventstore.run_projection('pgtap_p')$$, '42501', 'permission denied for table seen', 'reader: the handler has the rights of the owner of the projection');
+SET LOCAL ROLE pgtap_writer;
+SELECT throws_ok(command, '42501', NULL, 'writer: not a member of its owner: no ' || label) FROM projecting;
+SELECT throws_ok($$SELECT eventstore.alter_projection('pgtap_p', owner => 'pgtap_writer')$$, '42501', NULL, 'writer: cannot take it over');
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok($$SELECT eventstore.alter_projection('pgtap_p', owner => 'pgtap_owner')$$, '42501', NULL, 'reader: cannot give it to a role that the reader is no member of');
+RESET ROLE;
+GRANT SELECT, INSERT, DELETE, TRUNCATE ON pgtap_stores.seen TO pgtap_reader;
+GRANT pgtap_reader TO pgtap_nobody;
+SET LOCAL ROLE pgtap_nobody;
+SELECT lives_ok($$SELECT eventstore.alter_projection('pgtap_p', tables => '{pgtap_stores.seen}')$$, 'a member: the tables');
+SELECT lives_ok(command, 'a member: ' || label) FROM projecting;
+RESET ROLE;
+REVOKE pgtap_reader FROM pgtap_nobody;
+SET LOCAL ROLE pgtap_reader;
+SELECT throws_ok(c, '42501', NULL, 'reader: no ' || c) FROM unnest(ARRAY[
+  'SELECT * FROM eventstore.projection_definitions', 'DELETE FROM eventstore.projection_definitions', 'UPDATE eventstore.projector_status SET last_error = NULL']) c;
+SELECT lives_ok($$SELECT * FROM eventstore.projections, eventstore.projector_status$$, 'reader: the view and the status');
 
 -- row security, in one session that changes roles
 RESET ROLE;

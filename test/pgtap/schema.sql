@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(126);
+SELECT plan(137);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,13 +24,13 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.archive_holds', 'eventstore.erasures', 'eventstore.subscription_definitions', 'eventstore.subscription_parked',
+          ARRAY['eventstore.archive_holds', 'eventstore.erasures', 'eventstore.projection_definitions', 'eventstore.subscription_definitions', 'eventstore.subscription_parked',
                 'eventstore.subscription_progress'],
-          'pg_dump carries the records of erasures, the holds, and the subscriptions with their progress');
+          'pg_dump carries the records of erasures, the holds, and the subscriptions and projections with their progress');
 SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
             WHERE e.extname = 'pg_eventstore'),
           ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d '
-                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', '', '', '', ''],
+                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', '', '', '', '', ''],
           'every row of them, but for holds of tables that are gone, or that other extensions have');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
@@ -49,6 +49,7 @@ SELECT set_eq($$
     'function eventstore.ack(text,bigint,bigint)',
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
+    'function eventstore.alter_projection(text,regprocedure,text[],text[],regclass[],integer,text,integer,interval,name)',
     'function eventstore.alter_subscription(text,text[],text[],integer,interval,integer,interval,text,name)',
     'function eventstore.append(jsonb,jsonb,regclass)',
     'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
@@ -63,9 +64,11 @@ SELECT set_eq($$
     'function eventstore.before_ddl()',
     'function eventstore.check_insert()',
     'function eventstore.create_archive(regclass,text,text)',
+    'function eventstore.create_projection(text,regprocedure,text,regclass,text[],text[],bigint,regclass[],integer,text,integer,interval)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.create_subscription(text,regclass,text[],text[],bigint,integer,interval,integer,interval,text)',
     'function eventstore.discard_parked(text,text,bigint,text)',
+    'function eventstore.drop_projection(text)',
     'function eventstore.drop_store(regclass,boolean)',
     'function eventstore.drop_subscription(text)',
     'function eventstore.empty_store(regclass)',
@@ -90,10 +93,12 @@ SELECT set_eq($$
     'function eventstore.next_checkpoint(bigint,text[],text[],regclass,boolean)',
     'function eventstore.next_position(regclass)',
     'function eventstore.park(text,bigint,bigint,text)',
+    'function eventstore.pause_projection(text)',
     'function eventstore.pause_subscription(text)',
     'function eventstore.poll(text,integer,text,interval,bigint)',
     'function eventstore.read_events(bigint,integer,text[],text[],boolean,regclass,boolean)',
     'function eventstore.read_support(internal)',
+    'function eventstore.rebuild_projection(text,boolean)',
     'function eventstore.receive_row()',
     'function eventstore.redact_event(text,text,jsonb,jsonb,regclass)',
     'function eventstore.refuse_change()',
@@ -105,7 +110,10 @@ SELECT set_eq($$
     'function eventstore.replay_parked(text,text,bigint)',
     'function eventstore.reported_progress()',
     'function eventstore.reset_subscription(text,bigint,timestamp with time zone)',
+    'function eventstore.resume_projection(text)',
     'function eventstore.resume_subscription(text)',
+    'function eventstore.run_inline()',
+    'function eventstore.run_projection(text,integer)',
     'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
@@ -121,10 +129,13 @@ SELECT set_eq($$
     'function eventstore.subscription_lag(text)',
     'function eventstore.sync_archive(regclass)',
     'function eventstore.wait_for_events(bigint,interval,text[],text[],regclass,boolean)',
+    'function eventstore.wait_for_projection(text,bigint,interval)',
     'sequence eventstore.history_seed',
     'table eventstore.archive_holds',
     'table eventstore.erasures',
     'table eventstore.notifier_status',
+    'table eventstore.projection_definitions',
+    'table eventstore.projector_status',
     'table eventstore.subscription_consumers',
     'table eventstore.subscription_definitions',
     'table eventstore.subscription_parked',
@@ -137,6 +148,7 @@ SELECT set_eq($$
     'view eventstore.open_appends',
     'view eventstore.parked_events',
     'view eventstore.progress',
+    'view eventstore.projections',
     'view eventstore.stores',
     'view eventstore.subscription_partitions',
     'view eventstore.subscriptions'
@@ -146,6 +158,7 @@ SELECT set_eq($$
   ARRAY[
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
     'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'r projection_definitions', 'i projection_definitions_pkey', 'v projections', 'r projector_status', 'i projector_status_pkey',
     'v parked_events', 'r subscription_consumers', 'i subscription_consumers_pkey', 'r subscription_definitions', 'i subscription_definitions_pkey', 'r subscription_parked', 'i subscription_parked_aggregate',
     'i subscription_parked_order', 'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
     'i events_pkey', 'i events_position_key', 'i idx_events_aggregate_id', 'i idx_events_aggregate_type',
@@ -177,7 +190,8 @@ SELECT set_eq($$
 SELECT is((SELECT string_agg(format('%s %s', tgrelid::regclass, pg_get_triggerdef(oid)), E'\n' ORDER BY tgrelid::regclass::text)
              FROM pg_trigger WHERE tgfoid = 'eventstore.receive_row()'::regprocedure),
           (SELECT string_agg(format('eventstore.%s CREATE TRIGGER receive_row BEFORE INSERT%s ON eventstore.%s FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row(%L)', t, e, t, a), E'\n' ORDER BY t)
-             FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace'),
+             FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'),
+                          ('projection_definitions', '', 'replace'), ('projector_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace'),
                           ('subscription_consumers', ' OR DELETE OR UPDATE', 'ignore'), ('subscription_definitions', '', 'replace'),
                           ('subscription_parked', '', 'replace'), ('subscription_progress', '', 'replace')) v(t, e, a)),
           'which row stays in each');
@@ -317,7 +331,7 @@ SELECT results_eq('SELECT count(*) FROM eventstore.notifier', 'SELECT 1::bigint'
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.subscriptions'::regclass AND attnum > 0),
           ARRAY['name text', 'store eventstore.regstore', 'owner name', 'event_types text[]', 'aggregate_types text[]', 'partitions integer', 'next_partitions integer',
-                'lease interval', 'max_attempts integer', 'backoff interval', 'on_exhausted text', 'paused boolean', 'stopped bigint', 'checkpoint bigint', 'lag bigint',
+                'lease interval', 'max_attempts integer', 'backoff interval', 'on_exhausted text', 'paused boolean', 'runner text', 'stopped bigint', 'checkpoint bigint', 'lag bigint',
                 'lag_seconds double precision', 'rate double precision', 'in_flight bigint', 'consumers bigint', 'oldest_lease timestamp with time zone', 'parked bigint', 'last_error text',
                 'last_error_at timestamp with time zone', 'problem text', 'created_at timestamp with time zone'], 'the columns of the view of subscriptions');
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
@@ -346,6 +360,33 @@ SELECT is_empty($$
   SELECT c.relname, x.grantee FROM pg_class c, aclexplode(c.relacl) x
    WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind = 'r' AND c.relname ~ '^subscription' AND x.grantee <> c.relowner$$,
   'nobody else has a privilege on their tables');
+
+-- the projections
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.projections'::regclass AND attnum > 0),
+          ARRAY['name text', 'mode text', 'state text', 'store eventstore.regstore', 'owner name', 'handler text', 'tables eventstore.regstore[]', 'event_types text[]',
+                'aggregate_types text[]', 'batch_size integer', 'on_error text', 'max_attempts integer', 'backoff interval', 'rebuild_of text', 'position bigint', 'lag bigint',
+                'lag_seconds double precision', 'rate double precision', 'attempts integer', 'retry_at timestamp with time zone', 'parked bigint', 'last_error text',
+                'last_error_at timestamp with time zone', 'last_error_position bigint', 'last_error_event_type text', 'problem text', 'created_at timestamp with time zone'],
+          'the columns of the view of projections');
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.projection_definitions'::regclass AND attnum > 0),
+          ARRAY['projection text t', 'mode text t', 'handler text t', 'tables eventstore.regstore[] t', 'batch_size integer t', 'start_position bigint t', 'rebuild_of text f',
+                'copies name f', 'last_error_position bigint f', 'last_error_event_type text f'], 'the columns of the definitions of projections');
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.projector_status'::regclass AND attnum > 0),
+          (SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.notifier_status'::regclass AND attnum > 0),
+          'the status of their workers has the columns of that of the notifier');
+SELECT ok(obj_description(relid, 'pg_class') <> '', relid || ' has a comment')
+  FROM unnest(ARRAY['eventstore.projections', 'eventstore.projection_definitions', 'eventstore.projector_status']::regclass[]) relid;
+SELECT is_empty($$
+  SELECT attrelid::regclass, attname FROM pg_attribute
+   WHERE attrelid = ANY ('{eventstore.projections,eventstore.projection_definitions,eventstore.projector_status}'::regclass[]) AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT results_eq('SELECT count(*) FROM eventstore.projector_status', 'SELECT 1::bigint', 'the status has one row');
+SELECT is_empty($$
+  SELECT x.grantee FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = 'eventstore.projection_definitions'::regclass AND x.grantee <> c.relowner$$,
+  'nobody else has a privilege on the definitions');
 
 -- the records of erasures
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
@@ -420,7 +461,7 @@ SELECT is_empty($$
 SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
 SELECT set_eq($$
   SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
-  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'parked_events', 'progress', 'stores', 'subscription_consumers',
+  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'parked_events', 'progress', 'projection_definitions', 'projections', 'projector_status', 'stores', 'subscription_consumers',
         'subscription_definitions', 'subscription_parked', 'subscription_partitions', 'subscription_progress', 'subscriptions', 'watermarks']
     || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
   'and its tables and views');
@@ -432,7 +473,7 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'parked_events SELECT', 'progress SELECT', 'stores SELECT',
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'parked_events SELECT', 'progress SELECT', 'projections SELECT', 'projector_status SELECT', 'stores SELECT',
                 'subscription_partitions SELECT', 'subscriptions SELECT', 'watermarks SELECT'],
           'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
@@ -445,6 +486,8 @@ SELECT results_eq($$
            ('pg_eventstore.durable_reads', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
            ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
+           ('pg_eventstore.projection_timeout', 'integer', 'sighup', '60000', '0', '2147483647', 'ms'),
+           ('pg_eventstore.projection_workers', 'integer', 'sighup', '2', '0', '16', '-'),
            ('pg_eventstore.store', 'string', 'user', 'eventstore.events', '-', '-', '-'),
            ('pg_eventstore.test_database', 'bool', 'user', 'off', '-', '-', '-')$$,
   'the settings');
@@ -457,7 +500,7 @@ SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set 
   FROM unnest(ARRAY['direct_append = off', 'durable_reads = on', 'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
 SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
   FROM (VALUES ('max_aggregate_locks = 0', '42501'),
-               ('notifier_tick = 0', '55P02'),
+               ('notifier_tick = 0', '55P02'), ('projection_timeout = 0', '55P02'), ('projection_workers = 0', '55P02'),
                ('store = ''''', '22023'), ('store = ''a.b.c''', '22023'), ('store = ''"a''', '22023'),
                ('test_database = on', '22023'), ('no_such_setting = 1', '42602')) v(s, c);
 RESET ROLE;

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(118);
+SELECT plan(135);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -87,6 +87,10 @@ SET LOCAL pg_eventstore.store = 'events';
 SELECT matches(public.pgtap_attacked($$SELECT eventstore.append_event('T', '1')$$), '^42809: table pg_temp\.events is not a store',
                'a setting without a schema is looked up by the path, and takes no table that is no store');
 SET LOCAL pg_eventstore.store = 'pgtap_victim.events';
+-- the handlers of projections, whose names without a schema are those of their own schema
+CREATE TABLE pgtap_victim.seen (id pg_catalog.text);
+CREATE FUNCTION pgtap_victim.handle(eventstore.event) RETURNS pg_catalog.void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES ($1.event_id || ''); END $$;
+CREATE FUNCTION pgtap_victim.handle_all(eventstore.event[]) RETURNS pg_catalog.void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen SELECT event_id FROM unnest($1); END $$;
 SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 1)$$, '2'),
@@ -157,6 +161,23 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.pause_subscription('pgtap_s')$$, ''),
   ($$SELECT eventstore.resume_subscription('pgtap_s')$$, ''),
   ($$SELECT eventstore.drop_subscription('pgtap_s')$$, ''),
+  ($$SELECT eventstore.create_projection('pgtap_p', 'pgtap_victim.handle(eventstore.event)', 'manual', 'pgtap_victim.events', '{T,U}', '{A}', 0, '{pgtap_victim.seen}', 2, 'park', 3, '0')$$, ''),
+  ($$SELECT eventstore.alter_projection('pgtap_p', 'pgtap_victim.handle_all(eventstore.event[])', '{T}', '{}', '{pgtap_victim.seen}', 3, 'stop', 2, '1 s')$$, ''),
+  ($$SELECT eventstore.run_projection('pgtap_p', 2)$$, '2'),
+  ($$SELECT eventstore.rebuild_projection('pgtap_p')$$, 'pgtap_p.rebuild'),
+  ($$SELECT eventstore.run_projection('pgtap_p.rebuild', 100)$$, '0'),
+  ($$SELECT eventstore.run_projection('pgtap_p.rebuild')$$, '0'),
+  ($$SELECT pg_catalog.count(*) FROM pgtap_victim.seen$$, '10'),
+  ($$SELECT eventstore.rebuild_projection('pgtap_p', true)$$, 'pgtap_p'),
+  ($$SELECT eventstore.run_projection('pgtap_p', 100)$$, '10'),
+  ($$SELECT pg_catalog.count(*) FROM pgtap_victim.seen$$, '10'),
+  ($$SELECT state FROM eventstore.projections WHERE name OPERATOR(pg_catalog.=) 'pgtap_p'$$, 'manual'),
+  ($$SELECT eventstore.pause_projection('pgtap_p')$$, ''),
+  ($$SELECT eventstore.resume_projection('pgtap_p')$$, ''),
+  ($$SELECT eventstore.drop_projection('pgtap_p')$$, ''),
+  ($$SELECT eventstore.create_projection('pgtap_i', 'pgtap_victim.handle(eventstore.event)', 'inline', start_position => NULL)$$, ''),
+  ($$SELECT state FROM eventstore.projections WHERE name OPERATOR(pg_catalog.=) 'pgtap_i'$$, 'inline'),
+  ($$SELECT eventstore.drop_projection('pgtap_i')$$, ''),
   ($$SELECT eventstore.set_notifications('pgtap_victim.events', 'off')$$, ''),
   ($$SELECT eventstore.create_archive()$$, 'pgtap_victim.events_archive'),
   ($$SELECT eventstore.archive_limit()$$, '11'),

@@ -338,7 +338,7 @@ $other->stop;
 $node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE DATABASE tenant OWNER tenant');
 my @tenant = (extra_params => [ '-U', 'tenant' ]);
 is(sqlstate($node, 'SET ROLE tenant; CREATE EXTENSION pg_eventstore', dbname => 'tenant'), '42501', 'only a superuser creates the extension');
-$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE ON SCHEMA eventstore TO tenant; GRANT SELECT ON eventstore.erasures, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant');
+$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE ON SCHEMA eventstore TO tenant; GRANT SELECT ON eventstore.erasures, eventstore.projection_definitions, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant');
 is($node->psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0)", @tenant), 0, 'the owner of the default store appends to it');
 is($node->psql('tenant', "SELECT * FROM eventstore.get_events_by_aggregate('a')", @tenant), 0, 'and read it');
 is($node->safe_psql('tenant', "SELECT owner FROM eventstore.stores"), 'tenant', 'and owns it');
@@ -355,16 +355,17 @@ is($node->safe_psql('tenant2', 'SELECT notifications, owner FROM eventstore.stor
 is($node->psql('tenant2', "SELECT eventstore.append_event('e', '1', 'a', 1, store => 'mine.events')", @tenant), 0, 'and appends again');
 
 # Or it restores the dump itself, after a superuser has prepared the database.
-$node->safe_psql('tenant', "SELECT eventstore.erase_aggregate('a', 'asked for', 'mine.events'), eventstore.set_archive_hold('a reader', 0, 'mine.events'); SELECT eventstore.create_subscription('worker', 'mine.events'); SELECT eventstore.park('worker', delivery, position) FROM eventstore.poll('worker', 1)", @tenant);
+$node->safe_psql('tenant', "SELECT eventstore.erase_aggregate('a', 'asked for', 'mine.events'), eventstore.set_archive_hold('a reader', 0, 'mine.events'); SELECT eventstore.create_subscription('worker', 'mine.events'); SELECT eventstore.park('worker', delivery, position) FROM eventstore.poll('worker', 1);
+  CREATE TABLE mine.seen (id text); CREATE FUNCTION mine.see(e eventstore.event) RETURNS void LANGUAGE sql AS 'INSERT INTO mine.seen VALUES (e.event_id)'; SELECT eventstore.create_projection('seen', 'mine.see(eventstore.event)', 'manual', 'mine.events', tables => '{mine.seen}')", @tenant);
 $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tenant' ], 'the owner of a database dumps it again');
 $node->safe_psql('postgres', 'CREATE DATABASE tenant3 OWNER tenant');
 $node->safe_psql('tenant3', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE, CREATE ON SCHEMA eventstore TO tenant');
 $node->command_checks_all([ 'pg_restore', '-U', 'tenant', '-d', 'tenant3', "$dir/tenant" ], 1, [qr/^$/],
-  [ qr/schema "eventstore" already exists/, qr/permission denied for table archive_holds/, qr/permission denied for table erasures/,
+  [ qr/schema "eventstore" already exists/, qr/permission denied for table archive_holds/, qr/permission denied for table erasures/, qr/permission denied for table projection_definitions/,
     map { qr/permission denied for table subscription_$_/ } qw(definitions progress parked) ],
   'the owner of a database restores the dump');
-$node->command_ok([ 'pg_restore', '-e', '--data-only', '-n', 'eventstore', (map { ('-t', $_) } qw(archive_holds erasures subscription_definitions subscription_progress subscription_parked)), '-d', 'tenant3', "$dir/tenant" ], 'and a superuser the rest');
-my $rest = "SELECT store, notifications, owner FROM eventstore.stores ORDER BY 1; TABLE eventstore.erasures; TABLE eventstore.archive_holds; TABLE eventstore.subscription_definitions; TABLE eventstore.subscription_progress; TABLE eventstore.subscription_parked; SELECT * FROM eventstore.read_events() ";
+$node->command_ok([ 'pg_restore', '-e', '--data-only', '-n', 'eventstore', (map { ('-t', $_) } qw(archive_holds erasures projection_definitions subscription_definitions subscription_progress subscription_parked)), '-d', 'tenant3', "$dir/tenant" ], 'and a superuser the rest');
+my $rest = "SELECT store, notifications, owner FROM eventstore.stores ORDER BY 1; TABLE eventstore.erasures; TABLE eventstore.archive_holds; TABLE eventstore.projection_definitions; TABLE eventstore.subscription_definitions; TABLE eventstore.subscription_progress; TABLE eventstore.subscription_parked; SELECT * FROM eventstore.read_events() ";
 is($node->safe_psql('tenant3', $rest), $node->safe_psql('tenant', $rest), 'all is there');
 $node->stop;
 done_testing();

@@ -31,6 +31,7 @@ GRANT USAGE ON SCHEMA eventstore TO usage, reader, writer, eraser, archiver, con
 CREATE SCHEMA shop AUTHORIZATION owner;
 CREATE TABLE public.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data;
 GRANT SELECT ON public.source TO PUBLIC;
+CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT';
 SET ROLE owner;
 GRANT USAGE ON SCHEMA shop TO usage, reader, writer, eraser, archiver, consumer;
 SELECT eventstore.create_store('shop.events', 'off');

@@ -213,6 +213,16 @@ on_node('b', 'DROP VIEW shop.report');
 on_node('c', "SELECT eventstore.create_store('shop.x'); SELECT eventstore.create_subscription('billing', 'shop.x')");
 cluster_is('a subscription with the same name', 1, qr/node "c" has a subscription "billing" already.*of store shop.x, on node "b" of store/s, 'move', $front, 6, 'c');
 on_node('c', "SELECT eventstore.drop_subscription('billing'); SELECT eventstore.drop_store('shop.x')");
+# A slot with projections does not move.
+on_node('b', "CREATE TABLE shop.counts (n integer); CREATE FUNCTION shop.count(eventstore.event) RETURNS void LANGUAGE sql AS 'INSERT INTO counts VALUES (1)'");
+for my $mode (qw(async inline manual))
+{
+  on_node('b', "SELECT eventstore.create_projection('counts', 'shop.count(eventstore.event)', '$mode', 'shop.orders_006', start_position => NULL)");
+  cluster_is("a slot with a projection in mode $mode", 1, qr/node "b": store shop.orders_006 has projections, so it cannot be moved: "counts"\n.*Nothing was moved.*drop_projection/s, 'move', $front, 6, 'c');
+  cluster_is("$mode: a dry run says so", 1, qr/Nothing was moved/, 'move', $front, 6, 'c', '--dry-run') if $mode eq 'inline';
+  is(on_node('b', "SELECT count(*) FROM eventstore.projections"), '1', "$mode: the projection is there");
+  on_node('b', "SELECT eventstore.drop_projection('counts')");
+}
 on_node('c', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO app, plain; ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO plain WITH GRANT OPTION');
 # Functions of the owner would run as a superuser.
 my %evil = (
@@ -269,7 +279,7 @@ is(on_front("SELECT aggregate_version FROM eventstore.append('[{\"event_type\": 
 # The rows about a store that a move copies are in these tables. Another table of the
 # extension belongs into companions.c, if it has rows about stores.
 is(on_node('a', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'eventstore'::regnamespace AND relkind = 'r' AND relname <> 'events'"),
-  'archive_holds erasures notifier_status subscription_consumers subscription_definitions subscription_parked subscription_progress watermarks', 'a move knows all tables of the extension');
+  'archive_holds erasures notifier_status projection_definitions projector_status subscription_consumers subscription_definitions subscription_parked subscription_progress watermarks', 'a move knows all tables of the extension');
 
 # A lock that another session holds.
 my $holder = session(undef, undef, $conninfo{b});
@@ -329,6 +339,14 @@ for my $signal (qw(INT TERM))
   is($status, 1, "$signal: exit status") or diag($said);
   cluster_is("check after $signal", 0, $ok, 'check', $front);
 }
+
+# A projection that is created during a move.
+my $moving = start_and_stop('copied', 'move', $front, 6, 'c');
+on_node('b', "SELECT eventstore.create_projection('counts', 'shop.count(eventstore.event)', 'manual', 'shop.orders_006', start_position => NULL)");
+my ($moved, $reason) = resume($moving);
+ok($moved == 1 && $reason =~ /store shop.orders_006 has projections/, 'a projection is created during the move') or diag($reason);
+on_node('b', "SELECT eventstore.drop_projection('counts')");
+cluster_is('check after that', 0, $ok, 'check', $front);
 
 # Sessions append to slot 3 wherever it is, and write down what was acknowledged. A call
 # that failed is made again with the same id, on the next node.

@@ -199,6 +199,7 @@ extern void check_trust(Move *move, Server *node);
 extern void raise_fence(Move *move);
 
 /* companions.c */
+extern void check_projections(Move *move);
 extern void check_names(Move *move);
 extern void copy_companions(Move *move);
 

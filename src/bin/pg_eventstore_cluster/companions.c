@@ -3,6 +3,10 @@
  *		The rows about a slot in the tables of the extension: its subscriptions with
  *		their progress, holds, erasures, and watermark.
  *
+ * A slot that has projections is not moved.  A projection needs its handler and its tables,
+ * which belong to the user, and whose rows a move does not know.  If the target lacked one
+ * of the rows, the projection would be wrong without notice.
+ *
  * A column of type regstore or regclass is copied as the name of the slot, which is the
  * same on both nodes.  The rows are inserted by an ordinary session: the triggers that
  * decide what logical replication may bring let them pass.
@@ -30,6 +34,26 @@ static const Companion companions[] = {
 	{"archive_holds", OF_STORE},
 	{"watermarks", OF_STORE},
 };
+
+/*
+ * End the program if the slot has projections.  A projection that is created after this
+ * check is found by the check under the lock: its creation locks the slot.
+ */
+void
+check_projections(Move *move)
+{
+	const char *names = query_value(move->source, "SELECT pg_catalog.string_agg(pg_catalog.concat('\"', projection, '\"'), ', ' ORDER BY projection)"
+									" FROM eventstore.projection_definitions JOIN eventstore.subscription_definitions"
+									" ON subscription = projection WHERE " OF_STORE, move->literal);
+
+	if (names == NULL)
+		return;
+	pg_log_error("%s: store %s has projections, so it cannot be moved: %s", move->source->label, move->table, names);
+	pg_log_error_detail("A move does not know their handlers and tables. Nothing was moved.");
+	pg_log_error_hint("Drop them there, by drop_projection(). After the move, create the handlers, the tables and the projections on %s.",
+					  move->target->label);
+	exit(1);
+}
 
 /*
  * Report subscriptions of the target that have the name of one of the slot.  Those of the

@@ -187,6 +187,7 @@ create_tables(Move *move)
 									literal(move->source, move->store->schema));
 
 	run_command(move->target, "BEGIN");
+	check_projections(move);
 	check_names(move);
 	if (query_value(move->target, "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s",
 					literal(move->target, move->store->schema)) == NULL)
@@ -320,6 +321,7 @@ copy_rest(Move *move)
 		pg_log_error_hint("Nothing was moved. Run the command again.");
 		exit(1);
 	}
+	check_projections(move);
 	set_sequences(move);
 	copy_companions(move);
 	run_definitions(move, move->triggers);

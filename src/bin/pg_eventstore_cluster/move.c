@@ -383,6 +383,7 @@ describe_move(Move *move)
 		pg_log_info("%s lives on %s already; would write the maps", slot, move->target->label);
 	else
 	{
+		check_projections(move);
 		check_names(move);
 		read_archive(move);
 		check_trust(move, move->source);
