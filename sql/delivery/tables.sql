@@ -71,7 +71,7 @@ COMMENT ON COLUMN eventstore.subscriptions.max_attempts IS 'number of deliveries
 COMMENT ON COLUMN eventstore.subscriptions.backoff IS 'pause after the first failure of an event';
 COMMENT ON COLUMN eventstore.subscriptions.on_exhausted IS 'what happens to an exhausted event: park, skip or stop';
 COMMENT ON COLUMN eventstore.subscriptions.paused IS 'whether the subscription is paused';
-COMMENT ON COLUMN eventstore.subscriptions.runner IS 'who processes the events: consumers by poll(); or for a projection the background worker, a caller of run_projection(), or the trigger of an inline projection';
+COMMENT ON COLUMN eventstore.subscriptions.runner IS 'what processes the events: consumers, worker, caller or trigger. All but consumers are for projections: the background worker, a caller of run_projection(), or the trigger of an inline projection';
 COMMENT ON COLUMN eventstore.subscriptions.stopped IS 'number of partitions that an exhausted event has stopped';
 COMMENT ON COLUMN eventstore.subscriptions.checkpoint IS 'the lowest checkpoint of its partitions: every event at or below it was acknowledged or parked';
 COMMENT ON COLUMN eventstore.subscriptions.lag IS 'number of positions from the first event that is not acknowledged or parked to the high-water mark; 0 if there is none. Not all of these positions have events of the subscription. If the next 1000 positions have none, the lag is counted from there';

@@ -336,11 +336,11 @@ COMMENT ON VIEW eventstore.stores IS 'View stores of the nodes, of the slots tha
 GRANT SELECT ON eventstore.stores TO PUBLIC;
 
 CREATE OR REPLACE FUNCTION eventstore.remote_subscriptions(text, slots integer[])
-RETURNS TABLE (slot integer, name text, store text, owner text, event_types text[], aggregate_types text[], partitions integer, next_partitions integer, lease interval, max_attempts integer, backoff interval, on_exhausted text, paused boolean, stopped bigint, checkpoint bigint, lag bigint, lag_seconds double precision, rate double precision, in_flight bigint, consumers bigint, oldest_lease timestamptz, parked bigint, last_error text, last_error_at timestamptz, problem text, created_at timestamptz) LANGUAGE plproxy AS $$
+RETURNS TABLE (slot integer, name text, store text, owner text, event_types text[], aggregate_types text[], partitions integer, next_partitions integer, lease interval, max_attempts integer, backoff interval, on_exhausted text, paused boolean, runner text, stopped bigint, checkpoint bigint, lag bigint, lag_seconds double precision, rate double precision, in_flight bigint, consumers bigint, oldest_lease timestamptz, parked bigint, last_error text, last_error_at timestamptz, problem text, created_at timestamptz) LANGUAGE plproxy AS $$
   CLUSTER eventstore.front_store($1);
   SPLIT slots;
   RUN ON slots;
-  SELECT s AS slot, v.name::text AS name, v.store::text AS store, v.owner::text AS owner, v.event_types AS event_types, v.aggregate_types AS aggregate_types, v.partitions AS partitions, v.next_partitions AS next_partitions, v.lease AS lease, v.max_attempts AS max_attempts, v.backoff AS backoff, v.on_exhausted::text AS on_exhausted, v.paused AS paused, v.stopped AS stopped, v.checkpoint AS checkpoint, v.lag AS lag, v.lag_seconds AS lag_seconds, v.rate AS rate, v.in_flight AS in_flight, v.consumers AS consumers, v.oldest_lease AS oldest_lease, v.parked AS parked, v.last_error::text AS last_error, v.last_error_at AS last_error_at, v.problem::text AS problem, v.created_at AS created_at FROM pg_catalog.unnest($2) s CROSS JOIN LATERAL eventstore.store_of_slot($1, s) t (t) JOIN eventstore.subscriptions v ON v.store::pg_catalog.oid OPERATOR(pg_catalog.=) t.t;
+  SELECT s AS slot, v.name::text AS name, v.store::text AS store, v.owner::text AS owner, v.event_types AS event_types, v.aggregate_types AS aggregate_types, v.partitions AS partitions, v.next_partitions AS next_partitions, v.lease AS lease, v.max_attempts AS max_attempts, v.backoff AS backoff, v.on_exhausted::text AS on_exhausted, v.paused AS paused, v.runner AS runner, v.stopped AS stopped, v.checkpoint AS checkpoint, v.lag AS lag, v.lag_seconds AS lag_seconds, v.rate AS rate, v.in_flight AS in_flight, v.consumers AS consumers, v.oldest_lease AS oldest_lease, v.parked AS parked, v.last_error::text AS last_error, v.last_error_at AS last_error_at, v.problem::text AS problem, v.created_at AS created_at FROM pg_catalog.unnest($2) s CROSS JOIN LATERAL eventstore.store_of_slot($1, s) t (t) JOIN eventstore.subscriptions v ON v.store::pg_catalog.oid OPERATOR(pg_catalog.=) t.t;
 $$;
 CREATE VIEW eventstore.subscriptions AS
 SELECT n.store AS sliced_store, v.*
@@ -348,6 +348,21 @@ SELECT n.store AS sliced_store, v.*
  CROSS JOIN LATERAL eventstore.remote_subscriptions(n.store, eventstore.front_slots(n.store)) v;
 COMMENT ON VIEW eventstore.subscriptions IS 'View subscriptions of the nodes, of the slots that the role may use, with the sliced store and the slot. A node that cannot be reached raises an error.';
 GRANT SELECT ON eventstore.subscriptions TO PUBLIC;
+
+CREATE OR REPLACE FUNCTION eventstore.remote_projections(text, slots integer[])
+RETURNS TABLE (slot integer, name text, mode text, state text, store text, owner text, handler text, event_types text[], aggregate_types text[], batch_size integer, on_error text, max_attempts integer, backoff interval, "position" bigint, lag bigint, lag_seconds double precision, rate double precision, attempts integer, retry_at timestamptz, parked bigint, last_error text, last_error_at timestamptz, last_error_position bigint, last_error_event_type text, problem text, created_at timestamptz)
+LANGUAGE plproxy AS $$
+  CLUSTER eventstore.front_store($1);
+  SPLIT slots;
+  RUN ON slots;
+  SELECT s AS slot, v.name::text AS name, v.mode AS mode, v.state AS state, v.store::text AS store, v.owner::text AS owner, v.handler AS handler, v.event_types AS event_types, v.aggregate_types AS aggregate_types, v.batch_size AS batch_size, v.on_error AS on_error, v.max_attempts AS max_attempts, v.backoff AS backoff, v."position" AS "position", v.lag AS lag, v.lag_seconds AS lag_seconds, v.rate AS rate, v.attempts AS attempts, v.retry_at AS retry_at, v.parked AS parked, v.last_error::text AS last_error, v.last_error_at AS last_error_at, v.last_error_position AS last_error_position, v.last_error_event_type AS last_error_event_type, v.problem::text AS problem, v.created_at AS created_at FROM pg_catalog.unnest($2) s CROSS JOIN LATERAL eventstore.store_of_slot($1, s) t (t) JOIN eventstore.projections v ON v.store::pg_catalog.oid OPERATOR(pg_catalog.=) t.t;
+$$;
+CREATE VIEW eventstore.projections AS
+SELECT n.store AS sliced_store, v.*
+  FROM eventstore.front_maps() n (store)
+ CROSS JOIN LATERAL eventstore.remote_projections(n.store, eventstore.front_slots(n.store)) v;
+COMMENT ON VIEW eventstore.projections IS 'View projections of the nodes, of the slots that the role may use, with the sliced store and the slot. A node that cannot be reached raises an error.';
+GRANT SELECT ON eventstore.projections TO PUBLIC;
 
 
 -- The parts of the functions that run on the nodes.

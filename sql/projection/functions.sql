@@ -16,19 +16,19 @@ AS 'MODULE_PATHNAME', 'pges_create_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_projection(text, regprocedure, text, regclass, text[], text[], bigint, regclass[], integer, text, integer, interval) IS
-'Creates a projection: the server calls a function, the handler, with the events of a store, so that the handler keeps tables up to date. The calling role owns the projection, and every role that is a member of the owner may change it. If a projection with this name, mode, handler, store and types exists, the function only raises a notice and changes nothing; alter_projection() changes it. A projection is also a subscription of the same name.
+'Creates a projection: the server calls a function with the events of a store. The function, the handler, keeps tables up to date. The calling role owns the projection, and every role that is a member of the owner may change it. If a projection with this name, mode, handler, store and types exists, the function only raises a notice and changes nothing; alter_projection() changes it. A projection is also a subscription of the same name.
 name: the name of the projection, from 1 to 255 characters.
 handler: the function, with one argument. If its type is eventstore.event, the handler is called once for each event; if it is eventstore.event[], once for each batch, in order of position. Its result is not used. The handler runs with the rights of the owner of the projection, in a security restricted operation, and the search_path is the schema of the handler. It must not append to the store of the projection.
 mode: "async" calls the handler after the commit of the append, in a background worker. "inline" calls it in the transaction that appends: an error of the handler undoes the append. "manual" calls it only when a session calls run_projection().
 store: the store. NULL means the setting pg_eventstore.store.
 event_types, aggregate_types: only events of these types. NULL and an empty array mean all.
-start_position: events after this position. 0 means all events, NULL means only events that are appended from now on. An inline projection handles the events that the store has first: here if there are at most batch_size, otherwise in the background worker.
+start_position: events after this position. 0 means all events, NULL means only events that are appended from now on. An inline projection handles the events that the store has first: here if there are at most batch_size, otherwise in the background worker. An error of the handler is then an error of the call.
 tables: the tables that the handler fills. Only rebuild_projection() uses them.
 batch_size: the maximum number of events in one transaction of the worker, from 1 to 100000.
 on_error: what happens to an event for which the handler raises an error. "stop" tries it again, for ever; no later event is handled before it succeeds. "park" parks the event after max_attempts, with the later events of its aggregate, see replay_parked(). "skip" parks this event alone. An inline projection allows only "stop".
 max_attempts: the number of attempts before an event is parked, from 1 to 1000000.
 backoff: the pause after a failure, at most 1 day. The pause doubles with each failure of the same event, up to 1 minute. An error with another cause than the event, such as a deadlock, is no attempt.
-Errors: 42710 a projection with this name has another definition, or there is such a subscription; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table; 42883 no such function; for an inline projection those of the handler.';
+Errors: 42710 a projection with this name has another definition, or there is such a subscription; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table; 42883 no such function.';
 
 CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   name text,
@@ -78,7 +78,7 @@ AS 'MODULE_PATHNAME', 'pges_resume_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.resume_projection(text) IS
-'Ends a pause of a projection, and tries an event that has failed again at once, with a new count of attempts. An inline projection handles the events that it has missed in the background worker, and then is inline again.
+'Ends a pause of a projection, and tries a failed event again at once. The count of attempts begins anew. An inline projection handles the events that it has missed in the background worker, and then is inline again.
 name: the projection.
 Errors: as drop_projection().';
 
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION eventstore.run_projection(text, integer) IS
 name: the projection.
 max_count: the maximum number of events. NULL means the batch size of the projection.
 Returns the number of events that were handled. For a rebuild, 0 also means that it has ended.
-Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction; others as the handler raises them.';
+Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.wait_for_projection(
   name text,
@@ -105,7 +105,7 @@ AS 'MODULE_PATHNAME', 'pges_wait_for_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.wait_for_projection(text, bigint, interval) IS
-'Waits until a projection has handled the events up to a position, so that a client can read what follows from what it has written. The caller needs SELECT on the store. The function needs no LISTEN, so it works through any pooler and on a standby.
+'Waits until a projection has handled the events up to a position. So a client can read the result of what it has written. The caller needs SELECT on the store. The function needs no LISTEN, so it works through any pooler and on a standby.
 name: the projection. For a rebuild, named as rebuild_projection() returned it, the function waits for its end.
 to_position: the position, as the append functions return it. NULL means that of the last event that is committed now. Parked events count as handled.
 timeout: the maximum time to wait. More than 60 seconds count as 60.
@@ -117,8 +117,8 @@ AS 'MODULE_PATHNAME', 'pges_run_inline'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.run_inline() IS
-'Trigger after INSERT on a store: runs an inline projection with the events of the statement. create_projection() creates the trigger.
-Errors: 39P01 not called as that trigger; 55000 the handler of a projection appended to its store; others as the handler raises them.';
+'Trigger after INSERT on a store: runs an inline projection with the events of the statement. create_projection() creates the trigger. An error of the handler is an error of the statement.
+Errors: 39P01 not called as that trigger; 55000 the handler of a projection appended to its store.';
 
 CREATE OR REPLACE FUNCTION eventstore.rebuild_projection(
   name text,
@@ -128,7 +128,7 @@ AS 'MODULE_PATHNAME', 'pges_rebuild_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.rebuild_projection(text, boolean) IS
-'Begins to rebuild the tables of a projection: the handler gets all events again, from the start position of the projection. If a rebuild has begun, it begins anew. The background worker does the work; for a projection in mode "manual", run_projection() with the name of the rebuild does. The old rows stay readable, and the projection keeps them up to date, until the rebuild has handled all events. Then the rows are exchanged in one transaction.
+'Begins to rebuild the tables of a projection from the events. Its handler gets all events after the start position of the projection again. If a rebuild has begun, it begins anew. The background worker does the work; for a projection in mode "manual", run_projection() with the name of the rebuild does. The old rows stay readable, and the projection keeps them up to date, until the rebuild has handled all events. Then the rows are exchanged in one transaction.
 The rebuild fills copies of the tables, in a schema that comes first in its search_path. A handler that writes the names of its tables with their schema does not use the copies. Then, and if a table has an identity column, the rebuild handles all events in one transaction instead, and the projection stands still meanwhile.
 name: the projection.
 in_place: whether to empty the tables at once, and to handle all events in the tables themselves. Readers then see tables that are not complete. An inline projection is not inline meanwhile. NULL means false.

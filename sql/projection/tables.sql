@@ -17,7 +17,7 @@ ALTER TABLE eventstore.projection_definitions ENABLE REPLICA TRIGGER receive_row
 SELECT pg_catalog.pg_extension_config_dump('eventstore.projection_definitions', '');
 
 COMMENT ON TABLE eventstore.projection_definitions IS
-'The definitions of projections, besides those of their subscriptions, which have the same names. The functions create_projection() and alter_projection() write them. View eventstore.projections shows them with their progress.';
+'The definitions of projections. Each has a subscription of the same name, with the rest. The functions create_projection() and alter_projection() write them. View eventstore.projections shows them with their progress.';
 COMMENT ON COLUMN eventstore.projection_definitions.projection IS 'name of the projection, and of its subscription';
 COMMENT ON COLUMN eventstore.projection_definitions.mode IS 'async, inline or manual';
 COMMENT ON COLUMN eventstore.projection_definitions.handler IS 'the function that is called with the events, with its schema and the type of its argument';
@@ -114,7 +114,7 @@ COMMENT ON VIEW eventstore.projections IS
 'The projections, their progress and their errors. Columns lag, lag_seconds, problem and those of the last error are null for roles without SELECT on the store.';
 COMMENT ON COLUMN eventstore.projections.name IS 'name of the projection, and of its subscription';
 COMMENT ON COLUMN eventstore.projections.mode IS 'async, inline or manual';
-COMMENT ON COLUMN eventstore.projections.state IS 'current: all events are handled; behind: the worker is handling events; waiting: no worker can be started; inline: the transactions that append run it; manual: run_projection() runs it; paused; failed: an event or the projection as a whole has failed, and is tried again; rebuilding: it is a rebuild; standby: this server does not run it';
+COMMENT ON COLUMN eventstore.projections.state IS 'current, behind, waiting, inline, manual, paused, failed, rebuilding or standby. current: all events are handled. behind: the worker is handling events. waiting: no worker can be started. inline: the transactions that append run it. manual: run_projection() runs it. failed: an event or the projection as a whole has failed, and is tried again. rebuilding: it is a rebuild. standby: this server does not run it';
 COMMENT ON COLUMN eventstore.projections.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.projections.owner IS 'role with whose rights the handler runs, and whose members may change the projection';
 COMMENT ON COLUMN eventstore.projections.handler IS 'the function that is called with the events';
@@ -137,7 +137,7 @@ COMMENT ON COLUMN eventstore.projections.last_error IS 'last error of the handle
 COMMENT ON COLUMN eventstore.projections.last_error_at IS 'time of the last error';
 COMMENT ON COLUMN eventstore.projections.last_error_position IS 'position of the event that failed last';
 COMMENT ON COLUMN eventstore.projections.last_error_event_type IS 'type of the event that failed last';
-COMMENT ON COLUMN eventstore.projections.problem IS 'why the projection cannot run: its store cannot be read, its handler or owner does not exist, or no worker can be started; null if there is none';
+COMMENT ON COLUMN eventstore.projections.problem IS 'why the projection cannot run; null if it can. Its store cannot be read, its handler or owner does not exist, or no worker can be started';
 COMMENT ON COLUMN eventstore.projections.created_at IS 'time at which the projection was created';
 
 GRANT SELECT ON eventstore.projections TO PUBLIC;

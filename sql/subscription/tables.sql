@@ -36,7 +36,7 @@ COMMENT ON COLUMN eventstore.subscription_definitions.on_exhausted IS 'what happ
 COMMENT ON COLUMN eventstore.subscription_definitions.paused IS 'whether the subscription delivers nothing until resume_subscription() is called';
 COMMENT ON COLUMN eventstore.subscription_definitions.store IS 'the store, by its present name; - if the store was dropped, or not restored';
 COMMENT ON COLUMN eventstore.subscription_definitions.epoch IS 'a number that changes with the types, the number of partitions and each reset. A poll that has read an earlier number delivers nothing';
-COMMENT ON COLUMN eventstore.subscription_definitions.runner IS 'who processes the events: consumers by poll(), or for a projection the background worker, a caller of run_projection(), or the trigger of an inline projection';
+COMMENT ON COLUMN eventstore.subscription_definitions.runner IS 'what processes the events: consumers, worker, caller or trigger. All but consumers are for projections: the background worker, a caller of run_projection(), or the trigger of an inline projection';
 COMMENT ON COLUMN eventstore.subscription_definitions.created_at IS 'time at which the subscription was created';
 COMMENT ON TRIGGER receive_row ON eventstore.subscription_definitions IS 'takes the rows that logical replication brings';
 

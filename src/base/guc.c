@@ -114,7 +114,7 @@ pges_guc_init(void)
 							&pges_projection_workers, 2, 0, PGES_MAX_PROJECTION_WORKERS,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("pg_eventstore.projection_timeout",
-							"Sets the maximum duration of a run of a projection in a background worker.",
+							"Sets the maximum duration of a run of a projection by a worker.",
 							"A run of several events that takes longer is repeated with fewer events. "
 							"A run of one event that takes longer has failed. 0 disables the timeout.",
 							&pges_projection_timeout, 60000, 0, INT_MAX,

@@ -41,6 +41,7 @@
 #include "erase/erase.h"
 #include "lifecycle/lifecycle.h"
 #include "position/position.h"
+#include "projection/projection.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
@@ -222,6 +223,7 @@ pges_forget_store(Oid relid)
 {
 	pges_forget_watermark(relid);
 	pges_forget_holds(relid);
+	pges_forget_projections(relid);
 	pges_forget_subscriptions(relid);
 }
 

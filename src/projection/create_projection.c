@@ -20,6 +20,7 @@
 
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "projection/projection.h"
 #include "projection/projection_steps.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
@@ -49,6 +50,14 @@ static PgesOwnStatement delete_row = {
 	{&pges_projection_rows}, false,
 	"DELETE FROM eventstore.projection_definitions WHERE projection OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
+};
+
+static PgesOwnStatement forget_rows = {
+	{&pges_projection_rows, &pges_definition_rows}, false,
+	"DELETE FROM eventstore.projection_definitions WHERE projection OPERATOR(pg_catalog.=) ANY "
+	"(SELECT subscription FROM eventstore.subscription_definitions WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) $1) "
+	"RETURNING copies",
+	1, {OIDOID}
 };
 
 /* Run a statement with its parameters, and return the number of rows. */
@@ -237,6 +246,37 @@ pges_remove_projection(const PgesProjection *projection)
 	pges_remove_subscription(projection->subscription);
 	(void) run(&delete_row, &projection->key, NULL);
 	pges_change_projections();
+}
+
+/*
+ * Delete the rows of the projections of a store that is being created or dropped, and the
+ * copies of rebuilds.  The caller deletes the subscriptions after that.
+ */
+void
+pges_forget_projections(Oid store)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		value = ObjectIdGetDatum(store);
+	List	   *rebuilds = NIL;
+	ListCell   *lc;
+
+	SPI_connect();
+	(void) pges_run_own_statement(&forget_rows, &value, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *copies = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+		PgesProjection *rebuild = palloc0(sizeof(PgesProjection));
+
+		rebuild->copies = copies ? pstrdup(copies) : NULL;
+		rebuilds = lappend(rebuilds, rebuild);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	foreach(lc, rebuilds)
+		pges_drop_copies(lfirst(lc));
+	if (rebuilds != NIL)
+		pges_change_projections();
 }
 
 /*

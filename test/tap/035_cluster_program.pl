@@ -214,7 +214,7 @@ on_node('c', "SELECT eventstore.create_store('shop.x'); SELECT eventstore.create
 cluster_is('a subscription with the same name', 1, qr/node "c" has a subscription "billing" already.*of store shop.x, on node "b" of store/s, 'move', $front, 6, 'c');
 on_node('c', "SELECT eventstore.drop_subscription('billing'); SELECT eventstore.drop_store('shop.x')");
 # A slot with projections does not move.
-on_node('b', "CREATE TABLE shop.counts (n integer); CREATE FUNCTION shop.count(eventstore.event) RETURNS void LANGUAGE sql AS 'INSERT INTO counts VALUES (1)'");
+on_node('b', "CREATE TABLE shop.counts (n integer); CREATE FUNCTION shop.count(eventstore.event) RETURNS void LANGUAGE sql AS 'INSERT INTO shop.counts VALUES (1)'");
 for my $mode (qw(async inline manual))
 {
   on_node('b', "SELECT eventstore.create_projection('counts', 'shop.count(eventstore.event)', '$mode', 'shop.orders_006', start_position => NULL)");

@@ -20,6 +20,12 @@ $node->safe_psql('postgres', "CREATE DATABASE $_") for sort keys %server;
 $node->safe_psql($_, 'CREATE EXTENSION pg_eventstore') for qw(a b);
 $node->safe_psql('a', "SELECT eventstore.create_slots('shop.orders', 4, '{0,1}')");
 $node->safe_psql('b', "SELECT eventstore.create_slots('shop.orders', 4, '{2,3}')");
+# what projections fill
+$node->safe_psql($_, <<'EOS') for qw(a b);
+CREATE TABLE shop.counts (aggregate_id text PRIMARY KEY, n integer);
+CREATE FUNCTION shop.count_event(e eventstore.event) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO shop.counts VALUES (e.aggregate_id, 1) ON CONFLICT (aggregate_id) DO UPDATE SET n = counts.n + 1 $$;
+EOS
 # what import_events() reads
 $node->safe_psql('a', <<'EOS');
 CREATE TABLE public.source AS SELECT 'imported' AS event_id, 'old' AS event_type, now() AS occurred_at, 'order-3' AS aggregate_id, '1'::jsonb AS data
@@ -65,7 +71,7 @@ my %on_node = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_
 my %on_front = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('front', $signatures);
 for my $function (sort keys %on_node)
 {
-  s/regclass/text/g, s/, OUT .*//, s/^OUT .*// for $on_node{$function}, $on_front{$function} //= '';
+  s/regclass|regprocedure/text/g, s/, OUT .*//, s/^OUT .*// for $on_node{$function}, $on_front{$function} //= '';
   is($on_front{$function}, $on_node{$function}, "$function() has the same arguments");
 }
 my @only_front = grep { !exists $on_node{$_} } sort keys %on_front;
@@ -124,6 +130,18 @@ my $script = $node->basedir . '/pipeline.sql';
 append_to_file($script, "\\startpipeline\nSELECT 1;\nSELECT eventstore.append_event('piped', '1', 'order-9');\n\\endpipeline\n");
 isnt(run_log([ 'pgbench', '-n', '-M', 'extended', '-t', '1', '-f', $script, '-d', $node->connstr('front') ]), 1, 'no append in a pipeline after another statement');
 is($node->safe_psql('front', "SELECT count(*) FROM eventstore.get_events_by_type('piped')"), '0', 'and no event of it');
+
+# A background worker of each node runs a projection of its slots.
+$node->safe_psql('front', "SELECT eventstore.create_projection('counted', 'shop.count_event(eventstore.event)', event_types => '{counting}')");
+$node->safe_psql('front', "SELECT eventstore.append_event('counting', '1', 'c-' || n) FROM generate_series(1, 20) n");
+isnt($node->safe_psql('front', "SELECT eventstore.wait_for_projection('counted')"), '', 'a projection on all slots');
+is($node->safe_psql('a', "SELECT count(*) FROM shop.counts WHERE aggregate_id LIKE 'c-%'") + $node->safe_psql('b', "SELECT count(*) FROM shop.counts WHERE aggregate_id LIKE 'c-%'"), 20, 'has handled the events of all slots');
+is($node->safe_psql('front', "SELECT count(DISTINCT slot), sum(lag) FROM eventstore.projections WHERE name LIKE '%/counted'"), '4|0', 'the view shows it');
+$node->safe_psql('front', "SELECT eventstore.pause_projection('counted')");
+is(sqlstate($node, "SELECT eventstore.wait_for_projection('counted', timeout => '0')", dbname => 'front'), '00000', 'nothing is left to wait for');
+$node->safe_psql('front', "SELECT eventstore.append_event('counting', '1', 'c-1')");
+is(sqlstate($node, "SELECT eventstore.wait_for_projection('counted')", dbname => 'front'), '55000', 'a pause is an error of a wait');
+$node->safe_psql('front', "SELECT eventstore.drop_projection('counted')");
 
 # A second sliced store on the same nodes, with a subscription of the same name.
 $node->safe_psql('a', "SELECT eventstore.create_slots('shop.items', 2, '{0}')");
