@@ -15,6 +15,8 @@
 #include "subscription/subscription.h"
 #include "worker/worker.h"
 
+#define PGES_REBUILD_SUFFIX ".rebuild" /* of the name of a rebuild */
+
 /* When the handler runs. */
 typedef enum PgesMode
 {

@@ -67,7 +67,7 @@ static const PgesWanted all = {.wait = true};
 static char *
 rebuild_name(const PgesProjection *projection)
 {
-	return psprintf("%s.rebuild", projection->name);
+	return psprintf("%s" PGES_REBUILD_SUFFIX, projection->name);
 }
 
 /* Find the rebuild of a projection; NULL if there is none. */

@@ -197,18 +197,38 @@ wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 	return done;
 }
 
+/*
+ * If a name is that of a rebuild that has ended, or was not begun, return the name of its
+ * projection; otherwise NULL.  A short rebuild can end before the caller waits for it.
+ */
+static char *
+projection_of_ended_rebuild(const char *name)
+{
+	size_t		length = strlen(name);
+	size_t		suffix = strlen(PGES_REBUILD_SUFFIX);
+	char	   *projection;
+
+	if (length <= suffix || strcmp(name + length - suffix, PGES_REBUILD_SUFFIX) != 0 ||
+		pges_look_up_projection(name, true) != NULL)
+		return NULL;
+	projection = pnstrdup(name, length - suffix);
+	return pges_look_up_projection(projection, true) ? projection : NULL;
+}
+
 PG_FUNCTION_INFO_V1(pges_wait_for_projection);
 
 /* SQL: wait until a projection has handled the events up to a position. */
 Datum
 pges_wait_for_projection(PG_FUNCTION_ARGS)
 {
-	PgesProjection *projection = find_readable(pges_text_argument(fcinfo, 0, "name"));
+	char	   *name = pges_text_argument(fcinfo, 0, "name");
+	char	   *rebuilt = projection_of_ended_rebuild(name);
+	PgesProjection *projection = find_readable(rebuilt ? rebuilt : name);
 	TimestampTz end = end_argument(fcinfo, 2);
 	int64		position = position_argument(fcinfo, 1, projection->subscription->store);
 
 	check_not_appended(projection);
-	if (!wait_for(projection, position, end))
+	if (rebuilt == NULL && !wait_for(projection, position, end))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(position);
 }

@@ -218,7 +218,7 @@ on_node('b', "CREATE TABLE shop.counts (n integer); CREATE FUNCTION shop.count(e
 for my $mode (qw(async inline manual))
 {
   on_node('b', "SELECT eventstore.create_projection('counts', 'shop.count(eventstore.event)', '$mode', 'shop.orders_006', start_position => NULL)");
-  cluster_is("a slot with a projection in mode $mode", 1, qr/node "b": store shop.orders_006 has projections, so it cannot be moved: "counts"\n.*Nothing was moved.*drop_projection/s, 'move', $front, 6, 'c');
+  cluster_is("a slot with a projection in mode $mode", 1, qr/slot 6 of store shop.orders has projections, so it cannot be moved: "counts"\n.*Nothing was moved.*drop_projection/s, 'move', $front, 6, 'c');
   cluster_is("$mode: a dry run says so", 1, qr/Nothing was moved/, 'move', $front, 6, 'c', '--dry-run') if $mode eq 'inline';
   is(on_node('b', "SELECT count(*) FROM eventstore.projections"), '1', "$mode: the projection is there");
   on_node('b', "SELECT eventstore.drop_projection('counts')");
@@ -344,7 +344,7 @@ for my $signal (qw(INT TERM))
 my $moving = start_and_stop('copied', 'move', $front, 6, 'c');
 on_node('b', "SELECT eventstore.create_projection('counts', 'shop.count(eventstore.event)', 'manual', 'shop.orders_006', start_position => NULL)");
 my ($moved, $reason) = resume($moving);
-ok($moved == 1 && $reason =~ /store shop.orders_006 has projections/, 'a projection is created during the move') or diag($reason);
+ok($moved == 1 && $reason =~ /slot 6 of store shop.orders has projections/, 'a projection is created during the move') or diag($reason);
 on_node('b', "SELECT eventstore.drop_projection('counts')");
 cluster_is('check after that', 0, $ok, 'check', $front);
 

@@ -48,10 +48,10 @@ check_projections(Move *move)
 
 	if (names == NULL)
 		return;
-	pg_log_error("%s: store %s has projections, so it cannot be moved: %s", move->source->label, move->table, names);
+	pg_log_error("slot %d of store %s has projections, so it cannot be moved: %s", move->slot, move->store->name, names);
 	pg_log_error_detail("A move does not know their handlers and tables. Nothing was moved.");
-	pg_log_error_hint("Drop them there, by drop_projection(). After the move, create the handlers, the tables and the projections on %s.",
-					  move->target->label);
+	pg_log_error_hint("Drop them on %s, by drop_projection(). After the move, create the handlers, the tables and the projections on %s.",
+					  move->source->label, move->target->label);
 	exit(1);
 }
 

@@ -29,6 +29,10 @@ SELECT name, state, rebuild_of FROM eventstore.projections WHERE name LIKE 'p%' 
 SELECT eventstore.wait_for_projection('p.rebuild') > 0;
 SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
 SELECT name, state, lag FROM eventstore.projections ORDER BY 1;
+-- it has ended
+SELECT eventstore.wait_for_projection('p.rebuild', timeout => '0') > 0;
+SELECT eventstore.wait_for_projection('q.rebuild', timeout => '0');
+SELECT eventstore.wait_for_projection('.rebuild', timeout => '0');
 SELECT nspname FROM pg_namespace WHERE nspname LIKE 'eventstore_rebuild%';
 -- it goes on
 SELECT eventstore.append_event('added', '{"amount": 0}', 'a1');
