@@ -1,5 +1,5 @@
 # The programs in examples/: workers that are killed, stopped and disconnected during
-# their work, dead letters, and effects exactly once. All languages take each step at
+# their work, dead letters, effects exactly once, and an order service with projections. All languages take each step at
 # the same time, each in a separate database. If PgBouncer is installed, workers with an
 # even number connect through it, in transaction mode.
 use strict;
@@ -464,6 +464,38 @@ stop_all('e2', 'e3');
 start_program($_, 'print2', $languages{$_}{program}->('worker')) foreach @languages;
 await('the worker as it is prints the events', sub { said($_[0], 'print2') =~ /\bq\b.*\br\b/s && is_done($_[0], 'mails') });
 stop_all('print2');
+
+# The order service, whose read models projections keep up to date. Every second program connects through the pooler.
+my $orders = 0;
+sub orders
+{
+  my ($language, $wanted, $prints, @arguments) = @_;
+  my $name = 'orders' . ++$orders;
+  my $pid = start_program($language, $name, $languages{$language}{program}->('orders'), @arguments);
+  my $status;
+
+  within(60, sub { waitpid($pid, WNOHANG) == $pid and defined($status = $?) });
+  delete $pids{$pid};
+  is($status // 'none', $wanted, "$language: orders @arguments: status") or diag said($language, $name);
+  is(said($language, $name), "$prints\n", "$language: orders @arguments");
+  return;
+}
+foreach my $language (@languages)
+{
+  $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($language), '-f', "$examples/orders.sql" ], "$language: orders.sql");
+  orders($language, 0, "o-$_: placed, 3$_", 'place', "o-$_", "3$_") foreach 1 .. 3;
+  orders($language, 0, 'o-1: paid, 31', 'pay', 'o-1');
+  orders($language, 256, 'o-1 was placed before', 'place', 'o-1', '30');
+  orders($language, 256, 'there is no order o-4', 'pay', 'o-4');
+  is(sql($language, "SELECT eventstore.wait_for_projection('turnover') IS NOT NULL, (SELECT concat(sum(orders), ' ', sum(total)) FROM shop.turnover)"), 't|3 96', "$language: orders: the turnover");
+  orders($language, 0, 'u-1 is registered', 'register', 'u-1', 'ann@example.org');
+  orders($language, 256, 'Ann@example.org is taken', 'register', 'u-2', 'Ann@example.org');
+  orders($language, 0, 'u-2 is registered', 'register', 'u-2', 'bob@example.org');
+  is(sql($language, 'SELECT string_agg(e.aggregate_id || $$ $$ || m.email, $$,$$ ORDER BY position) FROM shop.users e JOIN shop.emails m ON m.user_id = e.aggregate_id'), 'u-1 ann@example.org,u-2 bob@example.org', "$language: orders: no event of a rejected user");
+  sql($language, "UPDATE shop.order_list SET total = 0; DELETE FROM shop.order_list WHERE order_id = 'o-2'");
+  orders($language, 0, 'order_list is rebuilt', 'rebuild');
+  is(sql($language, "SELECT string_agg(concat_ws(' ', order_id, state, total), ',' ORDER BY 1) FROM shop.order_list"), 'o-1 paid 31,o-2 placed 32,o-3 placed 33', "$language: orders: rebuilt");
+}
 
 $pooler->signal('INT') if $pooler;
 $pooler->kill_kill(grace => 5) if $pooler;
