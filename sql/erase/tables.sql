@@ -14,6 +14,7 @@ CREATE TABLE eventstore.erasures (
   values_given boolean NOT NULL,
   reason text NOT NULL
 );
+CREATE INDEX erasures_aggregate ON eventstore.erasures (aggregate_id);
 CREATE TRIGGER keep_erasures BEFORE UPDATE OR DELETE OR TRUNCATE ON eventstore.erasures
   FOR EACH STATEMENT EXECUTE FUNCTION eventstore.keep_erasures();
 CREATE TRIGGER receive_row BEFORE INSERT ON eventstore.erasures

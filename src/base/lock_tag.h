@@ -19,7 +19,9 @@
 #define PGES_LOCK_ARCHIVE	0x4541
 #define PGES_LOCK_CONSUMER	0x4554
 #define PGES_LOCK_MOVE		0x454D
-#define PGES_LOCK_PROJECTOR	0x4550
+#define PGES_LOCK_PROJECTOR	0x4552
+#define PGES_LOCK_SNAPSHOT	0x4550
+#define PGES_LOCK_SNAPSHOTS	0x4551
 
 /*
  * Acquire a lock until the top transaction ends; return false if it is not free and

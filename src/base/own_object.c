@@ -371,7 +371,8 @@ open_tables(const PgesOwnStatement *statement)
 
 /*
  * Run a statement on tables as the owner of the tables, under the latest snapshot at
- * every isolation level, and return the number of rows.  Rows that the statement returns
+ * every isolation level, unless it is read-only and asks for the active one.  Return the
+ * number of rows.  Rows that the statement returns
  * are in SPI_tuptable; SPI must be connected.  "nulls" may be NULL.
  *
  * If another transaction changes a row after the snapshot was taken, a statement that
@@ -395,7 +396,8 @@ pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const b
 	if (statement->plan == NULL)
 		plan_own_statement(statement);
 	(void) SPI_execute_snapshot(statement->plan, unconstify(Datum *, values), flags,
-								GetLatestSnapshot(), InvalidSnapshot, statement->read_only, true, 0);
+								statement->active ? InvalidSnapshot : GetLatestSnapshot(),
+								InvalidSnapshot, statement->read_only, true, 0);
 	pges_become_again(&caller);
 	return SPI_processed;
 }

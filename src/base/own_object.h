@@ -46,6 +46,7 @@ typedef struct PgesOwnStatement
 	const char *sql;
 	int			nparams;
 	Oid			types[PGES_OWN_MAX_PARAMS];
+	bool		active;			/* reads under the active snapshot */
 	SPIPlanPtr	plan;			/* NULL before the first execution */
 } PgesOwnStatement;
 

@@ -40,6 +40,8 @@ extern double pges_rows_of_table(Oid relid);
 
 /* in reader.c */
 extern void pges_catch_up(const PgesStore *store, int64 mark);
+extern void pges_note_read(void);
+extern TransactionId pges_first_read_xmin(void);
 extern int64 pges_mark_to_read(const PgesStore *store);
 extern void pges_check_given(const PgesStore *store, int64 position);
 extern int64 pges_mark_after(const PgesStore *store, int64 after);

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "executor/spi.h"
@@ -20,6 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/act_as.h"
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/guc.h"
 #include "notify/notify.h"
@@ -222,6 +224,34 @@ pges_scope_to_read(const PgesStore **store, bool include_archived)
 	return pges_scope_of_all(*store);
 }
 
+/*
+ * The oldest transaction that was running when this transaction first read events, and the
+ * transaction that this holds for.  The number of the transaction is kept with the value,
+ * so it needs no reset.
+ */
+static TransactionId first_read_xmin = InvalidTransactionId;
+static LocalTransactionId first_read_in = InvalidLocalTransactionId;
+
+/* Remember that this transaction has read events under the active snapshot. */
+void
+pges_note_read(void)
+{
+	if (first_read_in == pges_current_lxid_compat())
+		return;
+	first_read_in = pges_current_lxid_compat();
+	first_read_xmin = GetActiveSnapshot()->xmin;
+}
+
+/*
+ * Return the oldest transaction that was running when this transaction first read events;
+ * InvalidTransactionId if it has read none.  All that ended before is in what it has read.
+ */
+TransactionId
+pges_first_read_xmin(void)
+{
+	return first_read_in == pges_current_lxid_compat() ? first_read_xmin : InvalidTransactionId;
+}
+
 /* Return the rows of a statement, with or without the archive, as the SQL result. */
 Datum
 pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, bool include_archived,
@@ -231,6 +261,7 @@ pges_return_events(FunctionCallInfo fcinfo, const PgesStore *store, bool include
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
 
+	pges_note_read();
 	InitMaterializedSRF(fcinfo, 0);
 	SetTuplestoreDestReceiverParams(receiver, rsinfo->setResult,
 									rsinfo->econtext->ecxt_per_query_memory,

@@ -1,6 +1,6 @@
 /*
  * aggregate_lock.c
- *		Locks aggregates.
+ *		Locks aggregates, and their snapshots.
  *
  * An append or an erasure locks its aggregates, each by a heavyweight lock on the store
  * and a hash of the aggregate's id.  The head of append.c describes the purpose of the
@@ -144,4 +144,56 @@ pges_lock_aggregates(const PgesStore *store, PgesBatch *batch)
 	for (int i = 0; i < n; i++)
 		batch->unlocked |= !take_lock(&locks[i]);
 	pfree(locks);
+}
+
+/*
+ * Return whether this transaction may lock the snapshots of one more aggregate without
+ * need, and count the lock.  The limit is that of locks on aggregates, but the locks are
+ * counted separately: otherwise a reader would use up the locks of later appends.
+ */
+static bool
+may_lock_more_snapshots(void)
+{
+	static LocalTransactionId counted_in = InvalidLocalTransactionId;
+	static int	count = 0;
+
+	if (counted_in != pges_current_lxid_compat())
+	{
+		counted_in = pges_current_lxid_compat();
+		count = 0;
+	}
+	return count++ < pges_max_aggregate_locks;
+}
+
+/*
+ * Lock the snapshots of an aggregate until the transaction ends.  If "wait" is false,
+ * return false if a lock is not free, or if the limit of locks is reached.
+ *
+ * The lock excludes other savers, and erasures of the aggregate.  It differs from the lock
+ * on the aggregate: a reader that saves a snapshot must neither wait for an append nor
+ * block one.
+ */
+bool
+pges_lock_snapshots_of(const PgesStore *store, const text *aggregate_id, bool wait)
+{
+	uint64		hash = lock_hash(store, aggregate_id, true);
+	LOCKTAG		all;
+	LOCKTAG		tag;
+
+	if (!wait && !may_lock_more_snapshots())
+		return false;
+	SET_LOCKTAG_ADVISORY(all, MyDatabaseId, store->live.relid, 0, PGES_LOCK_SNAPSHOTS);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, PGES_LOCK_SNAPSHOT);
+	return LockAcquire(&all, ShareLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL &&
+		LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Wait for all transactions that have saved snapshots of a store, and block others. */
+void
+pges_lock_snapshots(Oid store)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_SNAPSHOTS);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }

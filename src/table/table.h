@@ -45,6 +45,14 @@ typedef struct PgesStatement
 								 * no null parameter, no receiver */
 } PgesStatement;
 
+/* When an aggregate was erased, or one of its events was redacted. */
+typedef enum PgesErased
+{
+	PGES_NEVER_ERASED,
+	PGES_ERASED_BEFORE,			/* all of it ended before a time */
+	PGES_ERASED_SINCE			/* some of it may have ended later */
+} PgesErased;
+
 /* Return the scope that covers all events ever appended to a store. */
 static inline PgesScope
 pges_scope_of_all(const PgesStore *store)
@@ -74,10 +82,13 @@ extern void pges_create_protecting_triggers(const char *table);
 extern void pges_lock_aggregate(const PgesStore *store, const text *aggregate_id,
 								const text *event_id);
 extern void pges_lock_aggregates(const PgesStore *store, PgesBatch *batch);
+extern bool pges_lock_snapshots_of(const PgesStore *store, const text *aggregate_id, bool wait);
+extern void pges_lock_snapshots(Oid store);
 
 /* in tombstone.c */
 extern Jsonb *pges_tombstone(void);
 extern bool pges_is_tombstone(Datum json);
 extern bool pges_was_redacted(Oid store, const text *event_id);
+extern PgesErased pges_when_erased(Oid store, const text *aggregate_id, TransactionId xmin);
 
 #endif							/* PGES_TABLE_H */

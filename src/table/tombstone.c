@@ -13,11 +13,14 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -25,6 +28,7 @@
 #include "table/table.h"
 
 #define ERASURES_STORE 5
+#define ERASURES_AGGREGATE_ID 7
 #define ERASURES_EVENT_ID 8
 
 static const PgesOwnTable erasures = {
@@ -88,6 +92,50 @@ pges_was_redacted(Oid store, const text *event_id)
 	UnregisterSnapshot(snapshot);
 	table_close(rel, AccessShareLock);
 	return found;
+}
+
+/* Return the index of the records on the aggregate, or InvalidOid; a scan needs none. */
+static Oid
+index_on_aggregate(Relation rel)
+{
+	return get_relname_relid("erasures_aggregate", RelationGetNamespace(rel));
+}
+
+/*
+ * Return when an aggregate was erased, compared with the time at which "xmin" was the
+ * oldest transaction that was running; without a valid xmin, every erasure counts as since.
+ * An erasure that ended while an older transaction was running counts as since, too.
+ */
+PgesErased
+pges_when_erased(Oid store, const text *aggregate_id, TransactionId xmin)
+{
+	Relation	rel = pges_open_own_table(&erasures, AccessShareLock);
+	Oid			index = index_on_aggregate(rel);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	PgesErased	result = PGES_NEVER_ERASED;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	row;
+	bool		isnull;
+
+	ScanKeyEntryInitialize(&key, 0, ERASURES_AGGREGATE_ID, BTEqualStrategyNumber, InvalidOid, C_COLLATION_OID,
+						   F_TEXTEQ, PointerGetDatum(aggregate_id));
+	scan = systable_beginscan(rel, index, OidIsValid(index), snapshot, 1, &key);
+	while (HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		if (DatumGetObjectId(heap_getattr(row, ERASURES_STORE, RelationGetDescr(rel), &isnull)) != store)
+			continue;
+		if (!TransactionIdIsValid(xmin) ||
+			(!HeapTupleHeaderXminFrozen(row->t_data) &&
+			 !TransactionIdPrecedes(HeapTupleHeaderGetXmin(row->t_data), xmin)))
+			result = PGES_ERASED_SINCE;
+		else if (result == PGES_NEVER_ERASED)
+			result = PGES_ERASED_BEFORE;
+	}
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(rel, AccessShareLock);
+	return result;
 }
 
 PG_FUNCTION_INFO_V1(pges_is_erased);

@@ -157,7 +157,7 @@ SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
-    'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_aggregate', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'r projection_definitions', 'i projection_definitions_pkey', 'v projections', 'r projector_status', 'i projector_status_pkey',
     'v parked_events', 'r subscription_consumers', 'i subscription_consumers_pkey', 'r subscription_definitions', 'i subscription_definitions_pkey', 'r subscription_parked', 'i subscription_parked_aggregate',
     'i subscription_parked_order', 'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
