@@ -21,6 +21,9 @@ bool		pges_test_database = false;
 int			pges_projection_workers = 2;
 int			pges_projection_timeout = 60000;
 
+/* Only pg_dump looks at it, by name. */
+static bool dump_snapshots = false;
+
 /* Check hook: return false if a store name cannot name a table. */
 static bool
 check_store_setting(char **newval, void **extra, GucSource source)
@@ -98,6 +101,16 @@ pges_guc_init(void)
 							 &pges_test_database, false,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							 check_test_database, NULL, NULL);
+
+	/*
+	 * the condition of table eventstore.snapshots in
+	 * pg_extension.extcondition
+	 */
+	DefineCustomBoolVariable("pg_eventstore.dump_snapshots",
+							 "Makes pg_dump include snapshots.",
+							 "Snapshots can be computed again from the events, so dumps have none unless it is on in the session of pg_dump.",
+							 &dump_snapshots, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 
 	/* only for the whole server: one notifier serves all sessions */
 	DefineCustomIntVariable("pg_eventstore.notifier_tick",

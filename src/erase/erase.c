@@ -12,16 +12,18 @@
  *	1	Check the privilege, before any lock that other sessions may have to wait
  *		for.  The privilege is UPDATE on both columns.  It permits nothing else,
  *		because a trigger rejects every other UPDATE (immutable.c).
- *	2	Lock the aggregate as an append does (append.c).  The erasure waits for an
+ *	2	Delete the snapshots of the aggregate, and block savers of new ones.  This comes
+ *		before the lock on the aggregate, see snapshot.c.
+ *	3	Lock the aggregate as an append does (append.c).  The erasure waits for an
  *		open append and erases its events, too.  An append that begins meanwhile
  *		waits for the erasure, and its events are not erased.
- *	3	Change the rows under a snapshot taken after the lock.  So all that other
+ *	4	Change the rows under a snapshot taken after the lock.  So all that other
  *		sessions have committed is erased, even in REPEATABLE READ.  Events that are
  *		already erased stay as they are: a repeated call changes nothing.
- *	4	Check that no event is left.  An UPDATE silently skips rows that row security
+ *	5	Check that no event is left.  An UPDATE silently skips rows that row security
  *		hides or a trigger suppresses.  A partial erasure must raise an error,
  *		because the caller would take it for a complete one.
- *	5	If any event was changed, record the erasure in table eventstore.erasures.
+ *	6	If any event was changed, record the erasure in table eventstore.erasures.
  *
  * The change runs with the rights of the caller.  Only the record is written as the owner
  * of its table, so the caller needs no rights on that table.
@@ -49,6 +51,7 @@
 #include "base/text.h"
 #include "erase/erasure.h"
 #include "event/event.h"
+#include "snapshot/snapshot.h"
 #include "store/store.h"
 #include "table/table.h"
 
@@ -342,6 +345,8 @@ erase(PgesErasure *erasure)
 	SPI_connect();
 	if (erasure->event_id)
 		find_aggregate_of_event(erasure, caller);
+	if (erasure->aggregate_id)
+		pges_forget_snapshots_of(erasure->store, erasure->aggregate_id);
 	pges_lock_aggregate(erasure->store, erasure->aggregate_id, erasure->event_id);
 	changed = change_events(erasure);
 	check_erased(erasure);

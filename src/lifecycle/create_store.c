@@ -42,6 +42,7 @@
 #include "lifecycle/lifecycle.h"
 #include "position/position.h"
 #include "projection/projection.h"
+#include "snapshot/snapshot.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
@@ -224,6 +225,8 @@ pges_forget_store(Oid relid)
 	pges_forget_watermark(relid);
 	pges_forget_holds(relid);
 	pges_forget_projections(relid);
+	pges_forget_states(relid);
+	pges_forget_snapshots(relid);
 	pges_forget_subscriptions(relid);
 }
 

@@ -2,8 +2,8 @@
  * empty_store.c
  *		Deletes all events of a store, between two tests.
  *
- * The events of the store and of its archive are deleted, its holds and its parked
- * events.  The sequence is not reset, so positions continue.  For readers, the deleted
+ * The events of the store and of its archive are deleted, its holds, its parked events
+ * and its snapshots.  The sequence is not reset, so positions continue.  For readers, the deleted
  * positions are gaps, like those of appends that were rolled back.  So checkpoints,
  * watermarks and the notifier need no change, and the proof of the ordered log holds
  * (doc/ordered-log.md).
@@ -25,6 +25,7 @@
 #include "base/guc.h"
 #include "base/sql_argument.h"
 #include "lifecycle/lifecycle.h"
+#include "snapshot/snapshot.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
@@ -100,5 +101,6 @@ pges_empty_store(PG_FUNCTION_ARGS)
 	deleted = delete_events(store);
 	pges_forget_holds(store->live.relid);
 	pges_forget_parked(store->live.relid);
+	pges_forget_snapshots(store->live.relid);
 	PG_RETURN_INT64(deleted);
 }

@@ -66,6 +66,32 @@ INSERT INTO wanted VALUES
 ('get_aggregate_version',
  'aggregate_id text, store regclass DEFAULT NULL::regclass',
  'integer', 'stable', 'safe', 'called on null', 0),
+('save_snapshot', 'aggregate_id text, aggregate_version integer, state jsonb, store regclass DEFAULT NULL::regclass', 'boolean', 'volatile', 'unsafe', 'called on null', 0),
+('get_snapshot', 'aggregate_id text, max_version integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'TABLE(aggregate_version integer, state jsonb, saved_at timestamp with time zone)', 'stable', 'unsafe', 'called on null', 1),
+('delete_snapshots', 'aggregate_id text DEFAULT NULL::text, before_version integer DEFAULT NULL::integer, store regclass DEFAULT NULL::regclass',
+ 'bigint', 'volatile', 'unsafe', 'called on null', 0),
+('load_aggregate', 'aggregate_id text, store regclass DEFAULT NULL::regclass',
+ 'TABLE("position" bigint, event_id character varying, event_type character varying, occurred_at timestamp with time zone, correlation_id character varying, '
+ 'causation_id character varying, aggregate_id character varying, aggregate_type character varying, aggregate_version integer, data jsonb, metadata jsonb, state jsonb)',
+ 'stable', 'unsafe', 'called on null', 100),
+('aggregate_state',
+ 'aggregate_id text, reducer regprocedure, initial jsonb DEFAULT ''{}''::jsonb, to_version integer DEFAULT NULL::integer, '
+ 'at timestamp with time zone DEFAULT NULL::timestamp with time zone, store regclass DEFAULT NULL::regclass',
+ 'jsonb', 'volatile', 'unsafe', 'called on null', 0),
+('get_state',
+ 'name text, aggregate_id text, to_version integer DEFAULT NULL::integer, at timestamp with time zone DEFAULT NULL::timestamp with time zone, store regclass DEFAULT NULL::regclass',
+ 'jsonb', 'volatile', 'unsafe', 'called on null', 0),
+('create_state', 'name text, reducer regprocedure, initial jsonb DEFAULT ''{}''::jsonb, snapshot_every integer DEFAULT 100, store regclass DEFAULT NULL::regclass',
+ 'void', 'volatile', 'unsafe', 'called on null', 0),
+('alter_state',
+ 'name text, reducer regprocedure DEFAULT NULL::regprocedure, initial jsonb DEFAULT NULL::jsonb, snapshot_every integer DEFAULT NULL::integer, '
+ 'owner name DEFAULT NULL::name, store regclass DEFAULT NULL::regclass',
+ 'void', 'volatile', 'unsafe', 'called on null', 0),
+('reset_state', 'name text, store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
+('drop_state', 'name text, store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
+('state_problem', 'name text, store regclass', 'text', 'stable', 'safe', 'strict', 0),
+('skip_lost_snapshot', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('read_events',
  'after_position bigint DEFAULT 0, max_count integer DEFAULT NULL::integer, event_types text[] DEFAULT NULL::text[], '
  'aggregate_types text[] DEFAULT NULL::text[], backwards boolean DEFAULT false, store regclass DEFAULT NULL::regclass, include_archived boolean DEFAULT true',
@@ -208,7 +234,7 @@ SELECT ok(length(obj_description(a.oid, 'pg_proc')) >= 40, w.name || ': has a co
 -- PUBLIC is role 0; what the functions touch is guarded by its own privileges
 SELECT is((SELECT array_agg(format('%s%s', x.privilege_type, CASE WHEN x.is_grantable THEN '*' END))
              FROM aclexplode(coalesce(a.proacl, acldefault('f', a.proowner))) x WHERE x.grantee = 0),
-          CASE WHEN w.name NOT IN ('before_ddl', 'keep_erasures', 'receive_row', 'skip_lost_hold') THEN ARRAY['EXECUTE'] END,
+          CASE WHEN w.name NOT IN ('before_ddl', 'keep_erasures', 'receive_row', 'skip_lost_hold', 'skip_lost_snapshot') THEN ARRAY['EXECUTE'] END,
           w.name || ': PUBLIC may execute it, unless it is a trigger of a table of ours')
   FROM wanted w LEFT JOIN actual a USING (name) ORDER BY w.name;
 

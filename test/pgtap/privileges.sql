@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(271);
+SELECT plan(303);
 
 CREATE ROLE pgtap_owner;
 CREATE ROLE pgtap_writer;    -- SELECT and INSERT
@@ -17,6 +17,8 @@ GRANT USAGE ON SCHEMA eventstore TO pgtap_owner, pgtap_writer, pgtap_reader, pgt
 CREATE SCHEMA pgtap_stores;
 GRANT USAGE, CREATE ON SCHEMA pgtap_stores TO pgtap_owner;
 GRANT USAGE ON SCHEMA pgtap_stores TO pgtap_writer, pgtap_reader, pgtap_blind, pgtap_nobody, pgtap_outsider;
+
+CREATE FUNCTION pgtap_stores.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state';
 
 -- every way to append, and every way to read
 CREATE TEMP TABLE appends (label text, command text);
@@ -48,7 +50,10 @@ INSERT INTO reads VALUES
 ('read_events, filtered', $$SELECT * FROM eventstore.read_events(0, 10, '{T}', '{A}', true)$$),
 ('wait_for_events', $$SELECT eventstore.wait_for_events(0, '0')$$),
 ('next_checkpoint', $$SELECT eventstore.next_checkpoint(0, '{T}')$$),
-('high_water_mark', $$SELECT eventstore.high_water_mark()$$);
+('high_water_mark', $$SELECT eventstore.high_water_mark()$$),
+('get_snapshot', $$SELECT * FROM eventstore.get_snapshot('a')$$),
+('load_aggregate', $$SELECT * FROM eventstore.load_aggregate('a')$$),
+('aggregate_state', $$SELECT eventstore.aggregate_state('a', 'pgtap_stores.reducer(jsonb, eventstore.event)')$$);
 CREATE TEMP TABLE administration (label text, command text);
 INSERT INTO administration VALUES
 ('drop_store', $$SELECT eventstore.drop_store('pgtap_stores.events', true)$$),
@@ -281,6 +286,41 @@ SET LOCAL ROLE pgtap_reader;
 SELECT throws_ok(c, '42501', NULL, 'reader: no ' || c) FROM unnest(ARRAY[
   'SELECT * FROM eventstore.projection_definitions', 'DELETE FROM eventstore.projection_definitions', 'UPDATE eventstore.projector_status SET last_error = NULL']) c;
 SELECT lives_ok($$SELECT * FROM eventstore.projections, eventstore.projector_status$$, 'reader: the view and the status');
+-- states: who may read the store creates one, its members change it, and who may read the
+-- store and execute the reducer reads it; who may append saves snapshots
+RESET ROLE;
+ALTER FUNCTION pgtap_stores.reducer(jsonb, eventstore.event) OWNER TO pgtap_owner;
+CREATE TEMP TABLE changes (label text, command text);
+INSERT INTO changes VALUES
+('alter_state', $$SELECT eventstore.alter_state('pgtap_state', snapshot_every => 1)$$),
+('reset_state', $$SELECT eventstore.reset_state('pgtap_state')$$),
+('drop_state', $$SELECT eventstore.drop_state('pgtap_state')$$);
+CREATE TEMP TABLE saves (label text, command text);
+INSERT INTO saves VALUES
+('save_snapshot', $$SELECT eventstore.save_snapshot('a', 1, '{}')$$),
+('delete_snapshots', $$SELECT eventstore.delete_snapshots('a')$$);
+GRANT SELECT ON changes, saves TO PUBLIC;
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok(command, '42501', 'permission denied for table events', 'nobody: no ' || label) FROM saves;
+SELECT throws_ok($$SELECT eventstore.create_state('pgtap_state', 'pgtap_stores.reducer(jsonb, eventstore.event)')$$, '42501', 'permission denied for table events', 'nobody: no create_state');
+SET LOCAL ROLE pgtap_reader;
+SELECT lives_ok($$SELECT eventstore.create_state('pgtap_state', 'pgtap_stores.reducer(jsonb, eventstore.event)')$$, 'reader: create_state');
+SELECT lives_ok($$SELECT eventstore.get_state('pgtap_state', 'a')$$, 'reader: get_state');
+SET LOCAL ROLE pgtap_writer;
+SELECT lives_ok(command, 'writer: ' || label) FROM saves;
+SELECT lives_ok($$SELECT eventstore.get_state('pgtap_state', 'a')$$, 'writer: get_state');
+SELECT throws_ok(command, '42501', 'permission denied for state "pgtap_state"', 'writer: not a member of its owner: no ' || label) FROM changes;
+SET LOCAL ROLE pgtap_nobody;
+SELECT throws_ok($$SELECT eventstore.get_state('pgtap_state', 'a')$$, '42501', 'permission denied for table events', 'nobody: no get_state');
+SELECT lives_ok($$SELECT * FROM eventstore.states$$, 'nobody: sees the states');
+SELECT throws_ok(c, '42501', NULL, 'nobody: no ' || c) FROM unnest(ARRAY['SELECT * FROM eventstore.snapshots', 'SELECT * FROM eventstore.state_definitions',
+  'UPDATE eventstore.snapshots SET state = NULL', 'DELETE FROM eventstore.state_definitions']) c;
+RESET ROLE;
+GRANT pgtap_reader TO pgtap_nobody;
+SET LOCAL ROLE pgtap_nobody;
+SELECT lives_ok(command, 'a member: ' || label) FROM changes;
+RESET ROLE;
+REVOKE pgtap_reader FROM pgtap_nobody;
 
 -- row security, in one session that changes roles
 RESET ROLE;

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL search_path = public, pg_catalog;
 
-SELECT plan(137);
+SELECT plan(147);
 
 -- the control file
 SELECT has_schema('eventstore');
@@ -24,14 +24,15 @@ SELECT ok(obj_description((SELECT oid FROM pg_extension WHERE extname = 'pg_even
           'the extension has a comment');
 SELECT is((SELECT array_agg(t.c::regclass::text ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig) WITH ORDINALITY t(c, n)
             WHERE e.extname = 'pg_eventstore'),
-          ARRAY['eventstore.archive_holds', 'eventstore.erasures', 'eventstore.projection_definitions', 'eventstore.subscription_definitions', 'eventstore.subscription_parked',
+          ARRAY['eventstore.archive_holds', 'eventstore.erasures', 'eventstore.projection_definitions','eventstore.snapshots', 'eventstore.state_definitions', 'eventstore.subscription_definitions', 'eventstore.subscription_parked',
                 'eventstore.subscription_progress'],
-          'pg_dump carries the records of erasures, the holds, and the subscriptions and projections with their progress');
+          'pg_dump carries the records of erasures, the holds, the states, and the subscriptions and projections with their progress');
 SELECT is((SELECT array_agg(t.w ORDER BY t.c::regclass::text COLLATE "C") FROM pg_extension e, unnest(e.extconfig, e.extcondition) t(c, w)
             WHERE e.extname = 'pg_eventstore'),
           ARRAY['WHERE store::oid IN (SELECT c.oid FROM pg_catalog.pg_class c WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d '
-                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', '', '', '', '', ''],
-          'every row of them, but for holds of tables that are gone, or that other extensions have');
+                'WHERE d.classid = ''pg_catalog.pg_class''::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = ''e''))', '', '',
+                'WHERE pg_catalog.lower(pg_catalog.current_setting(''pg_eventstore.dump_snapshots'', true)) IN (''on'', ''true'', ''yes'', ''1'')', '', '', '', ''],
+          'every row of them, but for holds of tables that are gone, or that other extensions have, and snapshots only if a setting says so');
 
 -- every member; a new one is to be added here, and tested. Row types and arrays,
 -- which are parts of another member, are members too from PostgreSQL 17 on
@@ -50,6 +51,8 @@ SELECT set_eq($$
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
     'function eventstore.alter_projection(text,regprocedure,text[],text[],regclass[],integer,text,integer,interval,name)',
+    'function eventstore.aggregate_state(text,regprocedure,jsonb,integer,timestamp with time zone,regclass)',
+    'function eventstore.alter_state(text,regprocedure,jsonb,integer,name,regclass)',
     'function eventstore.alter_subscription(text,text[],text[],integer,interval,integer,interval,text,name)',
     'function eventstore.append(jsonb,jsonb,regclass)',
     'function eventstore.append_event(text,jsonb,text,integer,text,jsonb,text,timestamp with time zone,text,text,regclass)',
@@ -65,10 +68,13 @@ SELECT set_eq($$
     'function eventstore.check_insert()',
     'function eventstore.create_archive(regclass,text,text)',
     'function eventstore.create_projection(text,regprocedure,text,regclass,text[],text[],bigint,regclass[],integer,text,integer,interval)',
+    'function eventstore.create_state(text,regprocedure,jsonb,integer,regclass)',
     'function eventstore.create_store(text,text,text,boolean,text[])',
     'function eventstore.create_subscription(text,regclass,text[],text[],bigint,integer,interval,integer,interval,text)',
+    'function eventstore.delete_snapshots(text,integer,regclass)',
     'function eventstore.discard_parked(text,text,bigint,text)',
     'function eventstore.drop_projection(text)',
+    'function eventstore.drop_state(text,regclass)',
     'function eventstore.drop_store(regclass,boolean)',
     'function eventstore.drop_subscription(text)',
     'function eventstore.empty_store(regclass)',
@@ -83,11 +89,14 @@ SELECT set_eq($$
     'function eventstore.get_events_by_correlation_id(text,timestamp with time zone,bigint,integer,regclass,boolean)',
     'function eventstore.get_events_by_type(text,timestamp with time zone,bigint,integer,regclass,boolean)',
     'function eventstore.get_latest_events(integer,regclass,boolean)',
+    'function eventstore.get_snapshot(text,integer,regclass)',
+    'function eventstore.get_state(text,text,integer,timestamp with time zone,regclass)',
     'function eventstore.high_water_mark(regclass)',
     'function eventstore.import_events(text,regclass)',
     'function eventstore.import_json(jsonb,regclass)',
     'function eventstore.is_erased(jsonb)',
     'function eventstore.keep_erasures()',
+    'function eventstore.load_aggregate(text,regclass)',
     'function eventstore.nack(text,bigint,bigint,text,interval)',
     'function eventstore.new_event_id()',
     'function eventstore.next_checkpoint(bigint,text[],text[],regclass,boolean)',
@@ -109,15 +118,19 @@ SELECT set_eq($$
     'function eventstore.release(text,text)',
     'function eventstore.replay_parked(text,text,bigint)',
     'function eventstore.reported_progress()',
+    'function eventstore.reset_state(text,regclass)',
     'function eventstore.reset_subscription(text,bigint,timestamp with time zone)',
     'function eventstore.resume_projection(text)',
     'function eventstore.resume_subscription(text)',
     'function eventstore.run_inline()',
     'function eventstore.run_projection(text,integer)',
+    'function eventstore.save_snapshot(text,integer,jsonb,regclass)',
     'function eventstore.set_archive_hold(text,bigint,regclass)',
     'function eventstore.set_notifications(regclass,text,text)',
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.skip_lost_hold()',
+    'function eventstore.skip_lost_snapshot()',
+    'function eventstore.state_problem(text,regclass)',
     'function eventstore.store_options(regclass)',
     'function eventstore.create_slots(text,integer,integer[],text,text,boolean,text[])',
     'function eventstore.slot_of(text,integer)',
@@ -136,6 +149,8 @@ SELECT set_eq($$
     'table eventstore.notifier_status',
     'table eventstore.projection_definitions',
     'table eventstore.projector_status',
+    'table eventstore.snapshots',
+    'table eventstore.state_definitions',
     'table eventstore.subscription_consumers',
     'table eventstore.subscription_definitions',
     'table eventstore.subscription_parked',
@@ -149,6 +164,7 @@ SELECT set_eq($$
     'view eventstore.parked_events',
     'view eventstore.progress',
     'view eventstore.projections',
+    'view eventstore.states',
     'view eventstore.stores',
     'view eventstore.subscription_partitions',
     'view eventstore.subscriptions'
@@ -157,7 +173,7 @@ SELECT set_eq($$
   SELECT format('%s %s', c.relkind, c.relname) FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace$$,
   ARRAY[
     'v archives', 'r archive_holds', 'i archive_holds_pkey', 'r notifier_status', 'i notifier_status_pkey', 'v notifier',
-    'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_aggregate', 'i erasures_pkey', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
+    'c event', 'r events', 'S events_position_seq', 'S history_seed', 'r erasures', 'i erasures_aggregate', 'i erasures_pkey', 'r snapshots', 'i snapshots_pkey', 'r state_definitions', 'i state_definitions_pkey', 'v states', 'r watermarks', 'v open_appends', 'v progress', 'v stores', 'i watermarks_pkey',
     'r projection_definitions', 'i projection_definitions_pkey', 'v projections', 'r projector_status', 'i projector_status_pkey',
     'v parked_events', 'r subscription_consumers', 'i subscription_consumers_pkey', 'r subscription_definitions', 'i subscription_definitions_pkey', 'r subscription_parked', 'i subscription_parked_aggregate',
     'i subscription_parked_order', 'i subscription_parked_pkey', 'i subscription_parked_replay', 'v subscription_partitions', 'r subscription_progress', 'i subscription_progress_pkey', 'v subscriptions',
@@ -191,7 +207,8 @@ SELECT is((SELECT string_agg(format('%s %s', tgrelid::regclass, pg_get_triggerde
              FROM pg_trigger WHERE tgfoid = 'eventstore.receive_row()'::regprocedure),
           (SELECT string_agg(format('eventstore.%s CREATE TRIGGER receive_row BEFORE INSERT%s ON eventstore.%s FOR EACH ROW EXECUTE FUNCTION eventstore.receive_row(%L)', t, e, t, a), E'\n' ORDER BY t)
              FROM (VALUES ('archive_holds', '', 'replace'), ('erasures', '', 'keep'), ('notifier_status', ' OR DELETE OR UPDATE', 'ignore'),
-                          ('projection_definitions', '', 'replace'), ('projector_status', ' OR DELETE OR UPDATE', 'ignore'), ('watermarks', '', 'replace'),
+                          ('projection_definitions', '', 'replace'), ('projector_status', ' OR DELETE OR UPDATE', 'ignore'), ('snapshots', ' OR DELETE OR UPDATE', 'ignore'),
+                          ('state_definitions', '', 'replace'), ('watermarks', '', 'replace'),
                           ('subscription_consumers', ' OR DELETE OR UPDATE', 'ignore'), ('subscription_definitions', '', 'replace'),
                           ('subscription_parked', '', 'replace'), ('subscription_progress', '', 'replace')) v(t, e, a)),
           'which row stays in each');
@@ -387,6 +404,28 @@ SELECT results_eq('SELECT count(*) FROM eventstore.projector_status', 'SELECT 1:
 SELECT is_empty($$
   SELECT x.grantee FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = 'eventstore.projection_definitions'::regclass AND x.grantee <> c.relowner$$,
   'nobody else has a privilege on the definitions');
+-- the states and the snapshots
+SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.states'::regclass AND attnum > 0),
+          ARRAY['name text', 'store eventstore.regstore', 'owner name', 'reducer text', 'initial jsonb', 'snapshot_every integer', 'snapshots bigint',
+                'last_saved_at timestamp with time zone', 'problem text', 'created_at timestamp with time zone'], 'the columns of the view of states');
+SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
+             FROM pg_attribute WHERE attrelid = 'eventstore.snapshots'::regclass AND attnum > 0),
+          ARRAY['store eventstore.regstore t', 'aggregate_id text t', 'state_name text t', 'aggregate_version integer t', 'fingerprint bytea t',
+                'event_id text t', 'occurred_until timestamp with time zone t', 'saved_at timestamp with time zone t', 'state jsonb t'], 'the columns of the snapshots');
+SELECT col_is_pk('eventstore', 'snapshots', ARRAY['store', 'aggregate_id', 'state_name', 'aggregate_version'], 'a state has one snapshot of a version');
+SELECT col_is_pk('eventstore', 'state_definitions', ARRAY['name', 'store'], 'a store has one state of a name');
+SELECT ok(obj_description(relid, 'pg_class') <> '', relid || ' has a comment')
+  FROM unnest(ARRAY['eventstore.states', 'eventstore.state_definitions', 'eventstore.snapshots']::regclass[]) relid;
+SELECT is_empty($$
+  SELECT attrelid::regclass, attname FROM pg_attribute
+   WHERE attrelid IN ('eventstore.states'::regclass, 'eventstore.state_definitions'::regclass, 'eventstore.snapshots'::regclass) AND attnum > 0
+     AND coalesce(col_description(attrelid, attnum), '') = ''$$,
+  'each of their columns has a comment');
+SELECT is_empty($$
+  SELECT c.relname, x.grantee FROM pg_class c, aclexplode(c.relacl) x
+   WHERE c.oid IN ('eventstore.state_definitions'::regclass, 'eventstore.snapshots'::regclass) AND x.grantee <> c.relowner$$,
+  'nobody else has a privilege on their tables');
 
 -- the records of erasures
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
@@ -461,7 +500,7 @@ SELECT is_empty($$
 SELECT is((SELECT nspowner FROM pg_namespace WHERE nspname = 'eventstore'), 10::oid, 'the bootstrap superuser owns the schema');
 SELECT set_eq($$
   SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v') AND c.relowner = 10$$,
-  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'parked_events', 'progress', 'projection_definitions', 'projections', 'projector_status', 'stores', 'subscription_consumers',
+  ARRAY['archive_holds', 'archives', 'erasures', 'notifier', 'notifier_status', 'open_appends', 'parked_events', 'progress', 'projection_definitions', 'projections', 'projector_status','snapshots', 'state_definitions', 'states', 'stores', 'subscription_consumers',
         'subscription_definitions', 'subscription_parked', 'subscription_partitions', 'subscription_progress', 'subscriptions', 'watermarks']
     || CASE WHEN (SELECT relowner FROM pg_class WHERE oid = 'eventstore.events'::regclass) = 10 THEN '{events}'::text[] ELSE '{}' END,
   'and its tables and views');
@@ -473,7 +512,7 @@ SELECT is((SELECT count(*) FROM pg_namespace n, aclexplode(coalesce(n.nspacl, ac
 SELECT is((SELECT array_agg(format('%s %s', c.relname, a.privilege_type) ORDER BY c.relname)
              FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner))) a
             WHERE c.relnamespace = 'eventstore'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND a.grantee = 0),
-          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'parked_events SELECT', 'progress SELECT', 'projections SELECT', 'projector_status SELECT', 'stores SELECT',
+          ARRAY['archive_holds SELECT', 'archives SELECT', 'notifier SELECT', 'notifier_status SELECT', 'open_appends SELECT', 'parked_events SELECT', 'progress SELECT', 'projections SELECT', 'projector_status SELECT','states SELECT', 'stores SELECT',
                 'subscription_partitions SELECT', 'subscriptions SELECT', 'watermarks SELECT'],
           'PUBLIC may read the views, the watermarks, the holds, the options and the status, and no other table or sequence');
 
@@ -483,6 +522,7 @@ SELECT results_eq($$
   SELECT name, vartype, context, boot_val, coalesce(min_val, '-'), coalesce(max_val, '-'), coalesce(unit, '-')
     FROM pg_settings WHERE name LIKE 'pg\_eventstore.%' ORDER BY name$$,
   $$VALUES ('pg_eventstore.direct_append', 'bool', 'user', 'on', '-', '-', '-'),
+           ('pg_eventstore.dump_snapshots', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.durable_reads', 'bool', 'user', 'off', '-', '-', '-'),
            ('pg_eventstore.max_aggregate_locks', 'integer', 'superuser', '1000', '0', '2147483647', '-'),
            ('pg_eventstore.notifier_tick', 'integer', 'sighup', '1', '0', '1000', 'ms'),
@@ -497,7 +537,7 @@ SELECT is_empty($$
 CREATE ROLE pgtap_nobody;
 SET LOCAL ROLE pgtap_nobody;
 SELECT lives_ok(format('SET LOCAL pg_eventstore.%s', s), format('anyone may set %s', s))
-  FROM unnest(ARRAY['direct_append = off', 'durable_reads = on', 'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
+  FROM unnest(ARRAY['direct_append = off', 'dump_snapshots = on', 'durable_reads = on', 'store = events', 'store = ''"Odd Schema"."Odd.Table"''']) s;
 SELECT throws_ok(format('SET LOCAL pg_eventstore.%s', s), c, NULL, format('nobody may set %s', s))
   FROM (VALUES ('max_aggregate_locks = 0', '42501'),
                ('notifier_tick = 0', '55P02'), ('projection_timeout = 0', '55P02'), ('projection_workers = 0', '55P02'),

@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(135);
+SELECT plan(149);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -69,6 +69,10 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
   RETURN pg_catalog.concat(SQLSTATE, ': ', SQLERRM);
 END $$;
+
+-- a reducer
+CREATE FUNCTION public.pgtap_reducer(state pg_catalog.jsonb, event eventstore.event) RETURNS pg_catalog.jsonb LANGUAGE sql AS
+  'SELECT pg_catalog.jsonb_build_object(pg_catalog.current_setting(''search_path''), event.aggregate_version)';
 
 -- the traps work
 SELECT is(public.pgtap_attacked(c), 'ZZZZZ: hostile code ran', 'hostile: ' || c)
@@ -196,6 +200,20 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.append_event('T', '1', 'a', 0, 'A', '2', 'one', '2026-01-01Z', 'cor', 'cau')$$, '1'),
   ($$SELECT eventstore.get_aggregate_version('a')$$, '7'),
   ($$SELECT eventstore.append_event('T', '1', 'a', 7)$$, '8'),
+  ($$SELECT eventstore.save_snapshot('a', 5, '{"x": 1}')$$, 'true'),
+  ($$SELECT state FROM eventstore.get_snapshot('a')$$, '{"x": 1}'),
+  ($$SELECT pg_catalog.count(*) FROM eventstore.load_aggregate('a')$$, '4'),
+  ($$SELECT eventstore.delete_snapshots('a', 6)$$, '1'),
+  ($$SELECT eventstore.aggregate_state('a', 'public.pgtap_reducer(pg_catalog.jsonb, eventstore.event)')$$, '{"pg_temp, pgtap_hostile, pg_catalog, public": 8}'),
+  ($$SELECT eventstore.create_state('pgtap_state', 'public.pgtap_reducer(pg_catalog.jsonb, eventstore.event)', snapshot_every => 1)$$, ''),
+  ($$SELECT eventstore.get_state('pgtap_state', 'a')$$, '{"public, pg_temp": 8}'),
+  ($$SELECT eventstore.get_state('pgtap_state', 'a')$$, '{"public, pg_temp": 8}'),
+  ($$SELECT eventstore.aggregate_state('a', 'public.pgtap_reducer(pg_catalog.jsonb, eventstore.event)')$$, '{"public, pg_temp": 8}'),
+  ($$SELECT snapshots FROM eventstore.states WHERE name OPERATOR(pg_catalog.=) 'pgtap_state'$$, '1'),
+  ($$SELECT eventstore.state_problem('pgtap_state', 'pgtap_victim.events')$$, NULL),
+  ($$SELECT eventstore.alter_state('pgtap_state', snapshot_every => 2)$$, ''),
+  ($$SELECT eventstore.reset_state('pgtap_state')$$, ''),
+  ($$SELECT eventstore.drop_state('pgtap_state')$$, ''),
   ($$SELECT pg_catalog.count(*) FROM eventstore.export_events(1)$$, '10'),
   ($$SELECT imported FROM eventstore.import_json('[{"event_type": "T", "aggregate_id": "i", "event_id": "imported"}]')$$, '1'),
   ($$SELECT present FROM eventstore.import_events('SELECT event FROM eventstore.export_events()')$$, '12'),

@@ -26,6 +26,7 @@ CREATE ROLE mallory LOGIN;
 CREATE ROLE bob LOGIN;
 CREATE ROLE mule;
 ALTER DATABASE postgres OWNER TO mallory;
+CREATE FUNCTION public.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state';
 GRANT USAGE ON SCHEMA eventstore TO mallory, bob;
 CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE SCHEMA bob AUTHORIZATION bob;

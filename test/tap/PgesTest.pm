@@ -60,7 +60,9 @@ sub readers
     get_events_by_causation_id => "SELECT * FROM eventstore.get_events_by_causation_id('cau', store => '$store')",
     get_latest_events => "SELECT * FROM eventstore.get_latest_events(10, '$store')",
     get_event => "SELECT * FROM eventstore.get_event('id-1', '$store')",
-    get_aggregate_version => "SELECT eventstore.get_aggregate_version('a', '$store')");
+    get_aggregate_version => "SELECT eventstore.get_aggregate_version('a', '$store')",
+    get_snapshot => "SELECT * FROM eventstore.get_snapshot('a', store => '$store')",
+    load_aggregate => "SELECT * FROM eventstore.load_aggregate('a', '$store')");
 }
 
 # Open a psql session, to a database of the node or by another connection

@@ -32,6 +32,7 @@ static const Companion companions[] = {
 	{"subscription_consumers", OF_SUBSCRIPTIONS},
 	{"subscription_parked", OF_SUBSCRIPTIONS},
 	{"archive_holds", OF_STORE},
+	{"state_definitions", OF_STORE},
 	{"watermarks", OF_STORE},
 };
 
