@@ -29,7 +29,7 @@ SQL_PARTS = $(here)/sql/preamble.sql \
 	$(foreach room,$(ROOMS),$(wildcard $(foreach part,types functions tables,$(here)/sql/$(room)/$(part).sql)))
 # the extension of the front, whose functions are in files by subject
 FRONT_PARTS = $(here)/sql/front/preamble.sql $(here)/sql/event/types.sql \
-	$(foreach part,nodes map append read subscription delivery projection store,$(here)/sql/front/$(part).sql)
+	$(foreach part,nodes map append read snapshot subscription delivery projection store,$(here)/sql/front/$(part).sql)
 DATA_built = pg_eventstore--$(EXTVERSION).sql pg_eventstore_front--$(EXTVERSION).sql
 DATA = $(filter-out $(addprefix sql/,$(DATA_built)),$(call files,sql/pg_eventstore*--*.sql)) \
 	$(call files,sql/updates/*--*.sql)

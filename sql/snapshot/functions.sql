@@ -32,8 +32,7 @@ COMMENT ON FUNCTION eventstore.get_snapshot(text, integer, regclass) IS
 aggregate_id: the aggregate.
 max_version: the greatest version of the snapshot. NULL means any.
 store: the store. NULL means the setting pg_eventstore.store.
-saved_at: start of the transaction that saved the snapshot.
-If row security of the store applies to the role, there are no snapshots for it.
+Column saved_at is the start of the transaction that saved the snapshot. If row security of the store applies to the role, there are no snapshots for it.
 Errors: 22004 aggregate_id is NULL; 42501 without SELECT on the store or its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such store.';
 
 CREATE OR REPLACE FUNCTION eventstore.delete_snapshots(
@@ -45,7 +44,7 @@ AS 'MODULE_PATHNAME', 'pges_delete_snapshots'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.delete_snapshots(text, integer, regclass) IS
-'Deletes snapshots that save_snapshot() has saved, for example old ones, or all of them after the code that computes the state has changed. reset_state() deletes those of a named state.
+'Deletes snapshots that save_snapshot() has saved. This is necessary for example if the code of the client that computes the state has changed. reset_state() deletes those of a named state.
 aggregate_id: the aggregate. NULL means all.
 before_version: snapshots of this version and greater ones stay. NULL means that none stays.
 store: the store. NULL means the setting pg_eventstore.store.
@@ -72,7 +71,7 @@ AS 'MODULE_PATHNAME', 'pges_load_aggregate'
 LANGUAGE C STABLE PARALLEL UNSAFE ROWS 100;
 
 COMMENT ON FUNCTION eventstore.load_aggregate(text, regclass) IS
-'Returns the newest snapshot of an aggregate that save_snapshot() has saved, and the events after it, in the order of their versions. If there is a snapshot, it is the first row: its event_id is null, aggregate_version is its version, and state its state. In the rows of events, state is null. The last row has the version of the aggregate. All rows belong to one snapshot of the database.
+'Returns the newest snapshot of an aggregate and the events after it. save_snapshot() saves snapshots. The events are in the order of their versions. If there is a snapshot, it is the first row: its event_id is null, aggregate_version is its version, and state its state. In the rows of events, state is null. The last row has the version of the aggregate. All rows belong to one snapshot of the database.
 aggregate_id: the aggregate.
 store: the store. NULL means the setting pg_eventstore.store.
 If row security of the store applies to the role, the function returns events only.
@@ -90,7 +89,7 @@ AS 'MODULE_PATHNAME', 'pges_aggregate_state'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.aggregate_state(text, regprocedure, jsonb, integer, timestamptz, regclass) IS
-'Returns the state of an aggregate: calls a reducer for each of its events, in the order of their versions, archived or not.
+'Returns the state that a reducer computes from the events of an aggregate. The reducer is called for each event, archived or not, in the order of the versions.
 aggregate_id: the aggregate. If it has no events, the result is the initial state.
 reducer: a function (state jsonb, event eventstore.event) RETURNS jsonb, which returns the state after the event. It runs with the rights of the caller.
 initial: the state before the first event.
@@ -98,7 +97,7 @@ to_version: the last version. NULL means all.
 at: only events that occurred at or before this time. NULL means all.
 store: the store. NULL means the setting pg_eventstore.store.
 While the reducer runs, the settings TimeZone (UTC), DateStyle, IntervalStyle, extra_float_digits, bytea_output and lc_... have fixed values. If there is a named state with the same reducer and initial state that belongs to the owner of the reducer, its snapshots are used; no snapshot is saved.
-Errors: 42P13 the function cannot be a reducer; 42883 no such function; 22004 the reducer returned null, or an argument is NULL; 22023 to_version is negative; 42501 without EXECUTE on the reducer or SELECT on the store or its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such store; and those of the reducer.';
+Errors: 42P13 the function cannot be a reducer; 42883 no such function; 22004 the reducer returned null, or an argument is NULL; 22023 to_version is negative; 42501 without EXECUTE on the reducer or SELECT on the store or its archive; 55000 the archive of the store is missing, see create_archive(); 42P01, 42809 no such store. An error of the reducer is raised as it is.';
 
 CREATE OR REPLACE FUNCTION eventstore.create_state(
   name text,
@@ -141,7 +140,7 @@ AS 'MODULE_PATHNAME', 'pges_reset_state'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.reset_state(text, regclass) IS
-'Deletes the snapshots of a named state, so that get_state() computes the states from all events. This is necessary only if something has changed that the definition of the reducer does not show, such as a function that the reducer calls.
+'Deletes the snapshots of a named state. Then get_state() computes the states from all events. This is necessary only if something has changed that the definition of the reducer does not show, such as a function that the reducer calls.
 name: the state.
 store: the store. NULL means the setting pg_eventstore.store.
 Errors: 42704 no such state; 22004 name is NULL; 42501 the caller is not a member of the owner, or without SELECT on the store; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store.';
@@ -172,7 +171,7 @@ COMMENT ON FUNCTION eventstore.get_state(text, text, integer, timestamptz, regcl
 name: the name of the state, see create_state().
 aggregate_id, to_version, at, store: as for aggregate_state().
 The reducer runs with the rights of the owner of the state, in a security restricted operation. The search_path is the schema of the reducer, and settings are fixed as for aggregate_state(). The events are read with the rights of the caller. If row security of the store applies to the caller, no snapshot is used or saved.
-Errors: 42704 no such state; 55000 the reducer does not exist or has another owner, see column problem of view eventstore.states, or the archive of the store is missing; 22004 the reducer returned null, or an argument is NULL; 22023 to_version is negative; 42501 without EXECUTE on the reducer or SELECT on the store or its archive, for the caller or for the owner of the state; 42P01, 42809 no such store; and those of the reducer.';
+Errors: 42704 no such state; 55000 the reducer does not exist or has another owner, see column problem of view eventstore.states, or the archive of the store is missing; 22004 the reducer returned null, or an argument is NULL; 22023 to_version is negative; 42501 without EXECUTE on the reducer or SELECT on the store or its archive, for the caller or for the owner of the state; 42P01, 42809 no such store. An error of the reducer is raised as it is.';
 
 CREATE OR REPLACE FUNCTION eventstore.state_problem(name text, store regclass)
 RETURNS text

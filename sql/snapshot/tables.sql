@@ -59,7 +59,7 @@ COMMENT ON COLUMN eventstore.snapshots.store IS 'the store';
 COMMENT ON COLUMN eventstore.snapshots.aggregate_id IS 'the aggregate';
 COMMENT ON COLUMN eventstore.snapshots.state_name IS 'name of the state, see create_state(); empty if a client saved the snapshot by save_snapshot()';
 COMMENT ON COLUMN eventstore.snapshots.aggregate_version IS 'version of the last event in the state';
-COMMENT ON COLUMN eventstore.snapshots.fingerprint IS 'SHA-256 of what the state depends on besides the events, such as the definition of the reducer; empty if a client saved the snapshot';
+COMMENT ON COLUMN eventstore.snapshots.fingerprint IS 'SHA-256 of the definition of the state and its reducer; empty if a client saved the snapshot';
 COMMENT ON COLUMN eventstore.snapshots.event_id IS 'identity of the last event in the state';
 COMMENT ON COLUMN eventstore.snapshots.occurred_until IS 'greatest time of the events in the state; -infinity if a client saved the snapshot';
 COMMENT ON COLUMN eventstore.snapshots.saved_at IS 'start of the transaction that saved the snapshot';

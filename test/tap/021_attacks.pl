@@ -390,6 +390,21 @@ my %plain = (name => 'plain', bait => '-', sql => 'SELECT 1', archive => 1, sche
 make_stores(\%plain);
 set_trap(\%plain);
 
+# A superuser reads a state whose reducer is a trap of its owner, saves a snapshot, and reads
+# the snapshot. The reducer runs as mallory, and cannot change the session.
+script(<<'EOS', 'mallory');
+CREATE FUNCTION evil.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE plpgsql AS
+  $$BEGIN PERFORM evil.bite(); RETURN state || to_jsonb(CURRENT_USER); END$$;
+SELECT eventstore.create_state('evil', 'evil.reducer(jsonb, eventstore.event)', '[]', 1, 'plain.events');
+EOS
+my @reads = map { { sql => $_, object => 'get_state' } }
+  ("SELECT eventstore.get_state('evil', 'a', 1, store => 'plain.events')", ("SELECT eventstore.get_state('evil', 'a', store => 'plain.events')") x 2,
+  'SELECT * FROM eventstore.states');
+my ($before) = counts();
+none('a state of mallory', run_calls(call_commands(\@reads, '', ''), \@reads));
+cmp_ok((counts())[0], '>', $before, 'its reducer has sprung');
+is(script(q{SELECT eventstore.get_state('evil', 'a', store => 'plain.events') - 'mallory', snapshots FROM eventstore.states WHERE name = 'evil'}), '[]|1', 'as mallory');
+
 # The store gets another name, and a trap its old one, in a session that has used it.
 none('renamed while in use', run_calls(
   variables(\%plain) . call_commands(\@calls, '', '') . <<'EOS' .
@@ -504,7 +519,7 @@ my @own_traps = (
   'ALTER TABLE :own ADD CHECK (evil.yes()) NOT VALID', 'ALTER TABLE :own ALTER :last SET DEFAULT NULL, ADD CHECK (evil.constant(1)) NOT VALID',
   'CREATE POLICY a ON :own USING (evil.yes()); ALTER TABLE :own ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY');
 # Some views are plain SQL on their tables: to read them is to read the table of the new owner.
-my @own_calls = grep { !$_->{alone} && $_->{object} !~ /^(?:get_|(?:notifier|projections|subscriptions|subscription_partitions|parked_events)$)/ } @all;
+my @own_calls = grep { !$_->{alone} && $_->{object} !~ /^(?:get_(?!snapshot|state)|(?:notifier|projections|states|subscriptions|subscription_partitions|parked_events)$)/ } @all;
 foreach my $own (@own_tables)
 {
   my @wrong;

@@ -20,12 +20,13 @@ $node->safe_psql('postgres', "CREATE DATABASE $_") for sort keys %server;
 $node->safe_psql($_, 'CREATE EXTENSION pg_eventstore') for qw(a b);
 $node->safe_psql('a', "SELECT eventstore.create_slots('shop.orders', 4, '{0,1}')");
 $node->safe_psql('b', "SELECT eventstore.create_slots('shop.orders', 4, '{2,3}')");
-# what projections fill
+# a reducer, and what projections fill
 $node->safe_psql($_, <<'EOS') for qw(a b);
 CREATE TABLE shop.counts (aggregate_id text PRIMARY KEY, n integer);
 CREATE FUNCTION shop.count_event(e eventstore.event) RETURNS void LANGUAGE sql AS $$
   INSERT INTO shop.counts VALUES (e.aggregate_id, 1) ON CONFLICT (aggregate_id) DO UPDATE SET n = counts.n + 1 $$;
 EOS
+$node->safe_psql($_, q{CREATE FUNCTION shop.types(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state || to_jsonb(event.event_type)'}) for qw(a b);
 # what import_events() reads
 $node->safe_psql('a', <<'EOS');
 CREATE TABLE public.source AS SELECT 'imported' AS event_id, 'old' AS event_type, now() AS occurred_at, 'order-3' AS aggregate_id, '1'::jsonb AS data
@@ -65,7 +66,7 @@ SELECT p.proname, pg_get_function_arguments(p.oid)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE n.nspname = 'eventstore' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
    AND p.proname !~ '^(remote|front)_' AND p.proname !~ '^regstore_'
-   AND p.proname NOT IN ('archive_options', 'store_options', 'subscription_lag', 'reported_progress', 'next_position', 'read_support')
+   AND p.proname NOT IN ('archive_options', 'store_options', 'subscription_lag', 'state_problem', 'reported_progress', 'next_position', 'read_support')
 EOS
 my %on_node = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('a', $signatures);
 my %on_front = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('front', $signatures);
