@@ -33,6 +33,7 @@ database_of() {
   case $group in
     read) say "loaded_${template[$1]}" ;;
     growth) say growth ;;
+    snapshots) say snapshots ;;
     callgrind) say "bench_$1_${round:-1}" ;;
     *) say "bench_$1" ;;
   esac
@@ -71,7 +72,7 @@ begin_case() {
   local name
   set_fsync "$fsync"
   case $group in
-    read | growth) ;;
+    read | growth | snapshots) ;;
     *) for name in "${names[@]}"; do fresh "$name"; done ;;
   esac
   write_out
@@ -97,7 +98,7 @@ touch_pages() {
 # Drop the databases that begin_case has created.
 end_case() {
   local name
-  case $group in read | growth) return 0 ;; esac
+  case $group in read | growth | snapshots) return 0 ;; esac
   for name in "${names[@]}"; do
     sql postgres -c "DROP DATABASE $(database_of "$name") WITH (FORCE)"
   done
@@ -195,7 +196,7 @@ measure_rates() {
 # Store the number of events in each database before the first run.
 note_counts() {
   local name database
-  [ "$group" != read ] && [ "$group" != subscriptions ] && [[ $case != read_* ]] && [[ $case != *poll ]] || return 0
+  [ "$group" != read ] && [ "$group" != subscriptions ] && [ "$group" != snapshots ] && [[ $case != read_* ]] && [[ $case != *poll ]] || return 0
   for name in "${names[@]}"; do
     database=$(database_of "$name")
     [ -n "${at_start[$database]:-}" ] || at_start[$database]=$(count_events "$database")
@@ -210,7 +211,7 @@ check_counts() {
   local name database count
   local -A more=()
   if [[ $case == read_* ]]; then check_rows; return; fi
-  [ "$group" != subscriptions ] && [[ $case != *poll ]] || return 0
+  [ "$group" != subscriptions ] && [ "$group" != snapshots ] && [[ $case != *poll ]] || return 0
   for name in "${names[@]}"; do
     database=$(database_of "$name")
     more[$database]=$((${more[$database]:-0} + ran[$name] * $(events_each)))

@@ -7,6 +7,9 @@
  * the owner of a state.  So code of the owner of the store, such as a policy, never runs
  * together with the reducer, and neither can change the settings of the other.
  *
+ * The call of the reducer is an expression that is planned once, so a simple function in
+ * language sql is inlined, and its body is prepared once for all events.
+ *
  * The state must depend on the events alone, because it may be saved for others.  So the
  * settings that change how values are converted to text are fixed while the reducer runs,
  * but for settings of the function itself.
@@ -18,13 +21,16 @@
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"
-#include "fmgr.h"
 #include "miscadmin.h"
-#include "pgstat.h"
+#include "nodes/makefuncs.h"
+#include "nodes/params.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/guc.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -57,20 +63,22 @@ static const char *const fixed_settings[][2] = {
 };
 
 /*
- * The calls of a reducer.  A state lives in one of two contexts: it is made in one while
- * the state before is in the other, and so are the values of its event.
+ * The calls of a reducer.  Two expression contexts take turns: a state is made in the
+ * memory of one while the state before is in that of the other, with the values of its
+ * event.
  */
 typedef struct Fold
 {
 	const PgesReducer *reducer;
 	const PgesAggregateRead *read;
 	PgesSnapshot *result;
-	MemoryContext contexts[2];
+	bool		is_owner;		/* runs as the owner of a state */
+	TupleTableSlot *slot;		/* of an event */
+	EState	   *estate;
+	ExprState  *call;
+	ParamListInfo params;		/* of the call: the state and the event */
+	ExprContext *contexts[2];
 	int			current;		/* of the contexts */
-	TupleTableSlot *slot;
-	FmgrInfo	function;
-	FunctionCallInfo fcinfo;
-	PgStat_FunctionCallUsage usage;
 } Fold;
 
 /* Name the event in the CONTEXT of an error.  Error context callback. */
@@ -126,24 +134,24 @@ static void
 call_reducer(Fold *fold)
 {
 	PgesSnapshot *result = fold->result;
-	MemoryContext caller;
 	TimestampTz occurred_at = DatumGetTimestampTz(column_of(fold->slot, PGES_OCCURRED_AT));
+	ExprContext *context;
+	MemoryContext caller;
 	Datum		state;
+	bool		isnull;
 
 	result->version = DatumGetInt32(column_of(fold->slot, PGES_AGGREGATE_VERSION));
 	result->occurred_until = Max(result->occurred_until, occurred_at);
 	fold->current = 1 - fold->current;
-	MemoryContextReset(fold->contexts[fold->current]);
-	caller = MemoryContextSwitchTo(fold->contexts[fold->current]);
-	fold->fcinfo->args[0].value = result->state;
-	fold->fcinfo->args[1].value = ExecFetchSlotHeapTupleDatum(fold->slot);
-	fold->fcinfo->isnull = false;
-	pgstat_init_function_usage(fold->fcinfo, &fold->usage);
-	state = FunctionCallInvoke(fold->fcinfo);
-	pgstat_end_function_usage(&fold->usage, true);
-	if (fold->fcinfo->isnull)
+	context = fold->contexts[fold->current];
+	ResetExprContext(context);
+	caller = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+	fold->params->params[0].value = result->state;
+	fold->params->params[1].value = ExecFetchSlotHeapTupleDatum(fold->slot);
+	state = ExecEvalExpr(fold->call, context, &isnull);
+	if (isnull)
 		report_null(fold);
-	/* a C function may return its argument, which is in the other context */
+	/* an unchanged state is still in the other context */
 	if (DatumGetPointer(state) == DatumGetPointer(result->state))
 		state = datumCopy(state, false, -1);
 	result->state = state;
@@ -151,35 +159,141 @@ call_reducer(Fold *fold)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Prepare the calls of a reducer in the current context. */
+/* Make a parameter of the call of a reducer. */
+static Param *
+make_param(int number, Oid type)
+{
+	Param	   *param = makeNode(Param);
+
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = number;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->paramcollid = InvalidOid;
+	param->location = -1;
+	return param;
+}
+
+/* Make the call of a reducer: an expression of two parameters. */
+static FuncExpr *
+make_call(const PgesReducer *reducer)
+{
+	return makeFuncExpr(reducer->oid, JSONBOID,
+						list_make2(make_param(1, JSONBOID), make_param(2, reducer->event_type)),
+						InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+}
+
+/* A call that is planned for a role under the search path of the states of a reducer. */
+typedef struct PlannedCall
+{
+	struct
+	{
+		Oid			reducer;
+		Oid			role;
+	}			key;
+	CachedExpression *expression;	/* NULL until it is planned */
+} PlannedCall;
+
+/* The planned calls; lives as long as the backend. */
+static HTAB *planned_calls = NULL;
+
+/* Find or make the entry of a reducer for the present role. */
+static PlannedCall *
+planned_call(const PgesReducer *reducer)
+{
+	HASHCTL		ctl = {.keysize = sizeof(((PlannedCall *) NULL)->key),.entrysize = sizeof(PlannedCall)};
+	PlannedCall entry = {.key = {reducer->oid, GetUserId()}};
+	PlannedCall *result;
+	bool		found;
+
+	if (planned_calls == NULL)
+		planned_calls = hash_create("pg_eventstore reducers", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	result = hash_search(planned_calls, &entry.key, HASH_ENTER, &found);
+	if (!found)
+		result->expression = NULL;
+	return result;
+}
+
+/*
+ * Return the planned call of a reducer.  As the owner of a state, the search path is always
+ * the same, so the plan is kept until something that it depends on changes.
+ */
+static Expr *
+plan_call(const PgesReducer *reducer, bool is_owner)
+{
+	PlannedCall *entry;
+
+	if (!is_owner)
+		return expression_planner((Expr *) make_call(reducer));
+	entry = planned_call(reducer);
+	if (entry->expression && !entry->expression->is_valid)
+	{
+		FreeCachedExpression(entry->expression);
+		entry->expression = NULL;
+	}
+	if (entry->expression == NULL)
+		entry->expression = GetCachedExpression((Node *) make_call(reducer));
+	return (Expr *) entry->expression->expr;
+}
+
+/* Set the type of a parameter of the call; its value is set for each event. */
+static void
+set_param(Fold *fold, int i, Oid type)
+{
+	fold->params->params[i].ptype = type;
+	fold->params->params[i].pflags = 0;
+	fold->params->params[i].isnull = false;
+}
+
+/*
+ * Prepare the calls of a reducer, with the rights and settings with which it will run: a
+ * function that is inlined is parsed now.
+ */
 static void
 begin_fold(Fold *fold)
 {
-	TupleDesc	event;
+	Oid			event_type = fold->reducer->event_type;
+	MemoryContext caller;
 
-	fmgr_info(fold->reducer->oid, &fold->function);
-	fold->fcinfo = palloc0(SizeForFunctionCallInfo(2));
-	InitFunctionCallInfoData(*fold->fcinfo, &fold->function, 2, InvalidOid, NULL, NULL);
-	event = lookup_rowtype_tupdesc_copy(fold->reducer->event_type, -1);
-	fold->slot = MakeSingleTupleTableSlot(event, &TTSOpsMinimalTuple);
+	fold->estate = CreateExecutorState();
+	caller = MemoryContextSwitchTo(fold->estate->es_query_cxt);
+	fold->slot = MakeSingleTupleTableSlot(lookup_rowtype_tupdesc_copy(event_type, -1), &TTSOpsMinimalTuple);
+	fold->params = makeParamList(2);
+	set_param(fold, 0, JSONBOID);
+	set_param(fold, 1, event_type);
+	fold->call = ExecInitExprWithParams(plan_call(fold->reducer, fold->is_owner), fold->params);
 	for (int i = 0; i < lengthof(fold->contexts); i++)
-		fold->contexts[i] = AllocSetContextCreate(CurrentMemoryContext, "pg_eventstore fold",
-												  ALLOCSET_DEFAULT_SIZES);
+	{
+		fold->contexts[i] = CreateExprContext(fold->estate);
+		fold->contexts[i]->ecxt_param_list_info = fold->params;
+	}
+	MemoryContextSwitchTo(caller);
 }
 
-/* Call the reducer for all events of a tuplestore. */
+/* Call the reducer for all events of a tuplestore, with the present rights and settings. */
 static void
 fold_events(Fold *fold, Tuplestorestate *events)
 {
 	ErrorContextCallback callback = {.callback = fold_context,.arg = fold,.previous = error_context_stack};
 
 	error_context_stack = &callback;
+	begin_fold(fold);
 	while (tuplestore_gettupleslot(events, true, false, fold->slot))
 	{
 		CHECK_FOR_INTERRUPTS();
 		call_reducer(fold);
 	}
 	error_context_stack = callback.previous;
+}
+
+/* Free what begin_fold() has made, and copy the result from there. */
+static void
+end_fold(Fold *fold)
+{
+	fold->result->state = PointerGetDatum(PG_DETOAST_DATUM_COPY(fold->result->state));
+	fold->result->event_id = DatumGetTextPCopy(PointerGetDatum(fold->result->event_id));
+	ExecDropSingleTupleTableSlot(fold->slot);
+	FreeExecutorState(fold->estate);
 }
 
 /* Fix the settings that a reducer must not depend on; see the head of this file. */
@@ -224,21 +338,15 @@ void
 pges_fold(const PgesAggregateRead *read, const PgesReducer *reducer, Oid run_as, PgesSnapshot *snapshot)
 {
 	Tuplestorestate *events = read_events(read, snapshot->version);
-	int32		first = snapshot->version;
-	Fold		fold = {.reducer = reducer,.read = read,.result = snapshot};
+	Fold		fold = {.reducer = reducer,.read = read,.result = snapshot,.is_owner = OidIsValid(run_as)};
 
-	begin_fold(&fold);
-	if (OidIsValid(run_as))
-		fold_as_owner(&fold, events, run_as);
-	else
-		fold_as_user(&fold, events);
-	if (snapshot->version > first)
+	if (tuplestore_tuple_count(events) > 0)
 	{
-		snapshot->state = PointerGetDatum(PG_DETOAST_DATUM_COPY(snapshot->state));
-		snapshot->event_id = DatumGetTextPCopy(PointerGetDatum(snapshot->event_id));
+		if (OidIsValid(run_as))
+			fold_as_owner(&fold, events, run_as);
+		else
+			fold_as_user(&fold, events);
+		end_fold(&fold);
 	}
 	tuplestore_end(events);
-	ExecDropSingleTupleTableSlot(fold.slot);
-	for (int i = 0; i < lengthof(fold.contexts); i++)
-		MemoryContextDelete(fold.contexts[i]);
 }

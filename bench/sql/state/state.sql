@@ -1,0 +1,1 @@
+SELECT eventstore.get_state('basket', 'basket-' || current_setting('bench.n'));
