@@ -186,6 +186,14 @@ my $delivery = on_node('b', "SELECT min(delivery) FROM eventstore.poll('billing'
 on_node('b', "SELECT eventstore.park('billing', $delivery, 1, 'too hard')");
 $delivery = on_node('b', "SELECT min(delivery) FROM eventstore.poll('billing', 10)");
 
+# A state, whose snapshots stay behind.
+on_node($_, q{CREATE FUNCTION public.types(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state || to_jsonb(event.event_type)'}) for qw(a b c);
+on_node('b', q{SELECT eventstore.create_state('types', 'public.types(jsonb, eventstore.event)', '[]', 1, 'shop.orders_006')});
+my $get = "SELECT jsonb_array_length(eventstore.get_state('types', aggregate_id, store => 'shop.orders_006')) FROM shop.orders_006 WHERE aggregate_id IS NOT NULL ORDER BY position DESC LIMIT 1";
+my $length = on_node('b', $get);
+cmp_ok($length, '>', 0, 'a state');
+is(on_node('b', 'SELECT count(*) FROM eventstore.snapshots'), '1', 'and its snapshot');
+
 # What must be equal on both sides of a move. The watermark may be written at any time.
 my @facts = (
   "SELECT count(*), min(position), max(position), md5(string_agg(e::text, ';' ORDER BY position)) FROM shop.orders_006 e",
@@ -195,6 +203,7 @@ my @facts = (
   "SELECT * FROM eventstore.subscription_progress ORDER BY 1, 2",
   "SELECT * FROM eventstore.subscription_parked ORDER BY 1, 2",
   "SELECT * FROM eventstore.archive_holds",
+  "SELECT * FROM eventstore.state_definitions",
   "SELECT * FROM eventstore.erasures",
   "SELECT store, archive, max_age, max_count_per_aggregate FROM eventstore.archives",
   "SELECT store, notifications, channel, owner, slot, slots, arriving FROM eventstore.stores WHERE slot = 6",
@@ -254,6 +263,8 @@ cluster_is('move of a full slot', 0, qr/moved from node "b" to node "c": 20000 e
 is(facts('c'), $before, 'all is on the target as it was');
 cluster_is('check after the move of the full slot', 0, $ok, 'check', $front);
 is(on_node('b', "SELECT count(*) FROM eventstore.subscriptions"), '0', 'the subscription left the source');
+is(on_node($_, 'SELECT count(*) FROM eventstore.snapshots'), '0', "no snapshot is on node $_") for qw(b c);
+is(on_node('c', $get), $length, 'the state can be computed on the target');
 is(on_node('b', "SELECT store, store_name FROM eventstore.erasures"), '-|shop.orders_006', 'the record of the erasure stays on the source, too');
 on_node('c', "SELECT eventstore.ack('billing', $delivery)");
 is(on_node('c', "SELECT count(*) FROM eventstore.parked_events WHERE event_id IS NOT NULL"), on_node('c', 'SELECT parked FROM eventstore.subscriptions'), 'the outstanding delivery is acknowledged on the target, and the parked events are there');
@@ -279,7 +290,7 @@ is(on_front("SELECT aggregate_version FROM eventstore.append('[{\"event_type\": 
 # The rows about a store that a move copies are in these tables. Another table of the
 # extension belongs into companions.c, if it has rows about stores.
 is(on_node('a', "SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class WHERE relnamespace = 'eventstore'::regnamespace AND relkind = 'r' AND relname <> 'events'"),
-  'archive_holds erasures notifier_status projection_definitions projector_status subscription_consumers subscription_definitions subscription_parked subscription_progress watermarks', 'a move knows all tables of the extension');
+  'archive_holds erasures notifier_status projection_definitions projector_status snapshots state_definitions subscription_consumers subscription_definitions subscription_parked subscription_progress watermarks', 'a move knows all tables of the extension');
 
 # A lock that another session holds.
 my $holder = session(undef, undef, $conninfo{b});
