@@ -3,7 +3,7 @@
  *		Door of the room "event": one event, its columns, and a batch of events.
  *
  * Every append function and every import builds a batch.  The rooms store, table, append,
- * read, delivery, archive, erase, transfer and lifecycle use this room.  batch.c describes
+ * read, snapshot, delivery, archive, erase, transfer and lifecycle use this room.  batch.c describes
  * the rules that are checked here, read_event() in read_json.c the form of an event in
  * JSON, and read_time.c the form of a time.
  */

@@ -8,7 +8,8 @@
  * watermarks and the notifier need no change, and the proof of the ordered log holds
  * (doc/ordered-log.md).
  *
- * The table lock waits for open appends and blocks new ones.  Readers are not blocked:
+ * The lock on snapshots waits for transactions that have saved one, which may be of events
+ * that are deleted here.  The table lock waits for open appends and blocks new ones.  Readers are not blocked:
  * each snapshot sees all events or none.  Foreign keys that reference the store are
  * enforced as by any DELETE.  TRUNCATE would be faster for many events, but has none of
  * these properties.
@@ -95,6 +96,8 @@ pges_empty_store(PG_FUNCTION_ARGS)
 	pges_require_argument(fcinfo, 0, "store");
 	store = pges_store_of_user(PG_GETARG_OID(0));
 	require_test_database(store);
+	/* before the table: a saver of a snapshot may append later */
+	pges_lock_snapshots(store->live.relid);
 	store = pges_lock_owned_store(store->live.relid, ShareRowExclusiveLock);
 	store = pges_store_with_archive_locked(store->live.relid);
 	pges_check_archive_owner(store);

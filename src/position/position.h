@@ -3,9 +3,9 @@
  *		Door of the room "position": the guard, the allocator of positions, the high-water
  *		mark and the watermarks.
  *
- * Rooms notify, append, read, delivery, archive and lifecycle call it.  The protocol of writers
- * is in position.c, that of readers and the proof in high_water_mark.c; see
- * doc/ordered-log.md.
+ * Rooms notify, append, read, snapshot, delivery, archive and lifecycle call it.  The
+ * protocol of writers is in position.c, that of readers and the proof in
+ * high_water_mark.c; see doc/ordered-log.md.
  */
 #ifndef PGES_POSITION_H
 #define PGES_POSITION_H

@@ -2,8 +2,8 @@
  * read.h
  *		Door of the room "read": what functions that read events share.
  *
- * The room has the SQL functions that return events.  The rooms "subscription",
- * "delivery", "archive" and "transfer" call this door.  The head of reader.c describes
+ * The room has the SQL functions that return events.  The rooms "snapshot",
+ * "subscription", "delivery", "archive" and "transfer" call this door.  The head of reader.c describes
  * the protocol of a read.
  */
 #ifndef PGES_READ_H

@@ -2,7 +2,7 @@
  * slot.h
  *		Door of the room "slot": the slots of a sliced store.
  *
- * The rooms append, read, transfer and lifecycle use this room.  The protocol is in
+ * The rooms append, read, snapshot, transfer and lifecycle use this room.  The protocol is in
  * slot.c.  Which slot a store is, is part of its description (store.h).
  */
 #ifndef PGES_SLOT_H

@@ -370,13 +370,15 @@ pges_forget_snapshots_of(const PgesStore *store, const text *aggregate_id)
 	SPI_finish();
 }
 
-/* Delete all snapshots of a store that is emptied, created or dropped. */
+/*
+ * Delete all snapshots of a store.  No other transaction saves any: the store is being
+ * created or dropped, or the caller has called pges_lock_snapshots().
+ */
 void
 pges_forget_snapshots(Oid store)
 {
 	Datum		value = ObjectIdGetDatum(store);
 
-	pges_lock_snapshots(store);
 	SPI_connect();
 	(void) pges_run_own_statement(&delete_of_store, &value, NULL);
 	SPI_finish();

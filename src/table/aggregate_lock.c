@@ -188,7 +188,10 @@ pges_lock_snapshots_of(const PgesStore *store, const text *aggregate_id, bool wa
 		LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Wait for all transactions that have saved snapshots of a store, and block others. */
+/*
+ * Wait for all transactions that have saved snapshots of a store.  Until the transaction
+ * ends, others save none.
+ */
 void
 pges_lock_snapshots(Oid store)
 {

@@ -3,8 +3,8 @@
  *		Door of the room "table": access to the rows of a store.
  *
  * The room runs statements and permitted changes on a store and its archive, and locks
- * aggregates.  Rooms append, read, subscription, delivery, archive, erase, transfer and
- * lifecycle call it.  The cache of plans is described in statement.c, the permitted
+ * aggregates and their snapshots.  Rooms append, read, snapshot, subscription, delivery,
+ * archive, erase, transfer and lifecycle call it.  The cache of plans is described in statement.c, the permitted
  * changes in immutable.c, and the order of the locks in append.c.
  */
 #ifndef PGES_TABLE_H

@@ -60,6 +60,11 @@ SELECT eventstore.empty_store('reg_empty.events');
 SELECT eventstore.empty_store('reg_empty.events');
 DROP TABLE reg_empty.mine;
 
+-- the snapshots of the store are deleted, too
+SELECT eventstore.save_snapshot('s', eventstore.append_event('t', '1', 's'), '1');
+SELECT eventstore.empty_store('reg_empty.events');
+SELECT count(*) FROM eventstore.snapshots WHERE store = 'reg_empty.events'::regclass;
+
 -- what keeps events is not taken for success
 SELECT eventstore.append_event('t', '8', 'c'), eventstore.append_event('t', '9', 'd');
 CREATE FUNCTION reg_empty.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN CASE WHEN OLD.aggregate_id = 'c' THEN OLD END; END $$;
