@@ -104,8 +104,11 @@ SELECT s.name,
         WHERE d.subscription OPERATOR(pg_catalog.=) p.projection LIMIT 1) q ON true
   LEFT JOIN LATERAL (
        SELECT d.next_start_at, d.last_error FROM eventstore.projector_status d LIMIT 1) w ON true
+  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) (pg_catalog.parse_ident(p.handler, false))[1]
  CROSS JOIN LATERAL (
-       SELECT CASE WHEN pg_catalog.to_regprocedure(p.handler) IS NULL
+       SELECT CASE WHEN CASE WHEN n.oid IS NULL THEN true
+                             WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN pg_catalog.to_regprocedure(p.handler) IS NULL
+                             ELSE false END
                    THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
                    WHEN pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner::text)) IS NULL
                    THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;

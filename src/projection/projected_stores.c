@@ -123,7 +123,7 @@ pges_has_no_projected_store(void)
 
 /*
  * Return the high-water mark of a store, and set *held_back to whether open appends hold it
- * back.  Return -1 if the store is locked or is no store any more.
+ * back.  Return -1 if the store is locked, was dropped, or is no store any more.
  */
 int64
 pges_projected_mark(PgesProjectedStore *store, bool *held_back)
@@ -135,7 +135,8 @@ pges_projected_mark(PgesProjectedStore *store, bool *held_back)
 		return -1;
 	if (ConditionalLockRelationOid(store->sequence, AccessShareLock))
 	{
-		if (pges_table_of_sequence(store->sequence) == store->relid)
+		if (get_rel_relkind(store->sequence) == RELKIND_SEQUENCE &&
+			pges_table_of_sequence(store->sequence) == store->relid)
 		{
 			mark = pges_probe_mark(store->relid, store->sequence);
 			*held_back = mark < pges_next_of_sequence(store->sequence) - 1;
