@@ -19,12 +19,17 @@
  * user and the session user of a run, and session locks that a handler has left are
  * released (worker.c).
  *
- * A run is limited to pg_eventstore.projection_timeout.  pg_cancel_backend() cancels the
+ * A run is limited to pg_eventstore.projection_timeout.  If the handler catches the
+ * cancellation and has not ended after twice that time, the worker ends.  It tells its
+ * successor, which records the failure.  pg_cancel_backend() cancels the
  * present run, which is then repeated.
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -49,6 +54,8 @@
 #define MAX_WAIT_MS 500			/* maximum between two looks without work */
 #define BUSY_MS 100				/* before another look at a projection that
 								 * another transaction runs */
+#define HARD_FAILURES 12		/* for the pause after a handler that had to
+								 * be ended: as after so many failures */
 #define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
 
 /* The workers; pges_runner_init() fills them in. */
@@ -86,6 +93,11 @@ static HTAB *known_projections = NULL;
 
 /* The worker of this process. */
 static PgesWorker *this_projector = NULL;
+
+/* The timeout that ends the worker, and for its handler, the present run. */
+static TimeoutId end_timeout;
+static uint64 running = 0;		/* hash of the name of the projection */
+static volatile sig_atomic_t is_canceled = false;
 
 /* The generation of the list of stores at the last look. */
 static uint64 known_generation = 0;
@@ -224,14 +236,63 @@ run_projection(const char *name, Known *known, PgesRun *run)
 	known->next_limit = limit >= projection->batch_size ? 0 : limit * 2;
 }
 
+/* Signal handler for SIGINT: cancel the present run. */
+static void
+handle_sigint(SIGNAL_ARGS)
+{
+	is_canceled = true;
+	StatementCancelHandler(postgres_signal_arg);
+}
+
+/*
+ * Handler of the timeout: end the worker if the run was canceled, and goes on.  A run that
+ * was not canceled has no limit: a rebuild has disabled it.
+ */
+static void
+end_worker(void)
+{
+	if (!is_canceled)
+		return;
+	this_projector->message = running;
+	kill(MyProcPid, SIGTERM);
+}
+
+/* Return a hash of the name of a projection, which is not 0. */
+static uint64
+hash_name(const char *name)
+{
+	return hash_bytes_extended((const unsigned char *) name, strlen(name), 0) | 1;
+}
+
+/* Begin to limit the duration of a run. */
+static void
+begin_timeouts(const char *name)
+{
+	running = hash_name(name);
+	is_canceled = false;
+	if (pges_projection_timeout == 0)
+		return;
+	enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
+	enable_timeout_after(end_timeout, Min(pges_projection_timeout, PG_INT32_MAX / 2) * 2);
+}
+
+/* End what begin_timeouts() has begun. */
+static void
+end_timeouts(void)
+{
+	if (get_timeout_active(STATEMENT_TIMEOUT))
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	if (get_timeout_active(end_timeout))
+		disable_timeout(end_timeout, false);
+}
+
 /* Run a batch of a projection in a transaction, unless it was dropped. */
 static void
 run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (pges_projection_timeout > 0)
-		enable_timeout_after(STATEMENT_TIMEOUT, pges_projection_timeout);
+	begin_timeouts(candidate->name);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pges_keep_lease(this_projector);
 	if (pges_look_up_projection(candidate->name, true))
@@ -239,8 +300,7 @@ run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 	PopActiveSnapshot();
 	(void) pges_renew_lease(this_projector);
 	CommitTransactionCommand();
-	if (get_timeout_active(STATEMENT_TIMEOUT))
-		disable_timeout(STATEMENT_TIMEOUT, false);
+	end_timeouts();
 	pges_end_session();
 }
 
@@ -264,7 +324,7 @@ recover(const Candidate *candidate, Known *known, PgesRun *run, MemoryContext co
 
 	run->timed_out = pges_projection_timeout > 0 &&
 		TimestampDifferenceExceeds(GetCurrentStatementStartTimestamp(), GetCurrentTimestamp(), pges_projection_timeout);
-	disable_timeout(STATEMENT_TIMEOUT, false);
+	end_timeouts();
 	QueryCancelPending = false;
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
@@ -440,19 +500,47 @@ serve_until_idle(PgesWorker *worker)
 	}
 }
 
+/*
+ * Record that the worker before this one had to end because a handler did not: its
+ * projection pauses, so that the worker can run others.
+ */
+static void
+record_message(uint64 message)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pg_eventstore message", ALLOCSET_SMALL_SIZES);
+	ErrorData	error = {.sqlerrcode = ERRCODE_QUERY_CANCELED,.message = "the handler did not end when it was canceled"};
+	PgesRun		run = {0};
+	ListCell   *lc;
+
+	foreach(lc, list_candidates(context))
+	{
+		const Candidate *candidate = lfirst(lc);
+
+		if (hash_name(candidate->name) == message)
+			(void) pges_record_failure(candidate->name, &run, &error, HARD_FAILURES);
+	}
+	MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContextDelete(context);
+}
+
 /* Run a worker: the entry point of the background worker. */
 void
 pges_projector_main(Datum database)
 {
 	uint32		number;
+	uint64		message;
 
 	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
-	pqsignal(SIGINT, StatementCancelHandler);
+	pqsignal(SIGINT, handle_sigint);
 	if (number < lengthof(pges_projectors) &&
 		pges_begin_worker(&pges_projectors[number], database, has_work))
 	{
 		this_projector = &pges_projectors[number];
+		end_timeout = RegisterTimeout(USER_TIMEOUT, end_worker);
 		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+		memcpy(&message, MyBgworkerEntry->bgw_extra + sizeof(uint64), sizeof(message));
+		if (message != 0)
+			record_message(message);
 		serve_until_idle(&pges_projectors[number]);
 	}
 }

@@ -193,6 +193,7 @@ pges_register_worker(const PgesWorker *worker, Oid database, pid_t notify_pid,
 	pges_describe_worker(&bgw, worker->name, worker->function);
 	bgw.bgw_main_arg = ObjectIdGetDatum(database);
 	memcpy(bgw.bgw_extra, &worker->number, sizeof(worker->number));
+	memcpy(bgw.bgw_extra + sizeof(uint64), &worker->message, sizeof(worker->message));
 	bgw.bgw_notify_pid = notify_pid;
 	return RegisterDynamicBackgroundWorker(&bgw, handle);
 }

@@ -31,6 +31,8 @@ typedef struct PgesWorker
 	uint32		number;			/* field2 of its lock tags; the entry point
 								 * gets it, too */
 	const PgesOwnTable *status; /* table of failures, see worker_status.c */
+	uint64		message;		/* to the worker that this process starts; the
+								 * entry point gets it, too */
 
 	/* the worker that was found last, valid while proc->pid equals pid */
 	PGPROC	   *proc;
