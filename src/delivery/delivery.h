@@ -36,6 +36,8 @@ typedef struct PgesDelivery
 	int			open;			/* partitions that are not closed */
 	bool		any_blocked;	/* there are parked events that block others */
 	bool		busy;			/* another transaction has locked the rows */
+	bool		more;			/* there may be events after those that were
+								 * looked at; the checkpoint was moved */
 	PgesPutEvent put;
 	void	   *arg;			/* for "put" */
 } PgesDelivery;

@@ -538,7 +538,8 @@ do_steps(Poll *poll, PgesSubscription *subscription)
 
 /*
  * Make a delivery without waiting, for the room "projection".  Set its token and its
- * number of events, and return whether it has any.
+ * number of events, and return whether it has any.  If there was no event among many of
+ * other types, "more" is set: the caller can commit, and call again.
  */
 bool
 pges_poll_for(PgesSubscription *subscription, PgesDelivery *delivery)
@@ -548,6 +549,7 @@ pges_poll_for(PgesSubscription *subscription, PgesDelivery *delivery)
 
 	*delivery = poll.delivery;
 	delivery->busy = poll.locked_none;
+	delivery->more = result == POLL_PROGRESS || result == POLL_STALE;
 	return result == POLL_DELIVERED;
 }
 

@@ -305,7 +305,7 @@ pges_switch_to_trigger(PgesProjection *projection, int max_count)
 			return false;
 		pges_run_batch(projection, Min(max_count, projection->batch_size), &run);
 		max_count -= run.taken;
-	} while (run.taken > 0);
+	} while (run.taken > 0 || run.more);
 	if (run.busy)
 		return false;
 	create_trigger(projection, store);

@@ -89,6 +89,8 @@ typedef struct PgesRun
 	int64		position;		/* of the event that was being handled; 0: none, or
 								 * not known */
 	bool		busy;			/* another transaction runs the projection */
+	bool		more;			/* none was taken, but there may be events
+								 * after many of other types */
 	bool		timed_out;		/* the runner has canceled it */
 } PgesRun;
 

@@ -327,7 +327,7 @@ finish(PgesProjection *rebuild, int max_count)
 	{
 		if (!run_beside(rebuild, max_count, &run))
 			return;
-	} while (run.taken > 0);
+	} while (run.taken > 0 || run.more);
 	pges_exchange_rows(rebuild);
 	replace_projection(projection, rebuild);
 }
@@ -348,7 +348,7 @@ run_at_once(PgesProjection *rebuild, int max_count)
 		pges_run_batch(rebuild, max_count, &run);
 		total += run.taken;
 		pgstat_report_activity(STATE_RUNNING, psprintf("projection %s, " INT64_FORMAT " events", rebuild->name, total));
-	} while (run.taken > 0);
+	} while (run.taken > 0 || run.more);
 	replace_projection(projection, rebuild);
 }
 
@@ -361,7 +361,7 @@ pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
 {
 	memset(run, 0, sizeof(PgesRun));
 	if (!is_one_transaction(rebuild) &&
-		(!run_beside(rebuild, max_count, run) || run->taken > 0 || run->busy))
+		(!run_beside(rebuild, max_count, run) || run->taken > 0 || run->busy || run->more))
 		return;
 	if (get_timeout_active(STATEMENT_TIMEOUT))
 		disable_timeout(STATEMENT_TIMEOUT, false);

@@ -103,6 +103,7 @@ pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run)
 		pges_acknowledge(projection->subscription, delivery.token, PG_INT64_MAX);
 	}
 	run->busy = delivery.busy;
+	run->more = delivery.more;
 	pges_become_again(&user);
 	pges_end_events(&events);
 	MemoryContextSwitchTo(caller);
@@ -126,6 +127,9 @@ pges_run_projection(PG_FUNCTION_ARGS)
 	if (projection->rebuild_of)
 		pges_run_rebuild(projection, max_count, &run);
 	else
+		do
+	{
 		pges_run_batch(projection, max_count, &run);
+	} while (run.more);
 	PG_RETURN_INT32(run.taken);
 }

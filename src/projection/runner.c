@@ -230,7 +230,7 @@ run_projection(const char *name, Known *known, PgesRun *run)
 	else
 	{
 		pges_run_batch(projection, limit, run);
-		if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy)
+		if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy && !run->more)
 			pges_try_to_switch(name);
 	}
 	known->next_limit = limit >= projection->batch_size ? 0 : limit * 2;
@@ -372,8 +372,8 @@ run_one(const Candidate *candidate, Known *known, MemoryContext context)
 	known->failures = 0;
 	known->limit = known->next_limit;
 	known->not_before = run.busy ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS) : 0;
-	known->mark = run.taken == 0 && !run.busy ? candidate->mark : -1;
-	return run.taken > 0;
+	known->mark = run.taken == 0 && !run.busy && !run.more ? candidate->mark : -1;
+	return run.taken > 0 || run.more;
 }
 
 /*
