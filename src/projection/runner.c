@@ -58,6 +58,10 @@
 								 * be ended: as after so many failures */
 #define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
 
+#define DEADLOCK_LIMIT "100ms" /* shorter than that of sessions: a worker
+									 * ends a deadlock, because it can repeat
+									 * the run */
+
 /* The workers; pges_runner_init() fills them in. */
 PgesWorker	pges_projectors[PGES_MAX_PROJECTION_WORKERS];
 
@@ -538,6 +542,7 @@ pges_projector_main(Datum database)
 		this_projector = &pges_projectors[number];
 		end_timeout = RegisterTimeout(USER_TIMEOUT, end_worker);
 		SetConfigOption("lock_timeout", LOCK_TIMEOUT, PGC_SUSET, PGC_S_OVERRIDE);
+		SetConfigOption("deadlock_timeout", DEADLOCK_LIMIT, PGC_SUSET, PGC_S_OVERRIDE);
 		memcpy(&message, MyBgworkerEntry->bgw_extra + sizeof(uint64), sizeof(message));
 		if (message != 0)
 			record_message(message);
