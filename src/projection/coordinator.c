@@ -116,8 +116,8 @@ look(PgesWorkLeft *left)
 	projections = look_at_marks(true, &moved, &held_back);
 	if (moved || is_owed || pges_projection_workers > woken_workers)
 	{
-		is_owed = !wake_workers(projections);
-		left->announced = true;
+		is_owed = pges_is_database_going() || !wake_workers(projections);
+		left->announced = moved || !is_owed;
 	}
 	PopActiveSnapshot();
 	CommitTransactionCommand();

@@ -688,6 +688,7 @@ section slots => sub {
   $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'pg_eventstore notifier'") or die 'no notifier';
   my $appender = session($node, $db);
   $appender->run('SELECT 1');
+  $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'pg_eventstore projections'") or die 'workers stay';
   $locker->run('LOCK TABLE pg_db_role_setting IN ACCESS EXCLUSIVE MODE');
   $appender->run(append_query(5));
   my $waiting = q{SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_db_role_setting'::regclass};
