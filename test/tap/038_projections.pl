@@ -681,15 +681,15 @@ section slots => sub {
   drop_database($_) for $db, $keep;
 
   # a worker that starts slowly is started once
-  $db = new_database('slow', 'add_one');
+  $db = new_database('slow');
   my $log = -s $node->logfile;
   my $locker = session($node, $db);
   $locker->run("SELECT eventstore.create_store('keep.s'); SELECT eventstore.append_event('e', '1', store => 'keep.s'); BEGIN; SELECT eventstore.append_event('e', '1', store => 'keep.s')");
   $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'pg_eventstore notifier'") or die 'no notifier';
   my $appender = session($node, $db);
   $appender->run('SELECT 1');
-  $node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'pg_eventstore projections'") or die 'workers stay';
   $locker->run('LOCK TABLE pg_db_role_setting IN ACCESS EXCLUSIVE MODE');
+  $appender->run(q{SELECT eventstore.create_projection('p', 'public.add_one(eventstore.event)')});
   $appender->run(append_query(5));
   my $waiting = q{SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'pg_db_role_setting'::regclass};
   my $end = time + 60;
