@@ -10,8 +10,8 @@ SET search_path = shop;
 -- A row for each order. The handler is called once for each event.
 CREATE TABLE order_list (order_id text PRIMARY KEY, state text NOT NULL, total integer NOT NULL);
 CREATE FUNCTION list_order(e eventstore.event) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO order_list VALUES (e.aggregate_id, 'placed', (e.data->>'total')::integer)
-  ON CONFLICT (order_id) DO NOTHING;
+  INSERT INTO order_list
+  SELECT e.aggregate_id, 'placed', (e.data->>'total')::integer WHERE e.event_type = 'order_placed';
   UPDATE order_list SET state = replace(e.event_type, 'order_', '') WHERE order_id = e.aggregate_id;
 $$;
 SELECT eventstore.create_projection('order_list', 'list_order(eventstore.event)', store => 'orders', tables => '{order_list}');
