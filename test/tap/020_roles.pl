@@ -33,6 +33,8 @@ CREATE TABLE public.source AS SELECT 'e'::text AS event_type, '1'::jsonb AS data
 GRANT SELECT ON public.source TO PUBLIC;
 CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT';
 CREATE FUNCTION public.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state';
+CREATE TABLE public.handled (n integer);
+GRANT ALL ON public.handled TO PUBLIC;
 SET ROLE owner;
 GRANT USAGE ON SCHEMA shop TO usage, reader, writer, eraser, archiver, consumer;
 SELECT eventstore.create_store('shop.events', 'off');

@@ -29,6 +29,8 @@ ALTER DATABASE postgres OWNER TO mallory;
 CREATE FUNCTION public.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state';
 GRANT USAGE ON SCHEMA eventstore TO mallory, bob;
 CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE TABLE public.handled (n integer);
+GRANT ALL ON public.handled TO PUBLIC;
 CREATE SCHEMA bob AUTHORIZATION bob;
 GRANT USAGE ON SCHEMA bob TO mallory;
 SET SESSION AUTHORIZATION bob;

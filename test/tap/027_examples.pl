@@ -494,7 +494,7 @@ foreach my $language (@languages)
   is(sql($language, 'SELECT string_agg(e.aggregate_id || $$ $$ || m.email, $$,$$ ORDER BY position) FROM shop.users e JOIN shop.emails m ON m.user_id = e.aggregate_id'), 'u-1 ann@example.org,u-2 bob@example.org', "$language: orders: no event of a rejected user");
   sql($language, "UPDATE shop.order_list SET total = 0; DELETE FROM shop.order_list WHERE order_id = 'o-2'");
   orders($language, 0, 'order_list is rebuilt', 'rebuild');
-  is(sql($language, "SELECT string_agg(concat_ws(' ', order_id, state, total), ',' ORDER BY 1) FROM shop.order_list"), 'o-1 paid 31,o-2 placed 32,o-3 placed 33', "$language: orders: rebuilt");
+  is(sql($language, "SELECT string_agg(concat_ws(' ', order_id, state, total), ',' ORDER BY order_id) FROM shop.order_list"), 'o-1 paid 31,o-2 placed 32,o-3 placed 33', "$language: orders: rebuilt");
 }
 
 $pooler->signal('INT') if $pooler;
