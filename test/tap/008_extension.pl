@@ -82,6 +82,7 @@ $node->safe_psql('postgres', 'CREATE DATABASE names');
 $node->safe_psql('names', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.events'); SELECT eventstore.create_archive('shop.events')");
 my $open = session($node, 'names');
 $open->run("SELECT eventstore.append_event('e', '1', 'a', store => 'shop.events')");
+$node->safe_psql('names', "CREATE TABLE public.handled (n integer); CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT'");
 is(sqlstate($node, 'ALTER SCHEMA eventstore RENAME TO former', dbname => 'names'), '0A000', 'the schema is not renamed');
 $node->safe_psql('names', 'ALTER EVENT TRIGGER pg_eventstore_ddl DISABLE; ALTER SCHEMA eventstore RENAME TO former; ALTER EVENT TRIGGER pg_eventstore_ddl ENABLE ALWAYS');
 my %about = (store => 'shop.events', archive => 'shop.events_archive', sequence => 'shop.events_position_seq', other => 'shop.other', source => 'shop.events');
