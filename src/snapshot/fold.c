@@ -216,7 +216,8 @@ planned_call(const PgesReducer *reducer)
 
 /*
  * Return the planned call of a reducer.  As the owner of a state, the search path is always
- * the same, so the plan is kept until something that it depends on changes.
+ * the same, so the plan is kept until something that it depends on changes.  The result is
+ * a copy, because a reducer may compute another state, which may free the plan.
  */
 static Expr *
 plan_call(const PgesReducer *reducer, bool is_owner)
@@ -233,7 +234,7 @@ plan_call(const PgesReducer *reducer, bool is_owner)
 	}
 	if (entry->expression == NULL)
 		entry->expression = GetCachedExpression((Node *) make_call(reducer));
-	return (Expr *) entry->expression->expr;
+	return copyObject((Expr *) entry->expression->expr);
 }
 
 /* Set the type of a parameter of the call; its value is set for each event. */

@@ -79,7 +79,8 @@ is(sqlstate($node, 'CREATE EXTENSION pg_eventstore SCHEMA public', dbname => 'be
 # The schema and the functions keep their names. If they were renamed with event triggers
 # off, every function that needs them says what is wrong, and how to repair it.
 $node->safe_psql('postgres', 'CREATE DATABASE names');
-$node->safe_psql('names', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.events'); SELECT eventstore.create_archive('shop.events')");
+$node->safe_psql('names', "CREATE EXTENSION pg_eventstore; SELECT eventstore.create_store('shop.events'); SELECT eventstore.create_archive('shop.events');"
+  . " CREATE FUNCTION public.reducer(state jsonb, event eventstore.event) RETURNS jsonb LANGUAGE sql AS 'SELECT state'");
 my $open = session($node, 'names');
 $open->run("SELECT eventstore.append_event('e', '1', 'a', store => 'shop.events')");
 $node->safe_psql('names', "CREATE TABLE public.handled (n integer); CREATE FUNCTION public.handle(eventstore.event) RETURNS void LANGUAGE sql AS 'SELECT'");

@@ -61,7 +61,6 @@ sub readers
     get_latest_events => "SELECT * FROM eventstore.get_latest_events(10, '$store')",
     get_event => "SELECT * FROM eventstore.get_event('id-1', '$store')",
     get_aggregate_version => "SELECT eventstore.get_aggregate_version('a', '$store')",
-    get_snapshot => "SELECT * FROM eventstore.get_snapshot('a', store => '$store')",
     load_aggregate => "SELECT * FROM eventstore.load_aggregate('a', '$store')");
 }
 
