@@ -9,7 +9,7 @@
 #include "base/guc.h"
 #include "notify/notify.h"
 #include "position/position.h"
-#include "projection/projection.h"
+#include "projector/projector.h"
 #include "store/store.h"
 
 PG_MODULE_MAGIC;
@@ -27,6 +27,6 @@ _PG_init(void)
 	pges_store_init();
 	pges_position_init();
 	pges_notify_init();
-	pges_projection_init();
+	pges_projector_init();
 	pges_launcher_init();
 }

@@ -96,22 +96,6 @@ max_count: the maximum number of events. NULL means the batch size of the projec
 Returns the number of events that were handled. For a rebuild, 0 also means that it has ended.
 Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
 
-CREATE OR REPLACE FUNCTION eventstore.wait_for_projection(
-  name text,
-  to_position bigint DEFAULT NULL,
-  timeout interval DEFAULT '10 seconds')
-RETURNS bigint
-AS 'MODULE_PATHNAME', 'pges_wait_for_projection'
-LANGUAGE C VOLATILE PARALLEL UNSAFE;
-
-COMMENT ON FUNCTION eventstore.wait_for_projection(text, bigint, interval) IS
-'Waits until a projection has handled the events up to a position. So a client can read the result of what it has written. The caller needs SELECT on the store. The function needs no LISTEN, so it works through any pooler and on a standby.
-name: the projection. For a rebuild, named as rebuild_projection() returned it, the function waits for its end, and returns at once if it has ended.
-to_position: the position, as the append functions return it. NULL means that of the last event that is committed now. Parked events count as handled.
-timeout: the maximum time to wait. More than 60 seconds count as 60.
-Returns the position, or NULL after the timeout. An open append with a lower position also delays the projection. An inline projection has handled all committed events.
-Errors: 55000 the projection is paused or has failed, so that it does not advance by itself; 25001 this transaction has appended to the store and has not committed yet; 22V01 to_position is greater than any position that the store has given; 22004, 22023 invalid timeout; 42704 no such projection; 42501 without SELECT on the store; 0A000 under row security; 42P01 the store was dropped.';
-
 CREATE OR REPLACE FUNCTION eventstore.run_inline() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_run_inline'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;

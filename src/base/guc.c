@@ -56,6 +56,24 @@ check_test_database(bool *newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Define the settings of projections: for the whole server, whose workers serve all sessions. */
+static void
+define_projection_settings(void)
+{
+	DefineCustomIntVariable("pg_eventstore.projection_workers",
+							"Sets the maximum number of background workers that run projections in a database.",
+							"A projection that waits or computes for long occupies one of them. "
+							"With 0, projections are run only by run_projection().",
+							&pges_projection_workers, 2, 0, PGES_MAX_PROJECTION_WORKERS,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("pg_eventstore.projection_timeout",
+							"Sets the maximum duration of a run of a projection by a worker.",
+							"A run of several events that takes longer is repeated with fewer events. "
+							"A run of one event that takes longer has failed. 0 disables the timeout.",
+							&pges_projection_timeout, 60000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
 /* Define the settings. */
 void
 pges_guc_init(void)
@@ -119,19 +137,6 @@ pges_guc_init(void)
 							&pges_notifier_tick, 1, 0, 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
-	/* only for the whole server, as the workers serve all sessions */
-	DefineCustomIntVariable("pg_eventstore.projection_workers",
-							"Sets the maximum number of background workers that run projections in a database.",
-							"A projection that waits or computes for long occupies one of them. "
-							"With 0, projections are run only by run_projection().",
-							&pges_projection_workers, 2, 0, PGES_MAX_PROJECTION_WORKERS,
-							PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("pg_eventstore.projection_timeout",
-							"Sets the maximum duration of a run of a projection by a worker.",
-							"A run of several events that takes longer is repeated with fewer events. "
-							"A run of one event that takes longer has failed. 0 disables the timeout.",
-							&pges_projection_timeout, 60000, 0, INT_MAX,
-							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
-
+	define_projection_settings();
 	MarkGUCPrefixReserved("pg_eventstore");
 }

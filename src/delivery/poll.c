@@ -51,6 +51,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "parked/parked.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -93,25 +94,6 @@ typedef struct Poll
 	bool		noted;			/* the consumer was recorded recently */
 	int			nap;			/* in ms; grows while the call waits */
 } Poll;
-
-/* Keep the partitions that are free and due, and copy those that are leased to "leased". */
-static void
-keep_available(PgesPartitions *partitions, PgesPartitions *leased)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int			n = 0;
-
-	leased->n = 0;
-	leased->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
-	for (int i = 0; i < partitions->n; i++)
-	{
-		if (pges_is_leased(&partitions->rows[i], now))
-			leased->rows[leased->n++] = partitions->rows[i];
-		if (pges_is_available(&partitions->rows[i], now))
-			partitions->rows[n++] = partitions->rows[i];
-	}
-	partitions->n = n;
-}
 
 /* Return whether the consumer has a delivery. */
 static bool
@@ -404,7 +386,7 @@ take_events(Poll *poll, PgesPartitions *partitions)
 	Look		look = {0};
 	PollResult	result;
 
-	keep_available(partitions, &poll->leased);
+	pges_keep_available(partitions, &poll->leased);
 	leased = poll->leased.n > 0;
 	result = serve_neglected(poll, partitions);
 	if (result != POLL_NOTHING)

@@ -28,7 +28,8 @@ typedef struct PgesWorkLeft
  */
 typedef struct PgesCoordinator
 {
-	bool		(*concerns) (Oid store);	/* an append to the store, at commit */
+	bool		(*concerns) (Oid store);	/* an append to the store, at
+											 * commit */
 	bool		(*has_work) (void);
 	void		(*look) (PgesWorkLeft *left);
 } PgesCoordinator;

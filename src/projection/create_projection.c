@@ -28,14 +28,6 @@
 #define MAX_BATCH_SIZE 100000
 #define MAX_ATTEMPTS 1000000
 
-static PgesOwnStatement insert_row = {
-	{&pges_projection_rows}, false,
-	"INSERT INTO eventstore.projection_definitions (projection, mode, handler, tables, batch_size, "
-	"start_position, rebuild_of, copies) "
-	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7, $8)",
-	8, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, INT8OID, TEXTOID, NAMEOID}
-};
-
 static PgesOwnStatement update_row = {
 	{&pges_projection_rows}, false,
 	"UPDATE eventstore.projection_definitions SET "
@@ -44,20 +36,6 @@ static PgesOwnStatement update_row = {
 	"batch_size = COALESCE($4, batch_size) "
 	"WHERE projection OPERATOR(pg_catalog.=) $1",
 	4, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID}
-};
-
-static PgesOwnStatement delete_row = {
-	{&pges_projection_rows}, false,
-	"DELETE FROM eventstore.projection_definitions WHERE projection OPERATOR(pg_catalog.=) $1",
-	1, {TEXTOID}
-};
-
-static PgesOwnStatement forget_rows = {
-	{&pges_projection_rows, &pges_definition_rows}, false,
-	"DELETE FROM eventstore.projection_definitions WHERE projection OPERATOR(pg_catalog.=) ANY "
-	"(SELECT subscription FROM eventstore.subscription_definitions WHERE store::pg_catalog.oid OPERATOR(pg_catalog.=) $1) "
-	"RETURNING copies",
-	1, {OIDOID}
 };
 
 /* Run a statement with its parameters, and return the number of rows. */
@@ -214,72 +192,6 @@ report_existing(const PgesNewProjection *new)
 }
 
 /*
- * Write the rows of a new projection that the user owns; return false if there is one with
- * its name.
- */
-bool
-pges_add_projection(const PgesNewProjection *new)
-{
-	NameData	copies;
-	Datum		values[] = {
-		CStringGetTextDatum(new->subscription.name), CStringGetTextDatum(pges_mode_name(new->mode)),
-		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size),
-		Int64GetDatum(new->subscription.start), (Datum) 0, NameGetDatum(&copies)
-	};
-	bool		nulls[lengthof(values)] = {[6] = new->rebuild_of == NULL,[7] = new->copies == NULL};
-
-	if (new->rebuild_of)
-		values[6] = CStringGetTextDatum(new->rebuild_of);
-	if (new->copies)
-		namestrcpy(&copies, new->copies);
-	if (!pges_add_subscription(&new->subscription))
-		return false;
-	(void) run(&insert_row, values, nulls);
-	pges_change_projections();
-	return true;
-}
-
-/* Delete a projection whose definition is locked, with its progress. */
-void
-pges_remove_projection(const PgesProjection *projection)
-{
-	pges_remove_subscription(projection->subscription);
-	(void) run(&delete_row, &projection->key, NULL);
-	pges_change_projections();
-}
-
-/*
- * Delete the rows of the projections of a store that is being created or dropped, and the
- * copies of rebuilds.  The caller deletes the subscriptions after that.
- */
-void
-pges_forget_projections(Oid store)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	Datum		value = ObjectIdGetDatum(store);
-	List	   *rebuilds = NIL;
-	ListCell   *lc;
-
-	SPI_connect();
-	(void) pges_run_own_statement(&forget_rows, &value, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		char	   *copies = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		MemoryContext spi = MemoryContextSwitchTo(caller);
-		PgesProjection *rebuild = palloc0(sizeof(PgesProjection));
-
-		rebuild->copies = copies ? pstrdup(copies) : NULL;
-		rebuilds = lappend(rebuilds, rebuild);
-		MemoryContextSwitchTo(spi);
-	}
-	SPI_finish();
-	foreach(lc, rebuilds)
-		pges_drop_copies(lfirst(lc));
-	if (rebuilds != NIL)
-		pges_change_projections();
-}
-
-/*
  * Make a new inline projection inline at once, if the store has at most batch_size events
  * for it.  Otherwise tell that the worker does it.
  */
@@ -398,4 +310,28 @@ pges_resume_projection(PG_FUNCTION_ARGS)
 	pges_resume(projection->subscription);
 	pges_change_projections();
 	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(pges_run_projection);
+
+/* SQL: run a projection in the transaction of the caller. */
+Datum
+pges_run_projection(PG_FUNCTION_ARGS)
+{
+	PgesProjection *projection;
+	int			max_count;
+	PgesRun		run;
+
+	PreventCommandDuringRecovery("eventstore.run_projection()");
+	PreventCommandIfReadOnly("eventstore.run_projection()");
+	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false);
+	max_count = pges_count_argument(fcinfo, 1, "max_count", projection->batch_size);
+	if (projection->rebuild_of)
+		pges_run_rebuild(projection, max_count, &run);
+	else
+		do
+		{
+			pges_run_batch(projection, max_count, &run);
+		} while (run.more);
+	PG_RETURN_INT32(run.taken);
 }

@@ -205,7 +205,10 @@ pges_add_projected_event(PgesEvents *events, TupleTableSlot *row)
 			repalloc(events->events, events->allocated * sizeof(PgesProjectedEvent)) :
 			palloc(events->allocated * sizeof(PgesProjectedEvent));
 	}
-	events->events[events->n++] = (PgesProjectedEvent) {position, value};
+	events->events[events->n++] = (PgesProjectedEvent)
+	{
+		position, value
+	};
 	events->size += VARSIZE(DatumGetPointer(value));
 	MemoryContextSwitchTo(caller);
 }

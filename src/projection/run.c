@@ -109,27 +109,3 @@ pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }
-
-PG_FUNCTION_INFO_V1(pges_run_projection);
-
-/* SQL: run a projection in the transaction of the caller. */
-Datum
-pges_run_projection(PG_FUNCTION_ARGS)
-{
-	PgesProjection *projection;
-	int			max_count;
-	PgesRun		run;
-
-	PreventCommandDuringRecovery("eventstore.run_projection()");
-	PreventCommandIfReadOnly("eventstore.run_projection()");
-	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false);
-	max_count = pges_count_argument(fcinfo, 1, "max_count", projection->batch_size);
-	if (projection->rebuild_of)
-		pges_run_rebuild(projection, max_count, &run);
-	else
-		do
-	{
-		pges_run_batch(projection, max_count, &run);
-	} while (run.more);
-	PG_RETURN_INT32(run.taken);
-}

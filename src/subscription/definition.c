@@ -303,7 +303,8 @@ pges_create_subscription(PG_FUNCTION_ARGS)
 
 	event_types = pges_types_argument(fcinfo, 2, "event_types");
 	aggregate_types = pges_types_argument(fcinfo, 3, "aggregate_types");
-	new = (PgesNewSubscription) {
+	new = (PgesNewSubscription)
+	{
 		name, store, event_types, aggregate_types, start, PG_GETARG_INT32(5), PG_GETARG_DATUM(6),
 			PG_GETARG_INT32(7), PG_GETARG_DATUM(8), text_to_cstring(PG_GETARG_TEXT_PP(9)), PGES_CONSUMERS
 	};

@@ -544,3 +544,22 @@ pges_partition_of_slot(const PgesPartitions *partitions, int slot)
 	}
 	return NULL;
 }
+
+/* Keep the partitions that are free and due, and copy those that are leased to "leased". */
+void
+pges_keep_available(PgesPartitions *partitions, PgesPartitions *leased)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			n = 0;
+
+	leased->n = 0;
+	leased->rows = palloc(sizeof(PgesPartition) * Max(partitions->n, 1));
+	for (int i = 0; i < partitions->n; i++)
+	{
+		if (pges_is_leased(&partitions->rows[i], now))
+			leased->rows[leased->n++] = partitions->rows[i];
+		if (pges_is_available(&partitions->rows[i], now))
+			partitions->rows[n++] = partitions->rows[i];
+	}
+	partitions->n = n;
+}

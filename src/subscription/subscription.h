@@ -228,24 +228,11 @@ extern bool pges_is_unchanged(const PgesPartition *partition, const PgesPartitio
 extern bool pges_is_done(const PgesPartition *partition, int slot, int64 position);
 extern bool pges_is_leased(const PgesPartition *partition, TimestampTz now);
 extern bool pges_is_available(const PgesPartition *partition, TimestampTz now);
+extern void pges_keep_available(PgesPartitions *partitions, PgesPartitions *leased);
 extern void pges_end_delivery(PgesPartition *partition);
 extern void pges_raise_checkpoint(PgesPartition *partition, int64 position);
 extern void pges_move_checkpoint(PgesPartition *partition, int64 position);
 extern PgesPartition *pges_partition_of_slot(const PgesPartitions *partitions, int slot);
-
-/* in parked.c */
-extern bool pges_is_any_blocked(const PgesSubscription *subscription);
-extern bool pges_is_blocked(const PgesSubscription *subscription, const text *aggregate_id);
-extern void pges_park_event(const PgesSubscription *subscription, int64 position,
-							const text *aggregate_id, int slot, int attempts, const char *reason);
-extern void pges_park_behind(const PgesSubscription *subscription, int64 position,
-							 const text *aggregate_id, int slot);
-extern bool pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions);
-extern int	pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
-							  int64 token, int max_count, bool again, int64 **positions, int **attempts);
-extern void pges_end_replay(const PgesSubscription *subscription, int64 token, int64 up_to);
-extern bool pges_fail_replay(const PgesSubscription *subscription, int64 token, int64 position,
-							 const char *reason);
 
 /* in repartition.c */
 extern bool pges_repartition(PgesSubscription *subscription);

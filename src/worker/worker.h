@@ -38,8 +38,9 @@ typedef struct PgesWorker
 	PGPROC	   *proc;
 	int			pid;
 	TimestampTz paused_until;	/* no start by this session before */
-	BackgroundWorkerHandle *starting;	/* started by this session for others, and
-										 * not seen to be ready; may be NULL */
+	BackgroundWorkerHandle *starting;	/* started by this session for others,
+										 * and not seen to be ready; may be
+										 * NULL */
 } PgesWorker;
 
 /* Why a session needs the worker. */

@@ -48,7 +48,8 @@
 #include "base/guc.h"
 #include "base/lock_tag.h"
 #include "base/own_object.h"
-#include "projection/projection_steps.h"
+#include "projection/projection.h"
+#include "projector/projector_steps.h"
 #include "subscription/subscription.h"
 
 #define MAX_WAIT_MS 500			/* maximum between two looks without work */
@@ -58,9 +59,9 @@
 								 * be ended: as after so many failures */
 #define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
 
-#define DEADLOCK_LIMIT "100ms" /* shorter than that of sessions: a worker
-									 * ends a deadlock, because it can repeat
-									 * the run */
+#define DEADLOCK_LIMIT "100ms"	/* shorter than that of sessions: a worker
+								 * ends a deadlock, because it can repeat the
+								 * run */
 
 /* The workers; pges_runner_init() fills them in. */
 PgesWorker	pges_projectors[PGES_MAX_PROJECTION_WORKERS];
@@ -82,7 +83,8 @@ typedef struct Known
 	int			next_limit;		/* in the one after it, if that succeeds */
 	int			failures;		/* in a row */
 	TimestampTz not_before;		/* of the next run by this worker */
-	int64		mark;			/* at the last run that found nothing; -1: none */
+	int64		mark;			/* at the last run that found nothing; -1:
+								 * none */
 } Known;
 
 /* A projection that may be run. */
@@ -555,12 +557,13 @@ void
 pges_runner_init(void)
 {
 	for (int i = 0; i < lengthof(pges_projectors); i++)
-		pges_projectors[i] = (PgesWorker) {
+		pges_projectors[i] = (PgesWorker)
+	{
 		.name = "pg_eventstore projections",
-		.function = "pges_projector_main",
-		.without = "Meanwhile, projections do not advance, unless run_projection() is called.",
-		.lock_class = PGES_LOCK_PROJECTOR,
-		.number = i,
-		.status = &pges_projector_status
+			.function = "pges_projector_main",
+			.without = "Meanwhile, projections do not advance, unless run_projection() is called.",
+			.lock_class = PGES_LOCK_PROJECTOR,
+			.number = i,
+			.status = &pges_projector_status
 	};
 }

@@ -16,7 +16,8 @@
 
 #include "base/own_object.h"
 #include "position/position.h"
-#include "projection/projection_steps.h"
+#include "projection/projection.h"
+#include "projector/projector_steps.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
 

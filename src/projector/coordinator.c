@@ -23,8 +23,8 @@
 #include "base/guc.h"
 #include "notify/notify.h"
 #include "position/position.h"
-#include "projection/projection.h"
-#include "projection/projection_steps.h"
+#include "projector/projector.h"
+#include "projector/projector_steps.h"
 
 /* Whether workers are to be woken, but could not all be. */
 static bool is_owed = false;
@@ -129,14 +129,15 @@ look(PgesWorkLeft *left)
 static void
 set_coordinator(void)
 {
-	pges_coordinator = (PgesCoordinator) {
+	pges_coordinator = (PgesCoordinator)
+	{
 		pges_is_projected, has_work, look
 	};
 }
 
 /* Register the callbacks of the room. */
 void
-pges_projection_init(void)
+pges_projector_init(void)
 {
 	pges_projected_stores_init();
 	pges_runner_init();

@@ -33,13 +33,15 @@
 #include "base/own_object.h"
 #include "delivery/delivery.h"
 #include "event/event.h"
-#include "projection/projection_steps.h"
+#include "projection/projection.h"
+#include "projector/projector_steps.h"
 #include "subscription/subscription.h"
 
 #define MIN_PAUSE_MS 10			/* after an error with another cause */
 #define MAX_PAUSE_MS 60000
 #define MAX_MESSAGE 2000		/* bytes of a message that are recorded */
-#define SILENT_FAILURES 3		/* in a row with another cause, that are not recorded */
+#define SILENT_FAILURES 3		/* in a row with another cause, that are not
+								 * recorded */
 
 static PgesOwnStatement set_failed_event = {
 	{&pges_projection_rows}, false,

@@ -36,6 +36,7 @@
 
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "parked/parked.h"
 #include "subscription/subscription.h"
 #include "table/table.h"
 
