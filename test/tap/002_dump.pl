@@ -338,7 +338,7 @@ $other->stop;
 $node->safe_psql('postgres', 'CREATE ROLE tenant LOGIN; CREATE DATABASE tenant OWNER tenant');
 my @tenant = (extra_params => [ '-U', 'tenant' ]);
 is(sqlstate($node, 'SET ROLE tenant; CREATE EXTENSION pg_eventstore', dbname => 'tenant'), '42501', 'only a superuser creates the extension');
-$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE ON SCHEMA eventstore TO tenant; GRANT SELECT ON eventstore.erasures, eventstore.projection_definitions, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant');
+$node->safe_psql('tenant', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE ON SCHEMA eventstore TO tenant; GRANT SELECT ON eventstore.erasures, eventstore.projection_definitions, eventstore.snapshots, eventstore.state_definitions, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant');
 is($node->psql('tenant', "SELECT eventstore.append_event('e', '1', 'a', 0)", @tenant), 0, 'the owner of the default store appends to it');
 is($node->psql('tenant', "SELECT * FROM eventstore.get_events_by_aggregate('a')", @tenant), 0, 'and read it');
 is($node->safe_psql('tenant', "SELECT owner FROM eventstore.stores"), 'tenant', 'and owns it');
@@ -361,10 +361,10 @@ $node->command_ok([ 'pg_dump', '-U', 'tenant', '-Fc', '-f', "$dir/tenant", 'tena
 $node->safe_psql('postgres', 'CREATE DATABASE tenant3 OWNER tenant');
 $node->safe_psql('tenant3', 'CREATE EXTENSION pg_eventstore; ALTER TABLE eventstore.events OWNER TO tenant; GRANT USAGE, CREATE ON SCHEMA eventstore TO tenant');
 $node->command_checks_all([ 'pg_restore', '-U', 'tenant', '-d', 'tenant3', "$dir/tenant" ], 1, [qr/^$/],
-  [ qr/schema "eventstore" already exists/, qr/permission denied for table archive_holds/, qr/permission denied for table erasures/, qr/permission denied for table projection_definitions/,
+  [ qr/schema "eventstore" already exists/, qr/permission denied for table archive_holds/, qr/permission denied for table erasures/, qr/permission denied for table projection_definitions/, qr/permission denied for table snapshots/, qr/permission denied for table state_definitions/,
     map { qr/permission denied for table subscription_$_/ } qw(definitions progress parked) ],
   'the owner of a database restores the dump');
-$node->command_ok([ 'pg_restore', '-e', '--data-only', '-n', 'eventstore', (map { ('-t', $_) } qw(archive_holds erasures projection_definitions subscription_definitions subscription_progress subscription_parked)), '-d', 'tenant3', "$dir/tenant" ], 'and a superuser the rest');
+$node->command_ok([ 'pg_restore', '-e', '--data-only', '-n', 'eventstore', (map { ('-t', $_) } qw(archive_holds erasures projection_definitions snapshots state_definitions subscription_definitions subscription_progress subscription_parked)), '-d', 'tenant3', "$dir/tenant" ], 'and a superuser the rest');
 my $rest = "SELECT store, notifications, owner FROM eventstore.stores ORDER BY 1; TABLE eventstore.erasures; TABLE eventstore.archive_holds; TABLE eventstore.projection_definitions; TABLE eventstore.subscription_definitions; TABLE eventstore.subscription_progress; TABLE eventstore.subscription_parked; SELECT * FROM eventstore.read_events() ";
 is($node->safe_psql('tenant3', $rest), $node->safe_psql('tenant', $rest), 'all is there');
 $node->stop;
