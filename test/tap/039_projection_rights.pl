@@ -88,7 +88,7 @@ sub soon
     return pass($what) if $node->psql('postgres', $sql, stdout => \$out, stderr => \$err) == 0 && $out eq 't';
     sleep 0.1;
   }
-  $node->psql('postgres', 'SELECT * FROM eventstore.projections', stdout => \my $view, extra_params => ['-x']);
+  $node->psql('postgres', q{SET lock_timeout = '5s'; SELECT * FROM eventstore.projections}, stdout => \my $view, extra_params => ['-x']);
   diag("$sql gives \"$out\" $err\n$view");
   return fail($what);
 }
