@@ -21,7 +21,7 @@ restart_after_crash = on
 log_line_prefix = '%m [%p] %b '
 }, allows_streaming => 1);
 my $dir = PostgreSQL::Test::Utils::tempdir;
-my $patience = $ENV{PGES_PATIENCE} // 60;
+my $patience = $ENV{PGES_PATIENCE} || 60;
 
 # A database that the tests copy: a table that counts and sums, two handlers that fill it, and
 # the faults that these raise: for one event or all, always or a number of times. The sequence

@@ -20,7 +20,7 @@ restart_after_crash = on
 log_line_prefix = '%m [%p] %b '
 pg_eventstore.projection_workers = 1
 });
-my $patience = $ENV{PGES_PATIENCE} // 60;
+my $patience = $ENV{PGES_PATIENCE} || 60;
 
 # Function admin_only() trusts the session user, as functions of applications do.
 $node->safe_psql('postgres', <<'EOS');
