@@ -14,16 +14,16 @@ class Refused extends Error {}
 // Append an event to an order that is at a version; return its position, as a string, as pg returns bigint.
 async function append(db, order, version, eventType, data) {
   const event = { event_type: eventType, aggregate_type: 'Order', aggregate_id: order, data };
-  const { rows } = await db.query("SELECT position FROM eventstore.append($1, expected_versions => $2, store => 'shop.orders')",
+  const { rows } = await db.query("SELECT position FROM eventstore.append($1, expected_versions => $2, store => 'example.orders')",
     [JSON.stringify([event]), JSON.stringify({ [order]: version })]);
   return rows[0].position;
 }
 
 // Read an order from the read model, when that has handled the event at the position.
 async function show(db, order, position) {
-  const waited = await db.query("SELECT eventstore.wait_for_projection('order_list', $1, '5 seconds') AS reached", [position]);
+  const waited = await db.query("SELECT eventstore.wait_for_projection('example.order_list', $1, '5 seconds') AS reached", [position]);
   if (waited.rows[0].reached === null) console.error('the list of orders may be old');
-  const { state, total } = (await db.query('SELECT state, total FROM shop.order_list WHERE order_id = $1', [order])).rows[0];
+  const { state, total } = (await db.query('SELECT state, total FROM example.order_list WHERE order_id = $1', [order])).rows[0];
   console.log(`${order}: ${state}, ${total}`);
 }
 
@@ -39,7 +39,7 @@ async function place(db, order, total) {
 }
 
 async function pay(db, order) {
-  const { version } = (await db.query("SELECT eventstore.get_aggregate_version($1, 'shop.orders') AS version", [order])).rows[0];
+  const { version } = (await db.query("SELECT eventstore.get_aggregate_version($1, 'example.orders') AS version", [order])).rows[0];
   if (version === 0) throw new Refused(`there is no order ${order}`);
   await show(db, order, await append(db, order, version, 'order_paid', {}));
 }
@@ -47,7 +47,7 @@ async function pay(db, order) {
 async function register(db, user, email) {
   try {
     await db.query(`SELECT eventstore.append_event('user_registered', $1, $2, expected_version => 0, aggregate_type => 'User',
-                                                   store => 'shop.users')`, [JSON.stringify({ email }), user]);
+                                                   store => 'example.users')`, [JSON.stringify({ email }), user]);
   } catch (error) {
     if (error.code !== '23505' || error.constraint !== 'emails_pkey') throw error;
     throw new Refused(`${email} is taken`); // the event was not stored
@@ -56,7 +56,7 @@ async function register(db, user, email) {
 }
 
 async function rebuild(db) {
-  const { name } = (await db.query("SELECT eventstore.rebuild_projection('order_list') AS name")).rows[0];
+  const { name } = (await db.query("SELECT eventstore.rebuild_projection('example.order_list') AS name")).rows[0];
   // meanwhile, readers see the old rows
   while ((await db.query('SELECT eventstore.wait_for_projection($1) AS reached', [name])).rows[0].reached === null) {
     const { rows } = await db.query('SELECT lag FROM eventstore.projections WHERE name = $1', [name]);

@@ -15,15 +15,15 @@ from psycopg.types.json import Jsonb
 def append(db, order, version, event_type, data):
     """Append an event to an order that is at a version; return its position."""
     event = {"event_type": event_type, "aggregate_type": "Order", "aggregate_id": order, "data": data}
-    return db.execute("SELECT position FROM eventstore.append(%s, expected_versions => %s, store => 'shop.orders')",
+    return db.execute("SELECT position FROM eventstore.append(%s, expected_versions => %s, store => 'example.orders')",
                       [Jsonb([event]), Jsonb({order: version})]).fetchone()[0]
 
 
 def show(db, order, position):
     """Read an order from the read model, when that has handled the event at the position."""
-    if db.execute("SELECT eventstore.wait_for_projection('order_list', %s, '5 seconds')", [position]).fetchone()[0] is None:
+    if db.execute("SELECT eventstore.wait_for_projection('example.order_list', %s, '5 seconds')", [position]).fetchone()[0] is None:
         print("the list of orders may be old", file=sys.stderr)
-    state, total = db.execute("SELECT state, total FROM shop.order_list WHERE order_id = %s", [order]).fetchone()
+    state, total = db.execute("SELECT state, total FROM example.order_list WHERE order_id = %s", [order]).fetchone()
     print(f"{order}: {state}, {total}")
 
 
@@ -38,7 +38,7 @@ def place(db, order, total):
 
 
 def pay(db, order):
-    version = db.execute("SELECT eventstore.get_aggregate_version(%s, 'shop.orders')", [order]).fetchone()[0]
+    version = db.execute("SELECT eventstore.get_aggregate_version(%s, 'example.orders')", [order]).fetchone()[0]
     if version == 0:
         sys.exit(f"there is no order {order}")
     show(db, order, append(db, order, version, "order_paid", {}))
@@ -47,7 +47,7 @@ def pay(db, order):
 def register(db, user, email):
     try:
         db.execute("""SELECT eventstore.append_event('user_registered', %s, %s, expected_version => 0, aggregate_type => 'User',
-                                                     store => 'shop.users')""", [Jsonb({"email": email}), user])
+                                                     store => 'example.users')""", [Jsonb({"email": email}), user])
     except psycopg.errors.UniqueViolation as error:
         if error.diag.constraint_name != "emails_pkey":
             raise
@@ -56,7 +56,7 @@ def register(db, user, email):
 
 
 def rebuild(db):
-    rebuild = db.execute("SELECT eventstore.rebuild_projection('order_list')").fetchone()[0]
+    rebuild = db.execute("SELECT eventstore.rebuild_projection('example.order_list')").fetchone()[0]
     # meanwhile, readers see the old rows
     while db.execute("SELECT eventstore.wait_for_projection(%s)", [rebuild]).fetchone()[0] is None:
         lag = db.execute("SELECT lag FROM eventstore.projections WHERE name = %s", [rebuild]).fetchone()

@@ -487,14 +487,14 @@ foreach my $language (@languages)
   orders($language, 0, 'o-1: paid, 31', 'pay', 'o-1');
   orders($language, 256, 'o-1 was placed before', 'place', 'o-1', '30');
   orders($language, 256, 'there is no order o-4', 'pay', 'o-4');
-  is(sql($language, "SELECT eventstore.wait_for_projection('turnover') IS NOT NULL, (SELECT concat(sum(orders), ' ', sum(total)) FROM shop.turnover)"), 't|3 96', "$language: orders: the turnover");
+  is(sql($language, "SELECT eventstore.wait_for_projection('example.turnover') IS NOT NULL, (SELECT concat(sum(orders), ' ', sum(total)) FROM example.turnover)"), 't|3 96', "$language: orders: the turnover");
   orders($language, 0, 'u-1 is registered', 'register', 'u-1', 'ann@example.org');
   orders($language, 256, 'Ann@example.org is taken', 'register', 'u-2', 'Ann@example.org');
   orders($language, 0, 'u-2 is registered', 'register', 'u-2', 'bob@example.org');
-  is(sql($language, 'SELECT string_agg(e.aggregate_id || $$ $$ || m.email, $$,$$ ORDER BY position) FROM shop.users e JOIN shop.emails m ON m.user_id = e.aggregate_id'), 'u-1 ann@example.org,u-2 bob@example.org', "$language: orders: no event of a rejected user");
-  sql($language, "UPDATE shop.order_list SET total = 0; DELETE FROM shop.order_list WHERE order_id = 'o-2'");
+  is(sql($language, 'SELECT string_agg(e.aggregate_id || $$ $$ || m.email, $$,$$ ORDER BY position) FROM example.users e JOIN example.emails m ON m.user_id = e.aggregate_id'), 'u-1 ann@example.org,u-2 bob@example.org', "$language: orders: no event of a rejected user");
+  sql($language, "UPDATE example.order_list SET total = 0; DELETE FROM example.order_list WHERE order_id = 'o-2'");
   orders($language, 0, 'order_list is rebuilt', 'rebuild');
-  is(sql($language, "SELECT string_agg(concat_ws(' ', order_id, state, total), ',' ORDER BY order_id) FROM shop.order_list"), 'o-1 paid 31,o-2 placed 32,o-3 placed 33', "$language: orders: rebuilt");
+  is(sql($language, "SELECT string_agg(concat_ws(' ', order_id, state, total), ',' ORDER BY order_id) FROM example.order_list"), 'o-1 paid 31,o-2 placed 32,o-3 placed 33', "$language: orders: rebuilt");
 }
 
 $pooler->signal('INT') if $pooler;
