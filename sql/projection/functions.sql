@@ -117,4 +117,4 @@ The rebuild fills copies of the tables, in a schema that comes first in its sear
 name: the projection.
 in_place: whether to empty the tables at once, and to handle all events in the tables themselves. Readers then see tables that are not complete. An inline projection is not inline meanwhile. NULL means false.
 Returns the name of the rebuild, which view projections shows while it runs: the name of the projection with ".rebuild" at the end. Or the name of the projection, if in_place is true.
-Errors: 55000 the projection has no tables; 0A000 a foreign key of another table references a table, or an inline projection cannot be rebuilt beside its tables; 55006 the name is that of a rebuild; 42P01 a table was dropped; 42710 there is a subscription with the name of the rebuild; others as drop_projection().';
+Errors: 55000 the projection has no tables; 0A000 a foreign key of another table references a table, another projection has one of the tables, or an inline projection cannot be rebuilt beside its tables; 55006 the name is that of a rebuild; 42P01 a table was dropped; 42710 there is a subscription with the name of the rebuild; others as drop_projection().';

@@ -48,6 +48,7 @@
 #include "projection/projection_steps.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
+#include "table/table.h"
 
 static PgesOwnStatement forget_copies = {
 	{&pges_projection_rows}, false,
@@ -59,6 +60,15 @@ static PgesOwnStatement move_parked = {
 	{&pges_parked_rows}, false,
 	"UPDATE eventstore.subscription_parked SET subscription = $2 WHERE subscription OPERATOR(pg_catalog.=) $1",
 	2, {TEXTOID, TEXTOID}
+};
+
+static PgesOwnStatement find_sharing = {
+	{&pges_projection_rows}, true,
+	"SELECT o.projection FROM eventstore.projection_definitions p JOIN eventstore.projection_definitions o "
+	"ON o.tables::pg_catalog.oid[] OPERATOR(pg_catalog.&&) p.tables::pg_catalog.oid[] "
+	"WHERE p.projection OPERATOR(pg_catalog.=) $1 "
+	"AND COALESCE(o.rebuild_of, o.projection) OPERATOR(pg_catalog.<>) $1 LIMIT 1",
+	1, {TEXTOID}
 };
 
 static const PgesWanted all = {.wait = true};
@@ -135,6 +145,27 @@ check_not_referenced(Oid table, const List *tables)
 	table_close(rel, AccessShareLock);
 }
 
+/* Raise an error if another projection fills a table of a projection. */
+static void
+check_not_shared(const PgesProjection *projection)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Datum		key = projection->key;
+	text	   *other = NULL;
+
+	SPI_connect();
+	if (pges_run_own_statement(&find_sharing, &key, NULL) > 0)
+		other = pges_found_text(context, 1);
+	SPI_finish();
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot rebuild projection \"%s\"", projection->name),
+				 errdetail("Projection \"%s\" fills one of its tables, too, and a rebuild would delete its rows.",
+						   text_to_cstring(other)),
+				 errhint("Let one handler fill the table, or remove the table from one of the projections.")));
+}
+
 /* Raise an error unless the tables of a projection can be rebuilt. */
 static void
 check_tables(const PgesProjection *projection)
@@ -147,6 +178,7 @@ check_tables(const PgesProjection *projection)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("projection \"%s\" has no tables to rebuild", projection->name),
 				 errhint("List the tables that its handler fills: eventstore.alter_projection(..., tables => ...).")));
+	check_not_shared(projection);
 	foreach(lc, tables)
 		check_not_referenced(lfirst_oid(lc), tables);
 }

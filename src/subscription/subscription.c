@@ -403,7 +403,8 @@ pges_open_subscribed_store(PgesSubscription *subscription)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the store of subscription \"%s\" does not exist", subscription->name),
 				 errdetail("It was dropped, or not restored."),
-				 errhint("Drop the subscription with eventstore.drop_subscription().")));
+				 errhint("Drop it with eventstore.%s().",
+						 subscription->runner == PGES_CONSUMERS ? "drop_subscription" : "drop_projection")));
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
 	pges_require_link(subscription->store);
 	check_no_row_security(subscription);

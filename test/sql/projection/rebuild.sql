@@ -76,6 +76,10 @@ SELECT name, state, position FROM eventstore.projections;
 -- errors
 SELECT eventstore.alter_projection('m', tables => '{}');
 SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.alter_projection('m', tables => '{totals}');
+SELECT eventstore.create_projection('n', 'add_one(eventstore.event)', 'manual', tables => '{totals}');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.drop_projection('n');
 CREATE TABLE child (aggregate_id text REFERENCES totals ON DELETE CASCADE);
 SELECT eventstore.alter_projection('m', tables => '{totals}');
 SELECT eventstore.rebuild_projection('m');
