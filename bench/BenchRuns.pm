@@ -49,6 +49,9 @@ my %titles = (
   one_event => 'Receive and acknowledge one event at a time, 16 partitions',
   fold => 'Compute the state of an aggregate of # events',
   state => 'Read a state with snapshots, 50 events after the last one',
+  catch_up => 'Catch up in batches of # events, one call of the handler a batch',
+  catch_up_each => 'Catch up in batches of # events, one call of the handler an event',
+  visible => 'From an append to the commit of the projection',
   slot_of => 'Compute the slots of # aggregates',
   poll => 'Poll and acknowledge the last # events, 16 partitions',
   idle_poll => 'Poll without new events, 16 partitions');
@@ -194,6 +197,7 @@ sub title
   return $case->{case} if $text =~ /#/ && !defined $count;
   $text =~ s/# (\w+)s\b/$count eq '1' ? "1 $1" : "$count $1s"/e;
   $text .= ' just after a checkpoint' if $variable{checkpoint};
+  $text .= $variable{workers} ? ', with workers for projections' : ', without workers for projections' if defined $variable{workers};
   $text .= ", by the number of $variable{by}" if $variable{by};
   return $text;
 }

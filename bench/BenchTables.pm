@@ -255,6 +255,35 @@ sub latency_table
   return table(2, [ '', 'since', 'p50', 'p90', 'p99', 'max' ], @rows);
 }
 
+# Return the times from an append to the commit of a projection: those that we promise, and
+# the medians over the rounds with their ranges.
+sub visible_table
+{
+  my ($bench, @cases) = @_;
+  my %promised = (p50 => 5, p99 => 30);
+  my $format = sub { sprintf '%.2f', @_ };
+  my @rows = [ 'promised, at most', '-', map { $promised{$_} // '-', '-' } qw(p50 p90 p99 max) ];
+
+  for my $case (@cases)
+  {
+    my %times = map { ($_ => summary(values_of($case, "latency_ms_$_", $case->{contestants}[0]))) } qw(p50 p90 p99 max);
+    my $rate = summary(values_of($case, 'tps', $case->{contestants}[0]));
+    push @rows, [ setting($case), or_dash(\&rounded, $rate, 'median'),
+      map { (or_dash($format, $times{$_}, 'median'), range($format, $times{$_})) } qw(p50 p90 p99 max) ];
+  }
+  return "### ${\ title($cases[0])}\n\n" . table(1, [ '', 'appends a second', map { ($_, 'range') } qw(p50 p90 p99 max) ], @rows);
+}
+
+# Return the tables of the group projections: those of rates, and one of times.
+sub projection_tables
+{
+  my ($bench, @cases) = @_;
+  my @visible = grep { $_->{case} eq 'visible' } @cases;
+  my @rates = grep { $_->{case} ne 'visible' } @cases;
+
+  return join "\n", (map { rate_table($bench, $_) } @rates), @visible ? visible_table($bench, @visible) : ();
+}
+
 # Return the tables of a group; nothing if it was not measured.
 sub tables_of
 {
@@ -265,6 +294,7 @@ sub tables_of
 
   return '' if !@cases;
   return latency_table($bench, @cases) if $group eq 'latency';
+  return projection_tables($bench, @cases) if $group eq 'projections';
   return join "\n", map { $table->($bench, $_) } @cases;
 }
 

@@ -160,6 +160,7 @@ run_once() {
   case $group in indexes | growth) wal=$(wal_position) ;; esac
   bench "$name" "$(script_of "$name")"
   ran[$name]=$((${ran[$name]:-0} + processed))
+  [ "$group" != projections ] || finish_projections "$name"
   [ "$group" != contended ] || events=$(($(count_events "bench_$name") - before))
   case "$case $name" in
     share* | 'one_event subscription'*) events=$(ask "bench_$name" "SELECT bench.consumed('log_$2')") ;;

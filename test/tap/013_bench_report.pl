@@ -174,8 +174,15 @@ my $others = runs($batch, 'eventstore', 'tps', 100, 120, 110)
   . runs('subscriptions share n=10 4 all off', 'eventstore', 'events_per_second', 4321)
   . runs('subscriptions one_event - 8 all on', 'eventstore', 'tps', 12)
   . runs('growth poll n=100 1 all off', 'small', 'tps', 30) . runs('growth poll n=100 1 all off', 'large', 'tps', 20);
+my $visible = 'projections visible rate=500 4 all on';
+$others .= runs($visible, 'plain', 'tps', 500, 499) . runs($visible, 'plain', 'latency_ms_p50', 1, 2)
+  . runs('projections append_1 workers=0 1 all off', 'plain', 'tps', 3);
 my $text = shows(
   'other groups', $others,
+  '### Append 1 event, without workers for projections, 1 client, fsync off',
+  '### From an append to the commit of the projection',
+  '| promised, at most | - | 5 | - | - | - | 30 | - | - | - |',
+  '| 4 clients, fsync on | 500 | 1.50 | 1.00 to 2.00 | - | - | - | - | - | - |',
   '| the_store | [eventstore/append_100.sql](sql/eventstore/append_100.sql) | 11,000 | 1 | - |',
   '### Read an aggregate of 10 events, 1 client',
   '| the_store | [eventstore/read_aggregate.sql](sql/eventstore/read_aggregate.sql) | 5 | 1 | - |',

@@ -1,0 +1,1 @@
+CALL bench.add_batches(:n);

@@ -1,0 +1,2 @@
+SELECT eventstore.create_projection('totals', 'bench.add_batch(eventstore.event[])', 'manual', 'bench.log', batch_size => :n);
+CALL bench.run_to_end('totals');
