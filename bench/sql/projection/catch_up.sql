@@ -1,2 +1,2 @@
 SELECT eventstore.create_projection('totals', 'bench.add_batch(eventstore.event[])', store => 'bench.log', batch_size => :n);
-SELECT eventstore.wait_for_projection('totals', timeout => '60 seconds');
+CALL bench.wait_until_current('totals');

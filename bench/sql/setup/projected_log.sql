@@ -50,3 +50,13 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;
+
+-- A call of wait_for_projection() keeps its snapshot, and so the row versions that the
+-- projection has replaced since the call. So the calls are short.
+CREATE PROCEDURE bench.wait_until_current(projection text) LANGUAGE plpgsql AS $$
+BEGIN
+  FOR i IN 1 .. 1000 LOOP
+    EXIT WHEN eventstore.wait_for_projection(projection, timeout => '0.1 seconds') IS NOT NULL;
+    COMMIT;
+  END LOOP;
+END $$;
