@@ -10,7 +10,7 @@ measure_projections() {
     *)
       set_workers "${variables#workers=}"
       measure_rates
-      set_workers 2
+      set_workers DEFAULT
       ;;
   esac
 }
