@@ -12,4 +12,5 @@ name: the projection. For a rebuild, named as rebuild_projection() returned it, 
 to_position: the position, as the append functions return it. NULL means that of the last event that is committed now. Parked events count as handled.
 timeout: the maximum time to wait. More than 60 seconds count as 60.
 Returns the position, or NULL after the timeout. An open append with a lower position also delays the projection. An inline projection has handled all committed events.
+While it waits, the call has a snapshot, as any statement has. So the server keeps old versions of the rows that the projection updates meanwhile: to wait for a long catch-up, call the function repeatedly with a short timeout.
 Errors: 55000 the projection is paused or has failed, so that it does not advance by itself; 25001 this transaction has appended to the store and has not committed yet; 22V01 to_position is greater than any position that the store has given; 22004, 22023 invalid timeout; 42704 no such projection; 42501 without SELECT on the store; 0A000 under row security; 42P01 the store was dropped.';
