@@ -71,13 +71,23 @@ SELECT s.name,
        SELECT d.attempt, d.retry_at FROM eventstore.subscription_progress d
         WHERE d.subscription OPERATOR(pg_catalog.=) p.projection LIMIT 1) q ON true
   LEFT JOIN LATERAL (
-       SELECT d.next_start_at, d.last_error FROM eventstore.projector_status d LIMIT 1) w ON true
+       SELECT d.next_start_at, d.last_error FROM eventstore.projector_status d
+       UNION ALL
+       SELECT d.next_start_at, d.last_error FROM eventstore.notifier_status d
+        ORDER BY 1 DESC NULLS LAST LIMIT 1) w ON true
   LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) (pg_catalog.parse_ident(p.handler, false))[1]
  CROSS JOIN LATERAL (
        SELECT CASE WHEN CASE WHEN n.oid IS NULL THEN true
                              WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN pg_catalog.to_regprocedure(p.handler) IS NULL
                              ELSE false END
                    THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
+                   WHEN s.runner OPERATOR(pg_catalog.=) 'trigger'
+                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                                     WHERE t.tgrelid OPERATOR(pg_catalog.=) s.store::pg_catalog.oid
+                                       AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}'::"char"[])
+                                       AND t.tgargs OPERATOR(pg_catalog.=) (pg_catalog.convert_to(p.projection, pg_catalog.getdatabaseencoding())
+                                                                            OPERATOR(pg_catalog.||) '\x00'::pg_catalog.bytea))
+                   THEN 'its trigger on the store is missing or disabled, so appends do not run it'
                    WHEN pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner::text)) IS NULL
                    THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;
 

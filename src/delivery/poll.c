@@ -440,7 +440,7 @@ poll_once(Poll *poll)
 	PollResult	result;
 
 	poll->mark = pges_high_water_mark(poll->subscription->store);
-	if (poll->subscription->paused)
+	if (poll->subscription->paused || poll->subscription->runner == PGES_TRIGGER)
 		return POLL_NOTHING;
 	if (poll->subscription->next_partitions > 0)
 		poll->wrote |= pges_try_repartition(poll->subscription);

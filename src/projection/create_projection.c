@@ -292,9 +292,11 @@ Datum
 pges_pause_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.pause_projection()");
+	PgesPartitions partitions;
 
 	pges_switch_to_worker(projection);
 	pges_pause(projection->subscription);
+	pges_read_and_lock_partitions(projection->subscription, &(const PgesWanted){.wait = true}, &partitions);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }

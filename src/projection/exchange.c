@@ -63,18 +63,22 @@ pges_list_tables(Datum tables)
 	return list;
 }
 
-/* Return whether a table has an identity column, whose sequence a copy would not share. */
+/*
+ * Return whether a copy can stand for a table.  It would not share the sequence of an
+ * identity column.  A handler could use a partition or a child of the table instead.
+ */
 static bool
-has_identity(Oid table)
+can_be_copied(Oid table)
 {
 	Relation	rel = table_open(table, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	bool		found = false;
+	bool		possible = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
+		!rel->rd_rel->relhassubclass;
 
 	for (int i = 0; i < desc->natts; i++)
-		found |= !TupleDescAttr(desc, i)->attisdropped && TupleDescAttr(desc, i)->attidentity != '\0';
+		possible &= TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->attidentity == '\0';
 	table_close(rel, AccessShareLock);
-	return found;
+	return possible;
 }
 
 /* Return whether a rebuild can fill copies of some tables: their names differ, too. */
@@ -87,7 +91,7 @@ pges_can_be_copied(Datum tables)
 
 	foreach(lc, list)
 	{
-		if (has_identity(lfirst_oid(lc)))
+		if (!can_be_copied(lfirst_oid(lc)))
 			return false;
 		for_each_cell(other, list, lnext(list, lc))
 		{
@@ -257,19 +261,19 @@ is_locked_by_me(Oid table)
 }
 
 /*
- * Return the name of a table that the handler has used instead of its copy, because it
- * names the schema of the table; NULL if there is none.  A statement locks its tables until
- * the transaction ends.
+ * Return a table that the handler has used instead of its copy, because it names the schema
+ * of the table; InvalidOid if there is none.  A statement locks its tables until the
+ * (sub)transaction ends.  The catalogs are not read, so this works after an error, too.
  */
-const char *
-pges_touched_table(const PgesProjection *rebuild)
+Oid
+pges_touched_table(const List *tables)
 {
 	ListCell   *lc;
 
-	foreach(lc, pges_list_tables(rebuild->tables))
+	foreach(lc, tables)
 	{
 		if (is_locked_by_me(lfirst_oid(lc)))
-			return pges_relation_name(lfirst_oid(lc));
+			return lfirst_oid(lc);
 	}
-	return NULL;
+	return InvalidOid;
 }

@@ -23,6 +23,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -65,6 +66,7 @@ pges_check_handler(Oid handler, Oid owner)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler));
 	Form_pg_proc form;
+	Oid			handler_owner;
 	bool		fits;
 
 	if (!HeapTupleIsValid(tuple))
@@ -72,6 +74,7 @@ pges_check_handler(Oid handler, Oid owner)
 				(errcode(ERRCODE_UNDEFINED_FUNCTION),
 				 errmsg("function with OID %u does not exist", handler)));
 	form = (Form_pg_proc) GETSTRUCT(tuple);
+	handler_owner = form->proowner;
 	fits = form->prokind == PROKIND_FUNCTION && !form->proretset && form->pronargs == 1 &&
 		(form->proargtypes.values[0] == event_type(false) || form->proargtypes.values[0] == event_type(true));
 	ReleaseSysCache(tuple);
@@ -80,6 +83,15 @@ pges_check_handler(Oid handler, Oid owner)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("function %s cannot be a handler", format_procedure(handler)),
 				 errdetail("A handler is a function with one argument, of type eventstore.event or eventstore.event[], that returns no set.")));
+	if (!has_privs_of_role(handler_owner, owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("function %s cannot be a handler of a projection of role \"%s\"", format_procedure(handler),
+						GetUserNameFromId(owner, false)),
+				 errdetail("The handler runs as that role, but belongs to role \"%s\", which is no member of it.",
+						   GetUserNameFromId(handler_owner, false)),
+				 errhint("Give the function to the owner of the projection: ALTER FUNCTION ... OWNER TO %s;",
+						 quote_identifier(GetUserNameFromId(owner, false)))));
 	if (!pges_may_execute_compat(handler, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -128,13 +140,13 @@ pges_begin_handlers(PgesIdentity *saved, const PgesProjection *projection)
 				 errmsg("role \"%s\", the owner of projection \"%s\", does not exist",
 						projection->subscription->owner_name, projection->name),
 				 errhint("A superuser can give the projection to another role: eventstore.alter_projection(..., owner => ...).")));
+	pges_become(saved, owner);
 	handler = pges_handler_of(projection);
 	pges_check_handler(handler, owner);
 	initStringInfo(&path);
 	if (projection->copies)
 		appendStringInfo(&path, "%s, ", quote_identifier(projection->copies));
 	appendStringInfo(&path, "%s, pg_temp", quote_identifier(get_namespace_name(get_func_namespace(handler))));
-	pges_become(saved, owner);
 	pges_set_locally("search_path", path.data);
 	pfree(path.data);
 }

@@ -156,6 +156,15 @@ run_inline(const PgesProjection *projection, const PgesEvents *events)
 	PG_END_TRY();
 }
 
+/* Return the name of the trigger of a projection. */
+static char *
+trigger_name(const char *projection)
+{
+	uint64		hash = DatumGetUInt64(hash_any_extended((const unsigned char *) projection, strlen(projection), 0));
+
+	return psprintf("eventstore_inline_" "%08x%08x", (uint32) (hash >> 32), (uint32) hash);
+}
+
 /*
  * Find the projection of a trigger; NULL if the trigger does not run it now, or if there is
  * none any more.
@@ -174,6 +183,21 @@ projection_of_trigger(const TriggerData *trigdata)
 	return projection;
 }
 
+/*
+ * Raise an error unless a trigger has the name of the one that the extension has created.
+ * Another trigger would run the projection twice.
+ */
+static void
+check_own_trigger(const Trigger *trigger)
+{
+	if (strcmp(trigger->tgname, trigger_name(trigger->tgargs[0])) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" cannot run projection \"%s\"", trigger->tgname, trigger->tgargs[0]),
+				 errdetail("Only the trigger that eventstore.create_projection() creates does."),
+				 errhint("Drop the trigger.")));
+}
+
 PG_FUNCTION_INFO_V1(pges_run_inline);
 
 /* Trigger, after INSERT, for each statement: run an inline projection. */
@@ -190,6 +214,7 @@ pges_run_inline(PG_FUNCTION_ARGS)
 						 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) && trigdata->tg_newtable != NULL &&
 						 trigdata->tg_trigger->tgnargs == 1, "stores",
 						 "eventstore.create_projection() creates the trigger.");
+	check_own_trigger(trigdata->tg_trigger);
 	projection = projection_of_trigger(trigdata);
 	if (projection)
 	{
@@ -200,13 +225,6 @@ pges_run_inline(PG_FUNCTION_ARGS)
 		pges_end_events(&events);
 	}
 	return PointerGetDatum(NULL);
-}
-
-/* Return the name of the trigger of a projection. */
-static char *
-trigger_name(const char *projection)
-{
-	return psprintf("eventstore_inline_%08x", hash_bytes((const unsigned char *) projection, strlen(projection)));
 }
 
 /* Run a DDL command on a store for a projection, as the bootstrap superuser. */
@@ -223,15 +241,13 @@ run_as_superuser(const char *command)
 	pges_become_again(&user);
 }
 
-/* Create the trigger of a projection, unless it exists. */
+/* Create the trigger of a projection, or replace it. */
 static void
 create_trigger(const PgesProjection *projection, const PgesStore *store)
 {
 	char	   *trigger = trigger_name(projection->name);
 
-	if (OidIsValid(get_trigger_oid(store->live.relid, trigger, true)))
-		return;
-	run_as_superuser(psprintf("CREATE TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS events "
+	run_as_superuser(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS events "
 							  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.run_inline(%s)",
 							  trigger, store->live.qualified_name, quote_literal_cstr(projection->name)));
 }
@@ -306,7 +322,7 @@ pges_switch_to_trigger(PgesProjection *projection, int max_count)
 		pges_run_batch(projection, Min(max_count, projection->batch_size), &run);
 		max_count -= run.taken;
 	} while (run.taken > 0 || run.more);
-	if (run.busy)
+	if (!pges_is_complete(projection))
 		return false;
 	create_trigger(projection, store);
 	pges_set_runner(projection->subscription, PGES_TRIGGER);

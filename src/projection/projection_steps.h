@@ -60,6 +60,9 @@ extern void pges_end_events(PgesEvents *events);
 extern void pges_sort_events(PgesEvents *events);
 extern void pges_add_projected_event(PgesEvents *events, TupleTableSlot *row);
 
+/* in run.c */
+extern bool pges_is_complete(const PgesProjection *projection);
+
 /* in inline.c */
 extern void pges_check_may_be_inline(const PgesStore *store, Oid role);
 extern const PgesStore *pges_lock_out_appends(PgesProjection *projection);
@@ -74,7 +77,7 @@ extern void pges_create_copies(const char *schema, Datum tables, Oid owner);
 extern void pges_drop_copies(const PgesProjection *rebuild);
 extern void pges_exchange_rows(const PgesProjection *rebuild);
 extern void pges_empty_tables(const PgesProjection *projection, bool at_once);
-extern const char *pges_touched_table(const PgesProjection *rebuild);
+extern Oid	pges_touched_table(const List *tables);
 
 /* in rebuild.c */
 extern void pges_check_no_rebuild(const PgesProjection *projection);

@@ -123,9 +123,9 @@ is_one_transaction(const PgesProjection *rebuild)
 	return rebuild->copies == NULL;
 }
 
-/* Raise an error if a table is referenced by a foreign key of another table. */
+/* Raise an error if a table is referenced by a foreign key. */
 static void
-check_not_referenced(Oid table, const List *tables)
+check_not_referenced(Oid table)
 {
 	Relation	rel = table_open(table, AccessShareLock);
 
@@ -133,14 +133,13 @@ check_not_referenced(Oid table, const List *tables)
 	{
 		const Trigger *trigger = &rel->trigdesc->triggers[i];
 
-		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK &&
-			!list_member_oid(tables, trigger->tgconstrrelid))
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("cannot rebuild table %s", pges_relation_name(table)),
 					 errdetail("A foreign key of table %s references it, and a rebuild deletes rows.",
 							   pges_relation_name(trigger->tgconstrrelid)),
-					 errhint("Drop the foreign key, or add that table to the tables of the projection.")));
+					 errhint("Drop the foreign key, or empty the tables and create the projection again.")));
 	}
 	table_close(rel, AccessShareLock);
 }
@@ -180,7 +179,7 @@ check_tables(const PgesProjection *projection)
 				 errhint("List the tables that its handler fills: eventstore.alter_projection(..., tables => ...).")));
 	check_not_shared(projection);
 	foreach(lc, tables)
-		check_not_referenced(lfirst_oid(lc), tables);
+		check_not_referenced(lfirst_oid(lc));
 }
 
 /* Empty the tables of a projection, and let the worker run all events again. */
@@ -220,7 +219,7 @@ create_rebuild(PgesProjection *projection)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot rebuild inline projection \"%s\" beside its tables", projection->name),
-				 errdetail("A table has an identity column, or two tables have the same name."),
+				 errdetail("A table has an identity column, partitions or children, or two tables have the same name."),
 				 errhint("Use eventstore.rebuild_projection(..., in_place => true).")));
 	if (!pges_add_projection(&new))
 		ereport(ERROR,
@@ -260,7 +259,8 @@ typedef struct Batch
 	PgesProjection *rebuild;
 	int			max_count;
 	PgesRun    *run;
-	const char *touched;		/* table that the handler has used itself */
+	List	   *tables;
+	Oid			touched;		/* table that the handler has used itself */
 } Batch;
 
 /* Run a batch; return false to roll it back, if the handler has not used the copies only. */
@@ -269,9 +269,16 @@ run_copies(void *arg)
 {
 	Batch	   *batch = arg;
 
-	pges_run_batch(batch->rebuild, batch->max_count, batch->run);
-	batch->touched = pges_touched_table(batch->rebuild);
-	return batch->touched == NULL;
+	PG_TRY();
+	{
+		pges_run_batch(batch->rebuild, batch->max_count, batch->run);
+	}
+	PG_FINALLY();
+	{
+		batch->touched = pges_touched_table(batch->tables);
+	}
+	PG_END_TRY();
+	return !OidIsValid(batch->touched);
 }
 
 /* Rebuild without copies, from the start, because the handler does not use them. */
@@ -304,14 +311,14 @@ abandon_copies(PgesProjection *rebuild, const char *table, PgesRun *run)
 static bool
 run_beside(PgesProjection *rebuild, int max_count, PgesRun *run)
 {
-	Batch		batch = {rebuild, max_count, run};
+	Batch		batch = {rebuild, max_count, run, pges_list_tables(rebuild->tables)};
 	ErrorData  *error = pges_run_in_subtransaction(run_copies, &batch);
 
-	if (error)
+	if (error && !OidIsValid(batch.touched))
 		ReThrowError(error);
-	if (batch.touched == NULL)
+	if (!OidIsValid(batch.touched))
 		return true;
-	abandon_copies(rebuild, batch.touched, run);
+	abandon_copies(rebuild, pges_relation_name(batch.touched), run);
 	return false;
 }
 
@@ -360,6 +367,8 @@ finish(PgesProjection *rebuild, int max_count)
 		if (!run_beside(rebuild, max_count, &run))
 			return;
 	} while (run.taken > 0 || run.more);
+	if (!pges_is_complete(rebuild))
+		return;
 	pges_exchange_rows(rebuild);
 	replace_projection(projection, rebuild);
 }
@@ -381,6 +390,10 @@ run_at_once(PgesProjection *rebuild, int max_count)
 		total += run.taken;
 		pgstat_report_activity(STATE_RUNNING, psprintf("projection %s, " INT64_FORMAT " events", rebuild->name, total));
 	} while (run.taken > 0 || run.more);
+	if (!pges_is_complete(rebuild))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the rebuild of projection \"%s\" is paused, or waits for another attempt", projection->name)));
 	replace_projection(projection, rebuild);
 }
 

@@ -500,7 +500,10 @@ pges_resume(const PgesSubscription *subscription)
 	start_stopped(subscription);
 }
 
-/* Set who processes the events of a subscription whose definition is locked. */
+/*
+ * Set who processes the events of a subscription whose definition is locked.  A poll that
+ * has read the definition before can then lock no partition.
+ */
 void
 pges_set_runner(PgesSubscription *subscription, PgesRunner runner)
 {
@@ -508,16 +511,17 @@ pges_set_runner(PgesSubscription *subscription, PgesRunner runner)
 
 	subscription->runner = runner;
 	(void) run(&set_runner, values, NULL);
+	begin_epoch(subscription, -1);
 }
 
 /*
- * Set the checkpoint of a subscription whose definition is locked.  Events that another
- * transaction processes are waited for.
+ * Set the checkpoint of a subscription whose definition is locked, and forget its parked
+ * events.  Events that another transaction processes are waited for.
  */
 void
 pges_set_checkpoint(PgesSubscription *subscription, int64 checkpoint)
 {
-	Datum		values[] = {subscription->key, Int64GetDatum(checkpoint)};
+	Datum		values[] = {subscription->key, Int64GetDatum(PG_INT64_MIN)};
 
 	begin_epoch(subscription, checkpoint);
 	(void) run(&delete_parked_after, values, NULL);

@@ -41,6 +41,15 @@ CREATE FUNCTION again(e eventstore.event) RETURNS void LANGUAGE sql AS
 SELECT eventstore.create_projection('again', 'again(eventstore.event)', 'inline', event_types => '{again}');
 SELECT eventstore.append_event('again', '1');
 SELECT eventstore.drop_projection('again');
+-- nothing else runs it
+SELECT eventstore.run_projection('inl');
+CREATE TRIGGER again AFTER INSERT ON s REFERENCING NEW TABLE AS events FOR EACH STATEMENT EXECUTE FUNCTION eventstore.run_inline('inl');
+SELECT eventstore.append_event('added', '{"amount": 1}', 'a1');
+DROP TRIGGER again ON s;
+ALTER TABLE s DISABLE TRIGGER USER;
+SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
+ALTER TABLE s ENABLE TRIGGER USER;
+SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
 -- pause and resume
 SELECT eventstore.pause_projection('inl');
 SELECT eventstore.append_event('added', '{"amount": 10000}', 'a1');

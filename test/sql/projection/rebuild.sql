@@ -73,6 +73,37 @@ SELECT eventstore.rebuild_projection('m.rebuild');
 SELECT eventstore.poll('m.rebuild');
 SELECT eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild');
 SELECT name, state, position FROM eventstore.projections;
+-- a rebuild whose handler fails does not end
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  IF e."position" > 1001 THEN RAISE 'not now'; END IF; INSERT INTO totals VALUES (e.aggregate_id, 1, 1) ON CONFLICT DO NOTHING; END $$;
+CREATE TABLE before AS SELECT aggregate_id, events, amount FROM totals;
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.run_projection('m.rebuild', 1001);
+SELECT eventstore.run_projection('m.rebuild');
+SELECT eventstore.pause_projection('m.rebuild');
+SELECT eventstore.run_projection('m.rebuild');
+SELECT (SELECT count(*) FROM (TABLE before EXCEPT SELECT aggregate_id, events, amount FROM totals) d), (SELECT count(*) FROM eventstore.projections WHERE rebuild_of = 'm');
+SELECT eventstore.drop_projection('m.rebuild');
+-- a handler that names the schema, and meets a row of the table
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+  IF e.aggregate_version = 1 THEN INSERT INTO reg_rebuild.totals VALUES (e.aggregate_id, 1, 1); END IF; END $$;
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild');
+SELECT (SELECT count(*) FROM totals), (SELECT count(*) FROM eventstore.projections WHERE rebuild_of = 'm');
+-- a handler that writes to a partition
+CREATE TABLE parts (aggregate_id text PRIMARY KEY) PARTITION BY LIST (aggregate_id);
+CREATE TABLE parts_rest PARTITION OF parts DEFAULT;
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$ INSERT INTO parts_rest VALUES (e.aggregate_id) ON CONFLICT DO NOTHING $$;
+SELECT eventstore.alter_projection('m', tables => '{parts}');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.run_projection('m.rebuild');
+SELECT count(*) FROM parts;
+-- a handler of another role
+CREATE ROLE reg_rebuild_other;
+ALTER FUNCTION add_one(eventstore.event) OWNER TO reg_rebuild_other;
+SELECT eventstore.run_projection('m');
+ALTER FUNCTION add_one(eventstore.event) OWNER TO CURRENT_ROLE;
+DROP ROLE reg_rebuild_other;
 -- errors
 SELECT eventstore.alter_projection('m', tables => '{}');
 SELECT eventstore.rebuild_projection('m');
@@ -82,6 +113,8 @@ SELECT eventstore.rebuild_projection('m');
 SELECT eventstore.drop_projection('n');
 CREATE TABLE child (aggregate_id text REFERENCES totals ON DELETE CASCADE);
 SELECT eventstore.alter_projection('m', tables => '{totals}');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.alter_projection('m', tables => '{totals, child}');
 SELECT eventstore.rebuild_projection('m');
 SELECT eventstore.drop_projection('m');
 DROP SCHEMA reg_rebuild CASCADE;
