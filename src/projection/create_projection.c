@@ -28,6 +28,8 @@
 #define MAX_BATCH_SIZE 100000
 #define MAX_ATTEMPTS 1000000
 
+static const PgesWanted all = {.wait = true};
+
 static PgesOwnStatement update_row = {
 	{&pges_projection_rows}, false,
 	"UPDATE eventstore.projection_definitions SET "
@@ -296,7 +298,7 @@ pges_pause_projection(PG_FUNCTION_ARGS)
 
 	pges_switch_to_worker(projection);
 	pges_pause(projection->subscription);
-	pges_read_and_lock_partitions(projection->subscription, &(const PgesWanted){.wait = true}, &partitions);
+	pges_read_and_lock_partitions(projection->subscription, &all, &partitions);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }

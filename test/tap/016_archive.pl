@@ -105,7 +105,7 @@ $node->safe_psql('tenant', <<'EOS');
 CREATE EXTENSION pg_eventstore;
 ALTER TABLE eventstore.events OWNER TO tenant;
 GRANT USAGE ON SCHEMA eventstore TO tenant WITH GRANT OPTION;
-GRANT SELECT ON eventstore.erasures, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant;
+GRANT SELECT ON eventstore.erasures, eventstore.projection_definitions, eventstore.snapshots, eventstore.state_definitions, eventstore.subscription_definitions, eventstore.subscription_progress, eventstore.subscription_parked TO tenant;
 EOS
 for my $role ('tenant', 'postgres')
 {
