@@ -28,8 +28,6 @@
 #define MAX_BATCH_SIZE 100000
 #define MAX_ATTEMPTS 1000000
 
-static const PgesWanted all = {.wait = true};
-
 static PgesOwnStatement update_row = {
 	{&pges_projection_rows}, false,
 	"UPDATE eventstore.projection_definitions SET "
@@ -294,11 +292,9 @@ Datum
 pges_pause_projection(PG_FUNCTION_ARGS)
 {
 	PgesProjection *projection = pges_projection_argument(fcinfo, "eventstore.pause_projection()");
-	PgesPartitions partitions;
 
 	pges_switch_to_worker(projection);
 	pges_pause(projection->subscription);
-	pges_read_and_lock_partitions(projection->subscription, &all, &partitions);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }
