@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "base/act_as.h"
 #include "base/ddl.h"
 
 /* Change a setting until the current GUC nest level ends. */
@@ -46,6 +47,22 @@ pges_run_ddl(const char *command)
 {
 	if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "could not execute: %s", command);
+}
+
+/* Run one command with the rights of a role, and without notices. */
+void
+pges_run_as(Oid role, const char *command)
+{
+	PgesIdentity user;
+	int			nestlevel;
+
+	pges_become(&user, role);
+	nestlevel = pges_begin_ddl();
+	pges_set_locally("client_min_messages", "warning");
+	if (SPI_execute(command, false, 0) < 0)
+		elog(ERROR, "could not execute: %s", command);
+	pges_end_ddl(nestlevel);
+	pges_become_again(&user);
 }
 
 /* Set the comment of an object, which is named as in COMMENT ON. */

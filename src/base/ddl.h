@@ -11,6 +11,7 @@ extern void pges_set_locally(const char *name, const char *value);
 extern int	pges_begin_ddl(void);
 extern void pges_end_ddl(int nestlevel);
 extern void pges_run_ddl(const char *command);
+extern void pges_run_as(Oid role, const char *command);
 extern void pges_comment_on(const char *object, const char *comment);
 extern void pges_run_commands(const char *query, Oid relid, const char *name);
 

@@ -402,6 +402,18 @@ pges_run_own_statement(PgesOwnStatement *statement, const Datum *values, const b
 	return SPI_processed;
 }
 
+/* Run a statement, as above, whose rows are not needed.  Return their number. */
+uint64
+pges_execute_own_statement(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
+{
+	uint64		rows;
+
+	SPI_connect();
+	rows = pges_run_own_statement(statement, values, nulls);
+	SPI_finish();
+	return rows;
+}
+
 /*
  * Open a table without raising an error or waiting for the lock.  Return NULL if the table
  * is missing, is locked by another session, or has another definition.

@@ -68,5 +68,7 @@ extern void pges_update_own_row(Relation rel, ItemPointer tid, HeapTuple row);
 extern bool pges_is_own_table_empty(const PgesOwnTable *table);
 extern uint64 pges_run_own_statement(PgesOwnStatement *statement, const Datum *values,
 									 const bool *nulls);
+extern uint64 pges_execute_own_statement(PgesOwnStatement *statement, const Datum *values,
+										 const bool *nulls);
 
 #endif							/* PGES_OWN_OBJECT_H */

@@ -38,28 +38,12 @@ static PgesOwnStatement update_row = {
 	4, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID}
 };
 
-/* Run a statement with its parameters, and return the number of rows. */
-static uint64
-run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
-{
-	uint64		rows;
-
-	SPI_connect();
-	rows = pges_run_own_statement(statement, values, nulls);
-	SPI_finish();
-	return rows;
-}
-
 /* Return a number argument from 1 to a limit; raise an error if it is null or another one. */
 static int
 number_argument(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
 {
 	pges_require_argument(fcinfo, arg, name);
-	if (PG_GETARG_INT32(arg) < 1 || PG_GETARG_INT32(arg) > greatest)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"%s\" must be from 1 to %d", name, greatest),
-				 errdetail("It is %d.", PG_GETARG_INT32(arg))));
+	pges_check_number(fcinfo, arg, name, greatest);
 	return PG_GETARG_INT32(arg);
 }
 
@@ -124,13 +108,6 @@ tables_argument(FunctionCallInfo fcinfo, int arg)
 	return PointerGetDatum(tables);
 }
 
-/* Return the name of a function with its schema and the types of its arguments. */
-static char *
-signature(Oid function)
-{
-	return format_procedure_qualified(function);
-}
-
 /* Read the arguments of create_projection(). */
 static void
 read_arguments(FunctionCallInfo fcinfo, PgesNewProjection *new)
@@ -140,7 +117,7 @@ read_arguments(FunctionCallInfo fcinfo, PgesNewProjection *new)
 	subscription->name = pges_name_argument(fcinfo, 0, "name");
 	pges_require_argument(fcinfo, 1, "handler");
 	pges_check_handler(PG_GETARG_OID(1), GetUserId());
-	new->handler = signature(PG_GETARG_OID(1));
+	new->handler = format_procedure_qualified(PG_GETARG_OID(1));
 	new->mode = pges_parse_mode(pges_text_argument(fcinfo, 2, "mode"));
 	new->tables = tables_argument(fcinfo, 7);
 	new->batch_size = number_argument(fcinfo, 8, "batch_size", MAX_BATCH_SIZE);
@@ -225,6 +202,33 @@ pges_create_projection(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * Raise an error unless a projection can run with another handler or another owner;
+ * InvalidOid means the present one.  Otherwise it would fail, and if it is inline, so would
+ * appends.
+ */
+static void
+check_changes(const PgesProjection *projection, Oid handler, Oid owner)
+{
+	PgesSubscription subscription = *projection->subscription;
+	PgesProjection changed = *projection;
+	PgesIdentity user;
+
+	if (!OidIsValid(handler) && !OidIsValid(owner))
+		return;
+	changed.subscription = &subscription;
+	if (OidIsValid(owner))
+		subscription.owner = owner;
+	if (OidIsValid(handler))
+		changed.handler = format_procedure_qualified(handler);
+	pges_begin_handlers(&user, &changed);
+	if (OidIsValid(owner))
+		pges_open_subscribed_store(&subscription);
+	pges_become_again(&user);
+	if (OidIsValid(owner) && projection->mode == PGES_INLINE)
+		pges_check_may_be_inline(subscription.store, owner);
+}
+
 PG_FUNCTION_INFO_V1(pges_alter_projection);
 
 /* SQL: change a projection. */
@@ -246,22 +250,19 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	pges_check_no_rebuild(projection);
 	if (!PG_ARGISNULL(6))
 		(void) on_error_argument(fcinfo, 6, projection->mode);
-	if (!PG_ARGISNULL(7))
-		(void) number_argument(fcinfo, 7, "max_attempts", MAX_ATTEMPTS);
-	if (!PG_ARGISNULL(5))
-		(void) number_argument(fcinfo, 5, "batch_size", MAX_BATCH_SIZE);
+	pges_check_number(fcinfo, 7, "max_attempts", MAX_ATTEMPTS);
+	pges_check_number(fcinfo, 5, "batch_size", MAX_BATCH_SIZE);
 	if (!PG_ARGISNULL(4))
 		(void) tables_argument(fcinfo, 4);
 	(void) pges_interval_argument(fcinfo, 8, "backoff", 0, true);
 	pges_check_new_owner(fcinfo, 9);
+	check_changes(projection, PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1),
+				  PG_ARGISNULL(9) ? InvalidOid : get_role_oid(NameStr(*PG_GETARG_NAME(9)), false));
 	if (!PG_ARGISNULL(1))
-	{
-		pges_check_handler(PG_GETARG_OID(1), subscription->owner);
-		row[1] = CStringGetTextDatum(signature(PG_GETARG_OID(1)));
-	}
+		row[1] = CStringGetTextDatum(format_procedure_qualified(PG_GETARG_OID(1)));
 	pges_set_types(fcinfo, 2, subscription, values, nulls);
 	pges_change_subscription(subscription, values, nulls);
-	(void) run(&update_row, row, row_nulls);
+	(void) pges_execute_own_statement(&update_row, row, row_nulls);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }

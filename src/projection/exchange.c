@@ -22,7 +22,6 @@
 #include "catalog/index.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_attribute.h"
-#include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -33,7 +32,6 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
-#include "base/act_as.h"
 #include "base/compat.h"
 #include "base/ddl.h"
 #include "base/text.h"
@@ -102,22 +100,6 @@ pges_can_be_copied(Datum tables)
 	return true;
 }
 
-/* Run a command as a role. */
-static void
-run_as(Oid role, const char *command)
-{
-	PgesIdentity user;
-	int			nestlevel;
-
-	pges_become(&user, role);
-	nestlevel = pges_begin_ddl();
-	pges_set_locally("client_min_messages", "warning");
-	if (SPI_execute(command, false, 0) < 0)
-		elog(ERROR, "could not execute: %s", command);
-	pges_end_ddl(nestlevel);
-	pges_become_again(&user);
-}
-
 /* Return the qualified name of the copy of a table. */
 static char *
 copy_name(const char *schema, Oid table)
@@ -131,13 +113,13 @@ pges_create_copies(const char *schema, Datum tables, Oid owner)
 {
 	ListCell   *lc;
 
-	run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
+	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 										   quote_identifier(GetUserNameFromId(owner, false))));
 	foreach(lc, pges_list_tables(tables))
 	{
 		Oid			table = lfirst_oid(lc);
 
-		run_as(owner, psprintf("CREATE %sTABLE %s (LIKE %s INCLUDING ALL)",
+		pges_run_as(owner, psprintf("CREATE %sTABLE %s (LIKE %s INCLUDING ALL)",
 							   get_rel_persistence(table) == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
 							   copy_name(schema, table), pges_relation_name(table)));
 	}
@@ -148,7 +130,7 @@ void
 pges_drop_copies(const PgesProjection *rebuild)
 {
 	if (rebuild->copies)
-		run_as(BOOTSTRAP_SUPERUSERID,
+		pges_run_as(BOOTSTRAP_SUPERUSERID,
 			   psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
 }
 
@@ -212,10 +194,10 @@ exchange(Oid table, const char *schema, Oid owner)
 	char	   *same_key = key_condition(rel);
 
 	table_close(rel, AccessShareLock);
-	run_as(owner, same_key == NULL ? psprintf("DELETE FROM %s", name) :
+	pges_run_as(owner, same_key == NULL ? psprintf("DELETE FROM %s", name) :
 		   psprintf("DELETE FROM %s t WHERE NOT EXISTS (SELECT FROM %s c WHERE %s "
 					"AND c.* OPERATOR(pg_catalog.*=) t.*)", name, copy, same_key));
-	run_as(owner, same_key == NULL ?
+	pges_run_as(owner, same_key == NULL ?
 		   psprintf("INSERT INTO %s (%s) SELECT %s FROM %s", name, columns, columns, copy) :
 		   psprintf("INSERT INTO %s (%s) SELECT %s FROM %s c WHERE NOT EXISTS (SELECT FROM %s t WHERE %s)",
 					name, columns, columns, copy, name, same_key));
@@ -241,7 +223,7 @@ pges_empty_tables(const PgesProjection *projection, bool at_once)
 	ListCell   *lc;
 
 	foreach(lc, pges_list_tables(projection->tables))
-		run_as(projection->subscription->owner,
+		pges_run_as(projection->subscription->owner,
 			   psprintf("%s %s", at_once ? "TRUNCATE" : "DELETE FROM", pges_relation_name(lfirst_oid(lc))));
 }
 

@@ -133,19 +133,33 @@ check_not_running(const char *name)
 	}
 }
 
-/* Call the handler of an inline projection with events. */
+/* Error context callback: name the projection, which the role that appends may not know. */
+static void
+inline_context(void *arg)
+{
+	errcontext("inline projection \"%s\"", (const char *) arg);
+}
+
+/*
+ * Call the handler of an inline projection with events.  Its owner must still be allowed to
+ * read the store.
+ */
 static void
 run_inline(const PgesProjection *projection, const PgesEvents *events)
 {
+	ErrorContextCallback callback = {error_context_stack, inline_context, unconstify(char *, projection->name)};
 	List	   *outer = running;
 	PgesIdentity user;
 	PgesRun		run = {0};
 
 	check_not_running(projection->name);
+	error_context_stack = &callback;
 	PG_TRY();
 	{
 		running = lcons(unconstify(char *, projection->name), running);
 		pges_begin_handlers(&user, projection);
+		pges_open_subscribed_store(projection->subscription);
+		error_context_stack = callback.previous;
 		pges_call_handler(projection, events, &run);
 		pges_become_again(&user);
 	}
@@ -227,27 +241,13 @@ pges_run_inline(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* Run a DDL command on a store for a projection, as the bootstrap superuser. */
-static void
-run_as_superuser(const char *command)
-{
-	PgesIdentity user;
-	int			nestlevel;
-
-	pges_become(&user, BOOTSTRAP_SUPERUSERID);
-	nestlevel = pges_begin_ddl();
-	pges_run_ddl(command);
-	pges_end_ddl(nestlevel);
-	pges_become_again(&user);
-}
-
 /* Create the trigger of a projection, or replace it. */
 static void
 create_trigger(const PgesProjection *projection, const PgesStore *store)
 {
 	char	   *trigger = trigger_name(projection->name);
 
-	run_as_superuser(psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS events "
+	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS events "
 							  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.run_inline(%s)",
 							  trigger, store->live.qualified_name, quote_literal_cstr(projection->name)));
 }
@@ -260,7 +260,7 @@ pges_drop_inline_trigger(const PgesProjection *projection)
 	char	   *trigger = trigger_name(projection->name);
 
 	if (get_rel_relkind(relid) != '\0' && OidIsValid(get_trigger_oid(relid, trigger, true)))
-		run_as_superuser(psprintf("DROP TRIGGER %s ON %s", trigger, pges_relation_name(relid)));
+		pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("DROP TRIGGER %s ON %s", trigger, pges_relation_name(relid)));
 }
 
 /*
@@ -345,14 +345,13 @@ pges_switch_to_worker(PgesProjection *projection)
 
 /*
  * In a worker that has found nothing to run: switch an inline projection to the trigger.
- * Appends may have added a few events meanwhile.
+ * Appends may have added a few events meanwhile.  Return false if it is to be tried again.
  */
-void
+bool
 pges_try_to_switch(const char *name)
 {
 	PgesProjection *projection = pges_find_projection(name, true);
 
-	if (projection->mode != PGES_INLINE || projection->rebuild_of || projection->subscription->paused)
-		return;
-	(void) pges_switch_to_trigger(projection, projection->batch_size);
+	return projection->subscription->paused || projection->subscription->runner == PGES_TRIGGER ||
+		pges_switch_to_trigger(projection, projection->batch_size);
 }

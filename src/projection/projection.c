@@ -152,15 +152,6 @@ pges_projection_argument(FunctionCallInfo fcinfo, const char *function)
 	return pges_find_projection(pges_text_argument(fcinfo, 0, "name"), true);
 }
 
-/* Run a statement with its parameters. */
-static void
-run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
-{
-	SPI_connect();
-	(void) pges_run_own_statement(statement, values, nulls);
-	SPI_finish();
-}
-
 /*
  * Write the rows of a new projection that the user owns; return false if there is one with
  * its name.
@@ -182,7 +173,7 @@ pges_add_projection(const PgesNewProjection *new)
 		namestrcpy(&copies, new->copies);
 	if (!pges_add_subscription(&new->subscription))
 		return false;
-	run(&insert_row, values, nulls);
+	(void) pges_execute_own_statement(&insert_row, values, nulls);
 	pges_change_projections();
 	return true;
 }
@@ -192,7 +183,7 @@ void
 pges_remove_projection(const PgesProjection *projection)
 {
 	pges_remove_subscription(projection->subscription);
-	run(&delete_row, &projection->key, NULL);
+	(void) pges_execute_own_statement(&delete_row, &projection->key, NULL);
 	pges_change_projections();
 }
 

@@ -73,7 +73,7 @@ extern void pges_begin_handlers(PgesIdentity *saved, const PgesProjection *proje
 extern void pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run);
 
 /* in inline.c */
-extern void pges_try_to_switch(const char *name);
+extern bool pges_try_to_switch(const char *name);
 
 /* in rebuild.c */
 extern void pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run);

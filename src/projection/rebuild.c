@@ -301,9 +301,7 @@ abandon_copies(PgesProjection *rebuild, const char *table, PgesRun *run)
 	rebuild->subscription = pges_find_subscription(rebuild->name, true);
 	pges_drop_copies(rebuild);
 	pges_set_checkpoint(rebuild->subscription, rebuild->start_position);
-	SPI_connect();
-	(void) pges_run_own_statement(&forget_copies, &key, NULL);
-	SPI_finish();
+	(void) pges_execute_own_statement(&forget_copies, &key, NULL);
 	pges_change_projections();
 }
 
@@ -345,16 +343,17 @@ replace_projection(PgesProjection *projection, PgesProjection *rebuild)
 	{
 		pges_read_partitions(rebuild->subscription, &partitions);
 		pges_set_checkpoint(projection->subscription, pges_lowest_of(&partitions));
-		SPI_connect();
-		(void) pges_run_own_statement(&move_parked, keys, NULL);
-		SPI_finish();
+		(void) pges_execute_own_statement(&move_parked, keys, NULL);
 	}
 	pges_drop_copies(rebuild);
 	pges_remove_projection(rebuild);
 }
 
-/* End a rebuild that fills copies, and has found nothing to run. */
-static void
+/*
+ * End a rebuild that fills copies, and has found nothing to run.  Return false if it is not
+ * complete yet.
+ */
+static bool
 finish(PgesProjection *rebuild, int max_count)
 {
 	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true);
@@ -365,12 +364,13 @@ finish(PgesProjection *rebuild, int max_count)
 	do
 	{
 		if (!run_beside(rebuild, max_count, &run))
-			return;
+			return true;		/* it goes on without copies */
 	} while (run.taken > 0 || run.more);
 	if (!pges_is_complete(rebuild))
-		return;
+		return false;
 	pges_exchange_rows(rebuild);
 	replace_projection(projection, rebuild);
+	return true;
 }
 
 /* Run a rebuild without copies: all events in this transaction. */
@@ -399,7 +399,8 @@ run_at_once(PgesProjection *rebuild, int max_count)
 
 /*
  * Run a batch of a rebuild, or all of it.  Set *run as pges_run_batch() does.  A run that
- * ends the rebuild has no events.  It may take long, so it has no timeout.
+ * ends the rebuild has no events.  It may take long, so it has no timeout.  If it finds that
+ * the rebuild is not complete, it is busy, and to be repeated.
  */
 void
 pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
@@ -410,9 +411,9 @@ pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
 		return;
 	if (get_timeout_active(STATEMENT_TIMEOUT))
 		disable_timeout(STATEMENT_TIMEOUT, false);
+	memset(run, 0, sizeof(PgesRun));
 	if (is_one_transaction(rebuild))
 		run_at_once(rebuild, max_count);
 	else
-		finish(rebuild, max_count);
-	memset(run, 0, sizeof(PgesRun));
+		run->busy = !finish(rebuild, max_count);
 }

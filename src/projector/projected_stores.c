@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -101,11 +102,24 @@ pges_projected_generation(void)
 	return generation;
 }
 
-/* Return whether a store has a projection that workers run. */
+/*
+ * Return whether a store has a projection that workers run.  A transaction that appends
+ * asks before it commits.  So this neither waits for a lock on the table nor raises an error
+ * because of its definition; then the store may have one.
+ */
 bool
 pges_is_projected(Oid store)
 {
 	ListCell   *lc;
+
+	if (!is_known)
+	{
+		Relation	rel = pges_try_open_own_table(&pges_definition_rows, AccessShareLock);
+
+		if (rel == NULL)
+			return OidIsValid(pges_own_table_oid(&pges_definition_rows, true));
+		table_close(rel, NoLock);
+	}
 
 	foreach(lc, pges_projected_stores())
 	{

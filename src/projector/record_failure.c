@@ -120,9 +120,7 @@ fail_event(PgesProjection *projection, int64 position, const ErrorData *error)
 	{
 		Datum		values[] = {projection->key, Int64GetDatum(position), polled.event_type};
 
-		SPI_connect();
-		(void) pges_run_own_statement(&set_failed_event, values, NULL);
-		SPI_finish();
+		(void) pges_execute_own_statement(&set_failed_event, values, NULL);
 	}
 }
 

@@ -237,7 +237,7 @@ run_projection(const char *name, Known *known, PgesRun *run)
 	{
 		pges_run_batch(projection, limit, run);
 		if (projection->mode == PGES_INLINE && run->taken == 0 && !run->busy && !run->more)
-			pges_try_to_switch(name);
+			run->busy = !pges_try_to_switch(name);
 	}
 	known->next_limit = limit >= projection->batch_size ? 0 : limit * 2;
 }

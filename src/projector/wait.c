@@ -93,21 +93,6 @@ position_argument(FunctionCallInfo fcinfo, int arg, const PgesStore *store)
 	return position;
 }
 
-/* Return the time at which to stop waiting. */
-static TimestampTz
-end_argument(FunctionCallInfo fcinfo, int arg)
-{
-	double		seconds;
-
-	pges_require_argument(fcinfo, arg, "timeout");
-	seconds = pges_interval_seconds(PG_GETARG_INTERVAL_P(arg));
-	if (seconds < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("argument \"timeout\" must not be negative")));
-	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) Min(seconds * 1000, PGES_MAX_WAIT_MS));
-}
-
 /*
  * Return whether the first event after the checkpoint has failed more than once, or the
  * projection as a whole has failed.
@@ -225,7 +210,7 @@ pges_wait_for_projection(PG_FUNCTION_ARGS)
 	char	   *name = pges_text_argument(fcinfo, 0, "name");
 	char	   *rebuilt = projection_of_ended_rebuild(name);
 	PgesProjection *projection = find_readable(rebuilt ? rebuilt : name);
-	TimestampTz end = end_argument(fcinfo, 2);
+	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pges_timeout_argument(fcinfo, 2));
 	int64		position = position_argument(fcinfo, 1, projection->subscription->store);
 
 	check_not_appended(projection);

@@ -33,6 +33,7 @@ extern const PgesStatement *const pges_read_forwards;
 extern const PgesStatement *pges_statement_forwards(const PgesStore *store,
 													const PgesParams *params,
 													int64 positions);
+extern int64 pges_timeout_argument(FunctionCallInfo fcinfo, int arg);
 extern void pges_nap(long ms);
 
 /* in read_support.c */

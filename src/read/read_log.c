@@ -237,8 +237,8 @@ pges_next_checkpoint(PG_FUNCTION_ARGS)
 }
 
 /* Return the time to wait, in ms, from an interval argument; raise if it is invalid. */
-static int64
-timeout_argument(FunctionCallInfo fcinfo, int arg)
+int64
+pges_timeout_argument(FunctionCallInfo fcinfo, int arg)
 {
 	double		seconds;
 
@@ -273,7 +273,7 @@ Datum
 pges_wait_for_events(PG_FUNCTION_ARGS)
 {
 	int64		after = checkpoint_argument(fcinfo, 0);
-	int64		timeout = timeout_argument(fcinfo, 1);
+	int64		timeout = pges_timeout_argument(fcinfo, 1);
 	const PgesStore *store = pges_store_argument(fcinfo, 4, AccessShareLock, ACL_SELECT);
 	bool		include_archived = pges_bool_argument(fcinfo, 5, true);
 	PgesParams	params = first_event_params(fcinfo, 2);

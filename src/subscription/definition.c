@@ -102,21 +102,9 @@ static const PgesStatement first_from_time = {
 
 static const PgesWanted all = {.wait = true};
 
-/* Run a statement with its parameters, and return the number of rows. */
-static uint64
-run(PgesOwnStatement *statement, const Datum *values, const bool *nulls)
-{
-	uint64		rows;
-
-	SPI_connect();
-	rows = pges_run_own_statement(statement, values, nulls);
-	SPI_finish();
-	return rows;
-}
-
 /* Raise an error unless a number is within its limits. */
-static void
-check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
+void
+pges_check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
 {
 	int			number = PG_ARGISNULL(arg) ? 1 : PG_GETARG_INT32(arg);
 
@@ -134,9 +122,9 @@ check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest)
 static void
 check_options(FunctionCallInfo fcinfo, int arg)
 {
-	check_number(fcinfo, arg, "partitions", PGES_SLOTS);
+	pges_check_number(fcinfo, arg, "partitions", PGES_SLOTS);
 	(void) pges_interval_argument(fcinfo, arg + 1, "lease", 0, false);
-	check_number(fcinfo, arg + 2, "max_attempts", 1000000);
+	pges_check_number(fcinfo, arg + 2, "max_attempts", 1000000);
 	(void) pges_interval_argument(fcinfo, arg + 3, "backoff", 0, true);
 	if (!PG_ARGISNULL(arg + 4))
 		(void) pges_parse_on_exhausted(text_to_cstring(PG_GETARG_TEXT_PP(arg + 4)));
@@ -272,7 +260,7 @@ pges_add_subscription(const PgesNewSubscription *new)
 	};
 
 	namestrcpy(&owner, GetUserNameFromId(GetUserId(), false));
-	if (run(&insert_definition, values, nulls) == 0)
+	if (pges_execute_own_statement(&insert_definition, values, nulls) == 0)
 		return false;
 	insert_new_partitions(new->name, new->partitions, new->start);
 	return true;
@@ -350,7 +338,7 @@ begin_epoch(PgesSubscription *subscription, int64 checkpoint)
 
 	subscription->epoch = pges_make_token();
 	values[1] = Int64GetDatum(subscription->epoch);
-	(void) run(&set_epoch, values, NULL);
+	(void) pges_execute_own_statement(&set_epoch, values, NULL);
 	pges_read_and_lock_partitions(subscription, &all, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
@@ -381,7 +369,7 @@ pges_change_subscription(PgesSubscription *subscription, const Datum *values, co
 	if (!are_equal(values[1], subscription->event_types) ||
 		!are_equal(values[2], subscription->aggregate_types))
 		begin_epoch(subscription, -1);
-	(void) run(&update_definition, values, nulls);
+	(void) pges_execute_own_statement(&update_definition, values, nulls);
 }
 
 /* Set the types in the parameters of pges_change_subscription(), from two arguments. */
@@ -432,9 +420,9 @@ pges_remove_subscription(const PgesSubscription *subscription)
 
 	pges_read_and_lock_partitions(subscription, &all, &partitions);
 	pges_delete_partitions(subscription);
-	(void) run(&delete_parked_after, values, NULL);
-	(void) run(&delete_consumers, values, NULL);
-	(void) run(&delete_definition, values, NULL);
+	(void) pges_execute_own_statement(&delete_parked_after, values, NULL);
+	(void) pges_execute_own_statement(&delete_consumers, values, NULL);
+	(void) pges_execute_own_statement(&delete_definition, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_drop_subscription);
@@ -453,7 +441,7 @@ pges_pause(const PgesSubscription *subscription)
 {
 	Datum		values[] = {subscription->key, BoolGetDatum(true)};
 
-	(void) run(&set_paused, values, NULL);
+	(void) pges_execute_own_statement(&set_paused, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_pause_subscription);
@@ -496,7 +484,7 @@ pges_resume(const PgesSubscription *subscription)
 {
 	Datum		values[] = {subscription->key, BoolGetDatum(false)};
 
-	(void) run(&set_paused, values, NULL);
+	(void) pges_execute_own_statement(&set_paused, values, NULL);
 	start_stopped(subscription);
 }
 
@@ -510,7 +498,7 @@ pges_set_runner(PgesSubscription *subscription, PgesRunner runner)
 	Datum		values[] = {subscription->key, CStringGetTextDatum(pges_runner_name(runner))};
 
 	subscription->runner = runner;
-	(void) run(&set_runner, values, NULL);
+	(void) pges_execute_own_statement(&set_runner, values, NULL);
 	begin_epoch(subscription, -1);
 }
 
@@ -524,7 +512,7 @@ pges_set_checkpoint(PgesSubscription *subscription, int64 checkpoint)
 	Datum		values[] = {subscription->key, Int64GetDatum(PG_INT64_MIN)};
 
 	begin_epoch(subscription, checkpoint);
-	(void) run(&delete_parked_after, values, NULL);
+	(void) pges_execute_own_statement(&delete_parked_after, values, NULL);
 }
 
 PG_FUNCTION_INFO_V1(pges_resume_subscription);
@@ -578,6 +566,6 @@ pges_reset_subscription(PG_FUNCTION_ARGS)
 	begin_epoch(subscription, checkpoint);
 	values[0] = subscription->key;
 	values[1] = Int64GetDatum(checkpoint);
-	(void) run(&delete_parked_after, values, NULL);
+	(void) pges_execute_own_statement(&delete_parked_after, values, NULL);
 	PG_RETURN_INT64(checkpoint);
 }

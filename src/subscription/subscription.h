@@ -195,6 +195,7 @@ typedef struct PgesNewSubscription
 									 * backoff, on_exhausted, owner */
 
 /* in definition.c */
+extern void pges_check_number(FunctionCallInfo fcinfo, int arg, const char *name, int greatest);
 extern Datum pges_types_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 extern int64 pges_start_argument(FunctionCallInfo fcinfo, int arg, const char *name, const PgesStore *store);
 extern void pges_check_new_owner(FunctionCallInfo fcinfo, int arg);

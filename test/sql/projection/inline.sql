@@ -50,6 +50,23 @@ ALTER TABLE s DISABLE TRIGGER USER;
 SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
 ALTER TABLE s ENABLE TRIGGER USER;
 SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
+-- the owner loses a right, and gets it back
+CREATE ROLE reg_inline_owner;
+SELECT eventstore.alter_projection('inl', owner => 'reg_inline_owner');
+GRANT USAGE ON SCHEMA reg_inline, eventstore TO reg_inline_owner;
+GRANT SELECT, INSERT, UPDATE ON totals TO reg_inline_owner;
+SELECT eventstore.alter_projection('inl', owner => 'reg_inline_owner');
+GRANT SELECT ON s TO reg_inline_owner;
+SELECT eventstore.alter_projection('inl', owner => 'reg_inline_owner');
+GRANT TRIGGER ON s TO reg_inline_owner;
+SELECT eventstore.alter_projection('inl', owner => 'reg_inline_owner');
+SELECT eventstore.append_event('added', '{"amount": 0}', 'a0');
+REVOKE SELECT ON s FROM reg_inline_owner;
+SELECT eventstore.append_event('added', '{"amount": 0}', 'a0');
+SELECT eventstore.alter_projection('inl', owner => CURRENT_ROLE);
+REVOKE ALL ON s, totals FROM reg_inline_owner;
+REVOKE ALL ON SCHEMA reg_inline, eventstore FROM reg_inline_owner;
+DROP ROLE reg_inline_owner;
 -- pause and resume
 SELECT eventstore.pause_projection('inl');
 SELECT eventstore.append_event('added', '{"amount": 10000}', 'a1');
