@@ -49,7 +49,7 @@ COMMENT ON FUNCTION eventstore.alter_projection(text, regprocedure, text[], text
 'Changes a projection. An argument that is NULL keeps the present value. The change takes effect in runs that begin after the commit. Events that were handled are not handled again, see rebuild_projection().
 name, handler, tables, batch_size, on_error, max_attempts, backoff: as for create_projection().
 event_types, aggregate_types: the types of the events that are handled from now on. An empty array means all types.
-owner: the new owner. The caller must be a member of both roles.
+owner: the new owner. The caller must be a member of both roles. The new owner must have the rights that create_projection() requires.
 Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_projection(name text)
@@ -58,7 +58,7 @@ AS 'MODULE_PATHNAME', 'pges_drop_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.drop_projection(text) IS
-'Drops a projection with its progress and its parked events, and a rebuild of it. The tables stay. For a rebuild, named as rebuild_projection() returned it, ends the rebuild.
+'Drops a projection with its progress and its parked events, and a rebuild of it. The tables stay. For a rebuild, named as rebuild_projection() returned it, ends the rebuild. For an inline projection, the call locks the store until the end of the transaction: readers and appends wait, so commit at once.
 name: the projection.
 Errors: 42704 no such projection; 22004 name is NULL; 42501 the caller is not a member of the owner; 40001 as alter_projection(); 25006 on a standby or in a read-only transaction.';
 
@@ -68,7 +68,7 @@ AS 'MODULE_PATHNAME', 'pges_pause_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.pause_projection(text) IS
-'Pauses a projection. No event is handled until resume_projection() is called. Appends to the store of an inline projection then succeed without it. For an inline projection, the call waits for open appends to the store, and locks out others until the end of the transaction.
+'Pauses a projection. After the batch that a worker may be handling, which still commits, no event is handled until resume_projection() is called. Appends to the store of an inline projection then succeed without it. For an inline projection, the call waits for open appends to the store, and locks out others until the end of the transaction.
 name: the projection.
 Errors: as drop_projection(); 55P03 an open transaction holds a position of the store.';
 

@@ -114,14 +114,14 @@ pges_create_copies(const char *schema, Datum tables, Oid owner)
 	ListCell   *lc;
 
 	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
-										   quote_identifier(GetUserNameFromId(owner, false))));
+												quote_identifier(GetUserNameFromId(owner, false))));
 	foreach(lc, pges_list_tables(tables))
 	{
 		Oid			table = lfirst_oid(lc);
 
 		pges_run_as(owner, psprintf("CREATE %sTABLE %s (LIKE %s INCLUDING ALL)",
-							   get_rel_persistence(table) == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
-							   copy_name(schema, table), pges_relation_name(table)));
+									get_rel_persistence(table) == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
+									copy_name(schema, table), pges_relation_name(table)));
 	}
 }
 
@@ -131,7 +131,7 @@ pges_drop_copies(const PgesProjection *rebuild)
 {
 	if (rebuild->copies)
 		pges_run_as(BOOTSTRAP_SUPERUSERID,
-			   psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
+					psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
 }
 
 /* Return the list of the columns of a table that can be inserted. */
@@ -195,12 +195,12 @@ exchange(Oid table, const char *schema, Oid owner)
 
 	table_close(rel, AccessShareLock);
 	pges_run_as(owner, same_key == NULL ? psprintf("DELETE FROM %s", name) :
-		   psprintf("DELETE FROM %s t WHERE NOT EXISTS (SELECT FROM %s c WHERE %s "
-					"AND c.* OPERATOR(pg_catalog.*=) t.*)", name, copy, same_key));
+				psprintf("DELETE FROM %s t WHERE NOT EXISTS (SELECT FROM %s c WHERE %s "
+						 "AND c.* OPERATOR(pg_catalog.*=) t.*)", name, copy, same_key));
 	pges_run_as(owner, same_key == NULL ?
-		   psprintf("INSERT INTO %s (%s) SELECT %s FROM %s", name, columns, columns, copy) :
-		   psprintf("INSERT INTO %s (%s) SELECT %s FROM %s c WHERE NOT EXISTS (SELECT FROM %s t WHERE %s)",
-					name, columns, columns, copy, name, same_key));
+				psprintf("INSERT INTO %s (%s) SELECT %s FROM %s", name, columns, columns, copy) :
+				psprintf("INSERT INTO %s (%s) SELECT %s FROM %s c WHERE NOT EXISTS (SELECT FROM %s t WHERE %s)",
+						 name, columns, columns, copy, name, same_key));
 }
 
 /* Exchange the rows of the tables of a rebuild for those of the copies. */
@@ -224,7 +224,7 @@ pges_empty_tables(const PgesProjection *projection, bool at_once)
 
 	foreach(lc, pges_list_tables(projection->tables))
 		pges_run_as(projection->subscription->owner,
-			   psprintf("%s %s", at_once ? "TRUNCATE" : "DELETE FROM", pges_relation_name(lfirst_oid(lc))));
+					psprintf("%s %s", at_once ? "TRUNCATE" : "DELETE FROM", pges_relation_name(lfirst_oid(lc))));
 }
 
 /* Return whether this transaction holds a lock on a table. */

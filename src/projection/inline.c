@@ -248,8 +248,8 @@ create_trigger(const PgesProjection *projection, const PgesStore *store)
 	char	   *trigger = trigger_name(projection->name);
 
 	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE OR REPLACE TRIGGER %s AFTER INSERT ON %s REFERENCING NEW TABLE AS events "
-							  "FOR EACH STATEMENT EXECUTE FUNCTION eventstore.run_inline(%s)",
-							  trigger, store->live.qualified_name, quote_literal_cstr(projection->name)));
+												"FOR EACH STATEMENT EXECUTE FUNCTION eventstore.run_inline(%s)",
+												trigger, store->live.qualified_name, quote_literal_cstr(projection->name)));
 }
 
 /* Drop the trigger of a projection, if there is one. */

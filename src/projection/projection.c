@@ -1,6 +1,6 @@
 /*
  * projection.c
- *		Finds projections, and the stores that have some.
+ *		The rows of projections: finds, adds and removes them.
  *
  * A projection is a subscription with a handler, a function that the server calls with
  * the events.  The subscription has the same name.  It has the store, the types, the
@@ -9,6 +9,8 @@
  *
  * The handler is stored as text, because OIDs of functions differ after a restore.  If
  * there is no such function, the projection fails with that message until there is one.
+ * Another role could create a function with that name.  So a handler is called only if it
+ * belongs to a role that has the rights of the owner of the projection.
  */
 #include "postgres.h"
 

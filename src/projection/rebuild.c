@@ -10,7 +10,7 @@
  * it ends in one transaction:
  *
  *	1	Lock the projection: its partition, or if it is inline, its store against appends.
- *	2	Run the events that are left.
+ *	2	Run the events that are left.  If some remain, as one has failed, end later.
  *	3	Exchange the rows, and give the projection the checkpoint and the parked events of
  *		the rebuild.
  *	4	Drop the copies and the rebuild.

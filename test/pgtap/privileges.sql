@@ -286,8 +286,8 @@ SET LOCAL ROLE pgtap_reader;
 SELECT throws_ok(c, '42501', NULL, 'reader: no ' || c) FROM unnest(ARRAY[
   'SELECT * FROM eventstore.projection_definitions', 'DELETE FROM eventstore.projection_definitions', 'UPDATE eventstore.projector_status SET last_error = NULL']) c;
 SELECT lives_ok($$SELECT * FROM eventstore.projections, eventstore.projector_status$$, 'reader: the view and the status');
--- states: who may read the store creates one, its members change it, and who may read the
--- store and execute the reducer reads it; who may append saves snapshots
+-- States: SELECT on the store is required to create one, and with EXECUTE on the reducer to
+-- read one. Members of its owner change it. INSERT on the store is required to save snapshots.
 RESET ROLE;
 ALTER FUNCTION pgtap_stores.reducer(jsonb, eventstore.event) OWNER TO pgtap_owner;
 CREATE TEMP TABLE changes (label text, command text);
