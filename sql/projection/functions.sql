@@ -28,7 +28,7 @@ batch_size: the maximum number of events in one transaction of the worker, from 
 on_error: what happens to an event for which the handler raises an error. "stop" tries it again, for ever; no later event is handled before it succeeds. "park" parks the event after max_attempts, with the later events of its aggregate, see replay_parked(). "skip" parks this event alone. An inline projection allows only "stop".
 max_attempts: the number of attempts before an event is parked, from 1 to 1000000.
 backoff: the pause after a failure, at most 1 day. The pause doubles with each failure of the same event, up to 1 minute. An error with another cause than the event, such as a deadlock, is no attempt.
-Errors: 42710 a projection with this name has another definition, or there is such a subscription; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, or for a handler of a role that is no member of the owner, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table; 42883 no such function.';
+Errors: 42710 a projection with this name has another definition, or there is such a subscription; 42P13 the function cannot be a handler; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, or for a handler of a role that is no member of the owner, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table; 42883 no such function.';
 
 CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   name text,
@@ -50,7 +50,7 @@ COMMENT ON FUNCTION eventstore.alter_projection(text, regprocedure, text[], text
 name, handler, tables, batch_size, on_error, max_attempts, backoff: as for create_projection().
 event_types, aggregate_types: the types of the events that are handled from now on. An empty array means all types.
 owner: the new owner. The caller must be a member of both roles. The new owner must have the rights that create_projection() requires.
-Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
+Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 42P13, 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_projection(name text)
 RETURNS void

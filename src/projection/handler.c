@@ -80,7 +80,7 @@ pges_check_handler(Oid handler, Oid owner)
 	ReleaseSysCache(tuple);
 	if (!fits)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("function %s cannot be a handler", format_procedure(handler)),
 				 errdetail("A handler is a function with one argument, of type eventstore.event or eventstore.event[], that returns no set.")));
 	if (!has_privs_of_role(handler_owner, owner))

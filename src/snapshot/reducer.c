@@ -27,30 +27,13 @@
 #include "base/own_object.h"
 #include "snapshot/state.h"
 
-/* Return the OID of type eventstore.event; raise an error if there is none. */
-static Oid
-event_type(void)
-{
-	Oid			schema = get_namespace_oid("eventstore", true);
-	Oid			type = GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("event"),
-									   ObjectIdGetDatum(schema));
-
-	if (OidIsValid(type))
-		return type;
-	pges_check_schema();
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("type eventstore.event does not exist")));
-	return InvalidOid;			/* not reached */
-}
-
 /* Return whether a function has the kind, the arguments and the result of a reducer. */
 static bool
 is_reducer(Form_pg_proc proc)
 {
 	return proc->prokind == PROKIND_FUNCTION && !proc->proretset && proc->prorettype == JSONBOID &&
 		proc->pronargs == 2 && proc->proargtypes.values[0] == JSONBOID &&
-		proc->proargtypes.values[1] == event_type();
+		proc->proargtypes.values[1] == pges_own_type_oid("event");
 }
 
 /* Return the name of a function with its schema, quoted where needed. */
@@ -92,7 +75,7 @@ pges_describe_reducer(Oid function, PgesReducer *reducer)
 void
 pges_find_reducer(const char *name, PgesReducer *reducer)
 {
-	Oid			types[] = {JSONBOID, event_type()};
+	Oid			types[] = {JSONBOID, pges_own_type_oid("event")};
 	oidvector  *args = buildoidvector(types, lengthof(types));
 	char	   *schema;
 	char	   *function;

@@ -336,8 +336,8 @@ pges_save_client_snapshot(const PgesAggregateRead *read, PgesSnapshot *snapshot)
 
 /*
  * Save the snapshot of a state in place of older ones, if that is possible without
- * waiting.  An old snapshot of the database may have hidden a newer one, which then stays.  The transaction must be able to write.  The state was computed under the
- * active snapshot.
+ * waiting.  If an old snapshot of the database has hidden a newer one, that one stays.  The
+ * transaction must be able to write.  The state was computed under the active snapshot.
  */
 void
 pges_try_to_save(const PgesAggregateRead *read, const PgesSnapshotKey *key, const PgesSnapshot *snapshot)
