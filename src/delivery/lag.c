@@ -175,7 +175,7 @@ PG_FUNCTION_INFO_V1(pges_subscription_lag);
 Datum
 pges_subscription_lag(PG_FUNCTION_ARGS)
 {
-	Lag			lag = {pges_look_up_subscription(pges_text_argument(fcinfo, 0, "subscription"), false)};
+	Lag			lag = {pges_look_up_subscription(pges_text_argument(fcinfo, 0, "subscription"), false, false)};
 	char	   *problem = try_to_measure(&lag);
 	TupleDesc	desc;
 	Datum		values[3] = {Int64GetDatum(lag.positions), lag.first.occurred_at, (Datum) 0};

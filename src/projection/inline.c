@@ -153,9 +153,9 @@ run_inline(const PgesProjection *projection, const PgesEvents *events)
 	PgesRun		run = {0};
 
 	check_not_running(projection->name);
-	error_context_stack = &callback;
 	PG_TRY();
 	{
+		error_context_stack = &callback;
 		running = lcons(unconstify(char *, projection->name), running);
 		pges_begin_handlers(&user, projection);
 		pges_open_subscribed_store(projection->subscription);
@@ -190,8 +190,9 @@ projection_of_trigger(const TriggerData *trigdata)
 
 	if (projection == NULL)
 		return NULL;
-	projection->subscription = pges_look_up_subscription(projection->name, false);
-	if (projection->subscription->runner != PGES_TRIGGER ||
+	projection->subscription = pges_look_up_subscription(projection->name, false, true);
+	if (projection->subscription == NULL ||
+		projection->subscription->runner != PGES_TRIGGER ||
 		projection->subscription->relid != RelationGetRelid(trigdata->tg_relation))
 		return NULL;
 	return projection;

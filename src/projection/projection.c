@@ -161,7 +161,7 @@ pges_projection_argument(FunctionCallInfo fcinfo, const char *function)
 bool
 pges_add_projection(const PgesNewProjection *new)
 {
-	NameData	copies;
+	NameData	copies = {{0}};
 	Datum		values[] = {
 		CStringGetTextDatum(new->subscription.name), CStringGetTextDatum(pges_mode_name(new->mode)),
 		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size),

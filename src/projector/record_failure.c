@@ -131,7 +131,7 @@ fail_projection(const char *name, const ErrorData *error, int pause)
 	PgesWanted	wanted = {.wait = false};
 	PgesPartitions partitions;
 
-	pges_read_and_lock_partitions(pges_look_up_subscription(name, false), &wanted, &partitions);
+	pges_read_and_lock_partitions(pges_look_up_subscription(name, false, false), &wanted, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		partitions.rows[i].retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);

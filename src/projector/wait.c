@@ -33,14 +33,17 @@ static const PgesStatement last_event = {
 
 /*
  * Find a projection whose store the user may read.  The user need not be a member of the
- * owner.
+ * owner.  Return NULL, or raise an error, if there is none.
  */
 static PgesProjection *
-find_readable(const char *name)
+find_readable(const char *name, bool missing_ok)
 {
-	PgesProjection *projection = pges_look_up_projection(name, false);
+	PgesProjection *projection = pges_look_up_projection(name, missing_ok);
 
-	projection->subscription = pges_look_up_subscription(name, false);
+	if (projection)
+		projection->subscription = pges_look_up_subscription(name, false, missing_ok);
+	if (projection == NULL || projection->subscription == NULL)
+		return NULL;
 	pges_open_subscribed_store(projection->subscription);
 	return projection;
 }
@@ -171,12 +174,12 @@ wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 			nudge_workers(projection);
 		pges_nap(Min(nap, left));
 		MemoryContextReset(context);
-		if (is_rebuild && pges_look_up_projection(name, true) == NULL)
+		projection = find_readable(name, is_rebuild);
+		if (projection == NULL)
 		{
 			done = true;
 			break;
 		}
-		projection = find_readable(name);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
@@ -184,37 +187,43 @@ wait_for(PgesProjection *projection, int64 position, TimestampTz end)
 }
 
 /*
- * If a name is that of a rebuild that has ended, or was not begun, return the name of its
- * projection; otherwise NULL.  A short rebuild can end before the caller waits for it.
+ * Return the name of the projection that a projection of this name rebuilds; NULL if it
+ * is not the name of a rebuild.
  */
 static char *
-projection_of_ended_rebuild(const char *name)
+rebuilt_projection(const char *name)
 {
 	size_t		length = strlen(name);
 	size_t		suffix = strlen(PGES_REBUILD_SUFFIX);
-	char	   *projection;
 
-	if (length <= suffix || strcmp(name + length - suffix, PGES_REBUILD_SUFFIX) != 0 ||
-		pges_look_up_projection(name, true) != NULL)
+	if (length <= suffix || strcmp(name + length - suffix, PGES_REBUILD_SUFFIX) != 0)
 		return NULL;
-	projection = pnstrdup(name, length - suffix);
-	return pges_look_up_projection(projection, true) ? projection : NULL;
+	return pnstrdup(name, length - suffix);
 }
 
 PG_FUNCTION_INFO_V1(pges_wait_for_projection);
 
-/* SQL: wait until a projection has handled the events up to a position. */
+/*
+ * SQL: wait until a projection has handled the events up to a position.  A short rebuild
+ * can end before the caller waits for it: then there is nothing to wait for.
+ */
 Datum
 pges_wait_for_projection(PG_FUNCTION_ARGS)
 {
 	char	   *name = pges_text_argument(fcinfo, 0, "name");
-	char	   *rebuilt = projection_of_ended_rebuild(name);
-	PgesProjection *projection = find_readable(rebuilt ? rebuilt : name);
+	char	   *rebuilt = rebuilt_projection(name);
+	PgesProjection *projection = find_readable(name, rebuilt != NULL);
+	bool		has_ended = projection == NULL;
 	TimestampTz end = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pges_timeout_argument(fcinfo, 2));
-	int64		position = position_argument(fcinfo, 1, projection->subscription->store);
+	int64		position;
 
+	if (has_ended)
+		projection = find_readable(rebuilt, true);
+	if (projection == NULL)
+		projection = find_readable(name, false);
+	position = position_argument(fcinfo, 1, projection->subscription->store);
 	check_not_appended(projection);
-	if (rebuilt == NULL && !wait_for(projection, position, end))
+	if (!has_ended && !wait_for(projection, position, end))
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(position);
 }

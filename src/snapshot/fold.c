@@ -178,8 +178,10 @@ make_param(int number, Oid type)
 static FuncExpr *
 make_call(const PgesReducer *reducer)
 {
-	return makeFuncExpr(reducer->oid, JSONBOID,
-						list_make2(make_param(1, JSONBOID), make_param(2, reducer->event_type)),
+	Param	   *state = make_param(1, JSONBOID);
+	Param	   *event = make_param(2, reducer->event_type);
+
+	return makeFuncExpr(reducer->oid, JSONBOID, list_make2(state, event),
 						InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 

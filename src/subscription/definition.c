@@ -248,7 +248,7 @@ insert_new_partitions(const char *name, int count, int64 checkpoint)
 bool
 pges_add_subscription(const PgesNewSubscription *new)
 {
-	NameData	owner;
+	NameData	owner = {{0}};
 	Datum		values[] = {
 		CStringGetTextDatum(new->name), ObjectIdGetDatum(new->store->live.relid), NameGetDatum(&owner),
 		new->event_types, new->aggregate_types, Int32GetDatum(new->partitions), new->lease,

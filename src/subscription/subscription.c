@@ -291,10 +291,10 @@ lock_definition(PgesSubscription *subscription)
 
 /*
  * Find a subscription without a check of the user's rights, and lock its row if "lock" is
- * true.  Raise an error if there is none.
+ * true.  Return NULL, or raise an error, if there is none.
  */
 PgesSubscription *
-pges_look_up_subscription(const char *name, bool lock)
+pges_look_up_subscription(const char *name, bool lock, bool missing_ok)
 {
 	PgesSubscription *result = palloc0(sizeof(PgesSubscription));
 
@@ -304,6 +304,8 @@ pges_look_up_subscription(const char *name, bool lock)
 		lock_definition(result);
 	else
 		pges_scan_own_rows(&pges_definition_rows, result->key, read_definition, result);
+	if (result->owner_name == NULL && missing_ok)
+		return NULL;
 	if (result->owner_name == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -317,7 +319,7 @@ pges_look_up_subscription(const char *name, bool lock)
 PgesSubscription *
 pges_find_subscription(const char *name, bool lock)
 {
-	PgesSubscription *subscription = pges_look_up_subscription(name, lock);
+	PgesSubscription *subscription = pges_look_up_subscription(name, lock, false);
 
 	check_member(subscription);
 	return subscription;
@@ -455,7 +457,7 @@ void
 pges_check_epoch(const PgesSubscription *subscription, const PgesPartitions *partitions)
 {
 	if (pges_is_epoch_of(subscription, partitions) ||
-		pges_look_up_subscription(subscription->name, false)->epoch != subscription->epoch)
+		pges_look_up_subscription(subscription->name, false, false)->epoch != subscription->epoch)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

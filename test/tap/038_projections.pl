@@ -354,7 +354,7 @@ section changes => sub {
     [ 'a table is dropped', 'ALTER TABLE totals RENAME TO gone', 'ALTER TABLE gone RENAME TO totals', '42P01' ],
     [ 'a column is renamed', 'ALTER TABLE totals RENAME amount TO sum', 'ALTER TABLE totals RENAME sum TO amount', '42703' ],
     [ 'the handler is renamed', 'ALTER FUNCTION add_one RENAME TO gone', 'ALTER FUNCTION gone RENAME TO add_one', '42883' ],
-    [ 'the handler becomes a set', 'ALTER FUNCTION add_one RENAME TO gone; CREATE FUNCTION add_one(eventstore.event) RETURNS SETOF int LANGUAGE sql AS $$SELECT 1$$', 'DROP FUNCTION add_one; ALTER FUNCTION gone RENAME TO add_one', '22023' ],
+    [ 'the handler becomes a set', 'ALTER FUNCTION add_one RENAME TO gone; CREATE FUNCTION add_one(eventstore.event) RETURNS SETOF int LANGUAGE sql AS $$SELECT 1$$', 'DROP FUNCTION add_one; ALTER FUNCTION gone RENAME TO add_one', '42P13' ],
     [ 'the schema of the handler is renamed', 'ALTER SCHEMA public RENAME TO gone', 'ALTER SCHEMA gone RENAME TO public', '42883' ]);
   for my $case (@cases)
   {
