@@ -1,7 +1,7 @@
 #!/bin/bash
-# cppcheck reports no error, warning or portability problem. It reads the server's
-# headers, which define the macros and show that ereport(ERROR) does not return.
+# cppcheck reports no error, warning or portability problem. It reads ci/cppcheck.h in
+# place of the server's headers, which would take it minutes.
 command -v cppcheck >/dev/null || { echo "no cppcheck"; exit 77; }
-server=$("$PG_CONFIG" --includedir-server)
 cppcheck --quiet --error-exitcode=1 --inline-suppr --max-configs=1 -j "$(nproc)" \
-  --enable=warning,portability --suppress="*:$server/*" -I "$server" -I src -I src/bin/common src
+  --enable=warning,portability --suppress=legacyUninitvar --include=ci/cppcheck.h \
+  -I src -I src/bin/common src

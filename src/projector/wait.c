@@ -218,9 +218,8 @@ pges_wait_for_projection(PG_FUNCTION_ARGS)
 	int64		position;
 
 	if (has_ended)
-		projection = find_readable(rebuilt, true);
-	if (projection == NULL)
-		projection = find_readable(name, false);
+		projection = find_readable(rebuilt, false);
+	Assert(projection);
 	position = position_argument(fcinfo, 1, projection->subscription->store);
 	check_not_appended(projection);
 	if (!has_ended && !wait_for(projection, position, end))

@@ -178,11 +178,10 @@ make_param(int number, Oid type)
 static FuncExpr *
 make_call(const PgesReducer *reducer)
 {
-	Param	   *state = make_param(1, JSONBOID);
-	Param	   *event = make_param(2, reducer->event_type);
+	List	   *arguments = list_make1(make_param(1, JSONBOID));
 
-	return makeFuncExpr(reducer->oid, JSONBOID, list_make2(state, event),
-						InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	arguments = lappend(arguments, make_param(2, reducer->event_type));
+	return makeFuncExpr(reducer->oid, JSONBOID, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
 }
 
 /* A call that is planned for a role under the search path of the states of a reducer. */
