@@ -70,11 +70,12 @@ write_out() {
 # Prepare the server and the databases of all contestants for this case.
 begin_case() {
   local name
-  set_fsync "$fsync"
+  set_fsync off
   case $group in
     read | growth | snapshots) ;;
     *) for name in "${names[@]}"; do fresh "$name"; done ;;
   esac
+  set_fsync "$fsync"
   write_out
   [ "$group $case $variables$quick" != "growth append_1 -" ] || touch_pages
 }
@@ -275,7 +276,7 @@ sizes() { as_pg psql -qXAt -F ' ' -v ON_ERROR_STOP=1 -f "$dir/sql/setup/size.sql
 # that the numbers are reproducible.
 measure_instructions() {
   local name round times=2 count=${seconds%t} n once twice
-  [ -z "$quick" ] || times=1 count=3
+  [ -z "$quick" ] || times=1 count=3 names=("${names[0]}")
   set_fsync "$fsync"
   for ((round = 1; round <= times; round++)); do
     for name in "${names[@]}"; do fresh "$name"; done
