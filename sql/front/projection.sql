@@ -62,12 +62,12 @@ start_position: 0 for the start, NULL for the end, or a position if the store is
 tables: must be empty, as the slots of a node share the tables.
 Errors: 0A000 tables is not empty, or a position for a store of several slots; 22023 the name is not possible; 25001 in a transaction block; 42P01 the front has no map of the store, or a slot has moved; others as on the node.';
 
-CREATE OR REPLACE FUNCTION eventstore.remote_alter_projection(text, slots integer[], names text[], text, text[], text[], integer, text, integer, interval, name)
+CREATE OR REPLACE FUNCTION eventstore.remote_alter_projection(text, slots integer[], names text[], text, text[], text[], integer, text, integer, interval, name, text)
 RETURNS SETOF integer LANGUAGE plproxy AS $$
   CLUSTER eventstore.front_store($1);
   SPLIT slots, names;
   RUN ON slots;
-  SELECT s.n FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) s (n, name) CROSS JOIN LATERAL eventstore.store_of_slot($1, s.n) CROSS JOIN LATERAL eventstore.alter_projection(s.name, $4::pg_catalog.regprocedure, $5, $6, NULL, $7, $8, $9, $10, $11);
+  SELECT s.n FROM ROWS FROM (pg_catalog.unnest($2), pg_catalog.unnest($3)) s (n, name) CROSS JOIN LATERAL eventstore.store_of_slot($1, s.n) CROSS JOIN LATERAL eventstore.alter_projection(s.name, $4::pg_catalog.regprocedure, $5, $6, NULL, $7, $8, $9, $10, $11, $12);
 $$;
 CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   name text,
@@ -79,16 +79,17 @@ CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   on_error text DEFAULT NULL,
   max_attempts integer DEFAULT NULL,
   backoff interval DEFAULT NULL,
-  owner name DEFAULT NULL)
+  owner name DEFAULT NULL,
+  mode text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   s record := eventstore.front_subscription(name, NULL, 'alter_projection');
 BEGIN
   PERFORM eventstore.front_no_tables(tables);
   PERFORM eventstore.remote_alter_projection(s.map, s.slots, s.names, handler, event_types, aggregate_types, batch_size, on_error, max_attempts,
-    backoff, owner);
+    backoff, owner, mode);
 END $$;
-COMMENT ON FUNCTION eventstore.alter_projection(text, text, text[], text[], text[], integer, text, integer, interval, name) IS
+COMMENT ON FUNCTION eventstore.alter_projection(text, text, text[], text[], text[], integer, text, integer, interval, name, text) IS
 'alter_projection() on all slots, or on the slot that the name begins with. If a node cannot be reached, call the function again.
 handler: a function that each node has, with its schema and the type of its argument.
 tables: must be empty or NULL.

@@ -16,7 +16,7 @@ AS 'MODULE_PATHNAME', 'pges_create_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.create_projection(text, regprocedure, text, regclass, text[], text[], bigint, regclass[], integer, text, integer, interval) IS
-'Creates a projection: the server calls a function with the events of a store. The function, the handler, keeps tables up to date. The calling role owns the projection, and every role that is a member of the owner may change it. If a projection with this name, mode, handler, store and types exists, the function only raises a notice and changes nothing; alter_projection() changes it. A projection is also a subscription of the same name.
+'Creates a projection: the server calls a function with the events of a store. The function, the handler, keeps tables up to date. The calling role owns the projection, and every role that is a member of the owner may change it. If a projection with this name, mode, handler, store, types and tables exists, the function only raises a notice and changes nothing; alter_projection() changes it. A projection is also a subscription of the same name.
 name: the name of the projection, from 1 to 255 characters.
 handler: the function, with one argument. If its type is eventstore.event, the handler is called once for each event; if it is eventstore.event[], once for each batch, in order of position. Its result is not used. The handler runs with the rights of the owner of the projection, in a security restricted operation, and the search_path is the schema of the handler. It must belong to the owner of the projection, or to a role that is a member of the owner. It must not append to the store of the projection.
 mode: "async" calls the handler after the commit of the append, in a background worker. "inline" calls it in the transaction that appends: an error of the handler undoes the append. "manual" calls it only when a session calls run_projection().
@@ -40,17 +40,19 @@ CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   on_error text DEFAULT NULL,
   max_attempts integer DEFAULT NULL,
   backoff interval DEFAULT NULL,
-  owner name DEFAULT NULL)
+  owner name DEFAULT NULL,
+  mode text DEFAULT NULL)
 RETURNS void
 AS 'MODULE_PATHNAME', 'pges_alter_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
-COMMENT ON FUNCTION eventstore.alter_projection(text, regprocedure, text[], text[], regclass[], integer, text, integer, interval, name) IS
+COMMENT ON FUNCTION eventstore.alter_projection(text, regprocedure, text[], text[], regclass[], integer, text, integer, interval, name, text) IS
 'Changes a projection. An argument that is NULL keeps the present value. The change takes effect in runs that begin after the commit. Events that were handled are not handled again, see rebuild_projection().
 name, handler, tables, batch_size, on_error, max_attempts, backoff: as for create_projection().
 event_types, aggregate_types: the types of the events that are handled from now on. An empty array means all types.
 owner: the new owner. The caller must be a member of both roles. The new owner must have the rights that create_projection() requires.
-Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 42P13, 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
+mode: the new mode, as for create_projection(). No event is handled twice and none is left out. If an inline projection stops to be inline, or another one is to be inline, the call waits for open appends to the store, and locks out others until the end of the transaction.
+Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 55000 it is to be inline, but has parked events; 55P03 an open transaction holds a position of the store; 42P13, 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_projection(name text)
 RETURNS void
@@ -112,7 +114,7 @@ AS 'MODULE_PATHNAME', 'pges_rebuild_projection'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.rebuild_projection(text, boolean) IS
-'Begins to rebuild the tables of a projection from the events. Its handler gets all events after the start position of the projection again. If a rebuild has begun, it begins anew. The background worker does the work; for a projection in mode "manual", run_projection() with the name of the rebuild does. The old rows stay readable, and the projection keeps them up to date, until the rebuild has handled all events. Then the rows are exchanged in one transaction.
+'Begins to rebuild the tables of a projection from the events. Its handler gets all events after the start position of the projection again. If a rebuild has begun, it begins anew. The background worker does the work; for a projection in mode "manual", run_projection() with the name of the rebuild does. The old rows stay readable, and the projection keeps them up to date, until the rebuild has handled all events. Then the rows are exchanged in one transaction. If the handler is replaced before that, the rebuild begins anew.
 The rebuild fills copies of the tables, in a schema that comes first in its search_path. A handler that writes the names of its tables with their schema does not use the copies. Then, and if a table has an identity column, the rebuild handles all events in one transaction instead, and the projection stands still meanwhile.
 name: the projection.
 in_place: whether to empty the tables at once, and to handle all events in the tables themselves. Readers then see tables that are not complete. An inline projection is not inline meanwhile. NULL means false.

@@ -8,6 +8,7 @@ CREATE TABLE eventstore.projection_definitions (
   start_position bigint NOT NULL,
   rebuild_of text COLLATE "C",
   copies name,
+  handler_version bigint,
   last_error_position bigint,
   last_error_event_type text
 );
@@ -26,6 +27,7 @@ COMMENT ON COLUMN eventstore.projection_definitions.batch_size IS 'maximum numbe
 COMMENT ON COLUMN eventstore.projection_definitions.start_position IS 'the handler gets events after this position';
 COMMENT ON COLUMN eventstore.projection_definitions.rebuild_of IS 'the projection that is being rebuilt; null if this is no rebuild';
 COMMENT ON COLUMN eventstore.projection_definitions.copies IS 'schema of the copies of the tables that a rebuild fills; null for none';
+COMMENT ON COLUMN eventstore.projection_definitions.handler_version IS 'the definition of the handler with which a rebuild has begun; null if this is no rebuild';
 COMMENT ON COLUMN eventstore.projection_definitions.last_error_position IS 'position of the event that failed last; null if there was none';
 COMMENT ON COLUMN eventstore.projection_definitions.last_error_event_type IS 'type of the event that failed last';
 COMMENT ON TRIGGER receive_row ON eventstore.projection_definitions IS 'takes the rows that logical replication brings';

@@ -87,6 +87,14 @@ static PgesOwnStatement find_replays = {
 	1, {TEXTOID}
 };
 
+/* Finds whether there are events to replay up to a position. */
+static PgesOwnStatement any_replay = {
+	{&pges_parked_rows}, true,
+	"SELECT FROM eventstore.subscription_parked k WHERE k.subscription OPERATOR(pg_catalog.=) $1 AND k.replay "
+	"AND k.position OPERATOR(pg_catalog.<=) $2 LIMIT 1",
+	2, {TEXTOID, INT8OID}
+};
+
 /* Clears "replay" for an event and for the other parked events of its aggregate. */
 static PgesOwnStatement unmark = {
 	{&pges_parked_rows}, false,
@@ -262,6 +270,19 @@ pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitio
 	}
 	SPI_finish();
 	return any;
+}
+
+/* Return whether there are events to replay up to a position. */
+bool
+pges_has_replays(const PgesSubscription *subscription, int64 position)
+{
+	Datum		values[] = {subscription->key, Int64GetDatum(position)};
+	uint64		n;
+
+	SPI_connect();
+	n = pges_run_own_statement(&any_replay, values, NULL);
+	SPI_finish();
+	return n > 0;
 }
 
 /* Cancel the replay of an event and of the other parked events of its aggregate. */

@@ -33,9 +33,16 @@ static PgesOwnStatement update_row = {
 	"UPDATE eventstore.projection_definitions SET "
 	"handler = COALESCE($2, handler), "
 	"tables = COALESCE($3::eventstore.regstore[], tables), "
-	"batch_size = COALESCE($4, batch_size) "
+	"batch_size = COALESCE($4, batch_size), "
+	"mode = COALESCE($5, mode) "
 	"WHERE projection OPERATOR(pg_catalog.=) $1",
-	4, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID}
+	5, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, TEXTOID}
+};
+
+static PgesOwnStatement any_parked = {
+	{&pges_parked_rows}, true,
+	"SELECT FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {TEXTOID}
 };
 
 /* Return a number argument from 1 to a limit; raise an error if it is null or another one. */
@@ -45,6 +52,18 @@ number_argument(FunctionCallInfo fcinfo, int arg, const char *name, int greatest
 	pges_require_argument(fcinfo, arg, name);
 	pges_check_number(fcinfo, arg, name, greatest);
 	return PG_GETARG_INT32(arg);
+}
+
+/* Raise an error if on_error does not fit a mode. */
+static void
+check_on_error(const char *on_error, PgesMode mode)
+{
+	if (mode == PGES_INLINE && strcmp(on_error, "stop") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("an inline projection cannot %s events", on_error),
+				 errdetail("An error of the handler undoes the append."),
+				 errhint("Use on_error \"stop\", or mode \"async\".")));
 }
 
 /* Return the argument on_error; raise an error if it does not fit the mode. */
@@ -58,12 +77,7 @@ on_error_argument(FunctionCallInfo fcinfo, int arg, PgesMode mode)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for argument \"on_error\": \"%s\"", on_error),
 				 errhint("Valid values are \"stop\", \"park\" and \"skip\".")));
-	if (mode == PGES_INLINE && strcmp(on_error, "stop") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("an inline projection cannot %s events", on_error),
-				 errdetail("An error of the handler undoes the append."),
-				 errhint("Use on_error \"stop\", or mode \"async\".")));
+	check_on_error(on_error, mode);
 	return on_error;
 }
 
@@ -138,6 +152,16 @@ read_arguments(FunctionCallInfo fcinfo, PgesNewProjection *new)
 	subscription->start = pges_start_argument(fcinfo, 6, "start_position", subscription->store);
 }
 
+/* Return whether two arrays of regstore or regclass have the same tables, in any order. */
+static bool
+are_tables_equal(Datum a, Datum b)
+{
+	List	   *tables = pges_list_tables(a);
+	List	   *others = pges_list_tables(b);
+
+	return list_difference_oid(tables, others) == NIL && list_difference_oid(others, tables) == NIL;
+}
+
 /* Raise an error unless an existing projection is like a new one; otherwise a notice. */
 static void
 report_existing(const PgesNewProjection *new)
@@ -152,14 +176,15 @@ report_existing(const PgesNewProjection *new)
 		difference = existing->mode != new->mode ? "mode" :
 			strcmp(existing->handler, new->handler) != 0 ? "handler" :
 			existing->subscription->relid != new->subscription.store->live.relid ? "store" :
-			!pges_are_types_equal(existing->subscription, &new->subscription) ? "types" : NULL;
+			!pges_are_types_equal(existing->subscription, &new->subscription) ? "types" :
+			!are_tables_equal(existing->tables, new->tables) ? "tables" : NULL;
 	}
 	if (existing == NULL || difference)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("%s \"%s\" already exists%s", existing ? "projection" : "subscription", name,
 						existing ? " with another definition" : ""),
-				 existing ? errdetail("The %s differ%s.", difference, strcmp(difference, "types") == 0 ? "" : "s") :
+				 existing ? errdetail("The %s differ%s.", difference, difference[0] == 't' ? "" : "s") :
 				 errdetail("A projection is a subscription of the same name."),
 				 existing ? errhint("Change it with eventstore.alter_projection(), or drop it first.") :
 				 errhint("Choose another name.")));
@@ -175,7 +200,7 @@ report_existing(const PgesNewProjection *new)
 static void
 make_inline(const char *name)
 {
-	PgesProjection *projection = pges_find_projection(name, true);
+	PgesProjection *projection = pges_find_projection(name, true, false);
 
 	if (!pges_switch_to_trigger(projection, projection->batch_size + 1))
 		ereport(NOTICE,
@@ -203,18 +228,19 @@ pges_create_projection(PG_FUNCTION_ARGS)
 }
 
 /*
- * Raise an error unless a projection can run with another handler or another owner;
- * InvalidOid means the present one.  Otherwise it would fail, and if it is inline, so would
- * appends.
+ * Raise an error unless a projection can run with another handler, another owner or in
+ * another mode; InvalidOid means the present one.  Otherwise it would fail, and if it is
+ * inline, so would appends.
  */
 static void
-check_changes(const PgesProjection *projection, Oid handler, Oid owner)
+check_changes(const PgesProjection *projection, Oid handler, Oid owner, PgesMode mode)
 {
 	PgesSubscription subscription = *projection->subscription;
 	PgesProjection changed = *projection;
+	bool		changes_mode = mode != projection->mode;
 	PgesIdentity user;
 
-	if (!OidIsValid(handler) && !OidIsValid(owner))
+	if (!OidIsValid(handler) && !OidIsValid(owner) && !changes_mode)
 		return;
 	changed.subscription = &subscription;
 	if (OidIsValid(owner))
@@ -222,11 +248,45 @@ check_changes(const PgesProjection *projection, Oid handler, Oid owner)
 	if (OidIsValid(handler))
 		changed.handler = format_procedure_qualified(handler);
 	pges_begin_handlers(&user, &changed);
-	if (OidIsValid(owner))
+	if (OidIsValid(owner) || changes_mode)
 		pges_open_subscribed_store(&subscription);
 	pges_become_again(&user);
-	if (OidIsValid(owner) && projection->mode == PGES_INLINE)
-		pges_check_may_be_inline(subscription.store, owner);
+	if ((OidIsValid(owner) || changes_mode) && mode == PGES_INLINE)
+		pges_check_may_be_inline(subscription.store, subscription.owner);
+}
+
+/* Raise an error if a projection that is to be inline has parked events. */
+static void
+check_none_parked(const PgesProjection *projection)
+{
+	Datum		key = projection->key;
+	uint64		parked;
+
+	SPI_connect();
+	parked = pges_run_own_statement(&any_parked, &key, NULL);
+	SPI_finish();
+	if (parked > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("projection \"%s\" has parked events", projection->name),
+				 errdetail("An inline projection handles every event."),
+				 errhint("Call eventstore.replay_parked() and wait, or eventstore.discard_parked(), before.")));
+}
+
+/* Change the mode of a projection, whose row has the new one. */
+static void
+change_mode(PgesProjection *projection, PgesMode mode)
+{
+	if (mode == projection->mode)
+		return;
+	if (projection->mode == PGES_INLINE)
+	{
+		pges_switch_to_worker(projection);
+		pges_drop_inline_trigger(projection);
+	}
+	pges_set_runner(projection->subscription, mode == PGES_MANUAL ? PGES_CALLER : PGES_WORKER);
+	if (mode == PGES_INLINE && !projection->subscription->paused)
+		make_inline(projection->name);
 }
 
 PG_FUNCTION_INFO_V1(pges_alter_projection);
@@ -244,12 +304,19 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	bool		nulls[PGES_SUBSCRIPTION_PARAMS] = {
 		false, false, false, true, true, PG_ARGISNULL(7), PG_ARGISNULL(8), PG_ARGISNULL(6), PG_ARGISNULL(9)
 	};
-	Datum		row[] = {projection->key, (Datum) 0, PG_GETARG_DATUM(4), PG_GETARG_DATUM(5)};
-	bool		row_nulls[] = {false, PG_ARGISNULL(1), PG_ARGISNULL(4), PG_ARGISNULL(5)};
+	PgesMode	mode = PG_ARGISNULL(10) ? projection->mode : pges_parse_mode(pges_text_argument(fcinfo, 10, "mode"));
+	Datum		row[] = {
+		projection->key, (Datum) 0, PG_GETARG_DATUM(4), PG_GETARG_DATUM(5), CStringGetTextDatum(pges_mode_name(mode))
+	};
+	bool		row_nulls[lengthof(row)] = {[1] = PG_ARGISNULL(1),[2] = PG_ARGISNULL(4),[3] = PG_ARGISNULL(5)};
 
 	pges_check_no_rebuild(projection);
 	if (!PG_ARGISNULL(6))
-		(void) on_error_argument(fcinfo, 6, projection->mode);
+		(void) on_error_argument(fcinfo, 6, mode);
+	else
+		check_on_error(pges_on_exhausted_name(subscription->on_exhausted), mode);
+	if (mode == PGES_INLINE && mode != projection->mode)
+		check_none_parked(projection);
 	pges_check_number(fcinfo, 7, "max_attempts", MAX_ATTEMPTS);
 	pges_check_number(fcinfo, 5, "batch_size", MAX_BATCH_SIZE);
 	if (!PG_ARGISNULL(4))
@@ -257,12 +324,13 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	(void) pges_interval_argument(fcinfo, 8, "backoff", 0, true);
 	pges_check_new_owner(fcinfo, 9);
 	check_changes(projection, PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1),
-				  PG_ARGISNULL(9) ? InvalidOid : get_role_oid(NameStr(*PG_GETARG_NAME(9)), false));
+				  PG_ARGISNULL(9) ? InvalidOid : get_role_oid(NameStr(*PG_GETARG_NAME(9)), false), mode);
 	if (!PG_ARGISNULL(1))
 		row[1] = CStringGetTextDatum(format_procedure_qualified(PG_GETARG_OID(1)));
 	pges_set_types(fcinfo, 2, subscription, values, nulls);
 	pges_change_subscription(subscription, values, nulls);
 	(void) pges_execute_own_statement(&update_row, row, row_nulls);
+	change_mode(projection, mode);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }
@@ -325,7 +393,7 @@ pges_run_projection(PG_FUNCTION_ARGS)
 
 	PreventCommandDuringRecovery("eventstore.run_projection()");
 	PreventCommandIfReadOnly("eventstore.run_projection()");
-	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false);
+	projection = pges_find_projection(pges_text_argument(fcinfo, 0, "name"), false, false);
 	max_count = pges_count_argument(fcinfo, 1, "max_count", projection->batch_size);
 	if (projection->rebuild_of)
 		pges_run_rebuild(projection, max_count, &run);

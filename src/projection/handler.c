@@ -123,6 +123,24 @@ pges_handler_of(const PgesProjection *projection)
 }
 
 /*
+ * Return a number for the definition of the handler of a projection, which changes when the
+ * function is replaced or altered: its OID and the transaction that has written its row.
+ */
+int64
+pges_handler_version(const PgesProjection *projection)
+{
+	Oid			handler = pges_handler_of(projection);
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler));
+	uint64		version;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", handler);
+	version = ((uint64) handler << 32) | HeapTupleHeaderGetRawXmin(tuple->t_data);
+	ReleaseSysCache(tuple);
+	return (int64) version;
+}
+
+/*
  * Take the rights of the owner of a projection, and its settings, until
  * pges_become_again().  Raise an error if the handler cannot be called: that is before
  * the poll, because such an error concerns all events (record_failure.c).

@@ -290,7 +290,7 @@ pges_lock_out_appends(PgesProjection *projection)
 	const PgesStore *store;
 	int			nestlevel = NewGUCNestLevel();
 
-	if (IsBackgroundWorker)
+	if (MyBackendType == B_BG_WORKER)
 		pges_set_locally("lock_timeout", LOCK_MS);
 	LockRelationOid(projection->subscription->relid, ShareRowExclusiveLock);
 	AtEOXact_GUC(false, nestlevel);
@@ -351,8 +351,8 @@ pges_switch_to_worker(PgesProjection *projection)
 bool
 pges_try_to_switch(const char *name)
 {
-	PgesProjection *projection = pges_find_projection(name, true);
+	PgesProjection *projection = pges_find_projection(name, true, true);
 
-	return projection->subscription->paused || projection->subscription->runner == PGES_TRIGGER ||
+	return projection == NULL || projection->subscription->paused || projection->subscription->runner == PGES_TRIGGER ||
 		pges_switch_to_trigger(projection, projection->batch_size);
 }

@@ -27,7 +27,7 @@
 #include "subscription/subscription.h"
 
 const PgesOwnTable pges_projection_rows = {
-	"projection_definitions", 10,
+	"projection_definitions", 11,
 	{
 		{"projection", TEXTOID},
 		{"mode", TEXTOID},
@@ -37,6 +37,7 @@ const PgesOwnTable pges_projection_rows = {
 		{"start_position", INT8OID},
 		{"rebuild_of", TEXTOID},
 		{"copies", NAMEOID},
+		{"handler_version", INT8OID},
 		{"last_error_position", INT8OID},
 		{"last_error_event_type", TEXTOID}
 	}
@@ -45,9 +46,9 @@ const PgesOwnTable pges_projection_rows = {
 static PgesOwnStatement insert_row = {
 	{&pges_projection_rows}, false,
 	"INSERT INTO eventstore.projection_definitions (projection, mode, handler, tables, batch_size, "
-	"start_position, rebuild_of, copies) "
-	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7, $8)",
-	8, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, INT8OID, TEXTOID, NAMEOID}
+	"start_position, rebuild_of, copies, handler_version) "
+	"VALUES ($1, $2, $3, $4::eventstore.regstore[], $5, $6, $7, $8, $9)",
+	9, {TEXTOID, TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, INT8OID, TEXTOID, NAMEOID, INT8OID}
 };
 
 static PgesOwnStatement delete_row = {
@@ -107,6 +108,7 @@ read_projection(HeapTuple row, TupleDesc desc, void *arg)
 	result->start_position = DatumGetInt64(values[5]);
 	result->rebuild_of = nulls[6] ? NULL : TextDatumGetCString(values[6]);
 	result->copies = nulls[7] ? NULL : pstrdup(NameStr(*DatumGetName(values[7])));
+	result->handler_version = nulls[8] ? 0 : DatumGetInt64(values[8]);
 }
 
 /*
@@ -133,15 +135,19 @@ pges_look_up_projection(const char *name, bool missing_ok)
 
 /*
  * Find a projection with its subscription, and lock the subscription's definition if
- * "lock" is true.  Raise an error if there is none, or if the user is not a member of its
- * owner.
+ * "lock" is true.  Return NULL, or raise an error, if there is none.  Raise an error if the
+ * user is not a member of its owner.
  */
 PgesProjection *
-pges_find_projection(const char *name, bool lock)
+pges_find_projection(const char *name, bool lock, bool missing_ok)
 {
-	PgesProjection *result = pges_look_up_projection(name, false);
+	PgesProjection *result = pges_look_up_projection(name, missing_ok);
 
-	result->subscription = pges_find_subscription(name, lock);
+	if (result)
+		result->subscription = pges_look_up_subscription(name, lock, missing_ok);
+	if (result == NULL || result->subscription == NULL)
+		return NULL;
+	pges_check_member(result->subscription);
 	return result;
 }
 
@@ -151,7 +157,7 @@ pges_projection_argument(FunctionCallInfo fcinfo, const char *function)
 {
 	PreventCommandDuringRecovery(function);
 	PreventCommandIfReadOnly(function);
-	return pges_find_projection(pges_text_argument(fcinfo, 0, "name"), true);
+	return pges_find_projection(pges_text_argument(fcinfo, 0, "name"), true, false);
 }
 
 /*
@@ -165,9 +171,11 @@ pges_add_projection(const PgesNewProjection *new)
 	Datum		values[] = {
 		CStringGetTextDatum(new->subscription.name), CStringGetTextDatum(pges_mode_name(new->mode)),
 		CStringGetTextDatum(new->handler), new->tables, Int32GetDatum(new->batch_size),
-		Int64GetDatum(new->subscription.start), (Datum) 0, NameGetDatum(&copies)
+		Int64GetDatum(new->subscription.start), (Datum) 0, NameGetDatum(&copies), Int64GetDatum(new->handler_version)
 	};
-	bool		nulls[lengthof(values)] = {[6] = new->rebuild_of == NULL,[7] = new->copies == NULL};
+	bool		nulls[lengthof(values)] = {
+		[6] = new->rebuild_of == NULL,[7] = new->copies == NULL,[8] = new->rebuild_of == NULL
+	};
 
 	if (new->rebuild_of)
 		values[6] = CStringGetTextDatum(new->rebuild_of);

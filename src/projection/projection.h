@@ -40,6 +40,7 @@ typedef struct PgesProjection
 	int64		start_position;
 	char	   *rebuild_of;		/* NULL: this is no rebuild */
 	char	   *copies;			/* schema of the copies that a rebuild fills */
+	int64		handler_version;	/* of a rebuild, when it began */
 	PgesSubscription *subscription;
 } PgesProjection;
 
@@ -61,7 +62,7 @@ typedef struct PgesRun
 extern const PgesOwnTable pges_projection_rows;
 
 extern PgesProjection *pges_look_up_projection(const char *name, bool missing_ok);
-extern PgesProjection *pges_find_projection(const char *name, bool lock);
+extern PgesProjection *pges_find_projection(const char *name, bool lock, bool missing_ok);
 extern void pges_forget_projections(Oid store);
 
 /* in handler.c */

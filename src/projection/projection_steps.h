@@ -41,6 +41,7 @@ typedef struct PgesNewProjection
 	int			batch_size;
 	const char *rebuild_of;		/* NULL: none */
 	const char *copies;			/* NULL: none */
+	int64		handler_version;	/* for a rebuild */
 } PgesNewProjection;
 
 /* in projection.c */
@@ -53,6 +54,7 @@ extern PgesProjection *pges_projection_argument(FunctionCallInfo fcinfo, const c
 /* in handler.c */
 extern void pges_check_handler(Oid handler, Oid owner);
 extern Oid	pges_handler_of(const PgesProjection *projection);
+extern int64 pges_handler_version(const PgesProjection *projection);
 extern void pges_call_handler(const PgesProjection *projection, const PgesEvents *events, PgesRun *run);
 extern int64 pges_only_position(const PgesEvents *events);
 extern void pges_begin_events(PgesEvents *events);

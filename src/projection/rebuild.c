@@ -15,7 +15,8 @@
  *		the rebuild.
  *	4	Drop the copies and the rebuild.
  *
- * After an interruption, the rebuild goes on from its checkpoint.
+ * After an interruption, the rebuild goes on from its checkpoint.  If its handler was
+ * replaced, it begins anew, because all rows must be those of one handler.
  *
  * A handler that names the schema of a table writes to the table itself.  The locks of the
  * transaction show this, and the batch is rolled back.  Then the rebuild uses no copies: it
@@ -210,6 +211,7 @@ create_rebuild(PgesProjection *projection)
 		}, projection->mode, projection->handler, projection->tables, projection->batch_size, projection->name
 	};
 
+	new.handler_version = pges_handler_version(projection);
 	pges_open_subscribed_store(subscription);
 	new.subscription.store = subscription->store;
 	if (pges_can_be_copied(projection->tables))
@@ -305,13 +307,32 @@ abandon_copies(PgesProjection *rebuild, const char *table, PgesRun *run)
 	pges_change_projections();
 }
 
+/*
+ * Raise an error if the transaction has used a table of a rebuild: then its locks do not
+ * show whether the handler does.
+ */
+static void
+check_not_used(const PgesProjection *rebuild, const List *tables)
+{
+	Oid			used = pges_touched_table(tables);
+
+	if (OidIsValid(used))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("cannot run \"%s\" in a transaction that has used table %s", rebuild->name, pges_relation_name(used)),
+				 errdetail("The rebuild could not tell whether its handler uses the table or the copy."),
+				 errhint("Run it in a transaction of its own.")));
+}
+
 /* Run a batch of a rebuild that fills copies; return false if it is to use none. */
 static bool
 run_beside(PgesProjection *rebuild, int max_count, PgesRun *run)
 {
 	Batch		batch = {rebuild, max_count, run, pges_list_tables(rebuild->tables)};
-	ErrorData  *error = pges_run_in_subtransaction(run_copies, &batch);
+	ErrorData  *error;
 
+	check_not_used(rebuild, batch.tables);
+	error = pges_run_in_subtransaction(run_copies, &batch);
 	if (error && !OidIsValid(batch.touched))
 		ReThrowError(error);
 	if (!OidIsValid(batch.touched))
@@ -330,6 +351,62 @@ lock_projection(PgesProjection *projection)
 		(void) pges_lock_out_appends(projection);
 	else
 		pges_read_and_lock_partitions(projection->subscription, &all, &partitions);
+}
+
+/*
+ * Lock the definitions of a rebuild and of its projection, and return the projection.
+ * Return NULL if another transaction has ended this rebuild meanwhile.
+ */
+static PgesProjection *
+lock_definitions(PgesProjection *rebuild)
+{
+	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true, true);
+	PgesProjection *present = projection ? pges_find_projection(rebuild->name, true, true) : NULL;
+
+	if (present == NULL || present->subscription->epoch != rebuild->subscription->epoch)
+		return NULL;
+	rebuild->subscription = present->subscription;
+	return projection;
+}
+
+/* Return whether the handler of a rebuild is another one than when the rebuild began. */
+static bool
+is_replaced(const PgesProjection *rebuild)
+{
+	return pges_handler_version(rebuild) != rebuild->handler_version;
+}
+
+/*
+ * Begin a rebuild anew, because its handler was replaced, unless another transaction has
+ * ended the rebuild meanwhile.
+ */
+static void
+begin_anew(PgesProjection *rebuild)
+{
+	PgesProjection *projection = lock_definitions(rebuild);
+	PgesIdentity user;
+
+	if (projection == NULL)
+		return;
+	ereport(LOG,
+			(errmsg("the rebuild of projection \"%s\" begins anew", projection->name),
+			 errdetail("Its handler %s was replaced.", projection->handler)));
+	pges_drop_rebuild(projection);
+	pges_begin_handlers(&user, projection);
+	create_rebuild(projection);
+	pges_become_again(&user);
+}
+
+/* Raise the error that the handler of a rebuild was replaced. */
+static void
+report_replaced(const PgesProjection *rebuild)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("the handler of projection \"%s\" was replaced during its rebuild", rebuild->rebuild_of),
+			 errdetail("The rows of a rebuild must be those of one handler."),
+			 errhint("Begin the rebuild anew: SELECT eventstore.rebuild_projection(%s);",
+					 quote_literal_cstr(rebuild->rebuild_of))));
 }
 
 /* Give a projection the progress of its rebuild, and remove the rebuild. */
@@ -356,17 +433,18 @@ replace_projection(PgesProjection *projection, PgesProjection *rebuild)
 static bool
 finish(PgesProjection *rebuild, int max_count)
 {
-	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true);
+	PgesProjection *projection = lock_definitions(rebuild);
 	PgesRun		run;
 
-	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	if (projection == NULL)
+		return true;
 	lock_projection(projection);
 	do
 	{
 		if (!run_beside(rebuild, max_count, &run))
 			return true;		/* it goes on without copies */
 	} while (run.taken > 0 || run.more);
-	if (!pges_is_complete(rebuild))
+	if (!pges_is_complete(rebuild) || is_replaced(rebuild))
 		return false;
 	pges_exchange_rows(rebuild);
 	replace_projection(projection, rebuild);
@@ -377,11 +455,12 @@ finish(PgesProjection *rebuild, int max_count)
 static void
 run_at_once(PgesProjection *rebuild, int max_count)
 {
-	PgesProjection *projection = pges_find_projection(rebuild->rebuild_of, true);
+	PgesProjection *projection = lock_definitions(rebuild);
 	int64		total = 0;
 	PgesRun		run;
 
-	rebuild->subscription = pges_find_subscription(rebuild->name, true);
+	if (projection == NULL)
+		return;
 	lock_projection(projection);
 	pges_empty_tables(rebuild, false);
 	do
@@ -394,18 +473,29 @@ run_at_once(PgesProjection *rebuild, int max_count)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the rebuild of projection \"%s\" is paused, or waits for another attempt", projection->name)));
+	if (is_replaced(rebuild))
+		report_replaced(rebuild);
 	replace_projection(projection, rebuild);
 }
 
 /*
  * Run a batch of a rebuild, or all of it.  Set *run as pges_run_batch() does.  A run that
  * ends the rebuild has no events.  It may take long, so it has no timeout.  If it finds that
- * the rebuild is not complete, it is busy, and to be repeated.
+ * the rebuild is not complete, it is busy, and to be repeated.  In a worker, a rebuild whose
+ * handler was replaced begins anew.
  */
 void
 pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
 {
 	memset(run, 0, sizeof(PgesRun));
+	if (is_replaced(rebuild))
+	{
+		if (MyBackendType != B_BG_WORKER)
+			report_replaced(rebuild);
+		begin_anew(rebuild);
+		run->more = true;
+		return;
+	}
 	if (!is_one_transaction(rebuild) &&
 		(!run_beside(rebuild, max_count, run) || run->taken > 0 || run->busy || run->more))
 		return;

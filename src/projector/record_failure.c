@@ -128,10 +128,13 @@ fail_event(PgesProjection *projection, int64 position, const ErrorData *error)
 static void
 fail_projection(const char *name, const ErrorData *error, int pause)
 {
+	PgesSubscription *subscription = pges_look_up_subscription(name, false, true);
 	PgesWanted	wanted = {.wait = false};
 	PgesPartitions partitions;
 
-	pges_read_and_lock_partitions(pges_look_up_subscription(name, false, false), &wanted, &partitions);
+	if (subscription == NULL)
+		return;					/* it was dropped meanwhile */
+	pges_read_and_lock_partitions(subscription, &wanted, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		partitions.rows[i].retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
@@ -147,12 +150,31 @@ pause_after(int failures)
 	return MIN_PAUSE_MS << Min(failures, 12) > MAX_PAUSE_MS ? MAX_PAUSE_MS : MIN_PAUSE_MS << Min(failures, 12);
 }
 
-/* Record an error of a run.  Return the pause before the next one, in milliseconds. */
+/* Log an error of a run, and the projection. */
+static void
+log_failure(const char *name, const ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("projection \"%s\" failed: %s", name, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0,
+			 error->context ? errcontext("%s", error->context) : 0));
+}
+
+/*
+ * Record an error of a run.  Return the pause before the next one, in milliseconds.  The
+ * error of a projection that was dropped meanwhile is none.
+ */
 static int
 record(const char *name, const PgesRun *run, const ErrorData *error, int failures)
 {
-	PgesProjection *projection;
+	PgesProjection *projection = pges_find_projection(name, false, true);
 
+	if (projection == NULL)
+		return 0;
+	if (run->taken <= 1)
+		log_failure(name, error);
 	if (has_other_cause(run, error) || run->taken == 0)
 	{
 		if (failures > SILENT_FAILURES || !has_other_cause(run, error))
@@ -161,7 +183,6 @@ record(const char *name, const PgesRun *run, const ErrorData *error, int failure
 	}
 	if (run->taken > 1)
 		return 0;
-	projection = pges_find_projection(name, false);
 	pges_begin_session(projection);
 	fail_event(projection, run->position, error);
 	return 0;

@@ -221,15 +221,18 @@ may_have_events(const Candidate *candidate, const Known *known)
 }
 
 /*
- * Run a batch of a projection.  If an inline projection has nothing left to run, switch it
- * to the trigger.
+ * Run a batch of a projection, unless it was dropped.  If an inline projection has nothing
+ * left to run, switch it to the trigger.
  */
 static void
 run_projection(const char *name, Known *known, PgesRun *run)
 {
-	PgesProjection *projection = pges_find_projection(name, false);
-	int			limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
+	PgesProjection *projection = pges_find_projection(name, false, true);
+	int			limit;
 
+	if (projection == NULL)
+		return;
+	limit = known->limit > 0 ? Min(known->limit, projection->batch_size) : projection->batch_size;
 	pges_begin_session(projection);
 	if (projection->rebuild_of)
 		pges_run_rebuild(projection, limit, run);
@@ -292,7 +295,7 @@ end_timeouts(void)
 		disable_timeout(end_timeout, false);
 }
 
-/* Run a batch of a projection in a transaction, unless it was dropped. */
+/* Run a batch of a projection in a transaction. */
 static void
 run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 {
@@ -301,25 +304,12 @@ run_in_transaction(const Candidate *candidate, Known *known, PgesRun *run)
 	begin_timeouts(candidate->name);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pges_keep_lease(this_projector);
-	if (pges_look_up_projection(candidate->name, true))
-		run_projection(candidate->name, known, run);
+	run_projection(candidate->name, known, run);
 	PopActiveSnapshot();
 	(void) pges_renew_lease(this_projector);
 	CommitTransactionCommand();
 	end_timeouts();
 	pges_end_session();
-}
-
-/* Log an error of a run, and the projection. */
-static void
-log_failure(const char *name, const ErrorData *error)
-{
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("projection \"%s\" failed: %s", name, error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0,
-			 error->context ? errcontext("%s", error->context) : 0));
 }
 
 /* Handle the error of a run: roll back, make the next batch smaller, and record it. */
@@ -346,10 +336,7 @@ recover(const Candidate *candidate, Known *known, PgesRun *run, MemoryContext co
 	if (run->taken > 1)
 		known->limit = run->handled > 0 && run->handled < run->taken ? run->handled : run->taken / 2;
 	else
-	{
 		known->failures++;
-		log_failure(candidate->name, error);
-	}
 	known->not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													pges_record_failure(candidate->name, run, error, known->failures));
 }

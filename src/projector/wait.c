@@ -19,6 +19,7 @@
 #include "base/sql_argument.h"
 #include "delivery/delivery.h"
 #include "notify/notify.h"
+#include "parked/parked.h"
 #include "position/position.h"
 #include "projection/projection.h"
 #include "projector/projector_steps.h"
@@ -126,7 +127,10 @@ check_may_advance(const PgesProjection *projection)
 				 errhint("View eventstore.projections shows the error. After a correction of the handler, eventstore.resume_projection() tries the event again at once.")));
 }
 
-/* Return whether a projection has handled its events up to a position. */
+/*
+ * Return whether a projection has handled its events up to a position, also those that
+ * replay_parked() has chosen.
+ */
 static bool
 is_done(PgesProjection *projection, int64 position)
 {
@@ -136,7 +140,8 @@ is_done(PgesProjection *projection, int64 position)
 		return false;			/* it is done when it does not exist any more */
 	if (projection->mode == PGES_INLINE || subscription->runner == PGES_TRIGGER)
 		return subscription->runner == PGES_TRIGGER;
-	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position);
+	return pges_mark_to_read(subscription->store) >= position && pges_is_done_up_to(subscription, position) &&
+		!pges_has_replays(subscription, position);
 }
 
 /*

@@ -191,10 +191,11 @@ pges_parse_on_exhausted(const char *name)
 }
 
 /* Raise an error unless the user is a member of the owner of a subscription. */
-static void
-check_member(const PgesSubscription *subscription)
+void
+pges_check_member(const PgesSubscription *subscription)
 {
 	const char *owner = subscription->owner_name;
+	const char *kind = subscription->runner == PGES_CONSUMERS ? "subscription" : "projection";
 	bool		exists = OidIsValid(subscription->owner);
 
 	if (superuser() ||
@@ -202,13 +203,13 @@ check_member(const PgesSubscription *subscription)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for subscription \"%s\"", subscription->name),
+			 errmsg("permission denied for %s \"%s\"", kind, subscription->name),
 			 exists ? errdetail("It belongs to role \"%s\".", owner) :
 			 errdetail("It belongs to role \"%s\", which does not exist.", owner),
 			 exists && !superuser_arg(subscription->owner) ?
 			 errhint("Members of that role may use it: GRANT %s TO %s;", quote_identifier(owner),
 					 quote_identifier(GetUserNameFromId(GetUserId(), false))) :
-			 errhint("A superuser can give it to another role: eventstore.alter_subscription(..., owner => ...).")));
+			 errhint("A superuser can give it to another role: eventstore.alter_%s(..., owner => ...).", kind)));
 }
 
 /* Return a copy of an array of types; 0 for null. */
@@ -321,7 +322,7 @@ pges_find_subscription(const char *name, bool lock)
 {
 	PgesSubscription *subscription = pges_look_up_subscription(name, lock, false);
 
-	check_member(subscription);
+	pges_check_member(subscription);
 	return subscription;
 }
 

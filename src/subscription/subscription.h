@@ -162,6 +162,7 @@ extern void pges_forget_parked(Oid store);
 extern char *pges_name_argument(FunctionCallInfo fcinfo, int arg, const char *name);
 extern int64 pges_interval_argument(FunctionCallInfo fcinfo, int arg, const char *name,
 									int64 if_null, bool zero_ok);
+extern void pges_check_member(const PgesSubscription *subscription);
 extern PgesSubscription *pges_look_up_subscription(const char *name, bool lock, bool missing_ok);
 extern PgesSubscription *pges_find_subscription(const char *name, bool lock);
 extern PgesSubscription *pges_subscription_argument(FunctionCallInfo fcinfo, int arg, const char *name,

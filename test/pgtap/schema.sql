@@ -50,7 +50,7 @@ SELECT set_eq($$
     'function eventstore.ack(text,bigint,bigint)',
     'function eventstore.advance_watermark(regclass)',
     'function eventstore.after_append()',
-    'function eventstore.alter_projection(text,regprocedure,text[],text[],regclass[],integer,text,integer,interval,name)',
+    'function eventstore.alter_projection(text,regprocedure,text[],text[],regclass[],integer,text,integer,interval,name,text)',
     'function eventstore.aggregate_state(text,regprocedure,jsonb,integer,timestamp with time zone,regclass)',
     'function eventstore.alter_state(text,regprocedure,jsonb,integer,name,regclass)',
     'function eventstore.alter_subscription(text,text[],text[],integer,interval,integer,interval,text,name)',

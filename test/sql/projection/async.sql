@@ -40,7 +40,7 @@ SELECT position, reason, behind FROM eventstore.parked_events WHERE subscription
 TABLE totals ORDER BY 1;
 SELECT eventstore.alter_projection('async', 'add_one(eventstore.event)');
 SELECT eventstore.replay_parked('async');
-DO $$ BEGIN FOR i IN 1..1000 LOOP EXIT WHEN NOT EXISTS (SELECT FROM eventstore.parked_events WHERE subscription = 'async'); PERFORM pg_sleep(0.01); END LOOP; END $$;
+SELECT wait('async');
 TABLE totals ORDER BY 1;
 SELECT aggregate_id, count(*) FROM s GROUP BY 1 ORDER BY 1;
 -- pause
@@ -59,6 +59,7 @@ SELECT eventstore.drop_subscription('async');
 SELECT eventstore.create_subscription('async');
 -- invalid definitions
 SELECT eventstore.create_projection('async', 'add_one(eventstore.event)', event_types => '{a}');
+SELECT eventstore.create_projection('async', 'add_one(eventstore.event)', tables => '{totals}');
 SET client_min_messages = notice;
 SELECT eventstore.create_projection('async', 'add_one(eventstore.event)');
 SET client_min_messages = warning;

@@ -44,6 +44,16 @@ CALL spoil();
 SELECT eventstore.rebuild_projection('p', in_place => true);
 SELECT eventstore.wait_for_projection('p') > 0;
 SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
+-- its handler is replaced before the worker runs it
+CALL spoil();
+BEGIN;
+SELECT eventstore.rebuild_projection('p');
+SELECT eventstore.pause_projection('p.rebuild');
+COMMIT;
+SELECT replace(pg_get_functiondef('add_one(eventstore.event)'::regprocedure), 'e.aggregate_id, 1', 'e.aggregate_id, +1') \gexec
+SELECT eventstore.resume_projection('p.rebuild');
+SELECT eventstore.wait_for_projection('p.rebuild') > 0;
+SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM log), amount FROM totals_view;
 -- a handler that uses the tables themselves
 SELECT eventstore.alter_projection('p', 'add_qualified(eventstore.event[])');
 CALL spoil();
@@ -73,6 +83,22 @@ SELECT eventstore.rebuild_projection('m.rebuild');
 SELECT eventstore.poll('m.rebuild');
 SELECT eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild'), eventstore.run_projection('m.rebuild');
 SELECT name, state, position FROM eventstore.projections;
+-- its handler is replaced
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.run_projection('m.rebuild', 1500);
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO totals VALUES (e.aggregate_id, 1, 1)
+  ON CONFLICT (aggregate_id) DO UPDATE SET events = totals.events + 1, amount = totals.amount + 1;
+  INSERT INTO log (aggregate_id) VALUES (e.aggregate_id) $$;
+SELECT eventstore.run_projection('m.rebuild', 1500);
+SELECT eventstore.rebuild_projection('m');
+BEGIN;
+SELECT count(*) FROM totals;
+SELECT eventstore.run_projection('m.rebuild', 1500);
+ROLLBACK;
+SELECT eventstore.run_projection('m.rebuild', 1500), eventstore.run_projection('m.rebuild', 1500), eventstore.run_projection('m.rebuild', 1500);
+SELECT sum(events) = (SELECT count(*) FROM s) AND sum(amount) = sum(events) AND sum(events) = (SELECT count(*) FROM log) AS complete FROM totals;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'eventstore_rebuild%';
 -- a rebuild whose handler fails does not end
 CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
   IF e."position" > 1001 THEN RAISE 'not now'; END IF; INSERT INTO totals VALUES (e.aggregate_id, 1, 1) ON CONFLICT DO NOTHING; END $$;
