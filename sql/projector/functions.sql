@@ -9,7 +9,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION eventstore.wait_for_projection(text, bigint, interval) IS
 'Waits until a projection has handled the events up to a position. So a client can read the result of what it has written. The caller needs SELECT on the store. The function needs no LISTEN, so it works through any pooler and on a standby.
 name: the projection. For a rebuild, named as rebuild_projection() returned it, the function waits for its end, and returns at once if it has ended.
-to_position: the position, as the append functions return it. NULL means that of the last event that is committed now. Parked events count as handled.
+to_position: the position, as append() returns it. A version, which the other append functions return, is no position. NULL means that of the last event that is committed now. Parked events count as handled.
 timeout: the maximum time to wait. More than 60 seconds count as 60.
 Returns the position, or NULL after the timeout. An open append with a lower position also delays the projection. An inline projection has handled all committed events.
 While it waits, the call has a snapshot, as any statement has. So the server keeps old versions of the rows that the projection updates meanwhile: to wait for a long catch-up, call the function repeatedly with a short timeout.

@@ -95,7 +95,7 @@ COMMENT ON VIEW eventstore.projections IS
 'The projections, their progress and their errors. Columns lag, lag_seconds, problem and those of the last error are null for roles without SELECT on the store.';
 COMMENT ON COLUMN eventstore.projections.name IS 'name of the projection, and of its subscription';
 COMMENT ON COLUMN eventstore.projections.mode IS 'async, inline or manual';
-COMMENT ON COLUMN eventstore.projections.state IS 'current, behind, waiting, inline, manual, paused, failed, rebuilding or standby. current: all events are handled. behind: the worker is handling events. waiting: no worker can be started. inline: the transactions that append run it. manual: run_projection() runs it. failed: an event or the projection as a whole has failed, and is tried again. rebuilding: it is a rebuild. standby: this server does not run it';
+COMMENT ON COLUMN eventstore.projections.state IS 'current, behind, waiting, inline, manual, paused, failed, rebuilding or standby. current: all events are handled. behind: the worker is handling events. waiting: no worker can be started. inline: the transactions that append run it. manual: run_projection() runs it. paused: pause_projection() was called. failed: an event or the projection as a whole has failed, and is tried again. rebuilding: it is a rebuild. standby: this server does not run it';
 COMMENT ON COLUMN eventstore.projections.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.projections.owner IS 'role with whose rights the handler runs, and whose members may change the projection';
 COMMENT ON COLUMN eventstore.projections.handler IS 'the function that is called with the events';
@@ -114,7 +114,7 @@ COMMENT ON COLUMN eventstore.projections.rate IS 'events handled per second, as 
 COMMENT ON COLUMN eventstore.projections.attempts IS 'number of attempts of the first event that is not handled';
 COMMENT ON COLUMN eventstore.projections.retry_at IS 'time before which nothing is handled, after a failure; null for none';
 COMMENT ON COLUMN eventstore.projections.parked IS 'number of parked events';
-COMMENT ON COLUMN eventstore.projections.last_error IS 'last error of the handler or of the projection as a whole, with its SQLSTATE';
+COMMENT ON COLUMN eventstore.projections.last_error IS 'last error of the handler or of the projection as a whole, with its SQLSTATE. Stays after the repair';
 COMMENT ON COLUMN eventstore.projections.last_error_at IS 'time of the last error';
 COMMENT ON COLUMN eventstore.projections.last_error_position IS 'position of the event that failed last';
 COMMENT ON COLUMN eventstore.projections.last_error_event_type IS 'type of the event that failed last';
