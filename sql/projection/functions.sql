@@ -96,7 +96,7 @@ COMMENT ON FUNCTION eventstore.run_projection(text, integer) IS
 name: the projection.
 max_count: the maximum number of events. NULL means the batch size of the projection.
 Returns the number of events that were handled. For a rebuild, 0 also means that it has ended.
-Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
+Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 0A000 in REPEATABLE READ or SERIALIZABLE, as the handler would not see what other transactions commit; 25001 for a rebuild, the transaction has used one of the tables; 40001 for a rebuild, its handler was replaced; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.run_inline() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_run_inline'
@@ -104,7 +104,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.run_inline() IS
 'Trigger after INSERT on a store: runs an inline projection with the events of the statement. create_projection() creates the trigger. An error of the handler is an error of the statement.
-Errors: 39P01 not called as that trigger; 55000 the handler of a projection appended to its store.';
+Errors: 39P01 not called as that trigger; 0A000 in REPEATABLE READ or SERIALIZABLE; 55000 the handler of a projection appended to its store.';
 
 CREATE OR REPLACE FUNCTION eventstore.rebuild_projection(
   name text,
@@ -115,7 +115,7 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 COMMENT ON FUNCTION eventstore.rebuild_projection(text, boolean) IS
 'Begins to rebuild the tables of a projection from the events. Its handler gets all events after the start position of the projection again. If a rebuild has begun, it begins anew. The background worker does the work; for a projection in mode "manual", run_projection() with the name of the rebuild does. The old rows stay readable, and the projection keeps them up to date, until the rebuild has handled all events. Then the rows are exchanged in one transaction. If the handler is replaced before that, the rebuild begins anew.
-The rebuild fills copies of the tables, in a schema that comes first in its search_path. A handler that writes the names of its tables with their schema does not use the copies. Then, and if a table has an identity column, the rebuild handles all events in one transaction instead, and the projection stands still meanwhile.
+The rebuild fills copies of the tables, in a schema that comes first in its search_path. A handler that writes the names of its tables with their schema does not use the copies. Then, and if a table has a trigger, a foreign key or an identity column, the rebuild handles all events in one transaction instead, and the projection stands still meanwhile.
 name: the projection.
 in_place: whether to empty the tables at once, and to handle all events in the tables themselves. Readers then see tables that are not complete. An inline projection is not inline meanwhile. NULL means false.
 Returns the name of the rebuild, which view projections shows while it runs: the name of the projection with ".rebuild" at the end. Or the name of the projection, if in_place is true.

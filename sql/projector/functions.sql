@@ -14,3 +14,12 @@ timeout: the maximum time to wait. More than 60 seconds count as 60.
 Returns the position, or NULL after the timeout. An open append with a lower position also delays the projection. An inline projection has handled all committed events.
 While it waits, the call has a snapshot, as any statement has. So the server keeps old versions of the rows that the projection updates meanwhile: to wait for a long catch-up, call the function repeatedly with a short timeout.
 Errors: 55000 the projection is paused or has failed, so that it does not advance by itself; 25001 this transaction has appended to the store and has not committed yet; 22V01 to_position is greater than any position that the store has given; 22004, 22023 invalid timeout; 42704 no such projection; 42501 without SELECT on the store; 0A000 under row security; 42P01 the store was dropped.';
+
+CREATE OR REPLACE FUNCTION eventstore.projection_problem(name text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'pges_projection_problem'
+LANGUAGE C STABLE STRICT PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION eventstore.projection_problem(text) IS
+'Returns why a projection cannot run, or NULL: the handler or its owner is missing, or a privilege of the owner. For view eventstore.projections.
+name: the projection.';

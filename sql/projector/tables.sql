@@ -36,7 +36,7 @@ SELECT s.name,
             WHEN s.runner OPERATOR(pg_catalog.=) 'trigger' THEN 'inline'
             WHEN s.runner OPERATOR(pg_catalog.=) 'caller' THEN 'manual'
             WHEN s.lag OPERATOR(pg_catalog.=) 0 THEN 'current'
-            WHEN w.next_start_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp() THEN 'waiting'
+            WHEN w.problem IS NOT NULL THEN 'waiting'
             ELSE 'behind' END AS state,
        s.store,
        s.owner,
@@ -60,9 +60,7 @@ SELECT s.name,
        s.last_error_at,
        CASE WHEN s.last_error IS NOT NULL THEN p.last_error_position END AS last_error_position,
        CASE WHEN s.last_error IS NOT NULL THEN p.last_error_event_type END AS last_error_event_type,
-       COALESCE(s.problem, h.problem,
-         CASE WHEN w.next_start_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
-               AND s.runner OPERATOR(pg_catalog.=) 'worker' THEN w.last_error END) AS problem,
+       COALESCE(s.problem, h.problem, w.problem) AS problem,
        s.created_at
   FROM eventstore.projection_definitions p
  CROSS JOIN LATERAL (
@@ -71,25 +69,22 @@ SELECT s.name,
        SELECT d.attempt, d.retry_at FROM eventstore.subscription_progress d
         WHERE d.subscription OPERATOR(pg_catalog.=) p.projection LIMIT 1) q ON true
   LEFT JOIN LATERAL (
-       SELECT d.next_start_at, d.last_error FROM eventstore.projector_status d
+       SELECT 'the setting pg_eventstore.projection_workers is 0' AS problem, NULL::timestamptz AS last_error_at
+        WHERE pg_catalog.current_setting('pg_eventstore.projection_workers', true) OPERATOR(pg_catalog.=) '0'
        UNION ALL
-       SELECT d.next_start_at, d.last_error FROM eventstore.notifier_status d
-        ORDER BY 1 DESC NULLS LAST LIMIT 1) w ON true
-  LEFT JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) (pg_catalog.parse_ident(p.handler, false))[1]
+       SELECT d.last_error, d.last_error_at FROM eventstore.projector_status d WHERE d.failed_starts OPERATOR(pg_catalog.>) 0
+       UNION ALL
+       SELECT d.last_error, d.last_error_at FROM eventstore.notifier_status d WHERE d.failed_starts OPERATOR(pg_catalog.>) 0
+        ORDER BY 2 DESC NULLS FIRST LIMIT 1) w ON s.runner OPERATOR(pg_catalog.=) 'worker'
  CROSS JOIN LATERAL (
-       SELECT CASE WHEN CASE WHEN n.oid IS NULL THEN true
-                             WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN pg_catalog.to_regprocedure(p.handler) IS NULL
-                             ELSE false END
-                   THEN pg_catalog.concat('handler ', p.handler, ' does not exist')
-                   WHEN s.runner OPERATOR(pg_catalog.=) 'trigger'
-                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                                     WHERE t.tgrelid OPERATOR(pg_catalog.=) s.store::pg_catalog.oid
-                                       AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}'::"char"[])
-                                       AND t.tgargs OPERATOR(pg_catalog.=) (pg_catalog.convert_to(p.projection, pg_catalog.getdatabaseencoding())
-                                                                            OPERATOR(pg_catalog.||) '\x00'::pg_catalog.bytea))
-                   THEN 'its trigger on the store is missing or disabled, so appends do not run it'
-                   WHEN pg_catalog.to_regrole(pg_catalog.quote_ident(s.owner::text)) IS NULL
-                   THEN pg_catalog.concat('role "', s.owner, '", the owner, does not exist') END AS problem) h;
+       SELECT COALESCE(eventstore.projection_problem(p.projection),
+         CASE WHEN s.runner OPERATOR(pg_catalog.=) 'trigger'
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                                WHERE t.tgrelid OPERATOR(pg_catalog.=) s.store::pg_catalog.oid
+                                  AND t.tgenabled OPERATOR(pg_catalog.=) ANY ('{O,A}'::"char"[])
+                                  AND t.tgargs OPERATOR(pg_catalog.=) (pg_catalog.convert_to(p.projection, pg_catalog.getdatabaseencoding())
+                                                                       OPERATOR(pg_catalog.||) '\x00'::pg_catalog.bytea))
+              THEN 'its trigger on the store is missing or disabled, so appends do not run it' END) AS problem) h;
 
 COMMENT ON VIEW eventstore.projections IS
 'The projections, their progress and their errors. Columns lag, lag_seconds, problem and those of the last error are null for roles without SELECT on the store.';

@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/regproc.h"
 
 #include "base/act_as.h"
 #include "base/ddl.h"
@@ -88,4 +89,20 @@ pges_run_commands(const char *query, Oid relid, const char *name)
 	for (uint64 i = 0; i < commands->numvals; i++)
 		pges_run_ddl(SPI_getvalue(commands->vals[i], commands->tupdesc, 1));
 	SPI_freetuptable(commands);
+}
+
+/*
+ * Return the name of a function with its schema and the types of its arguments, as it is
+ * stored: it does not depend on a setting of the session.
+ */
+char *
+pges_procedure_name(Oid procedure)
+{
+	int			nestlevel = NewGUCNestLevel();
+	char	   *name;
+
+	pges_set_locally("quote_all_identifiers", "off");
+	name = format_procedure_qualified(procedure);
+	AtEOXact_GUC(false, nestlevel);
+	return name;
 }

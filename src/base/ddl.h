@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 extern void pges_set_locally(const char *name, const char *value);
+extern char *pges_procedure_name(Oid procedure);
 extern int	pges_begin_ddl(void);
 extern void pges_end_ddl(int nestlevel);
 extern void pges_run_ddl(const char *command);

@@ -87,6 +87,12 @@ static PgesOwnStatement find_replays = {
 	1, {TEXTOID}
 };
 
+static PgesOwnStatement any_parked = {
+	{&pges_parked_rows}, true,
+	"SELECT FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {TEXTOID}
+};
+
 /* Finds whether there are events to replay up to a position. */
 static PgesOwnStatement any_replay = {
 	{&pges_parked_rows}, true,
@@ -272,17 +278,32 @@ pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitio
 	return any;
 }
 
+/* Return whether a statement with some values returns a row. */
+static bool
+returns_row(PgesOwnStatement *statement, const Datum *values)
+{
+	uint64		n;
+
+	SPI_connect();
+	n = pges_run_own_statement(statement, values, NULL);
+	SPI_finish();
+	return n > 0;
+}
+
+/* Return whether there are parked events of a subscription. */
+bool
+pges_has_parked(const PgesSubscription *subscription)
+{
+	return returns_row(&any_parked, &subscription->key);
+}
+
 /* Return whether there are events to replay up to a position. */
 bool
 pges_has_replays(const PgesSubscription *subscription, int64 position)
 {
 	Datum		values[] = {subscription->key, Int64GetDatum(position)};
-	uint64		n;
 
-	SPI_connect();
-	n = pges_run_own_statement(&any_replay, values, NULL);
-	SPI_finish();
-	return n > 0;
+	return returns_row(&any_replay, values);
 }
 
 /* Cancel the replay of an event and of the other parked events of its aggregate. */

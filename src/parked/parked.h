@@ -19,6 +19,7 @@ extern void pges_park_event(const PgesSubscription *subscription, int64 position
 extern void pges_park_behind(const PgesSubscription *subscription, int64 position,
 							 const text *aggregate_id, int slot);
 extern bool pges_find_replays(const PgesSubscription *subscription, PgesPartitions *partitions);
+extern bool pges_has_parked(const PgesSubscription *subscription);
 extern bool pges_has_replays(const PgesSubscription *subscription, int64 position);
 extern int	pges_begin_replay(const PgesSubscription *subscription, const PgesPartitions *partitions,
 							  int64 token, int max_count, bool again, int64 **positions, int **attempts);

@@ -8,6 +8,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -16,10 +20,12 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 
+#include "base/ddl.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
+#include "base/text.h"
+#include "parked/parked.h"
 #include "projection/projection.h"
 #include "projection/projection_steps.h"
 #include "store/store.h"
@@ -37,12 +43,6 @@ static PgesOwnStatement update_row = {
 	"mode = COALESCE($5, mode) "
 	"WHERE projection OPERATOR(pg_catalog.=) $1",
 	5, {TEXTOID, TEXTOID, REGCLASSARRAYOID, INT4OID, TEXTOID}
-};
-
-static PgesOwnStatement any_parked = {
-	{&pges_parked_rows}, true,
-	"SELECT FROM eventstore.subscription_parked WHERE subscription OPERATOR(pg_catalog.=) $1 LIMIT 1",
-	1, {TEXTOID}
 };
 
 /* Return a number argument from 1 to a limit; raise an error if it is null or another one. */
@@ -81,6 +81,17 @@ on_error_argument(FunctionCallInfo fcinfo, int arg, PgesMode mode)
 	return on_error;
 }
 
+/* Return whether a table is a store. */
+static bool
+is_store(Oid table)
+{
+	Relation	rel = table_open(table, AccessShareLock);
+	bool		result = pges_is_store(rel);
+
+	table_close(rel, AccessShareLock);
+	return result;
+}
+
 /* Raise an error unless a table can belong to a projection of the user. */
 static void
 check_table(Oid table)
@@ -93,6 +104,12 @@ check_table(Oid table)
 				 relkind == '\0' ? errmsg("table with OID %u does not exist", table) :
 				 errmsg("\"%s\" is not a table", get_rel_name(table)),
 				 errhint("List the tables that the handler fills.")));
+	if (IsCatalogRelationOid(table) || OidIsValid(getExtensionOfObject(RelationRelationId, table)) || is_store(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("table %s cannot belong to a projection", pges_relation_name(table)),
+				 errdetail("It is a store, or belongs to an extension or to the system."),
+				 errhint("List the tables that the handler fills: a rebuild replaces all their rows.")));
 	if (get_rel_persistence(table) == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -131,7 +148,7 @@ read_arguments(FunctionCallInfo fcinfo, PgesNewProjection *new)
 	subscription->name = pges_name_argument(fcinfo, 0, "name");
 	pges_require_argument(fcinfo, 1, "handler");
 	pges_check_handler(PG_GETARG_OID(1), GetUserId());
-	new->handler = format_procedure_qualified(PG_GETARG_OID(1));
+	new->handler = pges_procedure_name(PG_GETARG_OID(1));
 	new->mode = pges_parse_mode(pges_text_argument(fcinfo, 2, "mode"));
 	new->tables = tables_argument(fcinfo, 7);
 	new->batch_size = number_argument(fcinfo, 8, "batch_size", MAX_BATCH_SIZE);
@@ -246,7 +263,7 @@ check_changes(const PgesProjection *projection, Oid handler, Oid owner, PgesMode
 	if (OidIsValid(owner))
 		subscription.owner = owner;
 	if (OidIsValid(handler))
-		changed.handler = format_procedure_qualified(handler);
+		changed.handler = pges_procedure_name(handler);
 	pges_begin_handlers(&user, &changed);
 	if (OidIsValid(owner) || changes_mode)
 		pges_open_subscribed_store(&subscription);
@@ -259,13 +276,7 @@ check_changes(const PgesProjection *projection, Oid handler, Oid owner, PgesMode
 static void
 check_none_parked(const PgesProjection *projection)
 {
-	Datum		key = projection->key;
-	uint64		parked;
-
-	SPI_connect();
-	parked = pges_run_own_statement(&any_parked, &key, NULL);
-	SPI_finish();
-	if (parked > 0)
+	if (pges_has_parked(projection->subscription))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("projection \"%s\" has parked events", projection->name),
@@ -326,11 +337,13 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	check_changes(projection, PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1),
 				  PG_ARGISNULL(9) ? InvalidOid : get_role_oid(NameStr(*PG_GETARG_NAME(9)), false), mode);
 	if (!PG_ARGISNULL(1))
-		row[1] = CStringGetTextDatum(format_procedure_qualified(PG_GETARG_OID(1)));
+		row[1] = CStringGetTextDatum(pges_procedure_name(PG_GETARG_OID(1)));
 	pges_set_types(fcinfo, 2, subscription, values, nulls);
 	pges_change_subscription(subscription, values, nulls);
 	(void) pges_execute_own_statement(&update_row, row, row_nulls);
 	change_mode(projection, mode);
+	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(9))
+		pges_try_again(subscription);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }

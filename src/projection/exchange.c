@@ -61,9 +61,24 @@ pges_list_tables(Datum tables)
 	return list;
 }
 
+/* Return whether a table has a trigger that a copy lacks, or a foreign key. */
+static bool
+has_trigger(Relation rel)
+{
+	for (int i = 0; rel->trigdesc && i < rel->trigdesc->numtriggers; i++)
+	{
+		const Trigger *trigger = &rel->trigdesc->triggers[i];
+
+		if (!trigger->tgisinternal || RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_FK)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Return whether a copy can stand for a table.  It would not share the sequence of an
- * identity column.  A handler could use a partition or a child of the table instead.
+ * identity column, and has no triggers and foreign keys.  A handler could use a partition
+ * or a child of the table instead.
  */
 static bool
 can_be_copied(Oid table)
@@ -71,7 +86,7 @@ can_be_copied(Oid table)
 	Relation	rel = table_open(table, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
 	bool		possible = rel->rd_rel->relkind == RELKIND_RELATION && !rel->rd_rel->relispartition &&
-		!rel->rd_rel->relhassubclass;
+		!rel->rd_rel->relhassubclass && !has_trigger(rel);
 
 	for (int i = 0; i < desc->natts; i++)
 		possible &= TupleDescAttr(desc, i)->attisdropped || TupleDescAttr(desc, i)->attidentity == '\0';
@@ -107,12 +122,27 @@ copy_name(const char *schema, Oid table)
 	return quote_qualified_identifier(schema, get_rel_name(table));
 }
 
-/* Create the schema of a rebuild, and the copies of some tables in it. */
+/* Drop the copies of a rebuild, with their schema. */
+void
+pges_drop_copies(const PgesProjection *rebuild)
+{
+	if (rebuild->copies)
+		pges_run_as(BOOTSTRAP_SUPERUSERID,
+					psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
+}
+
+/*
+ * Create the schema of a rebuild, and the copies of some tables in it.  A schema with this
+ * name is left over from a rebuild that was lost with its extension: the caller has dropped
+ * that of any other.
+ */
 void
 pges_create_copies(const char *schema, Datum tables, Oid owner)
 {
+	const PgesProjection lost = {.copies = unconstify(char *, schema)};
 	ListCell   *lc;
 
+	pges_drop_copies(&lost);
 	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 												quote_identifier(GetUserNameFromId(owner, false))));
 	foreach(lc, pges_list_tables(tables))
@@ -123,15 +153,6 @@ pges_create_copies(const char *schema, Datum tables, Oid owner)
 									get_rel_persistence(table) == RELPERSISTENCE_UNLOGGED ? "UNLOGGED " : "",
 									copy_name(schema, table), pges_relation_name(table)));
 	}
-}
-
-/* Drop the copies of a rebuild, with their schema. */
-void
-pges_drop_copies(const PgesProjection *rebuild)
-{
-	if (rebuild->copies)
-		pges_run_as(BOOTSTRAP_SUPERUSERID,
-					psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
 }
 
 /* Return the list of the columns of a table that can be inserted. */

@@ -17,6 +17,8 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -83,6 +85,11 @@ pges_check_handler(Oid handler, Oid owner)
 				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
 				 errmsg("function %s cannot be a handler", format_procedure(handler)),
 				 errdetail("A handler is a function with one argument, of type eventstore.event or eventstore.event[], that returns no set.")));
+	if (isAnyTempNamespace(get_func_namespace(handler)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+				 errmsg("function %s cannot be a handler", format_procedure(handler)),
+				 errdetail("It is temporary, so other sessions cannot call it.")));
 	if (!has_privs_of_role(handler_owner, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -341,6 +348,22 @@ call_for_all(FmgrInfo *function, const PgesEvents *events, PgesRun *run)
 }
 
 /*
+ * Raise an error if the handler would not see what other transactions have committed since
+ * this one began.  It could then miss the effects of earlier events, and so lose its own.
+ */
+static void
+check_isolation(const PgesProjection *projection)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run projection \"%s\" in isolation level \"%s\"", projection->name,
+						GetConfigOption("transaction_isolation", false, false)),
+				 errdetail("Its handler would not see what other transactions have committed since this one began."),
+				 errhint("Use READ COMMITTED.")));
+}
+
+/*
  * Call the handler of a projection with events, in order of position.  The caller has
  * called pges_begin_handlers().
  */
@@ -352,6 +375,7 @@ pges_call_handler(const PgesProjection *projection, const PgesEvents *events, Pg
 	Oid			handler = pges_handler_of(projection);
 	FmgrInfo	function;
 
+	check_isolation(projection);
 	fmgr_info(handler, &function);
 	error_context_stack = &callback;
 	PushActiveSnapshot(GetTransactionSnapshot());

@@ -111,6 +111,16 @@ read_projection(HeapTuple row, TupleDesc desc, void *arg)
 	result->handler_version = nulls[8] ? 0 : DatumGetInt64(values[8]);
 }
 
+/* Raise the error that a projection does not exist. */
+static void
+report_missing(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("projection \"%s\" does not exist", name),
+			 errhint("View eventstore.projections shows the projections; eventstore.create_projection() creates one.")));
+}
+
 /*
  * Find the row of a projection, without its subscription and without a check of the
  * user's rights.  Return NULL, or raise an error, if there is none.
@@ -126,10 +136,7 @@ pges_look_up_projection(const char *name, bool missing_ok)
 	if (result->handler)
 		return result;
 	if (!missing_ok)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("projection \"%s\" does not exist", name),
-				 errhint("View eventstore.projections shows the projections; eventstore.create_projection() creates one.")));
+		report_missing(name);
 	return NULL;
 }
 
@@ -144,9 +151,13 @@ pges_find_projection(const char *name, bool lock, bool missing_ok)
 	PgesProjection *result = pges_look_up_projection(name, missing_ok);
 
 	if (result)
-		result->subscription = pges_look_up_subscription(name, lock, missing_ok);
+		result->subscription = pges_look_up_subscription(name, lock, true);
 	if (result == NULL || result->subscription == NULL)
+	{
+		if (!missing_ok)
+			report_missing(name);
 		return NULL;
+	}
 	pges_check_member(result->subscription);
 	return result;
 }

@@ -42,6 +42,7 @@
 #include "utils/timestamp.h"
 
 #include "base/act_as.h"
+#include "base/lock_tag.h"
 #include "base/own_object.h"
 #include "base/sql_argument.h"
 #include "base/subtransaction.h"
@@ -215,13 +216,12 @@ create_rebuild(PgesProjection *projection)
 	pges_open_subscribed_store(subscription);
 	new.subscription.store = subscription->store;
 	if (pges_can_be_copied(projection->tables))
-		new.copies = psprintf("eventstore_rebuild_%08x", hash_bytes((const unsigned char *) projection->name,
-																	strlen(projection->name)));
+		new.copies = psprintf("eventstore_rebuild_" "%016" INT64_MODIFIER "x", hash_bytes_extended((const unsigned char *) projection->name, strlen(projection->name), 0));
 	else if (projection->mode == PGES_INLINE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot rebuild inline projection \"%s\" beside its tables", projection->name),
-				 errdetail("A table has an identity column, partitions or children, or two tables have the same name."),
+				 errdetail("A table has a trigger, a foreign key, an identity column, partitions or children, or two tables have the same name."),
 				 errhint("Use eventstore.rebuild_projection(..., in_place => true).")));
 	if (!pges_add_projection(&new))
 		ereport(ERROR,
@@ -339,6 +339,17 @@ run_beside(PgesProjection *rebuild, int max_count, PgesRun *run)
 		return true;
 	abandon_copies(rebuild, pges_relation_name(batch.touched), run);
 	return false;
+}
+
+/* Return false if another transaction is ending a rebuild. */
+static bool
+begin_end(const PgesProjection *rebuild)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, hash_bytes((const unsigned char *) rebuild->name, strlen(rebuild->name)), 0,
+						 PGES_LOCK_REBUILD);
+	return pges_lock_for_top_transaction(&tag, ExclusiveLock, false);
 }
 
 /* Lock the projection of a rebuild, so that no event is run for it. */
@@ -480,7 +491,7 @@ run_at_once(PgesProjection *rebuild, int max_count)
 
 /*
  * Run a batch of a rebuild, or all of it.  Set *run as pges_run_batch() does.  A run that
- * ends the rebuild has no events.  It may take long, so it has no timeout.  If it finds that
+ * ends the rebuild has no events.  It may take long, so in a worker it has no timeout.  If it finds that
  * the rebuild is not complete, it is busy, and to be repeated.  In a worker, a rebuild whose
  * handler was replaced begins anew.
  */
@@ -499,10 +510,12 @@ pges_run_rebuild(PgesProjection *rebuild, int max_count, PgesRun *run)
 	if (!is_one_transaction(rebuild) &&
 		(!run_beside(rebuild, max_count, run) || run->taken > 0 || run->busy || run->more))
 		return;
-	if (get_timeout_active(STATEMENT_TIMEOUT))
+	if (MyBackendType == B_BG_WORKER && get_timeout_active(STATEMENT_TIMEOUT))
 		disable_timeout(STATEMENT_TIMEOUT, false);
 	memset(run, 0, sizeof(PgesRun));
-	if (is_one_transaction(rebuild))
+	if (!begin_end(rebuild))
+		run->busy = true;
+	else if (is_one_transaction(rebuild))
 		run_at_once(rebuild, max_count);
 	else
 		run->busy = !finish(rebuild, max_count);

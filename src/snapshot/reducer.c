@@ -18,12 +18,14 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "base/compat.h"
+#include "base/ddl.h"
 #include "base/own_object.h"
 #include "snapshot/state.h"
 
@@ -36,11 +38,20 @@ is_reducer(Form_pg_proc proc)
 		proc->proargtypes.values[1] == pges_own_type_oid("event");
 }
 
-/* Return the name of a function with its schema, quoted where needed. */
+/*
+ * Return the name of a function with its schema, quoted where needed, whatever the setting
+ * quote_all_identifiers of the session is.
+ */
 static char *
 qualified_name(Form_pg_proc proc)
 {
-	return quote_qualified_identifier(get_namespace_name(proc->pronamespace), NameStr(proc->proname));
+	int			nestlevel = NewGUCNestLevel();
+	char	   *name;
+
+	pges_set_locally("quote_all_identifiers", "off");
+	name = quote_qualified_identifier(get_namespace_name(proc->pronamespace), NameStr(proc->proname));
+	AtEOXact_GUC(false, nestlevel);
+	return name;
 }
 
 /* Describe the reducer that an argument names; raise an error if it is none. */

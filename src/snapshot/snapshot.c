@@ -35,9 +35,12 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/rls.h"
 #include "utils/timestamp.h"
 #include "utils/snapmgr.h"
@@ -226,12 +229,26 @@ sees_event_of(const PgesAggregateRead *read, const PgesSnapshot *snapshot)
 	return found_event_of(snapshot);
 }
 
-/* Raise an error unless the user may read the store. */
+/* Return whether a role may read a table, or all of its columns. */
+bool
+pges_may_read(Oid relid, Oid role)
+{
+	return pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK ||
+		pg_attribute_aclcheck_all(relid, role, ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK;
+}
+
+/* Raise an error unless the user may read all columns of the store and its archive. */
 void
 pges_check_readable(const PgesAggregateRead *read)
 {
 	const PgesSnapshot none = {0};
+	const Oid	tables[] = {read->store->live.relid, read->store->archive.relid};
 
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (OidIsValid(tables[i]) && !pges_may_read(tables[i], GetUserId()))
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(tables[i]));
+	}
 	SPI_connect();
 	(void) sees_event_of(read, &none);
 	SPI_finish();

@@ -149,14 +149,6 @@ pges_make_key(const PgesState *state, PgesSnapshotKey *key)
 	key->fingerprint = pges_fingerprint(state);
 }
 
-/* Return whether a role may read a table, or all of its columns. */
-static bool
-may_read(Oid relid, Oid role)
-{
-	return pg_class_aclcheck(relid, role, ACL_SELECT) == ACLCHECK_OK ||
-		pg_attribute_aclcheck_all(relid, role, ACL_SELECT, ACLMASK_ALL) == ACLCHECK_OK;
-}
-
 /* Return the problem with the reducer of a state, or NULL. */
 static const char *
 problem_of_reducer(const PgesState *state)
@@ -199,8 +191,8 @@ pges_problem_of_state(const PgesState *state, int *sqlstate)
 		return psprintf("permission denied for reducer %s for role \"%s\", the owner of the state",
 						state->reducer.name, state->owner_name);
 	store = pges_known_store(state->relid);
-	if (!may_read(state->relid, state->owner) ||
-		(store && OidIsValid(store->archive.relid) && !may_read(store->archive.relid, state->owner)))
+	if (!pges_may_read(state->relid, state->owner) ||
+		(store && OidIsValid(store->archive.relid) && !pges_may_read(store->archive.relid, state->owner)))
 		return psprintf("permission denied for store %s for role \"%s\", the owner of the state",
 						pges_relation_name(state->relid), state->owner_name);
 	if (check_enable_rls(state->relid, state->owner, true) == RLS_ENABLED)

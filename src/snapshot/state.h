@@ -73,6 +73,7 @@ typedef struct PgesState
 extern const PgesOwnTable pges_snapshot_rows;
 extern void pges_make_client_key(PgesSnapshotKey *key);
 extern void pges_begin_read(PgesAggregateRead *read, const PgesStore *store, text *aggregate_id);
+extern bool pges_may_read(Oid relid, Oid role);
 extern void pges_check_readable(const PgesAggregateRead *read);
 extern bool pges_find_snapshot(const PgesAggregateRead *read, const PgesSnapshotKey *key,
 							   PgesSnapshot *snapshot);

@@ -458,8 +458,8 @@ pges_pause_subscription(PG_FUNCTION_ARGS)
  * Restart the partitions of a subscription that were stopped by exhausted events, and for a
  * projection those that wait for another attempt.
  */
-static void
-start_stopped(const PgesSubscription *subscription)
+void
+pges_try_again(const PgesSubscription *subscription)
 {
 	PgesPartitions partitions;
 
@@ -485,7 +485,7 @@ pges_resume(const PgesSubscription *subscription)
 	Datum		values[] = {subscription->key, BoolGetDatum(false)};
 
 	(void) pges_execute_own_statement(&set_paused, values, NULL);
-	start_stopped(subscription);
+	pges_try_again(subscription);
 }
 
 /*

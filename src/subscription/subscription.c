@@ -190,12 +190,19 @@ pges_parse_on_exhausted(const char *name)
 	return PGES_PARK;			/* not reached */
 }
 
+/* Return what an error calls a subscription. */
+static const char *
+kind_of(const PgesSubscription *subscription)
+{
+	return subscription->runner == PGES_CONSUMERS ? "subscription" : "projection";
+}
+
 /* Raise an error unless the user is a member of the owner of a subscription. */
 void
 pges_check_member(const PgesSubscription *subscription)
 {
 	const char *owner = subscription->owner_name;
-	const char *kind = subscription->runner == PGES_CONSUMERS ? "subscription" : "projection";
+	const char *kind = kind_of(subscription);
 	bool		exists = OidIsValid(subscription->owner);
 
 	if (superuser() ||
@@ -386,7 +393,7 @@ check_no_row_security(const PgesSubscription *subscription)
 	if (enabled)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("subscription \"%s\" cannot be used under row security", subscription->name),
+				 errmsg("%s \"%s\" cannot be used under row security", kind_of(subscription), subscription->name),
 				 errdetail("The policies of store %s may hide events, which the subscription would skip for all its consumers.",
 						   subscription->store->live.qualified_name),
 				 errhint("Use a role to which the policies do not apply, such as the owner of the store or one with BYPASSRLS.")));
@@ -404,10 +411,9 @@ pges_open_subscribed_store(PgesSubscription *subscription)
 	if (get_rel_relkind(subscription->relid) == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the store of subscription \"%s\" does not exist", subscription->name),
+				 errmsg("the store of %s \"%s\" does not exist", kind_of(subscription), subscription->name),
 				 errdetail("It was dropped, or not restored."),
-				 errhint("Drop it with eventstore.%s().",
-						 subscription->runner == PGES_CONSUMERS ? "drop_subscription" : "drop_projection")));
+				 errhint("Drop it with eventstore.drop_%s().", kind_of(subscription))));
 	subscription->store = pges_lock_store(subscription->relid, AccessShareLock, ACL_SELECT);
 	pges_require_link(subscription->store);
 	check_no_row_security(subscription);

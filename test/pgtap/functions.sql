@@ -90,6 +90,7 @@ INSERT INTO wanted VALUES
  'void', 'volatile', 'unsafe', 'called on null', 0),
 ('reset_state', 'name text, store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
 ('drop_state', 'name text, store regclass DEFAULT NULL::regclass', 'void', 'volatile', 'unsafe', 'called on null', 0),
+('projection_problem', 'name text', 'text', 'stable', 'unsafe', 'strict', 0),
 ('state_problem', 'name text, store regclass', 'text', 'stable', 'safe', 'strict', 0),
 ('skip_lost_snapshot', '', 'trigger', 'volatile', 'unsafe', 'called on null', 0),
 ('read_events',

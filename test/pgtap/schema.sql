@@ -130,6 +130,7 @@ SELECT set_eq($$
     'function eventstore.set_retention(regclass,interval,integer)',
     'function eventstore.skip_lost_hold()',
     'function eventstore.skip_lost_snapshot()',
+    'function eventstore.projection_problem(text)',
     'function eventstore.state_problem(text,regclass)',
     'function eventstore.store_options(regclass)',
     'function eventstore.create_slots(text,integer,integer[],text,text,boolean,text[])',
@@ -389,7 +390,7 @@ SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, attty
 SELECT is((SELECT array_agg(format('%s %s %s', attname, format_type(atttypid, atttypmod), attnotnull) ORDER BY attnum)
              FROM pg_attribute WHERE attrelid = 'eventstore.projection_definitions'::regclass AND attnum > 0),
           ARRAY['projection text t', 'mode text t', 'handler text t', 'tables eventstore.regstore[] t', 'batch_size integer t', 'start_position bigint t', 'rebuild_of text f',
-                'copies name f', 'last_error_position bigint f', 'last_error_event_type text f'], 'the columns of the definitions of projections');
+                'copies name f', 'handler_version bigint f', 'last_error_position bigint f', 'last_error_event_type text f'], 'the columns of the definitions of projections');
 SELECT is((SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.projector_status'::regclass AND attnum > 0),
           (SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'eventstore.notifier_status'::regclass AND attnum > 0),
           'the status of their workers has the columns of that of the notifier');

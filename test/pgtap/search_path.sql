@@ -5,7 +5,7 @@ CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS pg_eventstore;
 SET LOCAL client_min_messages = warning;
 
-SELECT plan(149);
+SELECT plan(148);
 
 CREATE SCHEMA pgtap_hostile;
 CREATE FUNCTION pgtap_hostile.trap() RETURNS void LANGUAGE plpgsql AS $$
@@ -169,13 +169,12 @@ SELECT is(public.pgtap_attacked(c), wanted, c) FROM (VALUES
   ($$SELECT eventstore.alter_projection('pgtap_p', 'pgtap_victim.handle_all(eventstore.event[])', '{T}', '{}', '{pgtap_victim.seen}', 3, 'stop', 2, '1 s')$$, ''),
   ($$SELECT eventstore.run_projection('pgtap_p', 2)$$, '2'),
   ($$SELECT eventstore.rebuild_projection('pgtap_p')$$, 'pgtap_p.rebuild'),
-  ($$SELECT eventstore.run_projection('pgtap_p.rebuild', 100)$$, '0'),
-  ($$SELECT eventstore.run_projection('pgtap_p.rebuild')$$, '0'),
-  ($$SELECT pg_catalog.count(*) FROM pgtap_victim.seen$$, '10'),
+  ($$SELECT eventstore.drop_projection('pgtap_p.rebuild')$$, ''),
   ($$SELECT eventstore.rebuild_projection('pgtap_p', true)$$, 'pgtap_p'),
   ($$SELECT eventstore.run_projection('pgtap_p', 100)$$, '10'),
   ($$SELECT pg_catalog.count(*) FROM pgtap_victim.seen$$, '10'),
   ($$SELECT state FROM eventstore.projections WHERE name OPERATOR(pg_catalog.=) 'pgtap_p'$$, 'manual'),
+  ($$SELECT eventstore.projection_problem('pgtap_p')$$, NULL),
   ($$SELECT eventstore.pause_projection('pgtap_p')$$, ''),
   ($$SELECT eventstore.resume_projection('pgtap_p')$$, ''),
   ($$SELECT eventstore.drop_projection('pgtap_p')$$, ''),

@@ -66,7 +66,7 @@ SELECT p.proname, pg_get_function_arguments(p.oid)
   FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
  WHERE n.nspname = 'eventstore' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
    AND p.proname !~ '^(remote|front)_' AND p.proname !~ '^regstore_'
-   AND p.proname NOT IN ('archive_options', 'store_options', 'subscription_lag', 'state_problem', 'reported_progress', 'next_position', 'read_support')
+   AND p.proname NOT IN ('archive_options', 'store_options', 'subscription_lag', 'state_problem', 'projection_problem', 'reported_progress', 'next_position', 'read_support')
 EOS
 my %on_node = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('a', $signatures);
 my %on_front = map { /^(\w+)\|(.*)$/ ? ($1 => $2) : () } split /\n/, $node->safe_psql('front', $signatures);

@@ -27,6 +27,14 @@ BEGIN;
 SELECT eventstore.append_event('added', '{"amount": 7}', 'a1');
 ROLLBACK;
 TABLE totals ORDER BY 1;
+-- not under a snapshot that is older than other transactions
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT eventstore.append_event('added', '{"amount": 7}', 'a1');
+ROLLBACK;
+SET default_transaction_isolation = 'serializable';
+SELECT eventstore.append_event('added', '{"amount": 7}', 'a1');
+SELECT eventstore.append_event('other', '{"amount": 7}', 'a1');
+RESET default_transaction_isolation;
 -- unique e-mail addresses
 CREATE TABLE emails (email text PRIMARY KEY, customer text);
 CREATE FUNCTION claim(e eventstore.event) RETURNS void LANGUAGE sql AS
@@ -63,6 +71,12 @@ SELECT eventstore.alter_projection('inl', owner => 'reg_inline_owner');
 SELECT eventstore.append_event('added', '{"amount": 0}', 'a0');
 REVOKE SELECT ON s FROM reg_inline_owner;
 SELECT eventstore.append_event('added', '{"amount": 0}', 'a0');
+SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
+GRANT SELECT ON s TO reg_inline_owner;
+ALTER TABLE s ENABLE ROW LEVEL SECURITY;
+SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
+ALTER TABLE s DISABLE ROW LEVEL SECURITY;
+SELECT state, problem FROM eventstore.projections WHERE name = 'inl';
 SELECT eventstore.alter_projection('inl', owner => CURRENT_ROLE);
 REVOKE ALL ON s, totals FROM reg_inline_owner;
 REVOKE ALL ON SCHEMA reg_inline, eventstore FROM reg_inline_owner;

@@ -23,4 +23,22 @@ TRUNCATE reg_projection.totals;
 SELECT eventstore.create_projection('all', 'reg_projection.add_all(eventstore.event[])', 'manual');
 SELECT eventstore.run_projection('all', 4), eventstore.run_projection('all', 4), eventstore.run_projection('all', 4), eventstore.run_projection('all', 4);
 SELECT * FROM reg_projection.totals ORDER BY 1;
+-- not under a snapshot that is older than other transactions
+SELECT eventstore.append_event('added', '{"amount": 1}', 'a1');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT eventstore.run_projection('all');
+ROLLBACK;
+SELECT eventstore.run_projection('all');
+-- the settings of a session do not matter
+SET quote_all_identifiers = on;
+SELECT eventstore.create_projection('all', 'reg_projection.add_all(eventstore.event[])', 'manual');
+RESET quote_all_identifiers;
+-- not these
+CREATE FUNCTION pg_temp.add_none(e eventstore.event) RETURNS void LANGUAGE sql AS '';
+\set VERBOSITY sqlstate
+SELECT eventstore.create_projection('temp', 'pg_temp.add_none(eventstore.event)', 'manual');
+\set VERBOSITY default
+SELECT eventstore.create_projection('temp', 'reg_projection.add_one(eventstore.event)', 'manual', tables => '{pg_class}');
+SELECT eventstore.create_projection('temp', 'reg_projection.add_one(eventstore.event)', 'manual', tables => '{reg_projection.s}');
+SELECT eventstore.create_projection('temp', 'reg_projection.add_one(eventstore.event)', 'manual', tables => '{eventstore.snapshots}');
 SELECT eventstore.drop_projection('one'), eventstore.drop_projection('all');

@@ -124,6 +124,30 @@ SELECT eventstore.alter_projection('m', tables => '{parts}');
 SELECT eventstore.rebuild_projection('m');
 SELECT eventstore.run_projection('m.rebuild');
 SELECT count(*) FROM parts;
+-- a table with a trigger, or a foreign key, is not copied; a schema that is left over is dropped
+CREATE TABLE parents (id text PRIMARY KEY);
+INSERT INTO parents SELECT DISTINCT aggregate_id FROM s;
+CREATE TABLE children (id text PRIMARY KEY REFERENCES parents, n int NOT NULL);
+CREATE TABLE counted (id text PRIMARY KEY, n int NOT NULL, changes int NOT NULL DEFAULT 0);
+CREATE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.changes := OLD.changes + 1; RETURN NEW; END $$;
+CREATE TRIGGER count_change BEFORE UPDATE ON counted FOR EACH ROW EXECUTE FUNCTION count_change();
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO children VALUES (e.aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET n = children.n + 1;
+  INSERT INTO counted VALUES (e.aggregate_id, 1) ON CONFLICT (id) DO UPDATE SET n = counted.n + 1 $$;
+SELECT eventstore.alter_projection('m', tables => '{children, counted}');
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.run_projection('m.rebuild'), eventstore.run_projection('m');
+SELECT sum(n) = sum(changes) + 3 AND sum(n) = (SELECT count(*) FROM s) AS complete FROM counted;
+SELECT sum(n) = (SELECT count(*) FROM s) AS complete FROM children;
+SELECT eventstore.alter_projection('m', tables => '{log}');
+CREATE OR REPLACE FUNCTION add_one(e eventstore.event) RETURNS void LANGUAGE sql AS $$ INSERT INTO log (aggregate_id) VALUES (e.aggregate_id) $$;
+SELECT eventstore.rebuild_projection('m');
+DELETE FROM eventstore.projection_definitions WHERE projection = 'm.rebuild';
+DELETE FROM eventstore.subscription_definitions WHERE subscription = 'm.rebuild';
+DELETE FROM eventstore.subscription_progress WHERE subscription = 'm.rebuild';
+SELECT eventstore.rebuild_projection('m');
+SELECT eventstore.drop_projection('m.rebuild');
+SELECT eventstore.drop_projection('m.rebuild');
 -- a handler of another role
 CREATE ROLE reg_rebuild_other;
 ALTER FUNCTION add_one(eventstore.event) OWNER TO reg_rebuild_other;
