@@ -21,6 +21,7 @@
 #include "delivery/delivery.h"
 #include "delivery/scan.h"
 #include "event/event.h"
+#include "position/position.h"
 #include "read/read.h"
 #include "subscription/subscription.h"
 
@@ -167,6 +168,28 @@ try_to_measure(Lag *lag)
 	if (error && !is_about_store(error->sqlerrcode))
 		ReThrowError(error);
 	return error ? error->message : NULL;
+}
+
+/*
+ * Return whether all events of a subscription up to the high-water mark are done.  A poll
+ * without events does not tell: the subscription may be paused, or wait for another attempt.
+ */
+bool
+pges_is_complete(const char *name)
+{
+	PgesSubscription *subscription = pges_find_subscription(name, false);
+	PgesPartitions partitions;
+
+	if (subscription->paused)
+		return false;
+	pges_open_subscribed_store(subscription);
+	pges_read_partitions(subscription, &partitions);
+	for (int i = 0; i < partitions.n; i++)
+	{
+		if (partitions.rows[i].retry_at != 0 || partitions.rows[i].stopped)
+			return false;
+	}
+	return partitions.n > 0 && pges_is_done_up_to(subscription, pges_high_water_mark(subscription->store));
 }
 
 PG_FUNCTION_INFO_V1(pges_subscription_lag);

@@ -27,7 +27,6 @@
 #include "access/htup_details.h"
 #include "catalog/pg_authid.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -174,9 +173,7 @@ run_inline(const PgesProjection *projection, const PgesEvents *events)
 static char *
 trigger_name(const char *projection)
 {
-	uint64		hash = DatumGetUInt64(hash_any_extended((const unsigned char *) projection, strlen(projection), 0));
-
-	return psprintf("eventstore_inline_" "%08x%08x", (uint32) (hash >> 32), (uint32) hash);
+	return psprintf("eventstore_inline_%s", pges_hash_of_name(projection));
 }
 
 /*
@@ -323,7 +320,7 @@ pges_switch_to_trigger(PgesProjection *projection, int max_count)
 		pges_run_batch(projection, Min(max_count, projection->batch_size), &run);
 		max_count -= run.taken;
 	} while (run.taken > 0 || run.more);
-	if (!pges_is_complete(projection))
+	if (!pges_is_complete(projection->name))
 		return false;
 	create_trigger(projection, store);
 	pges_set_runner(projection->subscription, PGES_TRIGGER);

@@ -16,6 +16,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -237,4 +238,13 @@ pges_forget_projections(Oid store)
 		pges_drop_copies(lfirst(lc));
 	if (rebuilds != NIL)
 		pges_change_projections();
+}
+
+/* Return 16 hexadecimal digits for the name of a projection, for the names of its objects. */
+char *
+pges_hash_of_name(const char *name)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) name, strlen(name), 0);
+
+	return psprintf("%08x%08x", (uint32) (hash >> 32), (uint32) hash);
 }

@@ -45,6 +45,7 @@ typedef struct PgesNewProjection
 } PgesNewProjection;
 
 /* in projection.c */
+extern char *pges_hash_of_name(const char *name);
 extern bool pges_add_projection(const PgesNewProjection *new);
 extern void pges_remove_projection(const PgesProjection *projection);
 extern PgesMode pges_parse_mode(const char *name);
@@ -61,9 +62,6 @@ extern void pges_begin_events(PgesEvents *events);
 extern void pges_end_events(PgesEvents *events);
 extern void pges_sort_events(PgesEvents *events);
 extern void pges_add_projected_event(PgesEvents *events, TupleTableSlot *row);
-
-/* in run.c */
-extern bool pges_is_complete(const PgesProjection *projection);
 
 /* in inline.c */
 extern void pges_check_may_be_inline(const PgesStore *store, Oid role);

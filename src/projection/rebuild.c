@@ -47,6 +47,7 @@
 #include "base/sql_argument.h"
 #include "base/subtransaction.h"
 #include "base/text.h"
+#include "delivery/delivery.h"
 #include "projection/projection_steps.h"
 #include "store/store.h"
 #include "subscription/subscription.h"
@@ -216,7 +217,7 @@ create_rebuild(PgesProjection *projection)
 	pges_open_subscribed_store(subscription);
 	new.subscription.store = subscription->store;
 	if (pges_can_be_copied(projection->tables))
-		new.copies = psprintf("eventstore_rebuild_" "%016" INT64_MODIFIER "x", hash_bytes_extended((const unsigned char *) projection->name, strlen(projection->name), 0));
+		new.copies = psprintf("eventstore_rebuild_%s", pges_hash_of_name(projection->name));
 	else if (projection->mode == PGES_INLINE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -455,7 +456,7 @@ finish(PgesProjection *rebuild, int max_count)
 		if (!run_beside(rebuild, max_count, &run))
 			return true;		/* it goes on without copies */
 	} while (run.taken > 0 || run.more);
-	if (!pges_is_complete(rebuild) || is_replaced(rebuild))
+	if (!pges_is_complete(rebuild->name) || is_replaced(rebuild))
 		return false;
 	pges_exchange_rows(rebuild);
 	replace_projection(projection, rebuild);
@@ -480,7 +481,7 @@ run_at_once(PgesProjection *rebuild, int max_count)
 		total += run.taken;
 		pgstat_report_activity(STATE_RUNNING, psprintf("projection %s, " INT64_FORMAT " events", rebuild->name, total));
 	} while (run.taken > 0 || run.more);
-	if (!pges_is_complete(rebuild))
+	if (!pges_is_complete(rebuild->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the rebuild of projection \"%s\" is paused, or waits for another attempt", projection->name)));

@@ -109,21 +109,3 @@ pges_run_batch(PgesProjection *projection, int max_count, PgesRun *run)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
 }
-
-/*
- * Return whether a projection has handled all events up to the high-water mark.  A run
- * without events does not tell: the projection may be paused, or wait for another attempt.
- */
-bool
-pges_is_complete(const PgesProjection *projection)
-{
-	PgesSubscription *subscription = pges_find_subscription(projection->name, false);
-	PgesPartitions partitions;
-
-	if (subscription->paused)
-		return false;
-	pges_open_subscribed_store(subscription);
-	pges_read_partitions(subscription, &partitions);
-	return partitions.n == 1 && partitions.rows[0].retry_at == 0 && !partitions.rows[0].stopped &&
-		pges_is_done_up_to(subscription, pges_high_water_mark(subscription->store));
-}

@@ -57,6 +57,7 @@
 								 * another transaction runs */
 #define HARD_FAILURES 12		/* for the pause after a handler that had to
 								 * be ended: as after so many failures */
+#define MAX_REST_US 2000		/* after runs that have left nothing */
 #define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
 
 #define DEADLOCK_LIMIT "100ms"	/* shorter than that of sessions: a worker
@@ -81,6 +82,7 @@ typedef struct Known
 	char		name[4 * PGES_MAX_NAME + 64];	/* hash key */
 	int			limit;			/* events in the next batch; 0: batch_size */
 	int			next_limit;		/* in the one after it, if that succeeds */
+	bool		full;			/* the last batch had as many as it could */
 	int			failures;		/* in a row */
 	TimestampTz not_before;		/* of the next run by this worker */
 	int64		mark;			/* at the last run that found nothing; -1:
@@ -125,6 +127,7 @@ know(const char *name)
 	if (!found)
 	{
 		known->limit = known->next_limit = known->failures = 0;
+		known->full = false;
 		known->not_before = 0;
 		known->mark = -1;
 	}
@@ -243,6 +246,7 @@ run_projection(const char *name, Known *known, PgesRun *run)
 			run->busy = !pges_try_to_switch(name);
 	}
 	known->next_limit = limit >= projection->batch_size ? 0 : limit * 2;
+	known->full = run->taken >= limit;
 }
 
 /* Signal handler for SIGINT: cancel the present run. */
@@ -341,9 +345,12 @@ recover(const Candidate *candidate, Known *known, PgesRun *run, MemoryContext co
 													pges_record_failure(candidate->name, run, error, known->failures));
 }
 
-/* Run a batch of a projection; return whether it has had events. */
+/*
+ * Run a batch of a projection; return whether it has had events.  Set *behind if there may
+ * be more.
+ */
 static bool
-run_one(const Candidate *candidate, Known *known, MemoryContext context)
+run_one(const Candidate *candidate, Known *known, MemoryContext context, bool *behind)
 {
 	PgesRun		run = {0};
 	bool		failed = false;
@@ -365,20 +372,23 @@ run_one(const Candidate *candidate, Known *known, MemoryContext context)
 	known->failures = 0;
 	known->limit = known->next_limit;
 	known->not_before = run.busy ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS) : 0;
+	*behind |= run.more || known->full;
 	known->mark = run.taken == 0 && !run.busy && !run.more ? candidate->mark : -1;
 	return run.taken > 0 || run.more;
 }
 
 /*
  * Run one batch of each projection that is due.  Return whether one has had events.  Set
- * *next to the time at which the next one is due; 0 if none waits.
+ * *behind to whether one may have more, and *next to the time at which the next one is due;
+ * 0 if none waits.
  */
 static bool
-run_all(MemoryContext context, TimestampTz *next)
+run_all(MemoryContext context, bool *behind, TimestampTz *next)
 {
 	bool		found = false;
 	ListCell   *lc;
 
+	*behind = false;
 	*next = 0;
 	foreach(lc, list_candidates(context))
 	{
@@ -392,7 +402,7 @@ run_all(MemoryContext context, TimestampTz *next)
 		{
 			if (!may_have_events(candidate, known))
 				continue;
-			found |= run_one(candidate, known, context);
+			found |= run_one(candidate, known, context, behind);
 			due_at = known->not_before;
 		}
 		if (due_at > 0 && (*next == 0 || due_at < *next))
@@ -423,14 +433,14 @@ has_work(void)
  * extension may be being dropped or updated.
  */
 static bool
-run_due(MemoryContext context, TimestampTz *next)
+run_due(MemoryContext context, bool *behind, TimestampTz *next)
 {
 	volatile bool found = false;
 
 	pges_set_interruptible(true);
 	PG_TRY();
 	{
-		found = run_all(context, next);
+		found = run_all(context, behind, next);
 	}
 	PG_CATCH();
 	{
@@ -457,6 +467,16 @@ wait_ms(int pause, TimestampTz next)
 	return Max(Min(pause, TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next)), 1);
 }
 
+/*
+ * Rest after runs that have left little to do, so that events that come one by one are run
+ * in batches, and a worker takes at most half of a core from the clients that append.
+ */
+static void
+rest_after(TimestampTz begun)
+{
+	pg_usleep(Min(GetCurrentTimestamp() - begun, MAX_REST_US));
+}
+
 /* Run projections until there has been nothing to do for PGES_LINGER_MS. */
 static void
 serve_until_idle(PgesWorker *worker)
@@ -469,8 +489,10 @@ serve_until_idle(PgesWorker *worker)
 	MemoryContextSwitchTo(context);
 	while (!ShutdownRequestPending && !pges_is_worker_terminated())
 	{
+		TimestampTz begun = GetCurrentTimestamp();
 		TimestampTz next = 0;
-		bool		found = run_due(context, &next);
+		bool		behind = false;
+		bool		found = run_due(context, &behind, &next);
 
 		if (pges_is_database_going())
 		{
@@ -479,6 +501,8 @@ serve_until_idle(PgesWorker *worker)
 		}
 		if (found)
 		{
+			if (!behind)
+				rest_after(begun);
 			idle_since = GetCurrentTimestamp();
 			pause = 1;
 			continue;

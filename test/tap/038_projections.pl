@@ -574,7 +574,7 @@ section workers => sub {
   $open->run("SELECT eventstore.create_store('keep.s'); BEGIN; SELECT eventstore.append_event('e', '1', store => 'keep.s')");
   $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = '$db' AND backend_type = 'pg_eventstore notifier'") or die 'no notifier';
   is(scalar(workers($db)), 0, 'with 0 there is no worker');
-  is($node->safe_psql($db, "SELECT state, lag FROM eventstore.projections WHERE name = 'p'"), 'behind|20', 'the view says that the projection is behind');
+  is($node->safe_psql($db, "SELECT state, lag FROM eventstore.projections WHERE name = 'p'"), 'waiting|20', 'the view says that no worker runs it');
   is($node->safe_psql($db, "SELECT eventstore.wait_for_projection('p', timeout => '100 ms') IS NULL"), 't', 'wait_for_projection() waits');
   set('pg_eventstore.projection_workers', 1);
   $node->safe_psql($db, "SELECT eventstore.wait_for_projection('p', timeout => '60 s')");
