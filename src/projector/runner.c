@@ -57,7 +57,9 @@
 								 * another transaction runs */
 #define HARD_FAILURES 12		/* for the pause after a handler that had to
 								 * be ended: as after so many failures */
-#define MAX_REST_US 2000		/* after runs that have left nothing */
+#define REST_FACTOR 4			/* of the duration of runs that have left
+								 * nothing, for the rest after them */
+#define MAX_REST_US 10000
 #define LOCK_TIMEOUT "10s"		/* for the locks that a handler waits for */
 
 #define DEADLOCK_LIMIT "100ms"	/* shorter than that of sessions: a worker
@@ -469,12 +471,12 @@ wait_ms(int pause, TimestampTz next)
 
 /*
  * Rest after runs that have left little to do, so that events that come one by one are run
- * in batches, and a worker takes at most half of a core from the clients that append.
+ * in batches, and a worker takes at most a fifth of a core from the clients that append.
  */
 static void
 rest_after(TimestampTz begun)
 {
-	pg_usleep(Min(GetCurrentTimestamp() - begun, MAX_REST_US));
+	pg_usleep(Min((GetCurrentTimestamp() - begun) * REST_FACTOR, MAX_REST_US));
 }
 
 /* Run projections until there has been nothing to do for PGES_LINGER_MS. */
