@@ -90,7 +90,7 @@ COMMENT ON VIEW eventstore.projections IS
 'The projections, their progress and their errors. Columns lag, lag_seconds, problem and those of the last error are null for roles without SELECT on the store.';
 COMMENT ON COLUMN eventstore.projections.name IS 'name of the projection, and of its subscription';
 COMMENT ON COLUMN eventstore.projections.mode IS 'async, inline or manual';
-COMMENT ON COLUMN eventstore.projections.state IS 'current, behind, waiting, inline, manual, paused, failed, rebuilding or standby. current: all events are handled. behind: the worker is handling events. waiting: no worker can be started. inline: the transactions that append run it. manual: run_projection() runs it. paused: pause_projection() was called. failed: an event or the projection as a whole has failed, and is tried again. rebuilding: it is a rebuild. standby: this server does not run it';
+COMMENT ON COLUMN eventstore.projections.state IS 'current, behind, waiting, inline, manual, paused, failed, rebuilding or standby. current: all events are handled. behind: the worker is handling events. waiting: no worker can be started, or pg_eventstore.projection_workers is 0. inline: the transactions that append run it. manual: run_projection() runs it. paused: pause_projection() was called. failed: an event or the projection as a whole has failed, and is tried again. rebuilding: it is a rebuild. standby: this server does not run it';
 COMMENT ON COLUMN eventstore.projections.store IS 'the store; - if it was dropped';
 COMMENT ON COLUMN eventstore.projections.owner IS 'role with whose rights the handler runs, and whose members may change the projection';
 COMMENT ON COLUMN eventstore.projections.handler IS 'the function that is called with the events';
