@@ -10,11 +10,12 @@
 /*
  * The SQLSTATEs that chaos causes: of conflicts, deadlocks, prepared transactions
  * that another process has finished, lost leases, ended connections.  "lost" and "proxy"
- * stand for a connection that this program, or PL/Proxy, has lost.
+ * stand for a connection that this program, or PL/Proxy, has lost, and "level" for an
+ * append in an isolation level in which no inline projection runs.
  */
 static const char *const expected_states[] = {
 	"40V01", "23505", "40P01", "40001", "42704", "22V02",
-	"57P01", "57P02", "57P03", "08006", "08001", "lost", "proxy"
+	"57P01", "57P02", "57P03", "08006", "08001", "lost", "proxy", "level"
 };
 
 /* Ignore a notice of the server. */
@@ -59,6 +60,14 @@ client_close(Client *client)
 	client->conn = NULL;
 }
 
+/* Return whether an error has an SQLSTATE, and a message that begins with a text. */
+static bool
+is_error(const PGresult *result, const char *state, const char *message)
+{
+	return strcmp(PQresultErrorField(result, PG_DIAG_SQLSTATE), state) == 0 &&
+		strncmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), message, strlen(message)) == 0;
+}
+
 /*
  * Return the SQLSTATE of an error; NULL if the connection was lost.  PL/Proxy reports that
  * it has lost a node, or cannot reach it, by the SQLSTATE of internal errors.
@@ -68,9 +77,10 @@ state_of(const PGresult *result)
 {
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 
-	if (state && strcmp(state, "XX000") == 0 &&
-		strncmp(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY), "PL/Proxy function ", 18) == 0)
+	if (state && is_error(result, "XX000", "PL/Proxy function "))
 		return "proxy";
+	if (state && is_error(result, "0A000", "cannot run projection "))
+		return "level";
 	return state;
 }
 
