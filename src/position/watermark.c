@@ -112,15 +112,19 @@ pges_read_watermark(Oid store, bool wait, PgesWatermark *watermark)
 }
 
 /*
- * Delete the watermark of a store that the caller creates or drops.  The caller has
- * locked the store, so no other session writes the row.
+ * Delete the watermark of a store that the caller creates or drops, and has locked.  The
+ * notifier may be writing the row without a lock on the store: wait for its commit.
  */
 void
 pges_forget_watermark(Oid store)
 {
 	Relation	rel = pges_open_own_table(&watermarks_table, RowExclusiveLock);
-	HeapTuple	tuple = find_watermark(rel, store);
+	LOCKTAG		tag;
+	HeapTuple	tuple;
 
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, store, 0, PGES_LOCK_WATERMARK);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	tuple = find_watermark(rel, store);
 	if (HeapTupleIsValid(tuple))
 		simple_heap_delete(rel, &tuple->t_self);
 	table_close(rel, NoLock);
