@@ -28,7 +28,7 @@ batch_size: the maximum number of events in one transaction of the worker, from 
 on_error: what happens to an event for which the handler raises an error. "stop" tries it again, for ever; no later event is handled before it succeeds. "park" parks the event after max_attempts, with the later events of its aggregate, see replay_parked(). "skip" parks this event alone. An inline projection allows only "stop".
 max_attempts: the number of attempts before an event is parked, from 1 to 1000000.
 backoff: the pause after a failure, at most 1 day. The pause doubles with each failure of the same event, up to 1 minute. An error with another cause than the event, such as a deadlock, is no attempt.
-Errors: 42710 a projection with this name has another definition, or there is such a subscription; 42P13 the function cannot be a handler; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, or for a handler of a role that is no member of the owner, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table; 42883 no such function.';
+Errors: 42710 a projection with this name has another definition, or there is such a subscription; 42P13 the function cannot be a handler; 22023, 22004 invalid arguments; 0A000 on_error does not fit the mode; 22V01 start_position is greater than any position that the store has given; 42501 without SELECT on the store, without EXECUTE on the handler, or for a handler of a role that is no member of the owner, without INSERT on a table, or without TRIGGER on the store of an inline projection; 25006 on a standby or in a read-only transaction; 42P01, 42809 no such store or table, or a table that is a store or belongs to an extension or the system; 42883 no such function.';
 
 CREATE OR REPLACE FUNCTION eventstore.alter_projection(
   name text,
@@ -52,7 +52,7 @@ name, handler, tables, batch_size, on_error, max_attempts, backoff: as for creat
 event_types, aggregate_types: the types of the events that are handled from now on. An empty array means all types.
 owner: the new owner. The caller must be a member of both roles. The new owner must have the rights that create_projection() requires.
 mode: the new mode, as for create_projection(). No event is handled twice and none is left out. If an inline projection stops to be inline, or another one is to be inline, the call waits for open appends to the store, and locks out others until the end of the transaction.
-Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 55000 it is to be inline, but has parked events; 55P03 an open transaction holds a position of the store; 42P13, 22023, 22004, 0A000, 42501 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
+Errors: 42704 no such projection, or no such role; 55006 the projection is being rebuilt; 55000 it is to be inline, but has parked events; 55P03 an open transaction holds a position of the store; 42P13, 22023, 22004, 0A000, 42501, 42809 as create_projection(); 42501 the caller is not a member of the owner; 40001 in REPEATABLE READ or SERIALIZABLE, another transaction has changed the projection; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.drop_projection(name text)
 RETURNS void
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION eventstore.run_projection(text, integer) IS
 name: the projection.
 max_count: the maximum number of events. NULL means the batch size of the projection.
 Returns the number of events that were handled. For a rebuild, 0 also means that it has ended.
-Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 0A000 in REPEATABLE READ or SERIALIZABLE, as the handler would not see what other transactions commit; 25001 for a rebuild, the transaction has used one of the tables; 40001 for a rebuild, its handler was replaced; 55000 the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
+Errors: 22023 max_count is less than 1; 42704, 42501, 22004 as drop_projection(); 42883 the handler does not exist; 0A000 in REPEATABLE READ or SERIALIZABLE, as the handler would not see what other transactions commit; 25001 for a rebuild, the transaction has used one of the tables; 55000 the handler of a rebuild was replaced, or the handler appended to the store of the projection, or the archive of the store is missing; 42P01 the store was dropped; 25006 on a standby or in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION eventstore.run_inline() RETURNS trigger
 AS 'MODULE_PATHNAME', 'pges_run_inline'

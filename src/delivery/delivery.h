@@ -53,6 +53,7 @@ extern void pges_fail_event(PgesSubscription *subscription, int64 token, int64 p
 extern bool pges_poll_for(PgesSubscription *subscription, PgesDelivery *delivery);
 
 /* in lag.c */
+extern bool pges_is_about_store(int sqlstate);
 extern bool pges_is_complete(const char *name);
 extern bool pges_is_done_up_to(PgesSubscription *subscription, int64 position);
 

@@ -140,9 +140,9 @@ pges_is_done_up_to(PgesSubscription *subscription, int64 position)
 	return first.position == 0;
 }
 
-/* Return whether an error is about the store, and not about this session. */
-static bool
-is_about_store(int sqlstate)
+/* Return whether an error is about the store or the definitions, not about this session. */
+bool
+pges_is_about_store(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
@@ -165,7 +165,7 @@ try_to_measure(Lag *lag)
 {
 	ErrorData  *error = pges_run_in_subtransaction(measure, lag);
 
-	if (error && !is_about_store(error->sqlerrcode))
+	if (error && !pges_is_about_store(error->sqlerrcode))
 		ReThrowError(error);
 	return error ? error->message : NULL;
 }

@@ -343,7 +343,7 @@ pges_alter_projection(PG_FUNCTION_ARGS)
 	(void) pges_execute_own_statement(&update_row, row, row_nulls);
 	change_mode(projection, mode);
 	if (!PG_ARGISNULL(1) || !PG_ARGISNULL(9))
-		pges_try_again(subscription);
+		pges_try_again(subscription, false);
 	pges_change_projections();
 	PG_RETURN_VOID();
 }

@@ -131,18 +131,12 @@ pges_drop_copies(const PgesProjection *rebuild)
 					psprintf("DROP SCHEMA IF EXISTS %s CASCADE", quote_identifier(rebuild->copies)));
 }
 
-/*
- * Create the schema of a rebuild, and the copies of some tables in it.  A schema with this
- * name is left over from a rebuild that was lost with its extension: the caller has dropped
- * that of any other.
- */
+/* Create the schema of a rebuild, and the copies of some tables in it. */
 void
 pges_create_copies(const char *schema, Datum tables, Oid owner)
 {
-	const PgesProjection lost = {.copies = unconstify(char *, schema)};
 	ListCell   *lc;
 
-	pges_drop_copies(&lost);
 	pges_run_as(BOOTSTRAP_SUPERUSERID, psprintf("CREATE SCHEMA %s AUTHORIZATION %s", quote_identifier(schema),
 												quote_identifier(GetUserNameFromId(owner, false))));
 	foreach(lc, pges_list_tables(tables))

@@ -217,7 +217,7 @@ create_rebuild(PgesProjection *projection)
 	pges_open_subscribed_store(subscription);
 	new.subscription.store = subscription->store;
 	if (pges_can_be_copied(projection->tables))
-		new.copies = psprintf("eventstore_rebuild_%s", pges_hash_of_name(projection->name));
+		new.copies = psprintf("eventstore_rebuild_" INT64_FORMAT, pges_make_token());
 	else if (projection->mode == PGES_INLINE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -320,8 +320,9 @@ check_not_used(const PgesProjection *rebuild, const List *tables)
 	if (OidIsValid(used))
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("cannot run \"%s\" in a transaction that has used table %s", rebuild->name, pges_relation_name(used)),
-				 errdetail("The rebuild could not tell whether its handler uses the table or the copy."),
+				 errmsg("cannot run projection \"%s\" in a transaction that has used table %s", rebuild->name,
+						pges_relation_name(used)),
+				 errdetail("The locks of the transaction would not show whether the handler uses the table itself."),
 				 errhint("Run it in a transaction of its own.")));
 }
 
@@ -409,12 +410,13 @@ begin_anew(PgesProjection *rebuild)
 	pges_become_again(&user);
 }
 
-/* Raise the error that the handler of a rebuild was replaced. */
+/* Raise the error that the handler of a rebuild was replaced; a worker begins it anew. */
 static void
 report_replaced(const PgesProjection *rebuild)
 {
 	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			(errcode(MyBackendType == B_BG_WORKER ? ERRCODE_T_R_SERIALIZATION_FAILURE :
+					 ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the handler of projection \"%s\" was replaced during its rebuild", rebuild->rebuild_of),
 			 errdetail("The rows of a rebuild must be those of one handler."),
 			 errhint("Begin the rebuild anew: SELECT eventstore.rebuild_projection(%s);",

@@ -13,6 +13,7 @@
 
 #include "base/act_as.h"
 #include "base/subtransaction.h"
+#include "delivery/delivery.h"
 #include "projection/projection.h"
 #include "subscription/subscription.h"
 
@@ -46,7 +47,7 @@ pges_projection_problem(PG_FUNCTION_ARGS)
 	error = pges_run_in_subtransaction(try_to_begin, projection);
 	if (error == NULL)
 		PG_RETURN_NULL();
-	if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+	if (!pges_is_about_store(error->sqlerrcode))
 		ReThrowError(error);
 	PG_RETURN_TEXT_P(cstring_to_text(error->message));
 }

@@ -217,6 +217,7 @@ pges_record_failure(const char *name, const PgesRun *run, const ErrorData *error
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		log_failure(name, error);
 	}
 	PG_END_TRY();
 	disable_timeout(STATEMENT_TIMEOUT, false);

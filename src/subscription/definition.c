@@ -456,14 +456,16 @@ pges_pause_subscription(PG_FUNCTION_ARGS)
 
 /*
  * Restart the partitions of a subscription that were stopped by exhausted events, and for a
- * projection those that wait for another attempt.
+ * projection those that wait for another attempt.  With "wait", wait for events that
+ * another transaction processes.
  */
 void
-pges_try_again(const PgesSubscription *subscription)
+pges_try_again(const PgesSubscription *subscription, bool wait)
 {
+	const PgesWanted wanted = {.wait = wait};
 	PgesPartitions partitions;
 
-	pges_read_and_lock_partitions(subscription, &all, &partitions);
+	pges_read_and_lock_partitions(subscription, &wanted, &partitions);
 	for (int i = 0; i < partitions.n; i++)
 	{
 		PgesPartition *partition = &partitions.rows[i];
@@ -485,7 +487,7 @@ pges_resume(const PgesSubscription *subscription)
 	Datum		values[] = {subscription->key, BoolGetDatum(false)};
 
 	(void) pges_execute_own_statement(&set_paused, values, NULL);
-	pges_try_again(subscription);
+	pges_try_again(subscription, true);
 }
 
 /*

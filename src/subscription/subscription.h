@@ -207,7 +207,7 @@ extern bool pges_are_types_equal(const PgesSubscription *subscription, const Pge
 extern bool pges_add_subscription(const PgesNewSubscription *new);
 extern void pges_remove_subscription(const PgesSubscription *subscription);
 extern void pges_pause(const PgesSubscription *subscription);
-extern void pges_try_again(const PgesSubscription *subscription);
+extern void pges_try_again(const PgesSubscription *subscription, bool wait);
 extern void pges_resume(const PgesSubscription *subscription);
 extern void pges_set_runner(PgesSubscription *subscription, PgesRunner runner);
 extern void pges_set_checkpoint(PgesSubscription *subscription, int64 checkpoint);
